@@ -1,0 +1,1 @@
+//! Evenkeel keeps a Docker host on an even keel.

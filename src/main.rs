@@ -1,0 +1,2 @@
+//! `evenkeel`: argv → command → exit code.
+fn main() {}
