@@ -1,1 +1,4 @@
 //! Evenkeel keeps a Docker host on an even keel.
+
+pub mod engine;
+pub mod model;

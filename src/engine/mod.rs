@@ -1,0 +1,150 @@
+//! Docker: the only door. The trait says what the rest of the house may ask of an engine; [`docker`] asks a real one,
+//! and the tests' simulated engine implements the same trait. Nothing here decides anything.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
+use crate::model::container::{Adjustable, ContainerSpec, Files};
+use crate::model::name::Instance;
+use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network, NetworkId, Volume};
+use crate::model::secret::SecretBytes;
+use crate::model::time::Span;
+
+/// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,
+/// each has a deadline, and each may be repeated: an effect that is already there is a success.
+pub trait Engine: Send + Sync + 'static {
+    /// Lists all containers: `GET /containers/json?all=1`, the one call of a pass that has nothing to do.
+    fn list(&self) -> impl Future<Output = Result<Vec<Listed>, EngineError>> + Send;
+    /// Everything about one container: `GET /containers/{id}/json`. `None` when there is no such container, or it is
+    /// not ours (labels of another instance, or a name that its labels do not imply). Probes and log are left empty.
+    fn inspect(&self, id: &ContainerId) -> impl Future<Output = Result<Option<Container>, EngineError>> + Send;
+    /// All networks: `GET /networks`.
+    fn networks(&self) -> impl Future<Output = Result<Vec<Network>, EngineError>> + Send;
+    /// All volumes: `GET /volumes`.
+    fn volumes(&self) -> impl Future<Output = Result<Vec<Volume>, EngineError>> + Send;
+    /// What the engine has under a reference or id: `GET /images/{name}/json`.
+    fn image(&self, reference: &str) -> impl Future<Output = Result<ImageState, EngineError>> + Send;
+    /// The last lines of a container's log, control characters removed: `GET /containers/{id}/logs`.
+    fn last_log(&self, id: &ContainerId, lines: u32) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+
+    /// Pulls an image; `progress` gets a line for people now and then. Its deadline is one without any progress.
+    fn pull(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        credentials: &[Credentials],
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Creates a network. One of ours with that name and spec is a success; a foreign one is a conflict.
+    fn create_network(&self, network: &NetworkCreate) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Removes a network; one that is gone is a success.
+    fn remove_network(&self, id: &NetworkId) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Creates a volume.
+    fn create_volume(&self, volume: &VolumeCreate) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Creates a container attached to the first of its networks. One of ours with that name is a success.
+    fn create(&self, spec: &ContainerSpec, provided: &Provided)
+    -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Attaches a container to a network.
+    fn connect(&self, connection: &Connection) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Detaches and attaches in two calls, keeping the address so that open connections survive. If the network does
+    /// not let an address be chosen (an external one), any address is taken.
+    fn reconnect(&self, connection: &Connection) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Starts a container.
+    fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Runs a command in a container and waits for its end, for at most `limit`; its failure is not an error.
+    fn exec(
+        &self,
+        id: &ContainerId,
+        command: &[String],
+        limit: Span,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Stops a container with its own stop signal; waits for it.
+    fn stop(&self, id: &ContainerId, grace: Span) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Stops and starts a container.
+    fn restart(&self, id: &ContainerId, grace: Span) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Resumes a paused container.
+    fn unpause(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Removes a stopped container with its anonymous volumes; one that is gone is a success. Never forced.
+    fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Changes limits, requests and restart policy in place.
+    fn update(&self, id: &ContainerId, adjustable: &Adjustable)
+    -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Waits until something happened in the engine that may matter, then returns; an error when the stream breaks.
+    /// `since` is where the last wait ended, so that nothing between two waits is lost.
+    fn changed(&self, since: Option<EventMark>) -> impl Future<Output = Result<EventMark, EngineError>> + Send;
+}
+
+/// How far the engine's events were read, in its own clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventMark {
+    /// Nanoseconds since 1970 of the last event read.
+    pub nanos: i64,
+    /// Networks, volumes or images changed too, so those must be listed again.
+    pub beyond_containers: bool,
+    /// Containers with an event that a list does not show (an `update`): to be inspected again.
+    pub touched: Vec<ContainerId>,
+}
+
+/// A line of the container list, anybody's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Whether its labels say that it belongs to this instance and its name is the one that they imply.
+    pub ours: bool,
+    /// Changes whenever an inspect would say something else (state, health, image, endpoints), and not with time alone.
+    pub fingerprint: String,
+}
+
+/// What a container gets that must not stand in a plan: values of secrets, and where the store rendered files.
+/// No `Debug`.
+#[derive(Default)]
+pub struct Provided {
+    /// The environment, every source resolved, in order and without doubles.
+    pub env: Vec<(String, SecretBytes)>,
+    /// The host's path of every rendered content.
+    pub files: BTreeMap<Files, PathBuf>,
+}
+
+/// Credentials of a registry. No `Debug`.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The registry's host, with a port if it has one; empty for any.
+    pub server: String,
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: SecretBytes,
+}
+
+/// An engine call that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{attempted}: {message}")]
+pub struct EngineError {
+    /// What was attempted: `start shop.web.3f9a2c71d0.0`.
+    pub attempted: String,
+    /// What the engine said, printable.
+    pub message: String,
+    /// What the loop does next.
+    pub fault: Fault,
+}
+
+/// Where the engine is and how it calls itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineVersion {
+    /// Such as `26.1.5`.
+    pub version: String,
+    /// Such as `1.45`.
+    pub api: String,
+}
+
+/// Things that every implementation needs to tell ours from theirs.
+#[derive(Debug, Clone)]
+pub struct Ownership {
+    /// This instance.
+    pub instance: Instance,
+}

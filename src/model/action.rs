@@ -1,0 +1,255 @@
+//! Actions: one call to the engine each, with its cause. No action depends on another one of the same plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use super::container::{Adjustable, ContainerSpec};
+use super::name::{Key, Name};
+use super::observed::{ContainerId, NetworkId};
+use super::time::Span;
+
+/// One call to the engine, for one object, with its cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    /// The object that it is for.
+    pub object: Key,
+    /// Why, for people.
+    pub cause: String,
+    /// What nothing will serve during it, for people; none when it is free of downtime.
+    pub downtime: Option<String>,
+    /// The call.
+    pub call: Call,
+}
+
+/// The calls that converging needs. There is none that removes a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum Call {
+    /// Create a network.
+    CreateNetwork(NetworkCreate),
+    /// Remove a network of ours that nothing uses.
+    RemoveNetwork {
+        /// Its id.
+        id: NetworkId,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Create a volume.
+    CreateVolume(VolumeCreate),
+    /// Pull an image.
+    Pull {
+        /// The reference, with a tag or digest.
+        image: String,
+        /// Its platform, if not the engine's.
+        platform: Option<String>,
+        /// Secrets with credentials, by their content.
+        secrets: Vec<super::revision::ContentId>,
+    },
+    /// Create a container, not started, attached to the first of its networks.
+    CreateContainer(Box<ContainerSpec>),
+    /// Attach a container to a network.
+    Connect(Connection),
+    /// Detach and attach a container in one go, with the same address: open connections survive it.
+    Reconnect(Connection),
+    /// Start a container.
+    Start {
+        /// It.
+        container: ContainerId,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Run the preStop command, then stop the container.
+    Stop(Stop),
+    /// Stop and start the container.
+    Restart(Stop),
+    /// Resume a paused container.
+    Unpause {
+        /// It.
+        container: ContainerId,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Remove a stopped container and its anonymous volumes.
+    Remove {
+        /// It.
+        container: ContainerId,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Change limits and restart policy in place.
+    Update {
+        /// It.
+        container: ContainerId,
+        /// Its name, for people.
+        name: String,
+        /// What they become.
+        adjustable: Adjustable,
+    },
+}
+
+/// A network to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkCreate {
+    /// Its name.
+    pub name: String,
+    /// All labels, Evenkeel's own included.
+    pub labels: BTreeMap<String, String>,
+    /// Its driver.
+    pub driver: String,
+    /// Whether it has no way out.
+    pub internal: bool,
+    /// Its subnets in CIDR form.
+    pub subnets: Vec<String>,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+}
+
+/// A volume to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeCreate {
+    /// Its name.
+    pub name: String,
+    /// All labels, Evenkeel's own included.
+    pub labels: BTreeMap<String, String>,
+    /// Its driver.
+    pub driver: String,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+}
+
+/// A container's attachment to a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// The container.
+    pub container: ContainerId,
+    /// Its name, for people.
+    pub name: String,
+    /// The network's name in the engine.
+    pub network: String,
+    /// The names it gets there.
+    pub aliases: BTreeSet<String>,
+    /// The address to take or keep.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A container's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stop {
+    /// The container.
+    pub container: ContainerId,
+    /// Its name, for people.
+    pub name: String,
+    /// The command to run in it first.
+    pub pre_stop: Vec<String>,
+    /// Time between the stop signal and SIGKILL.
+    pub grace: Span,
+}
+
+impl Call {
+    /// What the call acts on: a container's id or the name of something to be. A target has one action at a time,
+    /// and its failures are counted by it.
+    pub fn target(&self) -> String {
+        match self {
+            Call::CreateNetwork(NetworkCreate { name, .. }) | Call::RemoveNetwork { name, .. } => network_target(name),
+            Call::CreateVolume(VolumeCreate { name, .. }) => volume_target(name),
+            Call::Pull { image, .. } => pull_target(image),
+            Call::CreateContainer(spec) => create_target(&spec.name),
+            Call::Connect(Connection { container, .. })
+            | Call::Reconnect(Connection { container, .. })
+            | Call::Start { container, .. }
+            | Call::Stop(Stop { container, .. })
+            | Call::Restart(Stop { container, .. })
+            | Call::Unpause { container, .. }
+            | Call::Remove { container, .. }
+            | Call::Update { container, .. } => container_target(container),
+        }
+    }
+}
+
+/// The target of actions on a network.
+pub fn network_target(name: &str) -> String {
+    format!("network {name}")
+}
+/// The target of creating a volume.
+pub fn volume_target(name: &str) -> String {
+    format!("volume {name}")
+}
+/// The target of pulling an image.
+pub fn pull_target(image: &str) -> String {
+    format!("image {image}")
+}
+/// The target of creating a container.
+pub fn create_target(name: &str) -> String {
+    format!("create {name}")
+}
+/// The target of actions on an existing container.
+pub fn container_target(id: &ContainerId) -> String {
+    format!("container {id}")
+}
+
+/// What it does, in the words of the plan: `start shop.web.3f9a2c71d0.0`.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Call::CreateNetwork(network) => {
+                write!(f, "create network {} ({})", network.name, network.subnets.join(", "))
+            }
+            Call::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
+            Call::CreateVolume(volume) => write!(f, "create volume {}", volume.name),
+            Call::Pull { image, .. } => write!(f, "pull {image}"),
+            Call::CreateContainer(spec) => write!(f, "create {}", spec.name),
+            Call::Connect(c) => write!(f, "connect {} to {}{}", c.name, c.network, names(&c.aliases)),
+            Call::Reconnect(c) => write!(f, "reconnect {} to {}{}", c.name, c.network, names(&c.aliases)),
+            Call::Start { name, .. } => write!(f, "start {name}"),
+            Call::Stop(stop) => write!(f, "stop {} (grace {})", stop.name, stop.grace),
+            Call::Restart(stop) => write!(f, "restart {} (grace {})", stop.name, stop.grace),
+            Call::Unpause { name, .. } => write!(f, "unpause {name}"),
+            Call::Remove { name, .. } => write!(f, "remove {name}"),
+            Call::Update { name, .. } => write!(f, "update limits of {name}"),
+        }
+    }
+}
+
+fn names(aliases: &BTreeSet<String>) -> String {
+    if aliases.is_empty() {
+        return " without a name".into();
+    }
+    format!(" as {}", aliases.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
+/// What a person asks of an object; it changes history, and the next pass acts on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum Request {
+    /// Stop changing a Deployment.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Replace all replicas, one step at a time.
+    Restart,
+    /// Go back to an earlier revision.
+    Undo {
+        /// Its number; the newest completed one before the present if absent.
+        to: Option<u64>,
+    },
+    /// Try a rejected revision or a failed job again.
+    Retry,
+}
+
+/// What a person confirms: a removal that the brake held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirmation {
+    /// The namespace.
+    pub namespace: Name,
+    /// The id that the brake printed.
+    pub id: String,
+}

@@ -1,0 +1,68 @@
+//! What should be: the manifests of all sources, checked and resolved. It holds no secret content, so it may be printed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::name::{Key, Kind, Name};
+use super::revision::ContentId;
+use super::spec::{DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, VolumeSpec};
+
+/// Everything that the sources declare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// Namespaces, declared or merely used.
+    pub namespaces: BTreeMap<Name, NamespaceSpec>,
+    /// Networks, the implicit `default` of a namespace included where something uses it.
+    pub networks: BTreeMap<Key, Declared<NetworkSpec>>,
+    /// Volumes.
+    pub volumes: BTreeMap<Key, Declared<VolumeSpec>>,
+    /// Jobs.
+    pub jobs: BTreeMap<Key, Declared<JobSpec>>,
+    /// Deployments.
+    pub deployments: BTreeMap<Key, Declared<DeploymentSpec>>,
+    /// ConfigMaps and Secrets, with the id of their present content.
+    pub contents: BTreeMap<Key, Declared<ContentId>>,
+    /// Why some sources are unknown: never read well since the state directory was made. While there is one,
+    /// nothing is pruned, because what is missing here may be declared there.
+    pub unknown_sources: Vec<String>,
+}
+
+/// One declared object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared<T> {
+    /// What the manifest says.
+    pub spec: T,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// Where the manifest stands, `shop/web.yaml:3`, for people.
+    pub place: String,
+}
+
+impl<T> Declared<T> {
+    /// An object without labels, annotations or a place: for tests and implicit objects.
+    pub fn bare(spec: T) -> Self {
+        Self { spec, labels: BTreeMap::new(), annotations: BTreeMap::new(), place: String::new() }
+    }
+}
+
+impl Desired {
+    /// Whether an object of this key is declared.
+    pub fn declares(&self, key: &Key) -> bool {
+        match key.kind {
+            Kind::Namespace => self.namespaces.contains_key(&key.name),
+            Kind::Network => self.networks.contains_key(key),
+            Kind::Volume => self.volumes.contains_key(key),
+            Kind::Job => self.jobs.contains_key(key),
+            Kind::Deployment => self.deployments.contains_key(key),
+            Kind::ConfigMap | Kind::Secret => self.contents.contains_key(key),
+        }
+    }
+
+    /// Every image that a template names, as written.
+    pub fn images(&self) -> BTreeSet<String> {
+        let deployments = self.deployments.values().map(|d| &d.spec.template);
+        let jobs = self.jobs.values().map(|j| &j.spec.template);
+        deployments.chain(jobs).map(|template| template.image.clone()).collect()
+    }
+}

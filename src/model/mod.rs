@@ -1,0 +1,18 @@
+//! The nouns: plain data that every room shares. No I/O, no async, no clock, no decisions.
+//!
+//! Start with [`desired`] (what should be), [`observed`] (what is), [`history`] (what has been)
+//! and [`action`] (what the plan says). `spec` holds the manifest types that a user writes.
+
+pub mod action;
+pub mod container;
+pub mod desired;
+pub mod history;
+pub mod name;
+pub mod observed;
+pub mod quantity;
+pub mod revision;
+pub mod secret;
+pub mod spec;
+pub mod status;
+pub mod text;
+pub mod time;

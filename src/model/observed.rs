@@ -1,0 +1,278 @@
+//! What is: a snapshot of the engine, of probes, and of what is under way. It decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::container::Adjustable;
+use super::name::{Key, Slot};
+use super::revision::{ImageId, RevisionId, TemplateHash};
+use super::time::Timestamp;
+
+/// A container as the engine names it: 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(pub String);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A network as the engine names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NetworkId(pub String);
+
+impl fmt::Display for NetworkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A whole snapshot. It is taken whole or not at all: a part of the engine that cannot be read is an error, not an absence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Containers of this instance: those whose labels say so and whose name is the one that the labels imply.
+    pub containers: BTreeMap<ContainerId, Container>,
+    /// Names of containers that are not ours, so that a taken name can be told from a free one.
+    pub foreign_names: BTreeSet<String>,
+    /// All networks, by name; other people's too, because theirs may be external ones of ours and take up subnets.
+    pub networks: BTreeMap<String, Network>,
+    /// All volumes, by name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// The images that templates and revisions name, by what they name: a reference or an id. Absent: not looked up yet.
+    pub images: BTreeMap<String, ImageState>,
+    /// Subnets that the host itself uses (its routes), in CIDR form.
+    pub host_subnets: BTreeSet<String>,
+    /// Targets of the actions that are under way; a target has one action at a time.
+    pub in_flight: BTreeSet<String>,
+    /// Actions that failed last time, by target. A success removes the entry.
+    pub failures: BTreeMap<String, Failure>,
+    /// When each image reference was last pulled with success by this process.
+    pub pulled: BTreeMap<String, Timestamp>,
+}
+
+/// A container of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// The Deployment or Job that it belongs to.
+    pub owner: Key,
+    /// The revision that it was made for.
+    pub revision: RevisionId,
+    /// The template's hash that it was made for.
+    pub template: TemplateHash,
+    /// Its slot, or a job's attempt.
+    pub slot: Slot,
+    /// The image it runs.
+    pub image: ImageId,
+    /// What the engine says it is doing.
+    pub state: ContainerState,
+    /// Docker's own health check.
+    pub health: Health,
+    /// How often the engine restarted it by itself.
+    pub restart_count: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Networks that it is attached to, by name.
+    pub networks: BTreeMap<String, Endpoint>,
+    /// Limits and restart policy as the engine has them.
+    pub adjustable: Adjustable,
+    /// What our own probes of this run of it found.
+    pub probes: Probes,
+    /// Its last log lines, read when it is in trouble (ended, restarting, unhealthy); without secrets.
+    pub last_log: Vec<String>,
+}
+
+/// What the engine says a container is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Created and never started; `error` is why the last start failed.
+    Created {
+        /// The engine's words and the exit code (126 not executable, 127 not found, 128 not started).
+        error: Option<StartError>,
+    },
+    /// Running since.
+    Running {
+        /// When this run began.
+        since: Timestamp,
+    },
+    /// Suspended by somebody.
+    Paused,
+    /// Ended, and the engine is about to start it again.
+    Restarting {
+        /// The exit code of the last run.
+        exit_code: i64,
+    },
+    /// Ended.
+    Exited(Exit),
+    /// Being removed, or removed half-way.
+    Removing,
+}
+
+/// Why a start failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartError {
+    /// The exit code that the engine gave it.
+    pub exit_code: i64,
+    /// The engine's words.
+    pub message: String,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    /// The exit code; 128 + n after signal n.
+    pub code: i64,
+    /// Whether the kernel killed it for want of memory.
+    pub out_of_memory: bool,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// Docker's own health check. Only read while the container runs: stop and pause set it to unhealthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It has none.
+    None,
+    /// Not decided yet.
+    Starting,
+    /// Healthy.
+    Healthy,
+    /// Unhealthy, with the last check's output.
+    Unhealthy {
+        /// The last check's output, printable.
+        message: String,
+    },
+}
+
+/// An attachment to a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The network.
+    pub network: NetworkId,
+    /// The address; none while the container does not run.
+    pub address: Option<Ipv4Addr>,
+    /// The names it was given there (without the container's own name and id, which some engines add).
+    pub aliases: BTreeSet<String>,
+}
+
+/// Results of our own probes for this run of the container, thresholds applied. None: no such probe.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// The startup probe.
+    pub startup: Option<ProbeResult>,
+    /// The readiness probe.
+    pub readiness: Option<ProbeResult>,
+    /// The liveness probe.
+    pub liveness: Option<ProbeResult>,
+}
+
+/// What a probe says after its thresholds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// Neither threshold was reached since this process began to probe.
+    Unknown {
+        /// The last failure, if any, printable.
+        message: String,
+    },
+    /// `successThreshold` successes in a row.
+    Success,
+    /// `failureThreshold` failures in a row.
+    Failure {
+        /// The last failure, printable.
+        message: String,
+    },
+}
+
+/// A network, anybody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its id.
+    pub id: NetworkId,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its driver.
+    pub driver: String,
+    /// Its subnets in CIDR form.
+    pub subnets: Vec<String>,
+}
+
+/// A volume, anybody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its driver.
+    pub driver: String,
+    /// Its driver options.
+    pub options: BTreeMap<String, String>,
+}
+
+/// What the engine has under an image's reference or id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageState {
+    /// Nothing.
+    Missing,
+    /// An image.
+    Present(Image),
+}
+
+/// An image that the engine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: ImageId,
+    /// `repository@sha256:…` for each registry that it is known from.
+    pub digests: Vec<String>,
+    /// Whether it brings a health check of its own.
+    pub has_health_check: bool,
+    /// Paths that it declares as volumes.
+    pub volumes: BTreeSet<String>,
+}
+
+/// An action that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// How often in a row.
+    pub count: u32,
+    /// When last.
+    pub at: Timestamp,
+    /// What to make of it.
+    pub fault: Fault,
+    /// What was attempted and what the engine said, printable and without secrets.
+    pub message: String,
+}
+
+/// Failures, cut by what the planner does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// The engine refuses the specification (a bad option, a missing host path): the revision is at fault.
+    Invalid,
+    /// The registry does not have the image: perhaps not yet.
+    ImageMissing,
+    /// The registry wants other credentials.
+    Unauthorized,
+    /// The registry says "too many requests".
+    RateLimited,
+    /// The registry, the engine or the disk is in trouble: nobody's fault here.
+    Unavailable,
+    /// The reply did not come in time: the effect is unknown, the next look tells.
+    Timeout,
+    /// A name, address or port is taken.
+    Conflict,
+}

@@ -1,0 +1,159 @@
+//! Revisions: what makes a container different from another. Hashing only; it decides nothing.
+//!
+//! The hash has a version and golden tests pin it: a new release of Evenkeel must not restart anybody's containers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::name::{Kind, Name};
+use super::secret::SecretBytes;
+use super::spec::Template;
+
+/// The version of the canonical form below. Raising it starts new containers everywhere, so it stays.
+const HASH_VERSION: u32 = 1;
+
+/// How many hexadecimal digits of a hash are kept: 40 bits, unique among the few revisions of one object.
+const ID_DIGITS: usize = 10;
+
+/// A revision: the hash of template, contents and image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RevisionId(pub String);
+
+/// The hash of template and contents, before the image is resolved.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TemplateHash(pub String);
+
+/// The content of a ConfigMap (`c-…`, a plain hash) or Secret (`s-…`, a keyed hash).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContentId(pub String);
+
+/// An image as the engine names it: `sha256:…`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageId(pub String);
+
+macro_rules! display_inner {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+display_inner!(RevisionId, TemplateHash, ContentId, ImageId);
+
+/// The contents that a template uses, by `configmap/NAME` or `secret/NAME`.
+pub type Contents = BTreeMap<String, ContentId>;
+
+/// The key of [`Contents`] for an object.
+pub fn content_ref(kind: Kind, name: &Name) -> String {
+    format!("{kind}/{name}")
+}
+
+/// The entries of a ConfigMap or Secret. No `Debug`: they may be secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Key to value.
+    pub entries: BTreeMap<String, SecretBytes>,
+}
+
+/// Makes content ids. Secrets are hashed with a key of this host, so that a guess cannot be checked by its label.
+#[derive(Clone)]
+pub struct ContentHasher {
+    key: SecretBytes,
+}
+
+impl ContentHasher {
+    /// A hasher with the state directory's key.
+    pub fn new(key: SecretBytes) -> Self {
+        Self { key }
+    }
+
+    /// The id of a ConfigMap's or Secret's content.
+    pub fn id(&self, kind: Kind, content: &Content) -> ContentId {
+        let mut bytes = Vec::new();
+        for (key, value) in &content.entries {
+            // Lengths first, so that no two different contents have the same bytes.
+            bytes.extend((key.len() as u64).to_be_bytes());
+            bytes.extend(key.as_bytes());
+            bytes.extend((value.expose().len() as u64).to_be_bytes());
+            bytes.extend(value.expose());
+        }
+        if kind == Kind::Secret {
+            let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length");
+            mac.update(&bytes);
+            ContentId(format!("s-{}", hex(&mac.finalize().into_bytes(), 24)))
+        } else {
+            ContentId(format!("c-{}", hex(&Sha256::digest(&bytes), 24)))
+        }
+    }
+}
+
+/// The hash of what forces a new container: the template's identity, its contents, and the count of asked-for restarts.
+pub fn template_hash(template: &Template, contents: &Contents, restarts: u64) -> TemplateHash {
+    let canonical = serde_json::json!({
+        "version": HASH_VERSION,
+        "template": identity(template),
+        "contents": contents,
+        "restarts": restarts,
+    });
+    TemplateHash(hex(&Sha256::digest(canonical.to_string().as_bytes()), ID_DIGITS))
+}
+
+/// The revision that a template makes with an image.
+pub fn revision_id(template: &TemplateHash, image: &ImageId) -> RevisionId {
+    RevisionId(hex(&Sha256::digest(format!("{template}@{image}").as_bytes()), ID_DIGITS))
+}
+
+/// The part of a template that cannot change in a living container.
+///
+/// Left out are the settings that Evenkeel itself acts on (probes, drain, grace, dependencies, pull policy) and those
+/// that Docker changes in place (limits, requests, restart policy). A memory or CPU limit cannot be *removed* in place
+/// (Docker reads 0 as "unchanged"), so whether there is one belongs to the identity.
+fn identity(template: &Template) -> serde_json::Value {
+    let mut value = serde_json::to_value(template).expect("a template is plain data");
+    let fields = value.as_object_mut().expect("a template is a struct");
+    for field in [
+        "startupProbe",
+        "readinessProbe",
+        "livenessProbe",
+        "lifecycle",
+        "drain",
+        "terminationGracePeriod",
+        "dependsOn",
+        "imagePullPolicy",
+        "imagePullSecrets",
+        "restartPolicy",
+        "resources",
+    ] {
+        fields.remove(field);
+    }
+    let limits = &template.resources.limits;
+    let requests = &template.resources.requests;
+    let limited = [
+        ("cpu", limits.cpu.is_some()),
+        ("memory", limits.memory.is_some()),
+        ("cpuRequest", requests.cpu.is_some()),
+        ("memoryRequest", requests.memory.is_some()),
+    ];
+    let limited: Vec<&str> = limited.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
+    if !limited.is_empty() {
+        fields.insert("limited".into(), limited.into());
+    }
+    value
+}
+
+/// The first `digits` hexadecimal digits of `bytes`.
+fn hex(bytes: &[u8], digits: usize) -> String {
+    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.truncate(digits);
+    text
+}

@@ -1,0 +1,17 @@
+//! Confidential bytes. They cannot be printed, compared in public or written to a file by accident.
+
+/// A secret's content. It has no `Debug`, `Display` or `Serialize`, so it cannot reach a log, a label or a state file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Takes the bytes in.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes themselves; the name is long so that every use stands out in a review.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -1,0 +1,20 @@
+//! The manifest types: what a user writes, one file per kind. Doc comments become the JSON Schema's descriptions,
+//! so each gives its unit, its default and its limit. They hold no decisions.
+
+mod config;
+mod deployment;
+mod job;
+mod namespace;
+mod network;
+mod probe;
+mod template;
+mod volume;
+
+pub use config::{ConfigMapSpec, SecretSpec};
+pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};
+pub use job::JobSpec;
+pub use namespace::{NamespaceDefaults, NamespaceSpec, VariablesFile};
+pub use network::NetworkSpec;
+pub use probe::{HealthCheck, HttpGet, Lifecycle, PortRef, PreStop, Probe, TcpSocket};
+pub use template::*;
+pub use volume::{AccessMode, VolumeSpec};

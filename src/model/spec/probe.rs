@@ -1,0 +1,130 @@
+//! Health checks and lifecycle hooks of a template.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::time::Span;
+
+/// A check that Evenkeel itself makes against the container's address, so the image needs no curl.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Probe {
+    /// An HTTP GET; any status from 200 to 399 is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_get: Option<HttpGet>,
+    /// A TCP connection; being accepted is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp_socket: Option<TcpSocket>,
+    /// Time from the container's start to the first check. Default: 0s.
+    #[serde(default)]
+    pub initial_delay: Span,
+    /// Time between checks, at least 100ms. A replica that is not ready yet is checked every second or faster. Default: 10s.
+    #[serde(default = "ten_seconds")]
+    pub period: Span,
+    /// How long one check may take. Default: 1s.
+    #[serde(default = "one_second")]
+    pub timeout: Span,
+    /// Successes in a row that make it healthy. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub success_threshold: u32,
+    /// Failures in a row that make it unhealthy. Default: 3.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub failure_threshold: u32,
+}
+
+/// An HTTP GET.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpGet {
+    /// The container's port: its number or its name in `ports`.
+    pub port: PortRef,
+    /// The path with its query. Default: `/`.
+    #[serde(default = "root")]
+    pub path: String,
+    /// Further request headers; `Host` may be set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// A TCP connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TcpSocket {
+    /// The container's port: its number or its name in `ports`.
+    pub port: PortRef,
+}
+
+/// A container port, by number or by its name in `ports`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PortRef {
+    /// The port's number.
+    Number(#[schemars(range(min = 1))] u16),
+    /// The port's name in `ports`.
+    Name(String),
+}
+
+/// Docker's own health check, run inside the container. Without this field the image's own applies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HealthCheck {
+    /// The command and its arguments, run without a shell. Required unless `disable` is true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Whether to switch the image's health check off. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disable: bool,
+    /// Time between checks. Default: 30s (Docker's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
+    /// How long one check may take. Default: 30s (Docker's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Time after the start in which failures do not count. Default: 0s (Docker's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_period: Option<Span>,
+    /// Failures in a row that make it unhealthy. Default: 3 (Docker's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+}
+
+/// What happens around a replica's end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Lifecycle {
+    /// What to do after the drain and before the stop signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pre_stop: Option<PreStop>,
+}
+
+/// What to do after the drain and before the stop signal: wait, or run a command in the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PreStop {
+    /// Wait for this long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Span>,
+    /// Run this command in the container, for at most the termination grace period. Its failure does not prevent the stop.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exec: Vec<String>,
+}
+
+fn root() -> String {
+    "/".into()
+}
+fn one() -> u32 {
+    1
+}
+fn three() -> u32 {
+    3
+}
+fn one_second() -> Span {
+    Span::secs(1)
+}
+fn ten_seconds() -> Span {
+    Span::secs(10)
+}

@@ -1,0 +1,175 @@
+//! What is told: status, conditions, events, and the plan as a whole. Data for people and machines; no decisions.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::history::History;
+use super::name::Key;
+use super::observed::ContainerId;
+use super::spec::Probe;
+use super::time::{Span, Timestamp};
+
+/// The decision of one pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What to remember; written before anything is done.
+    pub history: History,
+    /// What is safe and possible right now, in any order and any subset.
+    pub actions: Vec<Action>,
+    /// How every object stands.
+    pub status: BTreeMap<Key, Status>,
+    /// What changed in this pass that a person would want to know.
+    pub events: Vec<Event>,
+    /// What to probe from now on.
+    pub probes: Vec<ProbeTask>,
+    /// When to look again even if nothing happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// How an object stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// One word: Complete, Progressing, RollingBack, Stalled, Paused, Suspended, Waiting, Failed, Ready, Pending …
+    pub phase: String,
+    /// Why, for people; empty when there is nothing to say.
+    pub message: String,
+    /// Conditions, as in Kubernetes.
+    pub conditions: Vec<Condition>,
+    /// Replicas; none for objects without.
+    pub replicas: Option<Replicas>,
+    /// The revision that is being run or reached: its number and id.
+    pub revision: Option<RevisionSummary>,
+    /// What it waits for, in order.
+    pub waiting: Vec<String>,
+    /// Its containers.
+    pub containers: Vec<ContainerStatus>,
+}
+
+/// A condition, as in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Available, Progressing, Degraded, Drifted, PruneHeld …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: bool,
+    /// A CamelCase word for machines.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// Counts of replicas.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replicas {
+    /// As many as the manifest says.
+    pub desired: u32,
+    /// Containers that exist and are not on their way out.
+    pub current: u32,
+    /// Of the revision being reached.
+    pub updated: u32,
+    /// Ready.
+    pub ready: u32,
+    /// Ready for `minReady`.
+    pub available: u32,
+}
+
+/// A revision, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionSummary {
+    /// Its number; 0 for a Job's.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+    /// Its image as the manifest wrote it.
+    pub image: String,
+}
+
+/// A container, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Its revision.
+    pub revision: String,
+    /// Running, Created, Exited …
+    pub state: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it is on its way out.
+    pub retiring: bool,
+    /// Restarts by the engine and by us.
+    pub restarts: u32,
+    /// Since when it has been running or ended.
+    pub since: Option<Timestamp>,
+    /// Its address on its first network.
+    pub address: Option<String>,
+    /// Why it is not ready, for people.
+    pub message: String,
+    /// Its last log lines when it is in trouble.
+    pub last_log: Vec<String>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// To what.
+    pub object: Key,
+    /// Whether somebody should look.
+    pub severity: Severity,
+    /// A CamelCase word for machines: RolloutStarted, RolloutComplete, RolledBack …
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Severity {
+    /// All is well.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// A probe to make from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeTask {
+    /// The container.
+    pub container: ContainerId,
+    /// The run of it: another start begins the counts anew.
+    pub started_at: Timestamp,
+    /// What the result means.
+    pub purpose: ProbePurpose,
+    /// Where to connect to: the container's address on one of its networks, or the host's own.
+    pub address: std::net::IpAddr,
+    /// The port's number (names are resolved).
+    pub port: u16,
+    /// The check and its thresholds.
+    pub probe: Probe,
+    /// The time between checks now: shorter than the probe's own while the replica is not ready.
+    pub period: Span,
+}
+
+/// What a probe's result means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbePurpose {
+    /// It has started.
+    Startup,
+    /// It can serve.
+    Readiness,
+    /// It is alive.
+    Liveness,
+}
