@@ -78,3 +78,6 @@ CONF
   rm -rf "$directory" "$apt/debs"
   mv "$directory.part" "$directory"
 }
+
+# usage FILE: the comment at the top of a script.
+usage() { sed -n '2,/^set/{/^#/s/^# \?//p}' "$1"; }
