@@ -2,13 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::name::{Key, Kind, Name};
+use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
 use super::revision::ContentId;
 use super::spec::{DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, VolumeSpec};
+
+/// What the operator sets for the whole controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The instance that owns what is created.
+    pub instance: Instance,
+    /// Where networks without a subnet of their own get a /24 from, in CIDR form.
+    pub subnet_pool: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            instance: Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"),
+            subnet_pool: "10.201.0.0/16".into(),
+        }
+    }
+}
 
 /// Everything that the sources declare.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
+    /// What the operator sets.
+    pub settings: Settings,
     /// Namespaces, declared or merely used.
     pub namespaces: BTreeMap<Name, NamespaceSpec>,
     /// Networks, the implicit `default` of a namespace included where something uses it.
