@@ -1,0 +1,118 @@
+//! A user's mistake: where it is, what it is, and the way out. It shows no secret and no control character.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::text::printable;
+
+/// The longest part of a source line that is shown, in characters.
+const LINE_MAX: usize = 160;
+
+/// A place in a file, with the line as it is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spot {
+    /// The file, as people write its path.
+    pub file: String,
+    /// The line, from 1; 0 when the whole file is meant.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when the whole file is meant.
+    pub column: usize,
+    /// How many characters the caret underlines, at least 1.
+    pub width: usize,
+    /// The line, unless it could show a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_line: Option<String>,
+}
+
+impl Spot {
+    /// A whole file.
+    pub fn file(file: impl Into<String>) -> Self {
+        Self { file: file.into(), ..Self::default() }
+    }
+
+    /// `file:line`, or the file alone.
+    pub fn brief(&self) -> String {
+        match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}", self.file),
+        }
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The source is not loaded.
+    Error,
+    /// The source is loaded.
+    Warning,
+}
+
+/// A user's mistake.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnostic {
+    /// Where it is.
+    #[serde(flatten)]
+    pub spot: Spot,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// The way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// A mistake that keeps the source from loading.
+    pub fn error(spot: Spot, message: impl AsRef<str>) -> Self {
+        Self { spot, severity: Severity::Error, message: printable(message.as_ref()), hint: None }
+    }
+
+    /// The same with the way out.
+    pub fn hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.hint = Some(printable(hint.as_ref()));
+        self
+    }
+}
+
+/// `file:line:column: error: message`, the source line, a caret, `hint: …`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let Spot { file, line, column, width, source_line } = &self.spot;
+        let file = printable(file);
+        match line {
+            0 => write!(f, "{file}: {word}: {}", self.message)?,
+            _ => write!(f, "{file}:{line}:{column}: {word}: {}", self.message)?,
+        }
+        if let Some(text) = source_line {
+            let (text, column) = window(text, *column);
+            let room = text.chars().count().saturating_sub(column).max(1);
+            let number = line.to_string();
+            let margin = " ".repeat(number.len());
+            write!(f, "\n {number} | {text}")?;
+            write!(f, "\n {margin} | {}{}", " ".repeat(column), "^".repeat((*width).clamp(1, room)))?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The part of `line` around `column` that fits a screen, without control characters, and the caret's column from 0.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let before = column.saturating_sub(1);
+    let start = if before >= LINE_MAX { before - LINE_MAX / 2 } else { 0 };
+    let shown = |from: usize, count: usize| printable(&line.chars().skip(from).take(count).collect::<String>());
+    let caret = shown(start, before - start).chars().count();
+    (shown(start, LINE_MAX).trim_end().to_string(), caret)
+}
