@@ -116,3 +116,17 @@ fn window(line: &str, column: usize) -> (String, usize) {
     let caret = shown(start, before - start).chars().count();
     (shown(start, LINE_MAX).trim_end().to_string(), caret)
 }
+
+impl From<&Diagnostic> for crate::model::view::ProblemView {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        Self {
+            file: printable(&diagnostic.spot.file),
+            line: u32::try_from(diagnostic.spot.line).unwrap_or(u32::MAX),
+            column: u32::try_from(diagnostic.spot.column).unwrap_or(u32::MAX),
+            message: diagnostic.message.clone(),
+            source_line: printable(diagnostic.spot.source_line.as_deref().unwrap_or_default()),
+            hint: diagnostic.hint.clone().unwrap_or_default(),
+            rendered: diagnostic.to_string(),
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! The view: all that the daemon tells about itself and its objects, as data. The reconciler publishes one after every
+//! pass; the command line, `/metrics` and `/readyz` only ever read it. It holds no secret content and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::action::{Action, Confirmation, Request};
+use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
+use super::observed::Fault;
+use super::status::{Event, Status};
+use super::time::Timestamp;
+
+/// How many events are kept in memory and shown.
+pub const EVENTS_MAX: usize = 1000;
+
+/// What the daemon sees and means to do, as of its last pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// When the last pass ended, also one that could not reach the engine. `/healthz` fails when this is a minute old.
+    pub at: Timestamp,
+    /// When the daemon started.
+    pub started_at: Timestamp,
+    /// Evenkeel's version.
+    pub version: String,
+    /// The instance whose containers it owns.
+    pub instance: Instance,
+    /// How the engine is.
+    pub engine: EngineState,
+    /// The sources, in the order of the command line.
+    pub sources: Vec<SourceState>,
+    /// Every declared object, and those on their way out.
+    pub objects: BTreeMap<Key, ObjectView>,
+    /// Actions under way.
+    pub in_flight: Vec<InFlight>,
+    /// Actions that failed last time and wait for their back-off.
+    pub failures: Vec<FailureView>,
+    /// Removals that a brake holds until somebody confirms them.
+    pub held: Vec<HeldPrune>,
+    /// What the last pass decided to do next; empty when there is nothing to do.
+    pub plan: Vec<PlanStep>,
+    /// Trouble that belongs to no object: the state directory cannot be written, events are not heard, …
+    pub warnings: Vec<String>,
+    /// Passes made since the start.
+    pub passes: u64,
+    /// Whether there is nothing to do, nothing under way and nothing to wait for.
+    pub converged: bool,
+    /// The last events, oldest first, at most [`EVENTS_MAX`]. Served on their own, not with the view.
+    #[serde(skip)]
+    pub events: Arc<Vec<Event>>,
+}
+
+impl View {
+    /// The view before the first pass.
+    pub fn starting(instance: Instance, started_at: Timestamp) -> Self {
+        Self {
+            at: started_at,
+            started_at,
+            version: env!("CARGO_PKG_VERSION").into(),
+            instance,
+            engine: EngineState::default(),
+            sources: Vec::new(),
+            objects: BTreeMap::new(),
+            in_flight: Vec::new(),
+            failures: Vec::new(),
+            held: Vec::new(),
+            plan: Vec::new(),
+            warnings: Vec::new(),
+            passes: 0,
+            converged: false,
+            events: Arc::default(),
+        }
+    }
+
+    /// Whether the engine answers, every source is in force, and a pass was made with them.
+    pub fn ready(&self) -> Result<(), String> {
+        if !self.engine.connected {
+            return Err(format!("the engine does not answer: {}", self.engine.message));
+        }
+        if let Some(source) = self.sources.iter().find(|source| !source.in_force()) {
+            return Err(format!("source {} is {}: {}", source.dir, source.state.word(), source.message));
+        }
+        if self.passes == 0 {
+            return Err("the first pass is not finished".into());
+        }
+        Ok(())
+    }
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self::starting(Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"), Timestamp::default())
+    }
+}
+
+/// How the engine is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineState {
+    /// Whether it answered the last time.
+    pub connected: bool,
+    /// Its version, such as `26.1.5`; empty until it has answered once.
+    pub version: String,
+    /// The API version that is spoken, such as `1.45`.
+    pub api: String,
+    /// What is wrong with it; empty when nothing is.
+    pub message: String,
+}
+
+/// How a source is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceState {
+    /// Its directory as the daemon watches it: absolute, symlinks resolved where it exists.
+    pub dir: String,
+    /// The namespace that its objects without one get.
+    pub namespace: Option<Name>,
+    /// Which of its manifests are in force.
+    pub state: SourcePhase,
+    /// Why its newest manifests are not in force; empty when they are.
+    pub message: String,
+    /// What is wrong with its newest manifests.
+    pub problems: Vec<ProblemView>,
+    /// When the manifests in force were read.
+    pub loaded_at: Option<Timestamp>,
+    /// The digest of the manifests in force.
+    pub digest: String,
+    /// Counts the changes of what is in force, from 1; 0 before the first load.
+    pub generation: u64,
+    /// The objects that the manifests in force declare.
+    pub declares: BTreeSet<Key>,
+}
+
+impl SourceState {
+    /// Whether some manifests of it are in force, old or new.
+    pub fn in_force(&self) -> bool {
+        matches!(self.state, SourcePhase::Loaded | SourcePhase::LastGood)
+    }
+}
+
+/// Which manifests of a source are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourcePhase {
+    /// It is being read for the first time: none yet.
+    Reading,
+    /// The newest.
+    Loaded,
+    /// The last good ones: the newest are invalid, or the directory is empty, unreadable or in the middle of a change.
+    LastGood,
+    /// None: it could never be read. Nothing is pruned.
+    Unknown,
+}
+
+impl SourcePhase {
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            SourcePhase::Reading => "being read",
+            SourcePhase::Loaded => "loaded",
+            SourcePhase::LastGood => "held at its last good state",
+            SourcePhase::Unknown => "unknown",
+        }
+    }
+}
+
+/// Something wrong in a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemView {
+    /// The file, as a person would open it; empty for a problem of the source as a whole.
+    pub file: String,
+    /// The line, from 1; 0 when there is none.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// The line's text.
+    pub source_line: String,
+    /// What would be right; may be empty.
+    pub hint: String,
+    /// All of it as `validate` prints it, caret included; printable, without colour.
+    pub rendered: String,
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectView {
+    /// Its spec after substitution and defaults, without secret content; `null` for one that is no longer declared.
+    pub declared: Declaration,
+    /// Where its manifest stands: `shop/web.yaml:3`.
+    pub place: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// When Evenkeel first made something of it, as far as it remembers.
+    pub created_at: Option<Timestamp>,
+    /// How it stands.
+    pub status: Status,
+    /// What only its kind has.
+    pub detail: Detail,
+}
+
+/// What only one kind of object has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Detail {
+    /// A Namespace.
+    Namespace,
+    /// A Deployment's history.
+    #[serde(rename_all = "camelCase")]
+    Deployment {
+        /// Its revisions, oldest first.
+        revisions: Vec<RevisionView>,
+        /// Whether `rollout pause` holds it.
+        paused: bool,
+        /// Whether `rollout undo` chose its revision.
+        pinned: bool,
+    },
+    /// A Job's newest run.
+    #[serde(rename_all = "camelCase")]
+    Job {
+        /// The attempt, from 0.
+        attempt: u32,
+        /// When it started.
+        started_at: Option<Timestamp>,
+        /// When it ended.
+        finished_at: Option<Timestamp>,
+        /// How it ended.
+        exit_code: Option<i64>,
+        /// Its last log lines.
+        last_log: Vec<String>,
+    },
+    /// A Network.
+    #[serde(rename_all = "camelCase")]
+    Network {
+        /// Its name in the engine.
+        engine_name: String,
+        /// Its driver.
+        driver: String,
+        /// Its subnets in CIDR form.
+        subnets: Vec<String>,
+    },
+    /// A Volume.
+    #[serde(rename_all = "camelCase")]
+    Volume {
+        /// Its name in the engine.
+        engine_name: String,
+        /// Its driver.
+        driver: String,
+    },
+    /// A ConfigMap or Secret: never its values.
+    #[serde(rename_all = "camelCase")]
+    Content {
+        /// The id of its content.
+        id: String,
+        /// Its keys.
+        keys: Vec<String>,
+    },
+}
+
+/// A revision of a Deployment, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionView {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+    /// Its image as the manifest wrote it.
+    pub image: String,
+    /// Its image with the registry's digest, or the image's id.
+    pub digest: String,
+    /// What became of it.
+    pub outcome: OutcomeWord,
+    /// Why it was rejected; empty otherwise.
+    pub reason: String,
+    /// The last log lines of the replica that failed.
+    pub last_log: Vec<String>,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// Whether it is the one that is being run or reached.
+    pub current: bool,
+    /// Whether it is the one that the manifest (or `rollout undo`) asks for. A rejected one stays wanted, and is not run.
+    pub wanted: bool,
+}
+
+/// What became of a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeWord {
+    /// Neither completed nor failed yet.
+    Pending,
+    /// All its replicas became available.
+    Completed,
+    /// It failed its rollout and is not tried again.
+    Rejected,
+    /// A newer revision came before it completed.
+    Superseded,
+}
+
+/// An action under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlight {
+    /// The object that it is for.
+    pub object: Key,
+    /// What it does: `pull shop:2`.
+    pub action: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How far it is, for people; may be empty.
+    pub progress: String,
+}
+
+/// An action that failed and is tried again later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureView {
+    /// What it acts on: `image shop:2`.
+    pub target: String,
+    /// How often in a row.
+    pub count: u32,
+    /// When last.
+    pub at: Timestamp,
+    /// What sort of failure.
+    pub fault: Fault,
+    /// What was attempted and what came of it.
+    pub message: String,
+}
+
+/// A removal that a brake holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldPrune {
+    /// The namespace.
+    pub namespace: Name,
+    /// What `prune confirm` wants; changes when what would be removed changes.
+    pub id: String,
+    /// Why it is held, for people.
+    pub reason: String,
+    /// What would be removed.
+    pub removes: Vec<Key>,
+}
+
+/// One step of a plan, as `plan` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStep {
+    /// The object that it is for.
+    pub object: Key,
+    /// What is done.
+    pub action: String,
+    /// Why.
+    pub cause: String,
+    /// What nothing serves during it; none when it is free of downtime.
+    pub downtime: Option<String>,
+}
+
+impl From<&Action> for PlanStep {
+    fn from(action: &Action) -> Self {
+        Self {
+            object: action.object.clone(),
+            action: action.call.to_string(),
+            cause: action.cause.clone(),
+            downtime: action.downtime.clone(),
+        }
+    }
+}
+
+/// A spec as JSON text: shared by every view between two loads, and a tenth of the size of a tree of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration(Arc<str>);
+
+impl Declaration {
+    /// The JSON of a spec.
+    pub fn of(spec: &impl Serialize) -> Self {
+        Self(serde_json::to_string(spec).expect("a spec is plain data").into())
+    }
+
+    /// Nothing: an object that is not declared any more.
+    pub fn none() -> Self {
+        Self("null".into())
+    }
+
+    /// The spec as a tree.
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Declaration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Declaration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(serde_json::Value::deserialize(deserializer)?.to_string().into()))
+    }
+}
+
+/// What is asked of the reconciler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Change an object's history as a person asks.
+    Request {
+        /// The object.
+        key: Key,
+        /// What is asked.
+        request: Request,
+    },
+    /// Carry out a removal that the brake held.
+    Confirm(Confirmation),
+    /// Read all sources now, and answer when it is known which manifests are in force. Does not wait for the engine.
+    Sync,
+    /// End the loop: begin nothing new, let actions under way end, write down what must be. Answered when that is done.
+    Shutdown,
+}
+
+/// What the reconciler answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum Answer {
+    /// It is written down and the next pass acts on it; a sentence for people, such as `restarted as revision 5`.
+    Done {
+        /// The sentence.
+        message: String,
+    },
+    /// The sources after reading them.
+    Synced {
+        /// Every source; its `generation` and `declares` say what to wait for.
+        sources: Vec<SourceState>,
+        /// Views with this many passes or more were decided with these sources.
+        pass: u64,
+    },
+}
+
+/// Why a command is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// What sort of refusal.
+    pub kind: RefusalKind,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl Refusal {
+    /// There is no such object, revision or held removal.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::NotFound, message: message.into() }
+    }
+
+    /// It makes no sense for the object as it is.
+    pub fn impossible(message: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::Impossible, message: message.into() }
+    }
+
+    /// It cannot be done now: the history cannot be written, or the daemon is stopping.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::Unavailable, message: message.into() }
+    }
+}
+
+/// Sorts of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusalKind {
+    /// There is no such thing.
+    NotFound,
+    /// It makes no sense as things are.
+    Impossible,
+    /// Not now.
+    Unavailable,
+}
+
+/// What a command comes to.
+pub type Reply = Result<Answer, Refusal>;

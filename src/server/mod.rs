@@ -1,0 +1,55 @@
+//! The doors for people and Prometheus: the Unix socket that the command line speaks to, and `/metrics`, `/healthz` and
+//! `/readyz` over TCP. It shows views and passes commands on; it decides nothing and knows no Docker.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::metrics::Metrics;
+use crate::model::observed::ContainerId;
+use crate::model::time::Timestamp;
+use crate::model::view::{Command, Reply, View};
+
+/// A command on its way to the reconciler, with where to answer.
+pub type Envelope = (Command, oneshot::Sender<Reply>);
+
+/// A clock, as an argument: nothing here reads the time by itself.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Lines of a container's log, as they come; an error ends them.
+pub type Lines = Pin<Box<dyn Stream<Item = Result<String, String>> + Send>>;
+
+/// Where container logs come from.
+pub trait Logs: Send + Sync + 'static {
+    /// The lines of a container's log, oldest first, as the container wrote them (the reader makes them printable).
+    fn lines(&self, container: &ContainerId, query: &LogQuery) -> Lines;
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LogQuery {
+    /// Go on with new lines until the container ends.
+    pub follow: bool,
+    /// Only this many of the last lines.
+    pub tail: Option<u32>,
+    /// Only lines from then on.
+    pub since: Option<Timestamp>,
+}
+
+/// What the servers need from the rest of the house.
+#[derive(Clone)]
+pub struct Parts {
+    /// What to show.
+    pub views: watch::Receiver<Arc<View>>,
+    /// Where commands go.
+    pub commands: mpsc::Sender<Envelope>,
+    /// Where logs come from.
+    pub logs: Arc<dyn Logs>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Clock,
+}
