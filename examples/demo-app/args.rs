@@ -14,10 +14,7 @@ impl Args {
 
     /// The first word that is no option: it must come before the options.
     pub fn first(&self) -> Option<&str> {
-        self.0
-            .first()
-            .filter(|word| !word.starts_with("--"))
-            .map(String::as_str)
+        self.0.first().filter(|word| !word.starts_with("--")).map(String::as_str)
     }
 
     pub fn has(&self, option: &str) -> bool {
@@ -44,9 +41,7 @@ pub fn setting(name: &str) -> Option<String> {
 
 /// An environment variable that holds a duration.
 pub fn duration_setting(name: &str) -> Result<Option<Duration>, String> {
-    setting(name)
-        .map(|text| duration(&text).map_err(|e| format!("{name}: {e}")))
-        .transpose()
+    setting(name).map(|text| duration(&text).map_err(|e| format!("{name}: {e}"))).transpose()
 }
 
 /// `15s`, `200ms`, or a plain number of seconds.
@@ -55,8 +50,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Some(number) => (number, 0.001),
         None => (text.strip_suffix('s').unwrap_or(text), 1.0),
     };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("'{text}' is no duration"))?;
+    let number: f64 = number.parse().map_err(|_| format!("'{text}' is no duration"))?;
     Duration::try_from_secs_f64(number * unit).map_err(|e| format!("'{text}': {e}"))
 }

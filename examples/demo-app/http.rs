@@ -18,9 +18,7 @@ pub struct Request {
 impl Request {
     /// The value of `name` in the query, as it stands (nothing is unescaped).
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 }
 
@@ -30,26 +28,18 @@ pub fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         return Ok(None);
     };
     let mut words = line.split(' ');
-    let (Some(_method), Some(target), Some(version)) = (words.next(), words.next(), words.next())
-    else {
+    let (Some(_method), Some(target), Some(version)) = (words.next(), words.next(), words.next()) else {
         return Err(malformed("request line"));
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers = Headers::read(stream)?;
-    let mut request = Request {
-        path: path.to_string(),
-        query: query.to_string(),
-        keep_alive: version == "HTTP/1.1",
-    };
+    let mut request = Request { path: path.to_string(), query: query.to_string(), keep_alive: version == "HTTP/1.1" };
     match headers.connection.as_str() {
         "close" => request.keep_alive = false,
         "keep-alive" => request.keep_alive = true,
         _ => {}
     }
-    io::copy(
-        &mut stream.take(headers.length.unwrap_or(0)),
-        &mut io::sink(),
-    )?;
+    io::copy(&mut stream.take(headers.length.unwrap_or(0)), &mut io::sink())?;
     Ok(Some(request))
 }
 
@@ -96,19 +86,10 @@ pub struct Target {
 
 impl Target {
     pub fn parse(url: &str) -> io::Result<Self> {
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(|| malformed("URL: only http:// is spoken here"))?;
+        let rest = url.strip_prefix("http://").ok_or_else(|| malformed("URL: only http:// is spoken here"))?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let authority = if authority.contains(':') {
-            authority.to_string()
-        } else {
-            format!("{authority}:80")
-        };
-        Ok(Target {
-            authority,
-            path: format!("/{path}"),
-        })
+        let authority = if authority.contains(':') { authority.to_string() } else { format!("{authority}:80") };
+        Ok(Target { authority, path: format!("/{path}") })
     }
 }
 
@@ -121,11 +102,7 @@ pub struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub fn new(target: &'a Target, timeout: Duration) -> Self {
-        Client {
-            target,
-            timeout,
-            connection: None,
-        }
+        Client { target, timeout, connection: None }
     }
 
     /// One request. After an error, or when the server says so, the next one opens a new connection.
@@ -135,9 +112,7 @@ impl<'a> Client<'a> {
             None => self.connect()?,
         };
         let Target { authority, path } = self.target;
-        connection
-            .get_mut()
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes())?;
+        connection.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes())?;
         let (answer, keep_alive) = read_answer(&mut connection)?;
         if keep_alive {
             self.connection = Some(connection);
@@ -166,11 +141,7 @@ impl<'a> Client<'a> {
 
 fn read_answer(stream: &mut impl BufRead) -> io::Result<(Answer, bool)> {
     let line = read_line(stream)?.ok_or(ErrorKind::ConnectionReset)?;
-    let status = line
-        .split(' ')
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .ok_or_else(|| malformed("status line"))?;
+    let status = line.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(|| malformed("status line"))?;
     let headers = Headers::read(stream)?;
     let mut body = Vec::new();
     if headers.chunked {
@@ -182,11 +153,7 @@ fn read_answer(stream: &mut impl BufRead) -> io::Result<(Answer, bool)> {
         stream.read_to_end(&mut body)?;
     }
     let keep_alive = headers.connection != "close" && (headers.chunked || headers.length.is_some());
-    let answer = Answer {
-        status,
-        version: headers.version,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    };
+    let answer = Answer { status, version: headers.version, body: String::from_utf8_lossy(&body).into_owned() };
     Ok((answer, keep_alive))
 }
 
@@ -216,11 +183,7 @@ impl Headers {
         for _ in 0..MAX_HEADERS {
             let line = read_line(stream)?.ok_or(ErrorKind::UnexpectedEof)?;
             let Some((name, value)) = line.split_once(':') else {
-                return if line.is_empty() {
-                    Ok(headers)
-                } else {
-                    Err(malformed("header"))
-                };
+                return if line.is_empty() { Ok(headers) } else { Err(malformed("header")) };
             };
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {

@@ -38,18 +38,11 @@ pub fn run(args: &Args) -> Result<ExitCode, String> {
     let connections: u32 = args.number("--connections", 4)?;
     let rate: f64 = args.number("--rate", 0.0)?;
     let order = Order {
-        target: Target::parse(args.first().ok_or("load needs a URL")?)
-            .map_err(|e| e.to_string())?,
-        versions: args
-            .text("--expect-version-in")
-            .map(|list| list.split(',').map(str::to_string).collect()),
+        target: Target::parse(args.first().ok_or("load needs a URL")?).map_err(|e| e.to_string())?,
+        versions: args.text("--expect-version-in").map(|list| list.split(',').map(str::to_string).collect()),
         new_connections: args.has("--new-connections"),
         end: started + Duration::from_secs(args.number("--seconds", 10)?),
-        interval: if rate > 0.0 {
-            Duration::from_secs_f64(f64::from(connections) / rate)
-        } else {
-            Duration::ZERO
-        },
+        interval: if rate > 0.0 { Duration::from_secs_f64(f64::from(connections) / rate) } else { Duration::ZERO },
     };
     if args.has("--until-eof") {
         thread::spawn(|| {
@@ -58,20 +51,14 @@ pub fn run(args: &Args) -> Result<ExitCode, String> {
         });
     }
     let tally = thread::scope(|scope| {
-        let asking: Vec<_> = (0..connections)
-            .map(|_| scope.spawn(|| ask(&order)))
-            .collect();
+        let asking: Vec<_> = (0..connections).map(|_| scope.spawn(|| ask(&order))).collect();
         asking
             .into_iter()
             .map(|thread| thread.join().expect("asking does not panic"))
             .fold(Tally::default(), Tally::plus)
     });
     println!("{}", tally.to_json(started.elapsed()));
-    Ok(if tally.failed() == 0 && tally.requests() > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if tally.failed() == 0 && tally.requests() > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One connection's share.
@@ -119,10 +106,7 @@ impl Tally {
             *self.statuses.entry(status).or_default() += 1;
             return Some(format!("status {status} from version {version:?}"));
         }
-        let expected = order
-            .versions
-            .as_ref()
-            .is_none_or(|versions| versions.contains(&version));
+        let expected = order.versions.as_ref().is_none_or(|versions| versions.contains(&version));
         let fault = (!expected).then(|| format!("wrong version {version:?}"));
         self.wrong_version += u64::from(!expected);
         *self.versions.entry(version).or_default() += 1;
@@ -158,9 +142,7 @@ impl Tally {
             let last = times.len().saturating_sub(1);
             // A percentile needs no more precision than the nearest sample.
             let at = (last as f64 * share).round() as usize;
-            times
-                .get(at)
-                .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+            times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
         };
         format!(
             "{{\"requests\":{},\"failed\":{},\"non_200\":{},\"broken\":{},\"wrong_version\":{},\"versions\":{},\"seconds\":{:.1},\"p50_ms\":{:.1},\"p99_ms\":{:.1},\"max_ms\":{:.1}}}",
@@ -186,9 +168,6 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, others: BTreeMap<K, u64>) {
 
 /// Keys are statuses, error kinds and versions; Rust's own quoting of those is JSON's.
 fn object<K: std::fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
-    let pairs: Vec<_> = counts
-        .iter()
-        .map(|(key, count)| format!("{:?}:{count}", key.to_string()))
-        .collect();
+    let pairs: Vec<_> = counts.iter().map(|(key, count)| format!("{:?}:{count}", key.to_string())).collect();
     format!("{{{}}}", pairs.join(","))
 }

@@ -28,9 +28,7 @@ fn main() -> ExitCode {
         "job" => job::run(&args),
         "get" => get(&args),
         "load" => load::run(&args),
-        other => Err(format!(
-            "no such command: {other} (serve, check, job, get, load)"
-        )),
+        other => Err(format!("no such command: {other} (serve, check, job, get, load)")),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("demo-app: {message}");
@@ -58,9 +56,5 @@ fn get(args: &Args) -> Result<ExitCode, String> {
 }
 
 fn exit_for(status: u16) -> ExitCode {
-    if status == 200 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -37,8 +37,7 @@ pub fn run() -> Result<ExitCode, String> {
     println!("{identity} starts");
     crash_when_told()?;
     let server = Arc::new(Server::new(identity)?);
-    let listener =
-        TcpListener::bind(("0.0.0.0", port)).map_err(|e| format!("listen on {port}: {e}"))?;
+    let listener = TcpListener::bind(("0.0.0.0", port)).map_err(|e| format!("listen on {port}: {e}"))?;
     println!("{} listens on {port}", server.identity);
     let accepting = server.clone();
     std::thread::spawn(move || accepting.accept(&listener));
@@ -56,9 +55,7 @@ pub fn run() -> Result<ExitCode, String> {
 }
 
 fn crash_when_told() -> Result<(), String> {
-    let code = setting("CRASH")
-        .map(|text| text.parse().map_err(|e| format!("CRASH={text}: {e}")))
-        .transpose()?;
+    let code = setting("CRASH").map(|text| text.parse().map_err(|e| format!("CRASH={text}: {e}"))).transpose()?;
     match (code, duration_setting("CRASH_AFTER")?) {
         (Some(code), None) => crash(code),
         (code, Some(after)) => {
@@ -96,11 +93,7 @@ impl Identity {
 
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Identity {
-            version,
-            host,
-            slot,
-        } = self;
+        let Identity { version, host, slot } = self;
         write!(f, "version {version} on {host} slot {slot}")
     }
 }
@@ -187,30 +180,14 @@ impl Server {
             }
             "/sick" | "/well" => {
                 self.sick.store(request.path == "/sick", Ordering::SeqCst);
-                (
-                    200,
-                    format!("{} is {}\n", self.identity, &request.path[1..]),
-                )
+                (200, format!("{} is {}\n", self.identity, &request.path[1..]))
             }
             "/exit" => {
-                crash(
-                    request
-                        .parameter("code")
-                        .and_then(|code| code.parse().ok())
-                        .unwrap_or(1),
-                );
+                crash(request.parameter("code").and_then(|code| code.parse().ok()).unwrap_or(1));
                 (500, String::new())
             }
-            "/env" => found(
-                request
-                    .parameter("name")
-                    .and_then(|name| std::env::var(name).ok()),
-            ),
-            "/file" => found(
-                request
-                    .parameter("path")
-                    .and_then(|path| std::fs::read_to_string(path).ok()),
-            ),
+            "/env" => found(request.parameter("name").and_then(|name| std::env::var(name).ok())),
+            "/file" => found(request.parameter("path").and_then(|path| std::fs::read_to_string(path).ok())),
             // Like many real ones, it serves nothing before it has warmed up.
             _ => match self.ailment() {
                 None => (200, format!("{}\n", self.identity)),
@@ -247,19 +224,14 @@ impl Server {
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Connections {
     fn add(&mut self, stream: TcpStream) -> u64 {
         self.next += 1;
-        let connection = Connection {
-            stream,
-            busy: false,
-        };
+        let connection = Connection { stream, busy: false };
         self.open.insert(self.next, connection);
         self.next
     }

@@ -44,10 +44,6 @@ impl Termination {
         let mut signal = 0;
         // SAFETY: both pointers are to live objects, and the set's signals are blocked in every thread (`block`).
         unsafe { sigwait(&self.0, &mut signal) };
-        if signal == SIGINT {
-            "SIGINT"
-        } else {
-            "SIGTERM"
-        }
+        if signal == SIGINT { "SIGINT" } else { "SIGTERM" }
     }
 }

@@ -1,16 +1,21 @@
 //! Docker: the only door. The trait says what the rest of the house may ask of an engine; [`docker`] asks a real one,
 //! and the tests' simulated engine implements the same trait. Nothing here decides anything.
 
+mod docker;
+mod ownership;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 
 use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
 use crate::model::container::{Adjustable, ContainerSpec, Files};
-use crate::model::name::Instance;
 use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network, NetworkId, Volume};
 use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
+
+pub use docker::Docker;
+pub use ownership::{Identity, Labels, Ownership};
 
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,
 /// each has a deadline, and each may be repeated: an effect that is already there is a success.
@@ -140,11 +145,4 @@ pub struct EngineVersion {
     pub version: String,
     /// Such as `1.45`.
     pub api: String,
-}
-
-/// Things that every implementation needs to tell ours from theirs.
-#[derive(Debug, Clone)]
-pub struct Ownership {
-    /// This instance.
-    pub instance: Instance,
 }

@@ -1,0 +1,125 @@
+//! Ours or theirs: what a container's name and labels say together. It asks nobody and changes nothing.
+
+use std::collections::BTreeMap;
+
+use crate::model::container::label;
+use crate::model::name::{Instance, Key, Kind, Name, Slot, container_name};
+use crate::model::revision::{RevisionId, TemplateHash};
+
+/// Tells ours from theirs for every implementation of the engine.
+#[derive(Debug, Clone)]
+pub struct Ownership {
+    /// This instance.
+    pub instance: Instance,
+}
+
+/// What a container of ours was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The Deployment or Job that it belongs to.
+    pub owner: Key,
+    /// Its revision.
+    pub revision: RevisionId,
+    /// Its template's hash.
+    pub template: TemplateHash,
+    /// Its slot, or a job's attempt.
+    pub slot: Slot,
+}
+
+impl Ownership {
+    /// What the container called `name` with these labels was made for; none when it is not ours.
+    ///
+    /// Labels alone prove nothing: an image can bring them along, and a person can copy them. So the name must be the
+    /// one that they imply, which only one container on the engine can have.
+    pub fn identity<'a>(&self, name: &str, labels: impl Labels<'a>) -> Option<Identity> {
+        let text = |key| labels.label(key);
+        if text(label::INSTANCE)? != self.instance.as_str() {
+            return None;
+        }
+        let kind = [Kind::Deployment, Kind::Job].into_iter().find(|kind| text(label::KIND) == Some(kind.word()))?;
+        let owner = Key::new(kind, Name::new(text(label::NAMESPACE)?).ok()?, Name::new(text(label::NAME)?).ok()?);
+        let revision = text(label::REVISION)?;
+        let slot: Slot = text(label::SLOT)?.parse().ok()?;
+        let implied = container_name(&self.instance, &owner.namespace, &owner.name, revision, slot);
+        (implied == name).then(|| Identity {
+            owner,
+            revision: RevisionId(revision.to_owned()),
+            template: TemplateHash(text(label::TEMPLATE).unwrap_or_default().to_owned()),
+            slot,
+        })
+    }
+
+    /// Whether a network or volume with these labels is ours and was made from the specification that `wanted` carries.
+    pub fn same_spec<'a, 'b>(&self, labels: impl Labels<'a>, wanted: impl Labels<'b>) -> bool {
+        labels.label(label::INSTANCE) == Some(self.instance.as_str())
+            && labels.label(label::SPEC) == wanted.label(label::SPEC)
+    }
+}
+
+/// Labels, in whichever map they come.
+pub trait Labels<'a>: Copy {
+    /// The label's value.
+    fn label(self, key: &str) -> Option<&'a str>;
+}
+
+impl<'a> Labels<'a> for &'a BTreeMap<String, String> {
+    fn label(self, key: &str) -> Option<&'a str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
+// The engine's client decodes into unordered maps; they are only looked up in, never walked.
+impl<'a> Labels<'a> for &'a std::collections::HashMap<String, String> {
+    fn label(self, key: &str) -> Option<&'a str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(instance: &str) -> BTreeMap<String, String> {
+        let pairs = [
+            (label::INSTANCE, instance),
+            (label::KIND, "deployment"),
+            (label::NAMESPACE, "shop"),
+            (label::NAME, "web"),
+            (label::REVISION, "3f9a2c71d0"),
+            (label::TEMPLATE, "0011223344"),
+            (label::SLOT, "2"),
+        ];
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    fn ours() -> Ownership {
+        Ownership { instance: Name::new("evenkeel").unwrap() }
+    }
+
+    #[test]
+    fn a_container_is_ours_by_its_labels_and_the_name_that_they_imply() {
+        let identity = ours().identity("shop.web.3f9a2c71d0.2", &labels("evenkeel")).unwrap();
+        assert_eq!(identity.owner.to_string(), "deployment/shop/web");
+        assert_eq!(identity.slot, 2);
+    }
+
+    #[test]
+    fn labels_that_an_image_brought_along_make_nothing_ours() {
+        assert_eq!(ours().identity("somebody-elses", &labels("evenkeel")), None);
+    }
+
+    #[test]
+    fn another_instance_is_not_ours() {
+        assert_eq!(ours().identity("shop.web.3f9a2c71d0.2", &labels("other")), None);
+        assert_eq!(ours().identity("other.shop.web.3f9a2c71d0.2", &labels("other")), None);
+    }
+
+    #[test]
+    fn a_missing_label_makes_it_foreign_rather_than_a_crash() {
+        for key in [label::KIND, label::NAMESPACE, label::NAME, label::REVISION, label::SLOT] {
+            let mut labels = labels("evenkeel");
+            labels.remove(key);
+            assert_eq!(ours().identity("shop.web.3f9a2c71d0.2", &labels), None, "{key}");
+        }
+    }
+}
