@@ -5,5 +5,8 @@ pub mod engine;
 pub mod manifest;
 pub mod metrics;
 pub mod model;
+pub mod probe;
 pub mod reconciler;
 pub mod server;
+pub mod store;
+pub mod wake;
