@@ -1,0 +1,34 @@
+# Evenkeel's outside: each target is one thing that a person wants. `make` lists them.
+
+TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
+BINARY := target/$(TRIPLE)/release/evenkeel
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo demo-keep demo-down check test bench
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+build: ## Build the controller: one static binary, target/TRIPLE/release/evenkeel
+	@# An explicit --target keeps the flag away from build scripts and procedural macros, and from the tests' builds.
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --bin evenkeel --target $(TRIPLE)
+
+demo: build ## Watch a rollout, a failed one going back, and a killed replica healing, in two minutes
+	@scripts/demo $(BINARY)
+
+demo-keep: build ## The same, and leave it running to play with
+	@scripts/demo $(BINARY) --keep
+
+demo-down: ## Remove what demo-keep left
+	@scripts/demo --down
+
+check: ## The quick part: format, lints, and every test that needs no engine
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test
+
+test: check build ## Everything: check, then the real-engine tests on private engines 20.10 and 26.1
+	scripts/docker-tests
+
+bench: build ## The figures that Evenkeel promises, measured against the engine itself and docker compose
+	scripts/bench $(BINARY)

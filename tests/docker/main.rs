@@ -1,0 +1,9 @@
+//! Evenkeel on real Docker Engines. `scripts/docker-tests` runs these (`make test` does); plain `cargo test` leaves them
+//! out, because they need private engines. Each test runs on both engine generations, each in an instance of its own, so
+//! that all of them share one engine per generation and run side by side. Start reading in [`support`].
+
+#![allow(clippy::disallowed_methods, reason = "real time is what these tests are about")]
+
+mod support;
+
+mod bench;

@@ -1,0 +1,313 @@
+//! One test's share of an engine: an instance name, a manifest directory, a state directory, and controllers on them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::engine::text;
+use super::process::Process;
+use super::registry::tool;
+use super::{Container, Engine, eventually};
+
+/// The controller under test.
+const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
+/// Put on containers and the like that a test makes by hand, so that they are cleaned up too.
+const BENCH_LABEL: &str = "evenkeel-test";
+
+/// One test's share of an engine.
+pub struct Bench {
+    /// The engine.
+    pub engine: Engine,
+    /// The instance's name: on everything that the controller makes, and in every name that Docker sees.
+    pub instance: String,
+    /// The directory of manifests.
+    pub manifests: PathBuf,
+    metrics: String,
+    directory: TempDir,
+}
+
+impl Bench {
+    pub(super) fn new(engine: Engine, test: &str) -> Self {
+        static COUNT: AtomicU16 = AtomicU16::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let directory = tempfile::Builder::new().prefix("evenkeel-").tempdir().expect("a temporary directory");
+        let manifests = directory.path().join("manifests");
+        fs::create_dir(&manifests).expect("a directory for manifests");
+        eprintln!("bench: {test} on engine {} in {}", engine.generation, directory.path().display());
+        Bench {
+            instance: format!("t{}-{number}", std::process::id()),
+            metrics: format!("127.0.0.1:{}", free_port()),
+            engine,
+            manifests,
+            directory,
+        }
+    }
+
+    // ---- files -------------------------------------------------------------------------------------------------------
+
+    /// A temporary directory for whatever a test needs beside its manifests.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a manifest (or any file beside them) the way a careful editor does: whole or not at all.
+    pub fn write(&self, name: &str, content: &str) {
+        let path = self.manifests.join(name);
+        fs::create_dir_all(path.parent().expect("a file has a directory")).expect("a directory for it");
+        let part = self.directory().join("part");
+        fs::write(&part, content).expect("a file can be written");
+        fs::rename(&part, &path).expect("a file can be renamed");
+    }
+
+    /// Removes a manifest.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.manifests.join(name)).expect("a file can be removed");
+    }
+
+    // ---- the controller ----------------------------------------------------------------------------------------------
+
+    /// Starts the controller on the manifests and waits until its socket answers.
+    pub fn start_controller(&self) -> Process {
+        self.start_controller_with(&[])
+    }
+
+    /// The same, with further options.
+    pub fn start_controller_with(&self, options: &[&str]) -> Process {
+        let process = self.spawn_controller(options);
+        eventually("the controller answers", Duration::from_secs(10), || self.try_evenkeel(&["get", "deployments"]));
+        process
+    }
+
+    /// Starts it without waiting: one that is expected to refuse, say.
+    pub fn spawn_controller(&self, options: &[&str]) -> Process {
+        let mut command = self.engine.command(EVENKEEL);
+        command
+            .arg("run")
+            .args(["--source".as_ref(), self.manifests.as_os_str()])
+            .args(["--state-dir".as_ref(), self.state_directory().as_os_str()])
+            .args(["--socket".as_ref(), self.socket().as_os_str()])
+            .args(["--metrics-listen", &self.metrics, "--instance", &self.instance])
+            .args(options);
+        Process::start(&mut command, &self.controller_log())
+    }
+
+    /// Where the controller keeps its history.
+    pub fn state_directory(&self) -> PathBuf {
+        self.directory().join("state")
+    }
+
+    /// Where the command line reaches the controller.
+    pub fn socket(&self) -> PathBuf {
+        self.directory().join("evenkeel.sock")
+    }
+
+    /// The command line, beside the engine, without any option yet.
+    pub fn command_line(&self) -> Command {
+        self.engine.command(EVENKEEL)
+    }
+
+    /// A client command that must succeed (`get deployments`); returns what it prints.
+    #[track_caller]
+    pub fn evenkeel(&self, arguments: &[&str]) -> String {
+        self.try_evenkeel(arguments).unwrap_or_else(|e| panic!("evenkeel {}: {e}", arguments.join(" ")))
+    }
+
+    /// A client command; exit code and both outputs when it fails.
+    pub fn try_evenkeel(&self, arguments: &[&str]) -> Result<String, String> {
+        let (code, out, err) = self.evenkeel_outcome(arguments);
+        if code == 0 { Ok(out) } else { Err(format!("exit {code}\n{out}{err}")) }
+    }
+
+    /// A client command's exit code, standard output and standard error.
+    pub fn evenkeel_outcome(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self
+            .command_line()
+            .args(arguments)
+            .args(["--socket".as_ref(), self.socket().as_os_str()])
+            .output()
+            .expect("evenkeel can be run");
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// A command that needs no daemon: `plan`, `validate`.
+    pub fn offline_outcome(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self
+            .command_line()
+            .args(arguments)
+            .args(["--source".as_ref(), self.manifests.as_os_str()])
+            .args(["--state-dir".as_ref(), self.state_directory().as_os_str()])
+            .args(["--instance", &self.instance])
+            .output()
+            .expect("evenkeel can be run");
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// The controller's `/metrics`.
+    pub fn metrics(&self) -> String {
+        self.get(&format!("http://{}/metrics", self.metrics)).expect("/metrics answers")
+    }
+
+    /// One metric's value: the name with its labels as printed, `evenkeel_up{…}`.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics().lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    // ---- what Docker has -----------------------------------------------------------------------------------------------
+
+    /// The containers of an object in every namespace, dead or alive, by name.
+    pub fn containers(&self, object: &str) -> Vec<Container> {
+        self.containers_with(&[&self.mine(), &format!("label=evenkeel.dev/name={object}")])
+    }
+
+    /// All containers of this instance, by name.
+    pub fn all_containers(&self) -> Vec<Container> {
+        self.containers_with(&[&self.mine()])
+    }
+
+    fn containers_with(&self, filters: &[&str]) -> Vec<Container> {
+        let mut arguments = vec!["ps", "--all", "--quiet", "--no-trunc"];
+        arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter]));
+        let ids = self.engine.docker(&arguments);
+        // One that goes between the two calls is not there.
+        let mut found: Vec<_> = ids.lines().filter_map(|id| self.engine.inspect(id)).map(Container).collect();
+        found.sort_by(|a, b| a.name().cmp(b.name()));
+        found
+    }
+
+    fn mine(&self) -> String {
+        format!("label=evenkeel.dev/instance={}", self.instance)
+    }
+
+    /// The running containers of an object.
+    pub fn running(&self, object: &str) -> Vec<Container> {
+        self.containers(object).into_iter().filter(Container::running).collect()
+    }
+
+    /// Waits until an object has so many running containers, all of this image, and no others.
+    #[track_caller]
+    pub fn settled(&self, object: &str, count: usize, image: &str, deadline: Duration) -> Vec<Container> {
+        eventually(&format!("{count} of {object} with {image}"), deadline, || {
+            let all = self.containers(object);
+            if all.len() == count && all.iter().all(|c| c.running() && c.image() == image) {
+                return Ok(all);
+            }
+            Err(format!("{:?}", all.iter().map(|c| (c.name(), c.image(), c.running())).collect::<Vec<_>>()))
+        })
+    }
+
+    /// A name that Docker sees, for something of this instance: `INSTANCE.NAMESPACE.NAME`.
+    pub fn engine_name(&self, namespace: &str, name: &str) -> String {
+        format!("{}.{namespace}.{name}", self.instance)
+    }
+
+    /// `docker run --detach` of something that is not Evenkeel's; returns its id. Cleaned up with the bench.
+    pub fn run_foreign(&self, arguments: &[&str]) -> String {
+        let label = format!("{BENCH_LABEL}={}", self.instance);
+        let mut all = vec!["run", "--detach", "--label", &label];
+        all.extend(arguments);
+        self.engine.docker(&all).trim().to_string()
+    }
+
+    // ---- images and requests ------------------------------------------------------------------------------------------
+
+    /// The demo application on this machine.
+    pub fn app(&self) -> PathBuf {
+        tool("APP")
+    }
+
+    /// Makes an image of the demo application, of that version: `app_image("2", &["ENV WARMUP=5s"])`. The lines are a
+    /// Dockerfile's. Returns its reference, which no other test uses.
+    pub fn app_image(&self, version: &str, lines: &[&str]) -> String {
+        let reference = format!("evenkeel-test/{}:{version}", self.instance);
+        let tar = self.app_tar();
+        let env = format!("ENV VERSION={version}");
+        let mut arguments = vec!["import"];
+        for line in ["ENTRYPOINT [\"/app\"]", "EXPOSE 8080", &env].iter().chain(lines) {
+            arguments.extend(["--change", line]);
+        }
+        let tar = tar.display().to_string();
+        arguments.extend([tar.as_str(), &reference]);
+        self.engine.docker(&arguments);
+        reference
+    }
+
+    fn app_tar(&self) -> PathBuf {
+        let (root, tar) = (self.directory().join("root"), self.directory().join("root.tar"));
+        if !tar.exists() {
+            fs::create_dir(&root).expect("a directory for the image");
+            fs::copy(self.app(), root.join("app")).expect("the application can be copied");
+            let made = Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(&root).arg("app").status();
+            assert!(made.expect("tar can be run").success(), "tar failed");
+        }
+        tar
+    }
+
+    /// Loads what `scripts/images systems` or `controller` has made, unless the engine has it: `load_image("SYSTEMS")`.
+    pub fn load_image(&self, kind: &str) {
+        self.engine.docker(&["load", "--quiet", "--input", &tool(kind).display().to_string()]);
+    }
+
+    /// A GET from beside the engine: the body when the status is 200, else what went wrong.
+    pub fn get(&self, url: &str) -> Result<String, String> {
+        let output = self.engine.command(self.app()).args(["get", url]).output().expect("the application can be run");
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// A port on 127.0.0.1 that nobody else here uses.
+    pub fn free_port(&self) -> u16 {
+        free_port()
+    }
+
+    // ---- the end ------------------------------------------------------------------------------------------------------
+
+    /// A file in the bench's directory, opened for appending; [`Bench::show`] prints its end when the test fails.
+    pub(super) fn log_file(&self, name: &str) -> fs::File {
+        fs::File::options().create(true).append(true).open(self.directory().join(name)).expect("a log can be written")
+    }
+
+    fn controller_log(&self) -> PathBuf {
+        self.directory().join("controller.log")
+    }
+
+    /// What a person wants to see when a test has failed.
+    pub(super) fn show(&self) {
+        for log in ["controller.log", "load.log"] {
+            let text = fs::read_to_string(self.directory().join(log)).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            eprintln!("---- {log}\n{}", lines[lines.len().saturating_sub(200)..].join("\n"));
+        }
+        eprintln!(
+            "---- containers\n{}",
+            self.engine.try_docker(&["ps", "-a", "--filter", &self.mine()]).unwrap_or_else(|e| e)
+        );
+        eprintln!("----");
+    }
+
+    /// Removes everything of this instance from the engine, and what the test has made by hand.
+    pub(super) fn clean(&self) {
+        for label in ["evenkeel.dev/instance", BENCH_LABEL] {
+            let filter = format!("label={label}={}", self.instance);
+            for (list, remove) in [
+                (vec!["ps", "-aq"], vec!["rm", "--force", "--volumes"]),
+                (vec!["network", "ls", "-q"], vec!["network", "rm"]),
+                (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
+            ] {
+                // An engine that a test has killed has nothing to clean: it ends with the test.
+                let Ok(ids) = self.engine.try_docker(&[&list[..], &["--filter", &filter]].concat()) else { return };
+                for id in ids.lines() {
+                    let _ = self.engine.try_docker(&[&remove[..], &[id]].concat());
+                }
+            }
+        }
+    }
+}
+
+/// Ports below the range that outgoing connections use, one for each request of one.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    NEXT.fetch_add(1, Ordering::SeqCst)
+}

@@ -1,0 +1,110 @@
+//! A private Docker Engine that `scripts/engine` started.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+/// A private engine. Its containers, ports and addresses live in a network namespace of its own, so whatever talks to
+/// them must be started by [`Engine::command`].
+pub struct Engine {
+    /// 20 or 26.
+    pub generation: u32,
+    /// Its API socket.
+    pub socket: PathBuf,
+    /// It was started for one test, and ends with it.
+    own: bool,
+}
+
+impl Engine {
+    /// The engine that all tests of a generation share. Never kill or restart it.
+    pub fn shared(generation: u32) -> Self {
+        let variable = format!("EVENKEEL_TEST_ENGINE_{generation}");
+        let Some(socket) = std::env::var_os(&variable) else {
+            panic!(
+                "{variable} is not set: these tests need private engines; run them with scripts/docker-tests [TEST]"
+            );
+        };
+        Engine { generation, socket: socket.into(), own: false }
+    }
+
+    /// An engine for one test alone. It ends when dropped.
+    pub fn own(generation: u32) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test-{}-own{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let mut engine = Engine { generation, socket: PathBuf::new(), own: true };
+        let output = script(&["start", &name, "--generation", &generation.to_string(), "--isolated"]);
+        engine.socket = text(&output.stdout).trim().into();
+        engine
+    }
+
+    /// A command beside the engine: in its network, with `DOCKER_HOST`.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.directory().join("netns").display())).arg(program.as_ref());
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command
+    }
+
+    /// Runs a docker client command that must succeed; returns what it prints.
+    #[track_caller]
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        self.try_docker(arguments).unwrap_or_else(|e| panic!("docker {}: {e}", arguments.join(" ")))
+    }
+
+    /// Runs a docker client command; its error text when it fails.
+    pub fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self
+            .command(self.directory().join("bin/docker"))
+            .args(arguments)
+            .output()
+            .map_err(|e| format!("could not be started: {e}"))?;
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// `docker inspect` of one object; `None` when there is none.
+    pub fn inspect(&self, object: &str) -> Option<Value> {
+        let json = self.try_docker(&["inspect", object]).ok()?;
+        let list: Value = serde_json::from_str(&json).expect("docker inspect prints JSON");
+        list.get(0).cloned()
+    }
+
+    /// SIGKILL, as a crash. Only for an engine of one's own.
+    pub fn kill(&self) {
+        assert!(self.own, "the shared engine is not to be killed");
+        script(&["kill", &self.name()]);
+    }
+
+    /// Starts it again after [`Engine::kill`].
+    pub fn start_again(&self) {
+        script(&["start", &self.name()]);
+    }
+
+    fn directory(&self) -> &Path {
+        self.socket.parent().expect("the socket is in the engine's directory")
+    }
+
+    fn name(&self) -> String {
+        text(self.directory().file_name().expect("the directory is the engine's name").as_encoded_bytes())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.own {
+            script(&["stop", &self.name()]);
+        }
+    }
+}
+
+fn script(arguments: &[&str]) -> Output {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine");
+    let output = Command::new(path).args(arguments).output().expect("scripts/engine can be run");
+    assert!(output.status.success(), "scripts/engine {}: {}", arguments.join(" "), text(&output.stderr));
+    output
+}
+
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
