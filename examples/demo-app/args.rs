@@ -17,6 +17,11 @@ impl Args {
         self.0.first().filter(|word| !word.starts_with("--")).map(String::as_str)
     }
 
+    /// All words as they are.
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+
     pub fn has(&self, option: &str) -> bool {
         self.0.iter().any(|word| word == option)
     }

@@ -1,7 +1,7 @@
 //! `load URL`: sends requests over and over and counts everything that a user would have noticed.
 //!
-//! `--connections C` (4) at a time, for `--seconds N` (10) or, with `--until-eof`, until standard input ends if that is
-//! sooner; `--rate R` requests a second in all (as many as it can); `--new-connections`: one connection per request;
+//! `--connections C` (4) at a time, for `--seconds N` (10), or until SIGTERM, or, with `--until-eof`, until standard input
+//! ends; `--rate R` requests a second in all (as many as it can); `--new-connections`: one connection per request;
 //! `--expect-version-in 1,2`: any other `X-Version` is wrong. Prints one JSON object; fails when any request did.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::args::Args;
 use crate::http::{Client, Target};
+use crate::termination::Termination;
 
 /// How long a user waits before giving up on one request.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Failures that each connection describes on standard error.
 const DESCRIBED: u64 = 5;
 
-/// Set when standard input has ended. A static, because the thread that waits for it may outlive everything else.
+/// Set when it is told to end. A static, because the threads that wait for that may outlive everything else.
 static ENOUGH: AtomicBool = AtomicBool::new(false);
 
 struct Order {
@@ -44,6 +45,11 @@ pub fn run(args: &Args) -> Result<ExitCode, String> {
         end: started + Duration::from_secs(args.number("--seconds", 10)?),
         interval: if rate > 0.0 { Duration::from_secs_f64(f64::from(connections) / rate) } else { Duration::ZERO },
     };
+    let termination = Termination::block();
+    thread::spawn(move || {
+        termination.wait();
+        ENOUGH.store(true, Ordering::SeqCst);
+    });
     if args.has("--until-eof") {
         thread::spawn(|| {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());

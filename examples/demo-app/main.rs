@@ -5,12 +5,14 @@
 //!
 //! - `demo-app` serves (see [`serve`]); `demo-app check` is its health check from inside the image;
 //! - `demo-app job …` runs to completion (see [`job`]);
-//! - `demo-app get URL` and `demo-app load URL …` are clients for demos and tests (see [`load`]).
+//! - `demo-app get URL` and `demo-app load URL …` are clients for demos and tests (see [`load`]);
+//! - `demo-app measure COMMAND…` tells what a command costs (see [`measure`]).
 
 mod args;
 mod http;
 mod job;
 mod load;
+mod measure;
 mod serve;
 mod termination;
 
@@ -28,7 +30,8 @@ fn main() -> ExitCode {
         "job" => job::run(&args),
         "get" => get(&args),
         "load" => load::run(&args),
-        other => Err(format!("no such command: {other} (serve, check, job, get, load)")),
+        "measure" => measure::run(&args),
+        other => Err(format!("no such command: {other} (serve, check, job, get, load, measure)")),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("demo-app: {message}");

@@ -3,7 +3,9 @@
 //! that all of them share one engine per generation and run side by side. Start reading in [`support`].
 
 #![allow(clippy::disallowed_methods, reason = "real time is what these tests are about")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic; clippy does not know these functions for tests")]
 
 mod support;
 
 mod bench;
+mod figures;

@@ -11,10 +11,8 @@ use tempfile::TempDir;
 use super::engine::text;
 use super::process::Process;
 use super::registry::tool;
-use super::{Container, Engine, eventually};
+use super::{Container, Engine, Recorder, eventually};
 
-/// The controller under test.
-const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
 /// Put on containers and the like that a test makes by hand, so that they are cleaned up too.
 const BENCH_LABEL: &str = "evenkeel-test";
 
@@ -77,14 +75,32 @@ impl Bench {
 
     /// The same, with further options.
     pub fn start_controller_with(&self, options: &[&str]) -> Process {
-        let process = self.spawn_controller(options);
-        eventually("the controller answers", Duration::from_secs(10), || self.try_evenkeel(&["get", "deployments"]));
-        process
+        self.answering(self.spawn_controller(options))
+    }
+
+    /// The same, with every call to the engine written down.
+    pub fn start_recorded_controller(&self) -> (Process, Recorder) {
+        let recorder = Recorder::start(&self.directory().join("engine.sock"), &self.engine.socket);
+        let mut command = self.controller_command(&[]);
+        command.env("DOCKER_HOST", format!("unix://{}", recorder.socket.display()));
+        (self.answering(Process::start(&mut command, &self.controller_log())), recorder)
     }
 
     /// Starts it without waiting: one that is expected to refuse, say.
     pub fn spawn_controller(&self, options: &[&str]) -> Process {
-        let mut command = self.engine.command(EVENKEEL);
+        Process::start(&mut self.controller_command(options), &self.controller_log())
+    }
+
+    fn answering(&self, mut process: Process) -> Process {
+        eventually("the controller answers", Duration::from_secs(10), || {
+            assert!(process.ended().is_none(), "the controller has ended:\n{}", process.output());
+            self.try_evenkeel(&["get", "deployments"])
+        });
+        process
+    }
+
+    fn controller_command(&self, options: &[&str]) -> Command {
+        let mut command = self.command_line();
         command
             .arg("run")
             .args(["--source".as_ref(), self.manifests.as_os_str()])
@@ -92,7 +108,7 @@ impl Bench {
             .args(["--socket".as_ref(), self.socket().as_os_str()])
             .args(["--metrics-listen", &self.metrics, "--instance", &self.instance])
             .args(options);
-        Process::start(&mut command, &self.controller_log())
+        command
     }
 
     /// Where the controller keeps its history.
@@ -107,7 +123,7 @@ impl Bench {
 
     /// The command line, beside the engine, without any option yet.
     pub fn command_line(&self) -> Command {
-        self.engine.command(EVENKEEL)
+        self.engine.command(evenkeel_binary())
     }
 
     /// A client command that must succeed (`get deployments`); returns what it prints.
@@ -304,6 +320,11 @@ impl Bench {
             }
         }
     }
+}
+
+/// The controller under test: the one that cargo has built with the tests, or the released one that a bench names.
+pub fn evenkeel_binary() -> PathBuf {
+    std::env::var_os("EVENKEEL_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_evenkeel").into()).into()
 }
 
 /// Ports below the range that outgoing connections use, one for each request of one.

@@ -47,6 +47,12 @@ impl Engine {
         command
     }
 
+    /// docker compose, where the generation brings it (26).
+    pub fn compose(&self) -> PathBuf {
+        let bin = self.directory().join("bin").canonicalize().expect("the engine's programs are there");
+        bin.join("../libexec/docker/cli-plugins/docker-compose")
+    }
+
     /// Runs a docker client command that must succeed; returns what it prints.
     #[track_caller]
     pub fn docker(&self, arguments: &[&str]) -> String {

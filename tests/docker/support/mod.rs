@@ -4,20 +4,24 @@
 
 #![allow(dead_code, reason = "a toolbox: what no test happens to use today is wanted by one tomorrow")]
 
+pub mod api;
 mod bench;
 mod container;
 mod engine;
 mod load;
 mod process;
-mod registry;
+mod recorder;
+pub mod registry;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-pub use bench::Bench;
+pub use bench::{Bench, evenkeel_binary};
 pub use container::Container;
 pub use engine::Engine;
 pub use load::Load;
+pub use process::Process;
+pub use recorder::Recorder;
 pub use registry::Registry;
 
 /// Declares tests, each run on both engine generations: `fn name(bench) { … }` with `bench: &Bench`.

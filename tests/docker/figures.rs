@@ -1,0 +1,354 @@
+//! The figures that Evenkeel promises, each beside what it is compared with, in one run: `make bench`. They are printed, not
+//! asserted: a busy machine is not a broken program.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Engine, Process, Recorder, api, evenkeel_binary, eventually, run, throughout};
+
+const LONG: Duration = Duration::from_secs(180);
+
+/// Prints one line of the table: what was measured, the limit that was promised, and whether it is kept.
+fn report(what: &str, figure: f64, unit: &str, limit: f64, beside: &str) {
+    let verdict = if figure <= limit { "ok  " } else { "OVER" };
+    println!("{verdict} {what:<58} {figure:>9.3} {unit:<4} (limit {limit:.3})  {beside}");
+}
+
+#[test]
+#[ignore = "a figure: make bench"]
+fn fifty_deployments_from_nothing() {
+    run(Engine::shared(26), "fifty_deployments", |bench| {
+        let image = bench.app_image("1", &[]);
+        let floors: Vec<_> =
+            [1, 2, 4, 8].iter().map(|at_once| (*at_once, floor_of_starting(bench, &image, 50, *at_once))).collect();
+        let floor = floors.iter().map(|(_, took)| *took).min().unwrap();
+        let compose = compose_up(bench, &image, 50);
+        let compose_took = compose.0;
+        compose_down(bench);
+
+        bench.write("all.yaml", &deployments(&image, 50));
+        let started = Instant::now();
+        let controller = bench.spawn_controller(&[]);
+        wait_until_complete(bench);
+        let ours = started.elapsed();
+        drop(controller);
+        let floors =
+            floors.iter().map(|(at_once, took)| format!("{at_once}: {:.1}", took.as_secs_f64())).collect::<Vec<_>>();
+        let beside = format!(
+            "ours {:.2} s, floor {} s, compose {:.2} s",
+            ours.as_secs_f64(),
+            floors.join(" "),
+            compose_took.as_secs_f64()
+        );
+        report("50 deployments from nothing, by the engine's floor", ratio(ours, floor), "x", 1.05, &beside);
+        report("50 deployments from nothing, by docker compose", ratio(ours, compose_took), "x", 1.0, "");
+    });
+}
+
+#[test]
+#[ignore = "a figure: make bench"]
+fn two_hundred_containers_at_rest() {
+    run(Engine::shared(26), "two_hundred", |bench| {
+        let image = bench.app_image("1", &[]);
+        bench.write("all.yaml", &deployments(&image, 200));
+        let (controller, recorder) = bench.start_recorded_controller();
+        wait_until_complete(bench);
+
+        // A plan with nothing to do, the best of five: the first one warms the page cache.
+        let plans: Vec<_> = (0..5).map(|_| measured_plan(bench)).collect();
+        let best = plans.iter().map(|(seconds, _)| *seconds).fold(f64::INFINITY, f64::min);
+        let memory = plans.iter().map(|(_, mib)| *mib).fold(0.0, f64::max);
+        report("plan with nothing to do, 200 containers", best * 1000.0, "ms", 60.0, "compose: see below");
+        report("its memory", memory, "MiB", 20.0, "");
+
+        at_rest(&controller, &recorder);
+        drop(controller);
+        bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
+
+        compose_up(bench, &image, 200);
+        let (took, output) = compose_up(bench, &image, 200);
+        let cost = String::from_utf8_lossy(&output.stderr);
+        println!(
+            "     compose with nothing to do, 200 containers: {:.0} ms, {}",
+            took.as_secs_f64() * 1000.0,
+            cost.lines().last().unwrap_or_default()
+        );
+        compose_down(bench);
+    });
+}
+
+/// A minute of doing nothing: CPU, memory and calls.
+fn at_rest(controller: &Process, recorder: &Recorder) {
+    recorder.forget();
+    let minute = Duration::from_secs(60);
+    let before = cpu_seconds(controller.id());
+    throughout("nothing is changed", minute, || {
+        let calls = recorder.calls();
+        calls.iter().find(|call| !call.reads()).map_or(Ok(()), |call| Err(format!("{call:?}")))
+    });
+    let share = (cpu_seconds(controller.id()) - before) / minute.as_secs_f64() * 100.0;
+    let calls = recorder.calls();
+    let inspects = calls
+        .iter()
+        .filter(|call| call.path.contains("/containers/") && !call.path.contains("/containers/json"))
+        .count();
+    report(
+        "daemon at rest, 200 containers, CPU",
+        share,
+        "%",
+        0.2,
+        &format!("{} calls in a minute, {inspects} of them inspects", calls.len()),
+    );
+    report("its memory", resident_mib(controller.id()), "MiB", 20.0, "");
+}
+
+#[test]
+#[ignore = "a figure: make bench"]
+fn one_deployment_of_three() {
+    run(Engine::shared(26), "one_deployment", |bench| {
+        let versions: Vec<_> = ["1", "2"].iter().map(|version| bench.app_image(version, &[])).collect();
+        let sick = bench.app_image("3", &["ENV NEVER_READY=1"]);
+        let (create_start, stop) = floor_of_one(bench, &versions[0]);
+        bench.write("web.yaml", &web(&versions[0], "1m"));
+        let (_controller, recorder) = bench.start_recorded_controller();
+        wait_until_complete(bench);
+
+        // A killed replica: until its replacement has the name.
+        let victim = bench.running("web").remove(0);
+        recorder.forget();
+        let killed = Instant::now();
+        bench.engine.docker(&["kill", victim.id()]);
+        let healed = eventually("the name is given again", LONG, || {
+            let calls = recorder.calls();
+            let given = calls.iter().rev().find(|call| call.path.contains("/connect")).map(|call| call.at);
+            given.filter(|_| bench.running("web").len() == 3).ok_or_else(|| format!("{calls:?}"))
+        });
+        let healed = healed.duration_since(killed);
+        let floor = create_start + Duration::from_millis(200);
+        report(
+            "killed replica to ready replacement",
+            healed.as_secs_f64(),
+            "s",
+            floor.as_secs_f64(),
+            "limit: create + start + app start + 0.2 s; swarm 6.6 s",
+        );
+
+        // An edit: until the first call that changes something, and until it is complete.
+        wait_until_complete(bench);
+        recorder.forget();
+        bench.write("web.yaml", &web(&versions[1], "1m"));
+        let edited = Instant::now();
+        let first = eventually("the edit is acted on", LONG, || {
+            recorder.calls().into_iter().find(|call| !call.reads()).ok_or_else(|| "no call yet".to_string())
+        });
+        report("edit to first engine call", first.at.duration_since(edited).as_secs_f64(), "s", 0.3, "");
+        wait_until_complete(bench);
+        let took = edited.elapsed();
+        let floor = (create_start + stop) * 3;
+        report(
+            "rolling update of 3, one at a time, by its floor",
+            ratio(took, floor),
+            "x",
+            1.3,
+            &format!("ours {:.2} s, floor {:.2} s; swarm 9.9 s", took.as_secs_f64(), floor.as_secs_f64()),
+        );
+
+        // An update that fails: from its deadline until the old version is alone again.
+        let deadline = Duration::from_secs(5);
+        bench.write("web.yaml", &web(&sick, "5s"));
+        let edited = Instant::now();
+        let code = apply(bench).status.code();
+        let after = edited.elapsed().saturating_sub(deadline);
+        assert_eq!(code, Some(2), "rolled back");
+        report(
+            "failing update: back after its detection",
+            after.as_secs_f64(),
+            "s",
+            1.0,
+            "from the deadline of 5 s; swarm 12.0 s in all",
+        );
+    });
+}
+
+// ---- what is desired ---------------------------------------------------------------------------------------------------
+
+fn deployments(image: &str, count: usize) -> String {
+    (0..count).fold(String::new(), |mut all, number| {
+        write!(
+            all,
+            "---\napiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{name: d{number}, namespace: bench}}\nspec:\n  minReady: 0s\n  template: {{image: '{image}', drain: 0s}}\n"
+        )
+        .unwrap();
+        all
+    })
+}
+
+fn web(image: &str, deadline: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{name: web, namespace: bench}}\nspec:\n  replicas: 3\n  minReady: 0s\n  progressDeadline: {deadline}\n  template:\n    image: '{image}'\n    drain: 0s\n    readinessProbe: {{httpGet: {{port: 8080, path: /healthz}}, period: 100ms}}\n"
+    )
+}
+
+fn apply(bench: &Bench) -> Output {
+    let mut command = bench.command_line();
+    command.args(["apply", "--wait", "--timeout", "180s"]);
+    command
+        .args(["--source".as_ref(), bench.manifests.as_os_str()])
+        .args(["--socket".as_ref(), bench.socket().as_os_str()]);
+    command.output().unwrap()
+}
+
+fn wait_until_complete(bench: &Bench) {
+    eventually("the controller listens", LONG, || if bench.socket().exists() { Ok(()) } else { Err(String::new()) });
+    let output = apply(bench);
+    assert!(output.status.success(), "{output:?}");
+}
+
+// ---- floors and neighbours ------------------------------------------------------------------------------------------------
+
+/// Creates and starts containers like ours with bare calls, so many at once, and removes them again.
+fn floor_of_starting(bench: &Bench, image: &str, count: usize, at_once: usize) -> Duration {
+    let network = bench_network(bench);
+    let next = AtomicUsize::new(0);
+    let started = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while next.fetch_add(1, Ordering::SeqCst) < count {
+                    create_and_start(bench, image, &network);
+                }
+            });
+        }
+    });
+    let took = started.elapsed();
+    bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
+    bench.engine.docker(&["network", "rm", &network]);
+    took
+}
+
+fn bench_network(bench: &Bench) -> String {
+    let network = format!("{}-floor", bench.instance);
+    bench.engine.docker(&["network", "create", "--label", &foreign(bench), "--subnet", "10.199.0.0/24", &network]);
+    network
+}
+
+fn create_and_start(bench: &Bench, image: &str, network: &str) -> String {
+    let (label, value) = ("evenkeel-test", &bench.instance);
+    let body = json!({
+        "Image": image,
+        "Labels": {label: value},
+        "HostConfig": {"NetworkMode": network, "RestartPolicy": {"Name": "unless-stopped"}, "LogConfig": {"Type": "local"}},
+    });
+    let socket = &bench.engine.socket;
+    let created = api::must(socket, "POST", "/containers/create", Some(&body));
+    let created: Value = serde_json::from_str(&created).unwrap();
+    let id = created["Id"].as_str().unwrap().to_string();
+    api::must(socket, "POST", &format!("/containers/{id}/start"), None);
+    id
+}
+
+/// Create + start + the application's start, and stop, of one container: the median of five.
+fn floor_of_one(bench: &Bench, image: &str) -> (Duration, Duration) {
+    let network = bench_network(bench);
+    let mut figures: Vec<_> = (0..5)
+        .map(|_| {
+            let started = Instant::now();
+            let id = create_and_start(bench, image, &network);
+            eventually("the application listens", LONG, || {
+                let log = bench.engine.docker(&["logs", &id]);
+                if log.contains("listens") { Ok(()) } else { Err(log) }
+            });
+            let start = started.elapsed();
+            let stopped = Instant::now();
+            api::must(&bench.engine.socket, "POST", &format!("/containers/{id}/stop"), None);
+            (start, stopped.elapsed())
+        })
+        .collect();
+    figures.sort();
+    bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
+    bench.engine.docker(&["network", "rm", &network]);
+    figures[2]
+}
+
+fn foreign(bench: &Bench) -> String {
+    format!("evenkeel-test={}", bench.instance)
+}
+
+/// The arguments that remove every container of this bench, its own and Evenkeel's.
+fn remove_all(bench: &Bench) -> Vec<String> {
+    let mut arguments = vec!["rm".to_string(), "--force".to_string()];
+    for label in ["evenkeel-test", "evenkeel.dev/instance"] {
+        let filter = format!("label={label}={}", bench.instance);
+        arguments.extend(bench.engine.docker(&["ps", "-aq", "--filter", &filter]).lines().map(str::to_string));
+    }
+    arguments
+}
+
+fn compose_up(bench: &Bench, image: &str, count: usize) -> (Duration, Output) {
+    let label = foreign(bench);
+    let services: serde_json::Map<String, Value> = (0..count)
+        .map(|number| {
+            (
+                format!("d{number}"),
+                json!({"image": image, "labels": [label], "restart": "unless-stopped", "logging": {"driver": "local"}}),
+            )
+        })
+        .collect();
+    let file = bench.directory().join("compose.yaml");
+    fs::write(&file, json!({"services": services, "networks": {"default": {"labels": [label]}}}).to_string()).unwrap();
+    let started = Instant::now();
+    let output = compose(bench, &file, &["up", "-d", "--quiet-pull"]);
+    (started.elapsed(), output)
+}
+
+fn compose_down(bench: &Bench) {
+    compose(bench, &bench.directory().join("compose.yaml"), &["down", "--timeout", "0"]);
+}
+
+fn compose(bench: &Bench, file: &Path, arguments: &[&str]) -> Output {
+    let mut command: Command = bench.engine.command(bench.app());
+    command.arg("measure").arg(bench.engine.compose()).args(["--project-name", &bench.instance, "--file"]).arg(file);
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output
+}
+
+fn measured_plan(bench: &Bench) -> (f64, f64) {
+    let mut command = bench.engine.command(bench.app());
+    command.arg("measure").arg(evenkeel_binary()).args(["plan", "--instance", &bench.instance]);
+    command.args(["--source".as_ref(), bench.manifests.as_os_str()]);
+    command.args(["--state-dir".as_ref(), bench.state_directory().as_os_str()]);
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let cost: Value =
+        serde_json::from_str(errors.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    assert!(output.status.success(), "there is nothing to do: {output:?}");
+    (cost["seconds"].as_f64().unwrap(), cost["max_rss_kib"].as_f64().unwrap() / 1024.0)
+}
+
+// ---- a process ------------------------------------------------------------------------------------------------------------
+
+/// User and system time so far. (Linux counts it in hundredths of a second.)
+fn cpu_seconds(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    let fields: Vec<_> = after_name.split(' ').collect();
+    [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
+}
+
+fn resident_mib(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+fn ratio(ours: Duration, theirs: Duration) -> f64 {
+    ours.as_secs_f64() / theirs.as_secs_f64()
+}
