@@ -1,10 +1,11 @@
 //! Health checks that Evenkeel makes itself, so that images need no curl. Results are part of what is observed; what
 //! follows from them is decided elsewhere.
 //!
-//! [`Prober`] keeps the set of running checks, [`NetDial`] makes one check over the network.
+//! [`Prober`] keeps the set of running checks, `verdict` applies their thresholds, [`NetDial`] makes one check.
 
 mod net;
 mod prober;
+mod verdict;
 
 use std::future::Future;
 

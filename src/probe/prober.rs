@@ -1,13 +1,52 @@
-//! Keeps the set of running checks and applies their thresholds. It starts and ends what it is told to, nothing else.
+//! Keeps the set of running checks: one small task each. It starts and ends what it is told to, nothing else.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
 use super::Dial;
-use crate::model::observed::{ContainerId, Probes};
-use crate::model::status::ProbeTask;
-use crate::model::time::Timestamp;
+use super::verdict::Verdict;
+use crate::model::observed::{ContainerId, ProbeResult, Probes};
+use crate::model::status::{ProbePurpose, ProbeTask};
+use crate::model::time::{Span, Timestamp};
+
+/// The most checks at once: more than that in flight means that a network is stuck, and waiting costs less.
+const CHECKS_AT_ONCE: usize = 128;
+/// The shortest period, whatever a task says: an endless loop of checks would harm the container.
+const SHORTEST_PERIOD: Span = Span::millis(100);
+
+/// A run of a container and what its check is for.
+type Id = (ContainerId, Timestamp, ProbePurpose);
 
 /// The running checks and their results.
 pub struct Prober<D: Dial> {
+    means: Arc<Means<D>>,
+    running: Mutex<BTreeMap<Id, Running>>,
+}
+
+/// What every check needs.
+struct Means<D> {
     dial: D,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    wake: Box<dyn Fn() + Send + Sync>,
+    free: Semaphore,
+}
+
+/// A running check. Dropping it ends it, with its result.
+struct Running {
+    task: watch::Sender<ProbeTask>,
+    verdict: Arc<Mutex<Verdict>>,
+    end: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end.abort();
+    }
 }
 
 impl<D: Dial> Prober<D> {
@@ -17,20 +56,315 @@ impl<D: Dial> Prober<D> {
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let _ = (now, wake);
-        Self { dial }
+        let means = Means { dial, now: Box::new(now), wake: Box::new(wake), free: Semaphore::new(CHECKS_AT_ONCE) };
+        Self { means: Arc::new(means), running: Mutex::default() }
     }
 
     /// Makes `tasks` the running ones: starts new ones, keeps the others with their counts, ends the rest with their
     /// results. Must be called within a Tokio runtime.
     pub fn set(&self, tasks: Vec<ProbeTask>) {
-        let _ = (&self.dial, tasks);
-        todo!()
+        let mut running = lock(&self.running);
+        let mut before = mem::take(&mut *running);
+        for task in tasks {
+            let id = (task.container.clone(), task.started_at, task.purpose);
+            let kept = match before.remove(&id) {
+                Some(kept) => kept.changed_to(task),
+                None => self.start(task),
+            };
+            running.insert(id, kept);
+        }
     }
 
     /// What the checks of this run of a container say; `None` where there is no such task.
     pub fn results(&self, container: &ContainerId, started_at: Timestamp) -> Probes {
-        let _ = (container, started_at);
-        todo!()
+        let running = lock(&self.running);
+        let result = |purpose| -> Option<ProbeResult> {
+            let found = running.get(&(container.clone(), started_at, purpose))?;
+            Some(lock(&found.verdict).result().clone())
+        };
+        Probes {
+            startup: result(ProbePurpose::Startup),
+            readiness: result(ProbePurpose::Readiness),
+            liveness: result(ProbePurpose::Liveness),
+        }
+    }
+
+    fn start(&self, task: ProbeTask) -> Running {
+        let (sender, receiver) = watch::channel(task);
+        let verdict = Arc::new(Mutex::new(Verdict::new()));
+        let end = tokio::spawn(probe(self.means.clone(), receiver, verdict.clone())).abort_handle();
+        Running { task: sender, verdict, end }
+    }
+}
+
+impl Running {
+    /// The same check with another period, threshold or target.
+    fn changed_to(self, task: ProbeTask) -> Self {
+        self.task.send_if_modified(|before| {
+            let changed = *before != task;
+            if !same_target(before, &task) {
+                lock(&self.verdict).recount();
+            }
+            *before = task;
+            changed
+        });
+        self
+    }
+}
+
+/// Checks at regular times for ever. A check that takes longer than the period delays the next one; none pile up.
+async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTask>, verdict: Arc<Mutex<Verdict>>) {
+    let mut last_due = None;
+    loop {
+        let task = tasks.borrow_and_update().clone();
+        let due = due(&task, last_due, (means.now)());
+        tokio::select! {
+            () = sleep(due.since((means.now)()).std()) => {}
+            changed = tasks.changed() => match changed {
+                Ok(()) => continue,
+                // The prober is gone.
+                Err(_) => return,
+            },
+        }
+        last_due = Some(due);
+        let Ok(_permit) = means.free.acquire().await else { return };
+        let check = means.dial.check(&task).await;
+        if !same_target(&task, &tasks.borrow()) {
+            continue;
+        }
+        if lock(&verdict).count(check, &task.probe) {
+            (means.wake)();
+        }
+    }
+}
+
+/// When the next check is due: one period after the last was, or now if that has passed.
+fn due(task: &ProbeTask, last_due: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    match last_due {
+        Some(last) => last + task.period.max(SHORTEST_PERIOD),
+        None => task.started_at + task.probe.initial_delay,
+    }
+    .max(now)
+}
+
+/// Whether two tasks check the same, if not equally often and strictly.
+fn same_target(a: &ProbeTask, b: &ProbeTask) -> bool {
+    (a.address, a.port) == (b.address, b.port)
+        && a.probe.http_get == b.probe.http_get
+        && a.probe.tcp_socket == b.probe.tcp_socket
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded is whole after every statement, so a panic elsewhere cannot have spoiled it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::model::spec::Probe;
+
+    /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time.
+    #[derive(Clone)]
+    struct Script {
+        start: Instant,
+        /// When each check began, in milliseconds.
+        checks: Arc<Mutex<Vec<u128>>>,
+    }
+
+    impl Dial for Script {
+        async fn check(&self, task: &ProbeTask) -> Result<(), String> {
+            let count = {
+                let mut checks = lock(&self.checks);
+                checks.push(self.start.elapsed().as_millis());
+                checks.len()
+            };
+            match task.port {
+                1 => Ok(()),
+                2 => Err(format!("refused {count}")),
+                3 => Ok(sleep(Duration::from_secs(10)).await),
+                _ if count % 2 == 1 => Ok(()),
+                _ => Err("odd".into()),
+            }
+        }
+    }
+
+    /// A prober in virtual time whose clock starts at 1000 s.
+    struct World {
+        prober: Prober<Script>,
+        script: Script,
+        wakes: Arc<Mutex<u32>>,
+    }
+
+    const START: Timestamp = Timestamp(1_000_000);
+
+    impl World {
+        fn new() -> Self {
+            let script = Script { start: Instant::now(), checks: Arc::default() };
+            let wakes = Arc::<Mutex<u32>>::default();
+            let (start, counter) = (script.start, wakes.clone());
+            let now = move || START + Span(start.elapsed().as_millis() as u64);
+            let prober = Prober::new(script.clone(), now, move || *lock(&counter) += 1);
+            Self { prober, script, wakes }
+        }
+
+        fn checks(&self) -> Vec<u128> {
+            lock(&self.script.checks).clone()
+        }
+
+        fn wakes(&self) -> u32 {
+            *lock(&self.wakes)
+        }
+
+        fn readiness(&self) -> Option<ProbeResult> {
+            self.prober.results(&container(), START).readiness
+        }
+    }
+
+    fn container() -> ContainerId {
+        ContainerId("c1".into())
+    }
+
+    /// A readiness check every second.
+    fn task(port: u16) -> ProbeTask {
+        ProbeTask {
+            container: container(),
+            started_at: START,
+            purpose: ProbePurpose::Readiness,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            port,
+            probe: serde_json::from_str::<Probe>("{}").unwrap(),
+            period: Span::secs(1),
+        }
+    }
+
+    async fn pass(millis: u64) {
+        sleep(Duration::from_millis(millis)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_check_comes_after_the_initial_delay_and_then_one_each_period() {
+        let world = World::new();
+        let mut late = task(1);
+        late.probe.initial_delay = Span::secs(5);
+        pass(2000).await;
+        world.prober.set(vec![late]);
+        pass(5500).await;
+        assert_eq!(world.checks(), [5000, 6000, 7000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_container_that_has_long_been_running_is_checked_at_once() {
+        let world = World::new();
+        pass(60_000).await;
+        world.prober.set(vec![task(1)]);
+        pass(1).await;
+        assert_eq!((world.checks(), world.readiness()), (vec![60_000], Some(ProbeResult::Success)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_wakes_once_for_each_change_of_a_result() {
+        let world = World::new();
+        world.prober.set(vec![task(2)]);
+        pass(1500).await;
+        assert_eq!(world.readiness(), Some(ProbeResult::Unknown { message: "refused 2".into() }));
+        assert_eq!(world.wakes(), 0);
+        pass(60_000).await;
+        assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })));
+        assert_eq!(world.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn checks_that_take_longer_than_the_period_do_not_pile_up() {
+        let world = World::new();
+        world.prober.set(vec![task(3)]);
+        pass(25_000).await;
+        assert_eq!(world.checks(), [0, 10_000, 20_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_period_counts_from_the_last_check_and_keeps_the_counts() {
+        let world = World::new();
+        world.prober.set(vec![task(2)]);
+        pass(1500).await;
+        let slower = ProbeTask { period: Span::secs(10), ..task(2) };
+        world.prober.set(vec![slower.clone()]);
+        pass(1000).await;
+        world.prober.set(vec![slower]);
+        pass(9000).await;
+        assert_eq!(world.checks(), [0, 1000, 11_000]);
+        assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })), "the third failure in a row");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn setting_the_same_tasks_again_disturbs_nothing() {
+        let world = World::new();
+        for _ in 0..10 {
+            world.prober.set(vec![task(1)]);
+            pass(250).await;
+        }
+        assert_eq!((world.checks(), world.wakes()), (vec![0, 1000, 2000], 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_is_no_longer_given_ends_with_its_result() {
+        let world = World::new();
+        world.prober.set(vec![task(1)]);
+        pass(500).await;
+        world.prober.set(vec![]);
+        pass(5000).await;
+        assert_eq!((world.checks(), world.readiness()), (vec![0], None));
+        world.prober.set(vec![task(2)]);
+        assert_eq!(world.readiness(), Some(ProbeResult::Unknown { message: String::new() }), "nothing is remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_start_of_the_container_begins_anew() {
+        let world = World::new();
+        world.prober.set(vec![task(1)]);
+        pass(500).await;
+        let again = Timestamp(START.0 + 400);
+        world.prober.set(vec![ProbeTask { started_at: again, port: 2, ..task(1) }]);
+        pass(500).await;
+        assert_eq!(world.readiness(), None);
+        assert!(matches!(
+            world.prober.results(&container(), again).readiness,
+            Some(ProbeResult::Unknown { message }) if message == "refused 2"
+        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edited_check_keeps_a_ready_replica_ready_until_it_has_decided() {
+        let world = World::new();
+        world.prober.set(vec![task(1)]);
+        pass(500).await;
+        world.prober.set(vec![task(2)]);
+        pass(2000).await;
+        assert_eq!(world.readiness(), Some(ProbeResult::Success), "two failures of three");
+        pass(1000).await;
+        assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_stuck_checks_are_made_a_few_at_a_time() {
+        let world = World::new();
+        let stuck = |n: usize| ProbeTask { container: ContainerId(n.to_string()), ..task(3) };
+        world.prober.set((0..1000).map(stuck).collect());
+        pass(9_000).await;
+        assert_eq!(world.checks().len(), CHECKS_AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropping_the_prober_ends_its_checks() {
+        let world = World::new();
+        world.prober.set(vec![task(4)]);
+        pass(1500).await;
+        drop(world.prober);
+        pass(5000).await;
+        assert_eq!(lock(&world.script.checks).len(), 2);
     }
 }

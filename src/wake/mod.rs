@@ -5,6 +5,7 @@
 
 pub mod events;
 pub mod files;
+mod scope;
 
 use std::collections::BTreeSet;
 use std::mem;
