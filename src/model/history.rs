@@ -2,7 +2,8 @@
 //!
 //! If it is lost, no container is harmed: labels on the containers say which revision they belong to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,9 @@ pub struct DeploymentHistory {
     /// Since when each replica has been ready. Not written to disk.
     #[serde(skip)]
     pub ready_since: BTreeMap<ContainerId, Timestamp>,
+    /// Replicas whose readiness was known at some time since the process began. Not written to disk.
+    #[serde(skip)]
+    pub judged: BTreeSet<ContainerId>,
 }
 
 /// A revision of a Deployment.
@@ -62,7 +66,7 @@ pub struct Revision {
     /// The hash of its template.
     pub template_hash: TemplateHash,
     /// Its template, for going back to it.
-    pub template: Template,
+    pub template: Arc<Template>,
     /// The contents that it uses.
     pub contents: Contents,
     /// Its image.
@@ -214,7 +218,7 @@ pub struct JobRun {
     /// The hash of its template.
     pub template_hash: TemplateHash,
     /// Its template.
-    pub template: Template,
+    pub template: Arc<Template>,
     /// The contents that it uses.
     pub contents: Contents,
     /// Its image.

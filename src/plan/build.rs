@@ -1,0 +1,201 @@
+//! From a template to a container: names, labels, resolved networks, mounts and environment. It decides nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::images;
+use super::world::World;
+use crate::model::container::{
+    Adjustable, Attachment, ContainerSpec, EnvSource, Files, MountSource, MountSpec, label,
+};
+use crate::model::name::{Key, Kind, Name, Slot, container_name};
+use crate::model::revision::{ContentId, Contents, ImageId, RevisionId, TemplateHash, content_ref};
+use crate::model::spec::{EnvValue, Mount, NetworkAttachment, RestartPolicy, Template};
+
+/// A revision of a Deployment or Job, as far as making a container of it goes.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The Deployment or Job.
+    pub owner: &'a Key,
+    /// The revision.
+    pub revision: &'a RevisionId,
+    /// The template's hash.
+    pub template_hash: &'a TemplateHash,
+    /// The template.
+    pub template: &'a Template,
+    /// The contents that it uses.
+    pub contents: &'a Contents,
+    /// The image.
+    pub image: &'a ImageId,
+}
+
+/// The container for `slot`.
+pub fn container(world: World, source: Source, slot: Slot) -> ContainerSpec {
+    let Source { owner, template, contents, .. } = source;
+    ContainerSpec {
+        name: name(world, source, slot),
+        labels: labels(world, source, slot),
+        image: images::reference(world, template, source.image),
+        env: environment(template, contents),
+        networks: attachments(world, owner, template),
+        mounts: template.mounts.iter().filter_map(|m| mount(world, owner, template, contents, m)).collect(),
+        restart_policy: restart_policy(owner, template),
+        template: template.clone(),
+    }
+}
+
+/// The deterministic name of the container for `slot`.
+pub fn name(world: World, source: Source, slot: Slot) -> String {
+    let instance = &world.desired.settings.instance;
+    container_name(instance, &source.owner.namespace, &source.owner.name, &source.revision.0, slot)
+}
+
+/// A Job is never restarted by the engine: it would run twice.
+pub fn restart_policy(owner: &Key, template: &Template) -> RestartPolicy {
+    if owner.kind == Kind::Job { RestartPolicy::Never } else { template.restart_policy }
+}
+
+/// What Docker can change in place, as the template wants it.
+pub fn adjustable(owner: &Key, template: &Template) -> Adjustable {
+    Adjustable {
+        limits: template.resources.limits.clone(),
+        requests: template.resources.requests.clone(),
+        restart_policy: restart_policy(owner, template),
+    }
+}
+
+/// The networks of a template by their names in the engine, without any alias: a name is given when it is ready.
+pub fn attachments(world: World, owner: &Key, template: &Template) -> Vec<Attachment> {
+    let attachment = |n: &NetworkAttachment| Attachment {
+        network: network_name(world, owner, n.name()),
+        aliases: BTreeSet::new(),
+        address: n.address(),
+    };
+    if template.host_network {
+        return Vec::new();
+    }
+    if template.networks.is_empty() {
+        return vec![attachment(&NetworkAttachment::Name(Name::new("default").expect("a name")))];
+    }
+    template.networks.iter().map(attachment).collect()
+}
+
+/// The names that a ready replica has on each of its networks. A Job has none.
+pub fn aliases(world: World, owner: &Key, template: &Template) -> BTreeMap<String, BTreeSet<String>> {
+    let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for attachment in attachments(world, owner, template) {
+        names.insert(attachment.network, BTreeSet::from([owner.name.to_string()]));
+    }
+    for network in &template.networks {
+        let further = network.aliases().iter().map(ToString::to_string);
+        names.entry(network_name(world, owner, network.name())).or_default().extend(further);
+    }
+    names
+}
+
+/// What the engine calls a declared network: its own name if the manifest gives one.
+pub fn network_name(world: World, owner: &Key, network: &Name) -> String {
+    let declared = world.desired.networks.get(&owner.sibling(Kind::Network, network));
+    let own = declared.and_then(|network| network.spec.name.clone());
+    own.unwrap_or_else(|| world.engine_name(&owner.namespace, network))
+}
+
+/// What the engine calls a declared volume.
+pub fn volume_name(world: World, owner: &Key, volume: &Name) -> String {
+    let declared = world.desired.volumes.get(&owner.sibling(Kind::Volume, volume));
+    let own = declared.and_then(|volume| volume.spec.name.clone());
+    own.unwrap_or_else(|| world.engine_name(&owner.namespace, volume))
+}
+
+fn labels(world: World, source: Source, slot: Slot) -> BTreeMap<String, String> {
+    let ours = [
+        (label::INSTANCE, world.desired.settings.instance.to_string()),
+        (label::KIND, source.owner.kind.to_string()),
+        (label::NAMESPACE, source.owner.namespace.to_string()),
+        (label::NAME, source.owner.name.to_string()),
+        (label::REVISION, source.revision.to_string()),
+        (label::TEMPLATE, source.template_hash.to_string()),
+        (label::SLOT, slot.to_string()),
+    ];
+    let mut labels = source.template.labels.clone();
+    labels.extend(ours.map(|(key, value)| (key.to_string(), value)));
+    labels
+}
+
+/// Later entries win: first what `envFrom` brings, then `env`.
+fn environment(template: &Template, contents: &Contents) -> Vec<EnvSource> {
+    let content = |kind, name: &Name| contents.get(&content_ref(kind, name)).cloned();
+    let from = template.env_from.iter().filter_map(|from| {
+        let secret = from.secret.as_ref().and_then(|name| content(Kind::Secret, name));
+        let config = from.config_map.as_ref().and_then(|name| content(Kind::ConfigMap, name));
+        Some(EnvSource::AllKeys { content: secret.or(config)?, prefix: from.prefix.clone() })
+    });
+    let key = |name: &String, content: ContentId, key: &String| EnvSource::Key { name: name.clone(), content, key: key.clone() };
+    let single = template.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Text(value) => Some(EnvSource::Text { name: name.clone(), value: value.clone() }),
+        EnvValue::Secret(from) => Some(key(name, content(Kind::Secret, &from.secret)?, &from.key)),
+        EnvValue::ConfigMap(from) => Some(key(name, content(Kind::ConfigMap, &from.config_map)?, &from.key)),
+    });
+    from.chain(single).collect()
+}
+
+fn mount(world: World, owner: &Key, template: &Template, contents: &Contents, mount: &Mount) -> Option<MountSpec> {
+    let spec = |source, read_only| Some(MountSpec { path: mount.path.clone(), source, read_only });
+    if let Some(volume) = &mount.volume {
+        return spec(MountSource::Volume(volume_name(world, owner, volume)), mount.read_only);
+    }
+    if let Some(path) = &mount.host_path {
+        return spec(MountSource::HostPath(path.clone()), mount.read_only);
+    }
+    if let Some(tmpfs) = &mount.tmpfs {
+        let mode = tmpfs.mode.as_deref().and_then(octal);
+        return spec(MountSource::Tmpfs { size: tmpfs.size.map(|size| size.0), mode }, mount.read_only);
+    }
+    let (kind, name, mode) = match (&mount.config_map, &mount.secret) {
+        (Some(name), _) => (Kind::ConfigMap, name, 0o444),
+        (None, Some(name)) => (Kind::Secret, name, 0o400),
+        (None, None) => return None,
+    };
+    let (uid, gid) = owner_of_files(template);
+    let files = Files {
+        content: contents.get(&content_ref(kind, name))?.clone(),
+        key: mount.key.clone(),
+        mode: mount.mode.as_deref().and_then(octal).unwrap_or(mode),
+        uid: mount.uid.unwrap_or(uid),
+        gid: mount.gid.unwrap_or(gid),
+    };
+    spec(MountSource::Files(files), true)
+}
+
+/// A secret that only root may read is of no use to a container that runs as somebody else: take its numeric user.
+fn owner_of_files(template: &Template) -> (u32, u32) {
+    let user = template.user.as_deref().unwrap_or("");
+    let (user, group) = user.split_once(':').unwrap_or((user, ""));
+    let uid = user.parse().unwrap_or(0);
+    (uid, group.parse().unwrap_or(uid))
+}
+
+fn octal(text: &str) -> Option<u32> {
+    u32::from_str_radix(text, 8).ok()
+}
+
+/// The contents that a template's containers use, with the ids of today.
+pub fn contents(world: World, owner: &Key, template: &Template) -> Contents {
+    let from_env = template.env.values().filter_map(|value| match value {
+        EnvValue::Text(_) => None,
+        EnvValue::Secret(from) => Some((Kind::Secret, &from.secret)),
+        EnvValue::ConfigMap(from) => Some((Kind::ConfigMap, &from.config_map)),
+    });
+    let from_all = template.env_from.iter().flat_map(|from| both(&from.secret, &from.config_map));
+    let from_mounts = template.mounts.iter().flat_map(|mount| both(&mount.secret, &mount.config_map));
+    let used = from_env.chain(from_all).chain(from_mounts);
+    let found = used.filter_map(|(kind, name)| {
+        let id = world.desired.contents.get(&owner.sibling(kind, name))?;
+        Some((content_ref(kind, name), id.spec.clone()))
+    });
+    found.collect()
+}
+
+fn both<'a>(secret: &'a Option<Name>, config_map: &'a Option<Name>) -> impl Iterator<Item = (Kind, &'a Name)> {
+    let secret = secret.iter().map(|name| (Kind::Secret, name));
+    secret.chain(config_map.iter().map(|name| (Kind::ConfigMap, name)))
+}

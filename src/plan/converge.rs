@@ -1,0 +1,363 @@
+//! The steps towards one revision: what may be created, what may start, what may go. Each is judged by the budget of
+//! this moment alone, so any subset of them is safe.
+
+use super::build::{self, Source};
+use super::images;
+use super::needs;
+use super::replica::{Replica, template_of};
+use super::retire;
+use super::strategy::Effective;
+use super::upkeep;
+use super::world::{Decided, World, pause};
+use crate::model::action::{Call, Connection, container_target};
+use crate::model::history::{DeploymentHistory, History, Restarts, Retirement, Revision, Rollout};
+use crate::model::name::{Key, Slot};
+use crate::model::observed::{Container, ContainerState};
+use crate::model::spec::{DeploymentSpec, Template};
+use crate::model::time::{Span, Timestamp};
+
+/// Everything that the steps of one Deployment look at.
+pub struct Scene<'a> {
+    /// The pass.
+    pub world: World<'a>,
+    /// The Deployment.
+    pub key: &'a Key,
+    /// What the manifest says.
+    pub spec: &'a DeploymentSpec,
+    /// The strategy that can work.
+    pub strategy: &'a Effective,
+    /// The revision to reach or keep.
+    pub target: &'a Revision,
+    /// The replicas.
+    pub replicas: &'a [Replica<'a>],
+    /// The memory of all objects before this pass, for dependencies.
+    pub past: &'a History,
+}
+
+impl<'a> Scene<'a> {
+    fn source(&self) -> Source<'a> {
+        Source {
+            owner: self.key,
+            revision: &self.target.id,
+            template_hash: &self.target.template_hash,
+            template: &self.target.template,
+            contents: &self.target.contents,
+            image: &self.target.image,
+        }
+    }
+
+    /// Whether a container is what the target revision wants: a moved tag can make one from another image.
+    fn is_new(&self, container: &Container) -> bool {
+        container.revision == self.target.id && container.image == self.target.image
+    }
+}
+
+/// One pass of steps towards `scene.target`.
+pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory) {
+    let (new, old): (Vec<&Replica>, Vec<&Replica>) = scene.replicas.iter().partition(|r| scene.is_new(r.container));
+    let (kept, surplus) = choose(&new, scene.strategy.replicas);
+    let mut leaving: Vec<(&Replica, String)> = Vec::new();
+    leaving.extend(surplus.iter().map(|r| (*r, format!("{} replicas are wanted", scene.strategy.replicas))));
+    leaving.extend(replaceable(scene, history, &kept, &old));
+    let is_leaving = |r: &Replica| leaving.iter().any(|(gone, _)| gone.container.id == r.container.id);
+
+    let retiring = leaving.iter().map(|(replica, reason)| retirement(replica, reason, history)).collect();
+    history.retiring = retiring;
+    // An old replica that somebody stopped is healed too, as long as it is not on its way out.
+    let staying_old: Vec<&Replica> = old.iter().copied().filter(|r| !is_leaving(r)).collect();
+
+    create_missing(scene, decided, history, &kept, &old);
+    start_ready_to_start(scene, decided, history, &kept, &staying_old);
+    for replica in kept.iter().chain(&staying_old) {
+        upkeep::upkeep(scene, decided, history, replica);
+    }
+    let retained = retained(scene, history);
+    for (replica, _) in &leaving {
+        retire::step(scene, decided, history, replica, retained.as_ref() == Some(&replica.container.revision));
+    }
+}
+
+/// The replicas to keep, best first, and the surplus. One that is on its way out comes back only when it is needed.
+fn choose<'a>(new: &[&'a Replica<'a>], wanted: u32) -> (Vec<&'a Replica<'a>>, Vec<&'a Replica<'a>>) {
+    let mut ranked = new.to_vec();
+    ranked.sort_by_key(|r| (!r.readiness.is_ready(), r.retiring, !r.available, !r.runs(), r.container.slot));
+    let surplus = ranked.split_off(ranked.len().min(wanted as usize));
+    ranked.sort_by_key(|r| r.container.slot);
+    (ranked, surplus)
+}
+
+/// Old replicas that may go now, with the reason: within the budget, worst first.
+fn replaceable<'a>(
+    scene: &Scene,
+    history: &DeploymentHistory,
+    kept: &[&'a Replica<'a>],
+    old: &[&'a Replica<'a>],
+) -> Vec<(&'a Replica<'a>, String)> {
+    let floor = scene.strategy.floor();
+    let reason = format!("revision {} replaces it", scene.target.number);
+    let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
+    let available_new = kept.iter().filter(|r| r.available).count() as u32;
+    let mut available = available_new + old.iter().filter(|r| r.available && !r.retiring).count() as u32;
+    let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
+    let mut prepared = prepared_for_swap(scene, kept, old);
+    let mut ranked = old.to_vec();
+    ranked.sort_by_key(|r| (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), std::cmp::Reverse(r.container.slot)));
+
+    let mut leaving = Vec::new();
+    for replica in ranked {
+        let goes = if replica.retiring || is_spent(replica) {
+            true
+        } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
+            // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
+            false
+        } else if replica.available {
+            available > floor
+        } else {
+            // One that is not ready adds nothing to the budget; it goes when enough others stay, or at once in a rollback.
+            let others = remaining - u32::from(replica.runs());
+            replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
+        };
+        if !goes {
+            continue;
+        }
+        if !replica.retiring && replica.runs() {
+            prepared = prepared.saturating_sub(1);
+            remaining = remaining.saturating_sub(1);
+            if replica.available {
+                available -= 1;
+            }
+        }
+        leaving.push((replica, reason.clone()));
+    }
+    leaving
+}
+
+/// An old container that never started, or whose start failed, serves nobody.
+fn is_spent(replica: &Replica) -> bool {
+    matches!(replica.container.state, ContainerState::Created { .. })
+}
+
+/// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.
+fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 {
+    if scene.strategy.recreate || scene.strategy.replicas == 0 {
+        let prepared = kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
+        return if prepared { u32::MAX } else { 0 };
+    }
+    let prepared = kept.iter().filter(|r| r.is_prepared() && missing_network(scene.world, scene.key, &scene.target.template, r.container).is_none()).count() as u32;
+    let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
+    // A full set of new replicas needs no preparation any more.
+    let surplus = kept.iter().filter(|r| r.runs()).count() as u32 >= scene.strategy.replicas;
+    if surplus { u32::MAX } else { prepared.saturating_sub(going) }
+}
+
+fn retirement(
+    replica: &Replica,
+    reason: &str,
+    history: &DeploymentHistory,
+) -> (crate::model::observed::ContainerId, Retirement) {
+    let id = replica.container.id.clone();
+    let earlier = history.retiring.get(&id).cloned();
+    let retirement = earlier.unwrap_or_else(|| Retirement {
+        reason: reason.into(),
+        drain: super::readiness::is_named(replica.container),
+        unnamed_at: None,
+    });
+    (id, retirement)
+}
+
+/// The revision whose stopped replicas are kept for a quick way back while a stop-first update is under way.
+fn retained(scene: &Scene, history: &DeploymentHistory) -> Option<crate::model::revision::RevisionId> {
+    match &history.rollout {
+        Rollout::Progressing { to, .. } if scene.strategy.stop_first() => super::rollout::newest_completed(history, to),
+        _ => None,
+    }
+}
+
+/// Creates replicas that are missing: as many as may start soon, one ahead when an old one must stop first.
+fn create_missing(
+    scene: &Scene,
+    decided: &mut Decided,
+    history: &DeploymentHistory,
+    kept: &[&Replica],
+    old: &[&Replica],
+) {
+    let missing = scene.strategy.replicas.saturating_sub(kept.len() as u32);
+    if missing == 0 {
+        return;
+    }
+    let updating = !old.is_empty();
+    let living = scene.replicas.iter().filter(|r| r.runs()).count() as u32;
+    let waiting = kept.iter().filter(|r| !r.runs()).count() as u32;
+    let room = (scene.strategy.replicas + scene.strategy.surge).saturating_sub(living + waiting);
+    let ahead = if scene.strategy.stop_first() && updating {
+        let at_once = if scene.strategy.recreate { scene.strategy.replicas } else { scene.strategy.unavailable.max(1) };
+        at_once.saturating_sub(waiting)
+    } else {
+        0
+    };
+    let count = missing.min(if updating { room.max(ahead) } else { missing });
+    if count == 0 {
+        return;
+    }
+    if updating && let Some(at) = next_step_at(scene, history) {
+        decided.wait(format!("the pause of {} between steps", scene.strategy.delay));
+        return decided.wake(at);
+    }
+    if !may_begin(scene, decided, history) {
+        return;
+    }
+    let taken: Vec<Slot> = kept.iter().map(|r| r.container.slot).chain(used_slots(scene)).collect();
+    let free = (0..).filter(|slot| !taken.contains(slot)).take(count as usize);
+    for slot in free.collect::<Vec<Slot>>() {
+        create(scene, decided, history, slot);
+    }
+}
+
+/// Slots of this revision that a container on its way out still occupies: its name is taken until it is gone.
+fn used_slots<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
+    let own = scene.world.containers(scene.key).iter().filter(|c| c.revision == scene.target.id);
+    own.map(|container| container.slot)
+}
+
+fn create(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory, slot: Slot) {
+    let spec = build::container(scene.world, scene.source(), slot);
+    if scene.world.observed.foreign_names.contains(&spec.name) {
+        return decided.wait(format!("the name {}, which a container that is not ours has", spec.name));
+    }
+    let cause = match &history.rollout {
+        Rollout::Progressing { .. } | Rollout::New => format!("revision {} is rolled out", scene.target.number),
+        Rollout::RollingBack { .. } => format!("going back to revision {}", scene.target.number),
+        Rollout::Complete { .. } | Rollout::Stalled { .. } => {
+            format!("{} replicas are wanted", scene.strategy.replicas)
+        }
+    };
+    decided.act(scene.world, scene.key, Call::CreateContainer(Box::new(spec)), cause);
+}
+
+/// When the next new replica may be created; none when that is now.
+fn next_step_at(scene: &Scene, history: &DeploymentHistory) -> Option<Timestamp> {
+    match &history.rollout {
+        Rollout::Progressing { stepped_at: Some(stepped_at), .. } => {
+            Some(*stepped_at + scene.strategy.delay).filter(|at| *at > scene.world.now)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a replica of the target can be made or started: its image, networks, volumes and dependencies are there.
+fn may_begin(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory) -> bool {
+    let template = &scene.target.template;
+    let places = needs::places_exist(scene.world, decided, scene.key, template);
+    let image = images::ensure(
+        scene.world,
+        decided,
+        scene.key,
+        template,
+        &scene.target.image,
+        scene.target.digest.as_ref(),
+    );
+    // Healing does not wait for dependencies: what ran before may run again.
+    let healing = matches!(history.rollout, Rollout::Complete { .. } | Rollout::RollingBack { .. });
+    let dependencies = healing || needs::dependencies_met(scene.world, decided, scene.past, scene.key, template);
+    places && image && dependencies
+}
+
+/// Starts what is created or stopped and should run, as far as the budget allows; new replicas first.
+fn start_ready_to_start(
+    scene: &Scene,
+    decided: &mut Decided,
+    history: &mut DeploymentHistory,
+    kept: &[&Replica],
+    staying_old: &[&Replica],
+) {
+    let mut running = scene.replicas.iter().filter(|r| r.runs()).count() as u32;
+    let old_runs = scene.replicas.iter().any(|r| r.runs() && !scene.is_new(r.container));
+    let limit = scene.strategy.replicas + scene.strategy.surge;
+    for replica in kept.iter().chain(staying_old) {
+        if replica.runs() {
+            continue;
+        }
+        let is_new = scene.is_new(replica.container);
+        if is_new && scene.strategy.recreate && old_runs {
+            decided.wait("the old replicas to stop");
+            continue;
+        }
+        // An old one is only healed while replicas are missing: its place is about to be taken.
+        if running >= if is_new { limit.max(1) } else { scene.strategy.replicas } {
+            if is_new {
+                decided.wait("an old replica to stop");
+            }
+            continue;
+        }
+        running += 1;
+        start(scene, decided, history, replica);
+    }
+}
+
+/// Brings one stopped or new container to its start: attached to all networks, without a name, then started.
+fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
+    let container = replica.container;
+    let template = template_of(scene.spec, history, &container.revision);
+    if let Some(call) = missing_network(scene.world, scene.key, template, container) {
+        return decided.act(scene.world, scene.key, call, "a replica joins its networks before it starts");
+    }
+    if let Some(call) = upkeep::unname(container) {
+        return decided.act(scene.world, scene.key, call, "a name leads to ready replicas only, and this one does not run");
+    }
+    let first_start = matches!(container.state, ContainerState::Created { error: None });
+    if first_start && scene.is_new(container) && !may_begin(scene, decided, history) {
+        return;
+    }
+    let cause = match &container.state {
+        ContainerState::Created { error: None } => format!("revision {} is rolled out", scene.target.number),
+        ContainerState::Created { error: Some(error) } => format!("its last start failed: {}", error.message),
+        ContainerState::Exited(exit) => format!("it {}", super::readiness::exit_text(exit)),
+        ContainerState::Running { .. }
+        | ContainerState::Paused
+        | ContainerState::Restarting { .. }
+        | ContainerState::Removing => return,
+    };
+    if !first_start && !may_restart(scene, decided, history, container) {
+        return;
+    }
+    let call = Call::Start { container: container.id.clone(), name: container.name.clone() };
+    decided.act(scene.world, scene.key, call, cause);
+}
+
+/// Restarts by us have a back-off: at once, then after 1 s, 2 s, 4 s … 5 min; forgotten after 10 minutes of peace.
+pub fn may_restart(
+    scene: &Scene,
+    decided: &mut Decided,
+    history: &mut DeploymentHistory,
+    container: &Container,
+) -> bool {
+    let target = container_target(&container.id);
+    if scene.world.observed.in_flight.contains(&target) {
+        return false;
+    }
+    let now = scene.world.now;
+    let earlier = history.restarted.get(&container.id).filter(|restarts| now.since(restarts.at) < Span::secs(600));
+    let count = earlier.map_or(0, |restarts| restarts.count);
+    let at = earlier.map_or(now, |restarts| restarts.at + pause(Span::secs(1), restarts.count));
+    if at > now {
+        decided.wait(format!("the back-off of {}, which was restarted {count} times (until {at})", container.name));
+        decided.wake(at);
+        return false;
+    }
+    history.restarted.insert(container.id.clone(), Restarts { count: count + 1, at: now });
+    true
+}
+
+/// The call that attaches a container to the first of its template's networks that it lacks.
+pub fn missing_network(world: World, key: &Key, template: &Template, container: &Container) -> Option<Call> {
+    let attachments = build::attachments(world, key, template);
+    let missing = attachments.into_iter().find(|attachment| !container.networks.contains_key(&attachment.network))?;
+    Some(Call::Connect(Connection {
+        container: container.id.clone(),
+        name: container.name.clone(),
+        network: missing.network,
+        aliases: missing.aliases,
+        address: missing.address,
+    }))
+}
+

@@ -1,0 +1,262 @@
+//! One Deployment in one pass: which revision is wanted, where the rollout stands, then the steps for that phase.
+
+use std::sync::Arc;
+
+use super::build::{self, Source};
+use super::converge::{Scene, converge};
+use super::images;
+use super::replica::{Replica, find, replicas, template_of};
+use super::rollout::{self, Facts};
+use super::status;
+use super::strategy::{Effective, effective};
+use super::upkeep;
+use super::world::{Decided, World};
+use crate::model::action::create_target;
+use crate::model::desired::Declared;
+use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
+use crate::model::name::{Key, Slot};
+use crate::model::observed::ContainerState;
+use crate::model::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id, template_hash};
+use crate::model::spec::{DeploymentSpec, Probe};
+use crate::model::status::{ProbePurpose, ProbeTask};
+use crate::model::time::Span;
+
+/// Decides for one Deployment. `past` is everybody's memory before this pass; the result holds this one's after it.
+pub fn deployment(
+    world: World,
+    key: &Key,
+    declared: &Declared<DeploymentSpec>,
+    past: &History,
+) -> (DeploymentHistory, Decided) {
+    let spec = &declared.spec;
+    let mut history = past.deployments.get(key).cloned().unwrap_or_default();
+    let mut decided = Decided::default();
+    let strategy = effective(world.desired, key, spec);
+    let wanted = wanted(world, &mut decided, key, spec, &mut history);
+    let replicas = replicas(world, key, spec, &mut history);
+    if !spec.suspend {
+        let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, refused: None };
+        let facts = Facts { refused: refused(world, &facts, &history), ..facts };
+        rollout::step(world, &mut decided, &facts, &mut history);
+        act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
+        prune_revisions(spec, &mut history, &replicas);
+    }
+    probes(world, &mut decided, spec, &history, &replicas);
+    wake_for_min_ready(world, &mut decided, spec, &replicas);
+    decided.status = status::deployment(world, key, spec, &strategy, &history, &replicas, &decided);
+    (history, decided)
+}
+
+/// The revision that the manifest makes, recorded in the history; none while its image is not resolved.
+fn wanted(
+    world: World,
+    decided: &mut Decided,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+) -> Option<RevisionId> {
+    let contents = build::contents(world, key, &spec.template);
+    let hash = template_hash(&spec.template, &contents, history.restarts);
+    history.pin = history.pin.take().filter(|pin| pin.template == hash);
+    // The newest revision of this template keeps its image: the digest is resolved once.
+    let known = history.revisions.iter().rev().find(|revision| revision.template_hash == hash);
+    let adopted = known.map(|revision| revision.image.clone()).or_else(|| adopted(world, key, &hash));
+    let resolution = images::carry(world, history.resolution.as_ref(), &hash, adopted);
+    let resolution = if spec.suspend {
+        resolution
+    } else {
+        images::resolve(world, decided, key, &spec.template, resolution)
+    };
+    history.resolution = Some(resolution.clone());
+    let image = resolution.image?;
+    let id = revision_id(&hash, &image);
+    if let Some(known) = history.revisions.iter_mut().find(|revision| revision.id == id) {
+        // Probes, limits and the like are not part of the revision: they follow the manifest.
+        if *known.template != spec.template {
+            known.template = Arc::new(spec.template.clone());
+        }
+        return Some(id);
+    }
+    record(world, decided, spec, history, (hash, contents, image, id.clone())).then_some(id)
+}
+
+/// The image of running containers that were made from this very template, for when the history was lost.
+fn adopted(world: World, key: &Key, hash: &TemplateHash) -> Option<ImageId> {
+    let mut same = world.containers(key).iter().filter(|container| container.template == *hash);
+    same.find(|container| matches!(container.state, ContainerState::Running { .. })).map(|c| c.image.clone())
+}
+
+/// Records a new revision, unless its image holds data that would be lost with every container.
+fn record(
+    world: World,
+    decided: &mut Decided,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+    (template_hash, contents, image, id): (TemplateHash, Contents, ImageId, RevisionId),
+) -> bool {
+    let found = images::found(world, &spec.template, &image);
+    let uncovered = found.map(|image| images::uncovered_volumes(&spec.template, image)).unwrap_or_default();
+    if !uncovered.is_empty() {
+        let paths = uncovered.join(", ");
+        decided.wait(format!("a mount for {paths}: the image declares a volume there, and without a mount its content would be lost with the container (use a volume, or tmpfs if that is what you want)"));
+        return false;
+    }
+    let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
+    history.revisions.push(Revision {
+        number,
+        id,
+        template_hash,
+        template: Arc::new(spec.template.clone()),
+        contents,
+        digest: found.and_then(|image| images::digest(&spec.template, image)),
+        image,
+        created_at: world.now,
+        outcome: Outcome::Pending,
+    });
+    true
+}
+
+/// Why the engine refuses to create a replica of the revision being reached, if it does.
+fn refused(world: World, facts: &Facts, history: &DeploymentHistory) -> Option<String> {
+    let (Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. }) = &history.rollout else {
+        return None;
+    };
+    let revision = find(history, to)?;
+    let slots = 0..facts.strategy.replicas + facts.strategy.surge;
+    slots.into_iter().find_map(|slot| rollout::refusal(world, &create_target(&name(world, facts.key, revision, slot))))
+}
+
+fn name(world: World, key: &Key, revision: &Revision, slot: Slot) -> String {
+    build::name(world, source(key, revision), slot)
+}
+
+fn source<'a>(key: &'a Key, revision: &'a Revision) -> Source<'a> {
+    Source {
+        owner: key,
+        revision: &revision.id,
+        template_hash: &revision.template_hash,
+        template: &revision.template,
+        contents: &revision.contents,
+        image: &revision.image,
+    }
+}
+
+/// The steps for the phase: converge on a revision, or hold what there is.
+#[expect(clippy::too_many_arguments, reason = "the parts of a scene, borrowed separately because history is being changed")]
+fn act(
+    world: World,
+    decided: &mut Decided,
+    key: &Key,
+    spec: &DeploymentSpec,
+    strategy: &Effective,
+    replicas: &[Replica],
+    history: &mut DeploymentHistory,
+    past: &History,
+) {
+    let (target, hold) = match &history.rollout {
+        Rollout::New => return,
+        Rollout::Complete { revision } => (revision, false),
+        Rollout::Progressing { to, .. } => (to, history.paused),
+        Rollout::RollingBack { to, .. } => (to, history.paused),
+        Rollout::Stalled { revision, .. } => (revision, true),
+    };
+    let Some(target) = find(history, target).cloned() else {
+        return;
+    };
+    let scene = Scene { world, key, spec, strategy, target: &target, replicas, past };
+    if !hold {
+        return converge(&scene, decided, history);
+    }
+    history.retiring.clear();
+    for replica in replicas {
+        upkeep::upkeep(&scene, decided, history, replica);
+    }
+}
+
+/// Forgets the oldest revisions beyond the limit; never one that runs, is being reached, or is the newest that completed.
+fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, replicas: &[Replica]) {
+    let newest = history.revisions.last().map(|revision| revision.id.clone());
+    let back = newest.as_ref().and_then(|id| rollout::newest_completed(history, id));
+    let active = match &history.rollout {
+        Rollout::New => None,
+        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision.clone()),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to.clone()),
+    };
+    let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
+    let needed = |id: &RevisionId| {
+        [&newest, &back, &active, &pinned].into_iter().flatten().any(|kept| kept == id)
+            || replicas.iter().any(|replica| replica.container.revision == *id)
+    };
+    let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);
+    history.revisions.retain(|revision| {
+        let goes = surplus > 0 && !needed(&revision.id);
+        surplus -= usize::from(goes);
+        !goes
+    });
+}
+
+/// What to probe: running replicas, startup first, then readiness and liveness.
+fn probes(world: World, decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) {
+    for replica in replicas {
+        let ContainerState::Running { since } = replica.container.state else {
+            continue;
+        };
+        let template = template_of(spec, history, &replica.container.revision);
+        let started = replica.container.probes.startup == Some(crate::model::observed::ProbeResult::Success);
+        let task = |purpose, probe: &Probe, hasten: bool| task(replica, template.host_network, since, purpose, probe, hasten, template);
+        if let Some(probe) = template.startup_probe.as_ref().filter(|_| !started) {
+            decided.probes.extend(task(ProbePurpose::Startup, probe, true));
+            continue;
+        }
+        // A finished startup probe is kept, so that its result is.
+        decided.probes.extend(template.startup_probe.as_ref().and_then(|p| task(ProbePurpose::Startup, p, false)));
+        let hasten = !replica.readiness.is_ready();
+        decided.probes.extend(template.readiness_probe.as_ref().and_then(|p| task(ProbePurpose::Readiness, p, hasten)));
+        decided.probes.extend(template.liveness_probe.as_ref().and_then(|p| task(ProbePurpose::Liveness, p, false)));
+    }
+    let _ = world;
+}
+
+/// The longest time between checks of a replica that is not ready yet.
+const HASTY_PERIOD: Span = Span::secs(1);
+
+fn task(
+    replica: &Replica,
+    host_network: bool,
+    started_at: crate::model::time::Timestamp,
+    purpose: ProbePurpose,
+    probe: &Probe,
+    hasten: bool,
+    template: &crate::model::spec::Template,
+) -> Option<ProbeTask> {
+    let address = if host_network {
+        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+    } else {
+        replica.container.networks.values().find_map(|endpoint| endpoint.address)?.into()
+    };
+    let period = if hasten { probe.period.min(HASTY_PERIOD) } else { probe.period };
+    let container = replica.container.id.clone();
+    let port = port(probe, template)?;
+    Some(ProbeTask { container, started_at, purpose, address, port, probe: probe.clone(), period })
+}
+
+/// The number of a probe's port; names are checked when the manifest is read.
+fn port(probe: &Probe, template: &crate::model::spec::Template) -> Option<u16> {
+    use crate::model::spec::PortRef;
+    let http = probe.http_get.as_ref().map(|get| &get.port);
+    match http.or(probe.tcp_socket.as_ref().map(|socket| &socket.port))? {
+        PortRef::Number(number) => Some(*number),
+        PortRef::Name(name) => template.ports.iter().find(|port| port.name.as_ref() == Some(name)).map(|port| port.port),
+    }
+}
+
+/// Looks again when a ready replica becomes available.
+fn wake_for_min_ready(world: World, decided: &mut Decided, spec: &DeploymentSpec, replicas: &[Replica]) {
+    for replica in replicas {
+        if let super::readiness::Readiness::Ready(since) = replica.readiness
+            && since + spec.min_ready > world.now
+        {
+            decided.wake(since + spec.min_ready);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Images: which one a template means, and whether it must be pulled first. The answer is kept, so that every replica
+//! of a revision runs the same image even when the tag moves.
+
+use std::collections::BTreeSet;
+
+use super::world::{Decided, World};
+use crate::model::action::Call;
+use crate::model::desired::Desired;
+use crate::model::history::{History, Resolution, Rollout};
+use crate::model::name::{Key, Kind};
+use crate::model::observed::{Image, ImageState};
+use crate::model::revision::{ImageId, TemplateHash};
+use crate::model::spec::{ImagePullPolicy, Template};
+
+/// Every image that the next plan wants to know about: references of manifests, and images of revisions that may be
+/// started again.
+pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
+    let mut images: BTreeSet<String> = desired.images().iter().map(|image| tagged(image)).collect();
+    for deployment in history.deployments.values() {
+        let active = match &deployment.rollout {
+            Rollout::New => None,
+            Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+            Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
+        };
+        let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
+        images.extend(active.map(|revision| revision.image.0.clone()));
+    }
+    let runs = history.jobs.values().filter_map(|job| job.runs.last());
+    images.extend(runs.map(|run| run.image.0.clone()));
+    images
+}
+
+/// The reference with a tag: without one, Docker would pull every tag there is.
+pub fn tagged(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains(':') || last.contains('@') { image.into() } else { format!("{image}:latest") }
+}
+
+/// The policy that applies: Always for `latest`, IfNotPresent for the rest, unless the template says otherwise.
+pub fn policy(template: &Template) -> ImagePullPolicy {
+    let latest = tagged(&template.image).ends_with(":latest");
+    template.image_pull_policy.unwrap_or(if latest { ImagePullPolicy::Always } else { ImagePullPolicy::IfNotPresent })
+}
+
+/// What is known about a template's image: the earlier resolution if it is for this template, else a new one.
+/// `adopted` is the image that running containers of this very template have, for when the history was lost.
+pub fn carry(
+    world: World,
+    earlier: Option<&Resolution>,
+    template: &TemplateHash,
+    adopted: Option<ImageId>,
+) -> Resolution {
+    match earlier {
+        Some(resolution) if resolution.template == *template => resolution.clone(),
+        _ => Resolution { template: template.clone(), seen_at: world.now, image: adopted },
+    }
+}
+
+/// Resolves `template`'s image, pulling it if the policy says so. While it is unresolved it says what it waits for.
+pub fn resolve(
+    world: World,
+    decided: &mut Decided,
+    object: &Key,
+    template: &Template,
+    resolution: Resolution,
+) -> Resolution {
+    if resolution.image.is_some() {
+        return resolution;
+    }
+    let image = tagged(&template.image);
+    let fresh = world.observed.pulled.get(&image).is_some_and(|at| *at >= resolution.seen_at);
+    let present = world.observed.images.get(&image);
+    match (policy(template), present) {
+        (_, None) => decided.wait(format!("image {image} to be looked up")),
+        (ImagePullPolicy::Always, Some(ImageState::Present(found))) if fresh => {
+            return Resolution { image: Some(found.id.clone()), ..resolution };
+        }
+        (ImagePullPolicy::IfNotPresent | ImagePullPolicy::Never, Some(ImageState::Present(found))) => {
+            return Resolution { image: Some(found.id.clone()), ..resolution };
+        }
+        (ImagePullPolicy::Never, Some(ImageState::Missing)) => {
+            decided.wait(format!("image {image}: it is not on this host, and imagePullPolicy is Never"));
+        }
+        (ImagePullPolicy::Always | ImagePullPolicy::IfNotPresent, Some(_)) => {
+            decided.wait(format!("image {image} to be pulled"));
+            let cause = match policy(template) {
+                ImagePullPolicy::Always => "imagePullPolicy is Always",
+                ImagePullPolicy::IfNotPresent | ImagePullPolicy::Never => "the image is not on this host",
+            };
+            decided.act(world, object, pull(world, object, image, template), cause);
+        }
+    }
+    resolution
+}
+
+/// Whether the image of a revision is here; if not, it is pulled by its digest.
+pub fn ensure(
+    world: World,
+    decided: &mut Decided,
+    object: &Key,
+    template: &Template,
+    image: &ImageId,
+    digest: Option<&String>,
+) -> bool {
+    match world.observed.images.get(&image.0) {
+        Some(ImageState::Present(_)) => true,
+        None => {
+            decided.wait(format!("image {image} to be looked up"));
+            false
+        }
+        Some(ImageState::Missing) => {
+            let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
+            decided.wait(format!("image {reference}, which is no longer on this host"));
+            decided.act(world, object, pull(world, object, reference, template), "the revision's image is no longer on this host");
+            false
+        }
+    }
+}
+
+/// The image as found in the engine, by reference or id.
+pub fn found<'a>(world: World<'a>, template: &Template, id: &ImageId) -> Option<&'a Image> {
+    let by_reference = world.observed.images.get(&tagged(&template.image));
+    let by_id = world.observed.images.get(&id.0);
+    [by_reference, by_id].into_iter().flatten().find_map(|state| match state {
+        ImageState::Present(image) if image.id == *id => Some(image),
+        ImageState::Present(_) | ImageState::Missing => None,
+    })
+}
+
+/// The registry's digest of an image, for pulling exactly it again: the one of the template's own repository first.
+pub fn digest(template: &Template, image: &Image) -> Option<String> {
+    let repository = repository(&template.image);
+    let own = image.digests.iter().find(|digest| digest.split('@').next() == Some(repository));
+    own.or(image.digests.first()).cloned()
+}
+
+/// Paths that the image declares as volumes and no mount covers: their content would be lost with the container.
+pub fn uncovered_volumes(template: &Template, image: &Image) -> Vec<String> {
+    let covered = |path: &String| template.mounts.iter().any(|mount| mount.path.trim_end_matches('/') == path.trim_end_matches('/'));
+    image.volumes.iter().filter(|path| !covered(path)).cloned().collect()
+}
+
+/// What to create a container from: the written reference while it means this very image, else the image's id.
+pub fn reference(world: World, template: &Template, id: &ImageId) -> String {
+    match world.observed.images.get(&tagged(&template.image)) {
+        Some(ImageState::Present(image)) if image.id == *id => tagged(&template.image),
+        _ => id.0.clone(),
+    }
+}
+
+fn repository(image: &str) -> &str {
+    let without_digest = image.split('@').next().unwrap_or(image);
+    match without_digest.rsplit_once(':') {
+        // A colon before a slash belongs to the registry's port.
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => without_digest,
+    }
+}
+
+/// Credentials are those of today, whatever the revision: a rotated password must not make an old revision unreachable.
+fn pull(world: World, object: &Key, image: String, template: &Template) -> Call {
+    let secrets = template.image_pull_secrets.iter();
+    let secrets = secrets.filter_map(|name| world.desired.contents.get(&object.sibling(Kind::Secret, name)));
+    Call::Pull { image, platform: template.platform.clone(), secrets: secrets.map(|s| s.spec.clone()).collect() }
+}

@@ -1,0 +1,78 @@
+//! What a container needs before it can be made: networks, volumes, its image's volumes covered, its dependencies.
+
+use super::build::{attachments, volume_name};
+use super::world::{Decided, World};
+use crate::model::history::{DeploymentHistory, History, JobState, Rollout};
+use crate::model::name::{Key, Kind};
+use crate::model::spec::Template;
+
+/// Whether all networks and volumes of a template are there; if not, it says which are waited for.
+pub fn places_exist(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
+    let networks = attachments(world, owner, template).into_iter().map(|attachment| attachment.network);
+    let missing_networks: Vec<String> = networks.filter(|name| !world.observed.networks.contains_key(name)).collect();
+    let volumes = template.mounts.iter().filter_map(|mount| mount.volume.as_ref());
+    let volumes = volumes.map(|volume| volume_name(world, owner, volume));
+    let missing_volumes: Vec<String> = volumes.filter(|name| !world.observed.volumes.contains_key(name)).collect();
+    for name in &missing_networks {
+        decided.wait(format!("network {name}"));
+    }
+    for name in &missing_volumes {
+        decided.wait(format!("volume {name}"));
+    }
+    missing_networks.is_empty() && missing_volumes.is_empty()
+}
+
+/// Whether everything in `dependsOn` is in the state that is asked for; if not, it says what is waited for.
+pub fn dependencies_met(world: World, decided: &mut Decided, history: &History, owner: &Key, template: &Template) -> bool {
+    let mut met = true;
+    for dependency in &template.depends_on {
+        let waiting = match (&dependency.deployment, &dependency.job) {
+            (Some(name), _) => {
+                let key = owner.sibling(Kind::Deployment, name);
+                (!deployment_is_available(world, history, &key)).then(|| format!("deployment {name} to be available"))
+            }
+            (None, Some(name)) => {
+                let key = owner.sibling(Kind::Job, name);
+                (!job_is_complete(world, history, &key)).then(|| format!("job {name} to be complete"))
+            }
+            (None, None) => None,
+        };
+        if let Some(waiting) = waiting {
+            decided.wait(waiting);
+            met = false;
+        }
+    }
+    met
+}
+
+/// Whether as many replicas as declared have been ready for `minReady`.
+fn deployment_is_available(world: World, history: &History, key: &Key) -> bool {
+    let (Some(declared), Some(remembered)) = (world.desired.deployments.get(key), history.deployments.get(key)) else {
+        return false;
+    };
+    if matches!(remembered.rollout, Rollout::New) {
+        return false;
+    }
+    let available = available(world, key, remembered, declared.spec.min_ready);
+    available >= declared.spec.replicas
+}
+
+fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: crate::model::time::Span) -> u32 {
+    let containers = world.containers(key);
+    let available = containers.iter().filter(|container| {
+        let since = history.ready_since.get(&container.id);
+        !history.retiring.contains_key(&container.id) && since.is_some_and(|since| *since + min_ready <= world.now)
+    });
+    available.count() as u32
+}
+
+/// Whether the newest revision of a Job has succeeded, and it is the one that is declared.
+fn job_is_complete(world: World, history: &History, key: &Key) -> bool {
+    let (Some(declared), Some(run)) = (world.desired.jobs.get(key), history.jobs.get(key).and_then(|job| job.runs.last()))
+    else {
+        return false;
+    };
+    let contents = super::build::contents(world, key, &declared.spec.template);
+    let hash = crate::model::revision::template_hash(&declared.spec.template, &contents, 0);
+    run.template_hash == hash && matches!(run.state, JobState::Succeeded { .. })
+}

@@ -1,0 +1,138 @@
+//! Whether a replica can serve. It reads results; who made them (Docker, our probes, mere running) is the template's choice.
+
+use crate::model::history::DeploymentHistory;
+use crate::model::observed::{Container, ContainerState, Health, ProbeResult};
+use crate::model::spec::Template;
+use crate::model::time::{Span, Timestamp};
+
+/// Whether a replica can serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can, since then.
+    Ready(Timestamp),
+    /// It cannot, for this reason.
+    NotReady(String),
+    /// Nobody knows yet (the controller has just started): its name is left as it is, and nothing is built on it.
+    Unknown(String),
+}
+
+impl Readiness {
+    /// Whether it can serve.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Readiness::Ready(_))
+    }
+
+    /// Whether it certainly cannot.
+    pub fn is_not_ready(&self) -> bool {
+        matches!(self, Readiness::NotReady(_))
+    }
+
+    /// Whether it has been ready for `min_ready`.
+    pub fn is_available(&self, min_ready: Span, now: Timestamp) -> bool {
+        matches!(self, Readiness::Ready(since) if *since + min_ready <= now)
+    }
+
+    /// Why it is not ready, for people.
+    pub fn message(&self) -> &str {
+        match self {
+            Readiness::Ready(_) => "",
+            Readiness::NotReady(why) | Readiness::Unknown(why) => why,
+        }
+    }
+}
+
+/// What the checks say of a container now.
+enum Verdict {
+    Ready,
+    NotReady(String),
+    Unknown(String),
+}
+
+/// Whether `container` can serve. `history` remembers since when; the caller writes a new moment back.
+pub fn readiness(container: &Container, template: &Template, history: &DeploymentHistory, now: Timestamp) -> Readiness {
+    let running_since = match &container.state {
+        ContainerState::Running { since } => *since,
+        ContainerState::Created { error: None } => return Readiness::NotReady("not started yet".into()),
+        ContainerState::Created { error: Some(error) } => {
+            return Readiness::NotReady(format!("cannot start: {}", error.message));
+        }
+        ContainerState::Paused => return Readiness::NotReady("paused".into()),
+        ContainerState::Restarting { exit_code } => {
+            return Readiness::NotReady(format!("exited with code {exit_code}; Docker is restarting it"));
+        }
+        ContainerState::Exited(exit) => return Readiness::NotReady(exit_text(exit)),
+        ContainerState::Removing => return Readiness::NotReady("being removed".into()),
+    };
+    let checked = has_check(container, template);
+    match verdict(container, template) {
+        Verdict::NotReady(why) => Readiness::NotReady(why),
+        // A name is given to ready replicas only, so one that has it was ready before this process looked.
+        Verdict::Unknown(_) if is_named(container) && !history.judged.contains(&container.id) => {
+            Readiness::Unknown("not probed yet".into())
+        }
+        Verdict::Unknown(why) => Readiness::NotReady(why),
+        Verdict::Ready if !checked => Readiness::Ready(running_since),
+        Verdict::Ready => {
+            let seen = history.ready_since.get(&container.id).copied().filter(|since| *since >= running_since);
+            let first_look = if is_named(container) { running_since } else { now };
+            Readiness::Ready(seen.unwrap_or(first_look))
+        }
+    }
+}
+
+/// How a container ended, for people.
+pub fn exit_text(exit: &crate::model::observed::Exit) -> String {
+    let cause = match exit.code {
+        _ if exit.out_of_memory => " (out of memory)",
+        126 => " (not executable)",
+        127 => " (command not found)",
+        137 => " (SIGKILL)",
+        139 => " (SIGSEGV)",
+        143 => " (SIGTERM)",
+        _ => "",
+    };
+    format!("exited with code {}{cause}", exit.code)
+}
+
+/// Whether the container has a name other than its own on some network.
+pub fn is_named(container: &Container) -> bool {
+    container.networks.values().any(|endpoint| !endpoint.aliases.is_empty())
+}
+
+/// Whether anything but running decides.
+fn has_check(container: &Container, template: &Template) -> bool {
+    template.startup_probe.is_some() || template.readiness_probe.is_some() || container.health != Health::None
+}
+
+fn verdict(container: &Container, template: &Template) -> Verdict {
+    let probes = &container.probes;
+    if template.startup_probe.is_some() {
+        match probe_verdict("startup probe", probes.startup.as_ref()) {
+            Verdict::Ready => {}
+            other => return other,
+        }
+    }
+    if template.liveness_probe.is_some()
+        && let Some(ProbeResult::Failure { message }) = &probes.liveness
+    {
+        return Verdict::NotReady(format!("liveness probe: {message}"));
+    }
+    if template.readiness_probe.is_some() {
+        return probe_verdict("readiness probe", probes.readiness.as_ref());
+    }
+    match &container.health {
+        Health::None | Health::Healthy => Verdict::Ready,
+        Health::Starting => Verdict::NotReady("health check has not succeeded yet".into()),
+        Health::Unhealthy { message } => Verdict::NotReady(format!("health check: {message}")),
+    }
+}
+
+fn probe_verdict(name: &str, result: Option<&ProbeResult>) -> Verdict {
+    match result {
+        None => Verdict::Unknown(format!("{name} not made yet")),
+        Some(ProbeResult::Unknown { message }) if message.is_empty() => Verdict::Unknown(format!("{name} not made yet")),
+        Some(ProbeResult::Unknown { message }) => Verdict::Unknown(format!("{name}: {message}")),
+        Some(ProbeResult::Success) => Verdict::Ready,
+        Some(ProbeResult::Failure { message }) => Verdict::NotReady(format!("{name}: {message}")),
+    }
+}

@@ -1,0 +1,171 @@
+//! The replicas of one Deployment as a decision sees them: each container with its readiness and its part in the update.
+
+use super::readiness::{Readiness, readiness};
+use super::world::World;
+use crate::model::history::{DeploymentHistory, Revision};
+use crate::model::name::Key;
+use crate::model::observed::{Container, ContainerState, Fault};
+use crate::model::revision::RevisionId;
+use crate::model::spec::{DeploymentSpec, Template};
+use crate::model::time::Timestamp;
+
+/// How often a replica may be restarted before it becomes available; then its revision has failed.
+pub const CRASH_LIMIT: u32 = 3;
+
+/// One container of a Deployment.
+#[derive(Debug, Clone)]
+pub struct Replica<'a> {
+    /// It.
+    pub container: &'a Container,
+    /// Whether it can serve.
+    pub readiness: Readiness,
+    /// Whether it has been able to for `minReady`.
+    pub available: bool,
+    /// Whether it was on its way out before this pass.
+    pub retiring: bool,
+}
+
+impl Replica<'_> {
+    /// Whether its process runs or will run without us.
+    pub fn runs(&self) -> bool {
+        match self.container.state {
+            ContainerState::Running { .. } | ContainerState::Restarting { .. } | ContainerState::Paused => true,
+            ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => false,
+        }
+    }
+
+    /// Whether it was created and waits for its first start.
+    pub fn is_prepared(&self) -> bool {
+        matches!(self.container.state, ContainerState::Created { error: None })
+    }
+}
+
+/// All replicas of a Deployment, those being removed left out, and `history` brought up to date with their readiness.
+pub fn replicas<'a>(
+    world: World<'a>,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+) -> Vec<Replica<'a>> {
+    let containers = world.containers(key);
+    let exists = |id: &_| containers.iter().any(|container| container.id == *id);
+    history.ready_since.retain(|id, _| exists(id));
+    history.judged.retain(|id| exists(id));
+    history.retiring.retain(|id, _| exists(id));
+    history.restarted.retain(|id, _| exists(id));
+    let living = containers.iter().filter(|container| container.state != ContainerState::Removing);
+    living.map(|container| replica(world, spec, history, container)).collect()
+}
+
+fn replica<'a>(
+    world: World<'a>,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+    container: &'a Container,
+) -> Replica<'a> {
+    let readiness = readiness(container, template_of(spec, history, &container.revision), history, world.now);
+    match &readiness {
+        Readiness::Ready(since) => {
+            history.ready_since.insert(container.id.clone(), *since);
+            history.judged.insert(container.id.clone());
+        }
+        Readiness::NotReady(_) => {
+            history.ready_since.remove(&container.id);
+            history.judged.insert(container.id.clone());
+        }
+        Readiness::Unknown(_) => {}
+    }
+    Replica {
+        container,
+        available: readiness.is_available(spec.min_ready, world.now),
+        retiring: history.retiring.contains_key(&container.id),
+        readiness,
+    }
+}
+
+/// The template that a revision's containers were made from; the manifest's when the history of it was lost.
+pub fn template_of<'a>(spec: &'a DeploymentSpec, history: &'a DeploymentHistory, id: &RevisionId) -> &'a Template {
+    find(history, id).map_or(&spec.template, |revision| revision.template.as_ref())
+}
+
+/// The record of a revision.
+pub fn find<'a>(history: &'a DeploymentHistory, id: &RevisionId) -> Option<&'a Revision> {
+    history.revisions.iter().find(|revision| revision.id == *id)
+}
+
+/// Why a replica shows that its revision is bad; `None` while it may still become available.
+///
+/// Only what the container itself did counts. Trouble of the engine, the registry or the host is nobody's fault.
+/// A replica from before the rollout is judged by the deadline alone: its restarts of long ago prove nothing.
+pub fn failure(
+    replica: &Replica,
+    template: &Template,
+    history: &DeploymentHistory,
+    rollout_began: Timestamp,
+) -> Option<String> {
+    use crate::model::observed::ProbeResult;
+    let container = replica.container;
+    let name = &container.name;
+    if replica.available {
+        return None;
+    }
+    if let ContainerState::Created { error: Some(error) } = &container.state {
+        return is_own_fault(&error.message).then(|| format!("{name} cannot start: {}", error.message));
+    }
+    if container.created_at < rollout_began {
+        return None;
+    }
+    if let Some(ProbeResult::Failure { message }) = &container.probes.startup {
+        return Some(format!("{name} failed its startup probe: {message}"));
+    }
+    let ours = history.restarted.get(&container.id).map_or(0, |restarts| restarts.count);
+    let restarts = container.restart_count + ours;
+    if restarts >= CRASH_LIMIT {
+        return Some(format!("{name} was restarted {restarts} times without becoming available; it {}", last_end(replica)));
+    }
+    match &container.state {
+        ContainerState::Exited(exit) if template.restart_policy != crate::model::spec::RestartPolicy::Always => {
+            Some(format!("{name} {}", super::readiness::exit_text(exit)))
+        }
+        _ => None,
+    }
+}
+
+fn last_end(replica: &Replica) -> String {
+    match &replica.container.state {
+        ContainerState::Restarting { exit_code } => format!("exited with code {exit_code}"),
+        ContainerState::Exited(exit) => super::readiness::exit_text(exit),
+        ContainerState::Created { .. } | ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Removing => {
+            "runs again".into()
+        }
+    }
+}
+
+/// Whether a failed start is the container's own fault (a missing command), not the host's (a port that is taken).
+pub fn is_own_fault(message: &str) -> bool {
+    const OF_THE_HOST: [&str; 8] = [
+        "port is already allocated",
+        "address already in use",
+        "no available ipv4 addresses",
+        "cannot assign requested address",
+        "no space left",
+        "cannot allocate memory",
+        "all ports are allocated",
+        "network",
+    ];
+    let message = message.to_lowercase();
+    !OF_THE_HOST.iter().any(|text| message.contains(text))
+}
+
+/// Whether an action's failure shows that the revision is bad: the engine refuses its specification.
+pub fn is_refused(fault: Fault) -> bool {
+    match fault {
+        Fault::Invalid => true,
+        Fault::ImageMissing
+        | Fault::Unauthorized
+        | Fault::RateLimited
+        | Fault::Unavailable
+        | Fault::Timeout
+        | Fault::Conflict => false,
+    }
+}

@@ -1,0 +1,87 @@
+//! The way out of a replica: its name goes first, then it drains, then it stops, then it is removed.
+
+use super::converge::Scene;
+use super::replica::{Replica, template_of};
+use super::upkeep::unname;
+use super::world::{Decided, World};
+use crate::model::action::{Call, Stop};
+use crate::model::history::{DeploymentHistory, Retirement};
+use crate::model::name::Key;
+use crate::model::observed::{Container, ContainerState};
+use crate::model::spec::Template;
+use crate::model::time::Span;
+
+/// The next step of a replica on its way out. With `retain` it is stopped and kept, for a quick way back.
+pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica, retain: bool) {
+    let template = template_of(scene.spec, history, &replica.container.revision).clone();
+    let Some(retirement) = history.retiring.get_mut(&replica.container.id) else {
+        return;
+    };
+    let stopped = matches!(replica.container.state, ContainerState::Exited(_));
+    if retain && stopped {
+        return;
+    }
+    let downtime = downtime(scene, replica);
+    leave(scene.world, decided, scene.key, replica.container, &template, retirement, downtime);
+}
+
+/// What does not serve once `replica` has stopped.
+fn downtime(scene: &Scene, replica: &Replica) -> Option<String> {
+    let others = scene.replicas.iter().any(|r| r.readiness.is_ready() && !r.retiring && r.container.id != replica.container.id);
+    if !replica.readiness.is_ready() || others || scene.strategy.replicas == 0 {
+        return None;
+    }
+    let because = scene.strategy.because.as_deref().unwrap_or("the strategy stops the old replica first");
+    Some(format!("nothing serves {} until a new replica is ready: {because}", scene.key))
+}
+
+/// The next step of a container on its way out.
+pub fn leave(
+    world: World,
+    decided: &mut Decided,
+    key: &Key,
+    container: &Container,
+    template: &Template,
+    retirement: &mut Retirement,
+    downtime: Option<String>,
+) {
+    let cause = retirement.reason.clone();
+    match &container.state {
+        ContainerState::Created { .. } | ContainerState::Exited(_) => {
+            let call = Call::Remove { container: container.id.clone(), name: container.name.clone() };
+            decided.act(world, key, call, cause);
+        }
+        ContainerState::Running { .. } => {
+            if let Some(call) = unname(container) {
+                (retirement.drain, retirement.unnamed_at) = (true, None);
+                return decided.act(world, key, call, format!("{cause}; its name goes first"));
+            }
+            if let Some(wait) = drain(world, template, retirement) {
+                decided.wait(format!("{} to drain", container.name));
+                return decided.wake(wait);
+            }
+            decided.act_with_downtime(world, key, stop(container, template), cause, downtime);
+        }
+        ContainerState::Restarting { .. } | ContainerState::Paused => {
+            decided.act_with_downtime(world, key, stop(container, template), cause, downtime);
+        }
+        ContainerState::Removing => {}
+    }
+}
+
+/// Until when the container drains; none when it is done, or has nothing to drain.
+fn drain(world: World, template: &Template, retirement: &mut Retirement) -> Option<crate::model::time::Timestamp> {
+    let sleep = template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep).unwrap_or(Span::ZERO);
+    let drain = if retirement.drain { template.drain } else { Span::ZERO };
+    let since = *retirement.unnamed_at.get_or_insert(world.now);
+    Some(since + Span(drain.0 + sleep.0)).filter(|until| *until > world.now)
+}
+
+fn stop(container: &Container, template: &Template) -> Call {
+    Call::Stop(Stop {
+        container: container.id.clone(),
+        name: container.name.clone(),
+        pre_stop: template.lifecycle.pre_stop.as_ref().map(|hook| hook.exec.clone()).unwrap_or_default(),
+        grace: template.termination_grace_period,
+    })
+}

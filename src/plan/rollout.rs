@@ -1,0 +1,307 @@
+//! Where a Deployment stands between revisions: a pure step from one phase to the next. It starts and stops nothing.
+
+use super::replica::{Replica, failure, find, is_refused, template_of};
+use super::strategy::Effective;
+use super::world::{Decided, World};
+use crate::model::history::{DeploymentHistory, Outcome, Rollout};
+use crate::model::name::Key;
+use crate::model::revision::RevisionId;
+use crate::model::spec::{DeploymentSpec, OnFailure};
+use crate::model::status::Severity;
+use crate::model::time::Timestamp;
+
+/// What a step looks at.
+pub struct Facts<'a> {
+    /// The Deployment.
+    pub key: &'a Key,
+    /// What the manifest says.
+    pub spec: &'a DeploymentSpec,
+    /// The strategy that can work.
+    pub strategy: &'a Effective,
+    /// The replicas.
+    pub replicas: &'a [Replica<'a>],
+    /// The manifest's revision; none while its image is not resolved.
+    pub wanted: Option<RevisionId>,
+    /// Why a replica of the revision being reached cannot be created, if the engine refuses it.
+    pub refused: Option<String>,
+}
+
+/// Takes the step: `history.rollout` becomes the next phase, and revisions get their outcome.
+pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory) {
+    if history.paused {
+        return;
+    }
+    let goal = goal(facts, history);
+    match history.rollout.clone() {
+        Rollout::New => {
+            if let Some(goal) = goal {
+                begin(world, decided, facts, history, goal, "RolloutStarted");
+            }
+        }
+        Rollout::Complete { revision } => {
+            if let Some(goal) = goal.filter(|goal| *goal != revision) {
+                begin(world, decided, facts, history, goal, "RolloutStarted");
+            }
+        }
+        Rollout::Progressing { to, .. } => match goal.filter(|goal| *goal != to) {
+            Some(goal) => {
+                set_outcome(history, &to, |outcome| match outcome {
+                    Outcome::Pending => Outcome::Superseded { at: world.now },
+                    other => other.clone(),
+                });
+                begin(world, decided, facts, history, goal, "RolloutSuperseded");
+            }
+            None => progress(world, decided, facts, history, &to),
+        },
+        Rollout::RollingBack { to, .. } => match goal.filter(|goal| *goal != to) {
+            Some(goal) => begin(world, decided, facts, history, goal, "RolloutStarted"),
+            None => go_back(world, decided, facts, history, &to),
+        },
+        Rollout::Stalled { revision, .. } => recover(world, decided, facts, history, &revision, goal),
+    }
+}
+
+/// The revision to reach: the pinned one, else the manifest's, unless that was rejected; then the newest that completed.
+fn goal(facts: &Facts, history: &DeploymentHistory) -> Option<RevisionId> {
+    if let Some(pin) = &history.pin {
+        return Some(pin.revision.clone());
+    }
+    let wanted = facts.wanted.clone()?;
+    match find(history, &wanted).map(|revision| &revision.outcome) {
+        Some(Outcome::Rejected { .. }) => newest_completed(history, &wanted),
+        _ => Some(wanted),
+    }
+}
+
+/// The revision to fall back to: the one that completed last, other than `but`.
+pub fn newest_completed(history: &DeploymentHistory, but: &RevisionId) -> Option<RevisionId> {
+    let completed = history.revisions.iter().filter_map(|revision| match revision.outcome {
+        Outcome::Completed { at } if revision.id != *but => Some((at, revision.number, &revision.id)),
+        _ => None,
+    });
+    completed.max().map(|(_, _, id)| id.clone())
+}
+
+fn begin(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &mut DeploymentHistory,
+    to: RevisionId,
+    reason: &str,
+) {
+    let message = match find(history, &to) {
+        Some(revision) => format!("revision {} ({}) is being rolled out", revision.number, revision.template.image),
+        None => format!("revision {to} is being rolled out"),
+    };
+    decided.tell(world, facts.key, Severity::Normal, reason, message);
+    history.rollout =
+        Rollout::Progressing { to, started_at: world.now, progress_at: world.now, available: 0, stepped_at: None };
+}
+
+/// One look at a rollout under way: complete, failed, further on, or as before.
+fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, to: &RevisionId) {
+    if is_complete(facts, to) {
+        return complete(world, decided, facts, history, to, "RolloutComplete");
+    }
+    let Rollout::Progressing { started_at, progress_at, available, stepped_at, .. } = history.rollout.clone() else {
+        return;
+    };
+    let mark = Mark { started_at, progress_at, available };
+    if let Some(reason) = fault(world, decided, facts, history, to, &mark) {
+        return fail(world, decided, facts, history, to, reason);
+    }
+    let now_available = count_available(facts, to);
+    let stepped_at = if now_available > available { Some(world.now) } else { stepped_at };
+    let Mark { progress_at, available, .. } = advance(world, facts, to, mark);
+    history.rollout = Rollout::Progressing { to: to.clone(), started_at, progress_at, available, stepped_at };
+}
+
+/// One look at a rollback under way. It is never rolled back itself.
+fn go_back(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, to: &RevisionId) {
+    if is_complete(facts, to) {
+        return complete(world, decided, facts, history, to, "RolledBack");
+    }
+    let Rollout::RollingBack { from, started_at, progress_at, available, .. } = history.rollout.clone() else {
+        return;
+    };
+    let mark = Mark { started_at, progress_at, available };
+    if let Some(reason) = fault(world, decided, facts, history, to, &mark) {
+        let reason = format!("the revision to go back to fails as well: {reason}");
+        return stall(world, decided, facts, history, to, reason);
+    }
+    let Mark { progress_at, available, .. } = advance(world, facts, to, mark);
+    history.rollout = Rollout::RollingBack { to: to.clone(), from, started_at, progress_at, available };
+}
+
+/// A stalled Deployment goes on when a person changes what is wanted, or when its replicas recover by themselves.
+fn recover(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &mut DeploymentHistory,
+    stalled: &RevisionId,
+    goal: Option<RevisionId>,
+) {
+    let rejected = |id: &RevisionId| find(history, id).is_some_and(|r| matches!(r.outcome, Outcome::Rejected { .. }));
+    let wanted_is_bad = facts.wanted.as_ref().is_some_and(rejected) && history.pin.is_none();
+    if let Some(goal) = goal.filter(|goal| goal != stalled && !wanted_is_bad) {
+        return begin(world, decided, facts, history, goal, "RolloutStarted");
+    }
+    if !rejected(stalled) && is_complete(facts, stalled) {
+        complete(world, decided, facts, history, stalled, "RolloutComplete");
+    }
+}
+
+fn is_complete(facts: &Facts, to: &RevisionId) -> bool {
+    let others = facts.replicas.iter().any(|r| r.container.revision != *to && r.runs());
+    count_available(facts, to) >= facts.strategy.replicas && !others
+}
+
+fn count_available(facts: &Facts, to: &RevisionId) -> u32 {
+    let of_it = facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring && r.available);
+    of_it.count() as u32
+}
+
+fn complete(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &mut DeploymentHistory,
+    to: &RevisionId,
+    reason: &str,
+) {
+    let took = match &history.rollout {
+        Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. } => world.now.since(*started_at),
+        Rollout::New | Rollout::Complete { .. } | Rollout::Stalled { .. } => Default::default(),
+    };
+    let number = find(history, to).map_or(0, |revision| revision.number);
+    let took = humantime_seconds(took);
+    let message = format!("all {} replicas run revision {number}; it took {took}", facts.strategy.replicas);
+    decided.tell(world, facts.key, Severity::Normal, reason, message);
+    set_outcome(history, to, |_| Outcome::Completed { at: world.now });
+    history.rollout = Rollout::Complete { revision: to.clone() };
+}
+
+fn humantime_seconds(span: crate::model::time::Span) -> String {
+    format!("{}.{}s", span.0 / 1000, span.0 % 1000 / 100)
+}
+
+/// The revision has failed: it is rejected, and the newest completed one takes over, if there is one and nobody forbids it.
+fn fail(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &mut DeploymentHistory,
+    failed: &RevisionId,
+    reason: String,
+) {
+    let number = find(history, failed).map_or(0, |revision| revision.number);
+    let Some(back) = newest_completed(history, failed) else {
+        // A first deployment has nothing to go back to: keep trying.
+        decided.wait(format!("revision {number} does not become available: {reason}"));
+        return;
+    };
+    let last_log = culprit_log(facts, failed);
+    set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
+    history.pin = history.pin.take().filter(|pin| pin.revision != *failed);
+    match facts.spec.on_failure {
+        OnFailure::Pause => stall(world, decided, facts, history, failed, format!("revision {number} failed: {reason}")),
+        OnFailure::Rollback => {
+            let to_number = find(history, &back).map_or(0, |revision| revision.number);
+            let message = format!("revision {number} failed: {reason}; going back to revision {to_number}");
+            decided.tell(world, facts.key, Severity::Warning, "RollingBack", message);
+            history.rollout = Rollout::RollingBack {
+                to: back,
+                from: failed.clone(),
+                started_at: world.now,
+                progress_at: world.now,
+                available: 0,
+            };
+        }
+    }
+}
+
+fn stall(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &mut DeploymentHistory,
+    revision: &RevisionId,
+    reason: String,
+) {
+    decided.tell(world, facts.key, Severity::Warning, "Stalled", reason.clone());
+    history.rollout = Rollout::Stalled { revision: revision.clone(), at: world.now, reason };
+}
+
+/// The last log lines of the worst replica of a revision.
+fn culprit_log(facts: &Facts, revision: &RevisionId) -> Vec<String> {
+    let of_it = facts.replicas.iter().filter(|r| r.container.revision == *revision && !r.available);
+    let logs = of_it.map(|r| r.container.last_log.clone());
+    logs.max_by_key(Vec::len).unwrap_or_default()
+}
+
+/// How far a rollout has come.
+struct Mark {
+    started_at: Timestamp,
+    progress_at: Timestamp,
+    available: u32,
+}
+
+/// Time counts against a revision only while one of its replicas runs and is not available; waiting for the engine, the
+/// registry, a dependency or the pause between steps does not.
+fn advance(world: World, facts: &Facts, to: &RevisionId, mark: Mark) -> Mark {
+    let available = count_available(facts, to);
+    if available > mark.available || !has_culprit(facts, to) {
+        Mark { progress_at: world.now, available: available.max(mark.available), ..mark }
+    } else {
+        mark
+    }
+}
+
+fn has_culprit(facts: &Facts, to: &RevisionId) -> bool {
+    facts.replicas.iter().any(|r| r.container.revision == *to && !r.retiring && r.runs() && !r.available)
+}
+
+/// Why the revision has failed, if it has.
+fn fault(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &DeploymentHistory,
+    to: &RevisionId,
+    mark: &Mark,
+) -> Option<String> {
+    if let Some(refused) = &facts.refused {
+        return Some(refused.clone());
+    }
+    let template = template_of(facts.spec, history, to);
+    let of_it = || facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring);
+    if let Some(reason) = of_it().find_map(|replica| failure(replica, template, history, mark.started_at)) {
+        return Some(reason);
+    }
+    let culprit = of_it().find(|r| r.runs() && !r.available)?;
+    let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
+    let deadline = since + facts.spec.progress_deadline;
+    decided.wake(deadline);
+    if deadline > world.now {
+        return None;
+    }
+    let name = &culprit.container.name;
+    let why = culprit.readiness.message();
+    let why = if why.is_empty() { "it is not available yet" } else { why };
+    Some(format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline))
+}
+
+/// Whether an action on something of the revision failed because the engine refuses it.
+pub fn refusal(world: World, target: &str) -> Option<String> {
+    let failure = world.failure(target)?;
+    is_refused(failure.fault).then(|| failure.message.clone())
+}
+
+/// Gives a revision its outcome.
+fn set_outcome(history: &mut DeploymentHistory, id: &RevisionId, outcome: impl FnOnce(&Outcome) -> Outcome) {
+    if let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == *id) {
+        revision.outcome = outcome(&revision.outcome);
+    }
+}

@@ -1,0 +1,86 @@
+//! The care of a running replica: its networks, its name, its limits, its life. It neither creates nor retires any.
+
+use std::collections::BTreeSet;
+
+use super::build;
+use super::converge::{Scene, may_restart, missing_network};
+use super::replica::{Replica, template_of};
+use super::world::Decided;
+use crate::model::action::{Call, Connection, Stop};
+use crate::model::history::DeploymentHistory;
+use crate::model::observed::{Container, ContainerState, ProbeResult};
+use crate::model::spec::Template;
+
+/// The next thing that `replica` needs, if it needs anything: one at a time, because they act on the same container.
+pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
+    let container = replica.container;
+    let name = container.name.clone();
+    if container.state == ContainerState::Paused {
+        let call = Call::Unpause { container: container.id.clone(), name };
+        return decided.act(scene.world, scene.key, call, "somebody paused it");
+    }
+    if !matches!(container.state, ContainerState::Running { .. }) {
+        return;
+    }
+    let template = template_of(scene.spec, history, &container.revision).clone();
+    if let Some(call) = missing_network(scene.world, scene.key, &template, container) {
+        return decided.act(scene.world, scene.key, call, "it was disconnected from its network");
+    }
+    if let Some(call) = rename(scene, replica, &template) {
+        let cause = if replica.readiness.is_ready() { "it is ready".into() } else { replica.readiness.message().to_string() };
+        return decided.act(scene.world, scene.key, call, cause);
+    }
+    if let Some(message) = dead(container)
+        && may_restart(scene, decided, history, container)
+    {
+        let grace = template.termination_grace_period;
+        let call = Call::Restart(Stop { container: container.id.clone(), name, pre_stop: Vec::new(), grace });
+        return decided.act(scene.world, scene.key, call, message);
+    }
+    let wanted = build::adjustable(scene.key, &template);
+    if container.adjustable != wanted {
+        let call = Call::Update { container: container.id.clone(), name: container.name.clone(), adjustable: wanted };
+        decided.act(scene.world, scene.key, call, "its limits or restart policy differ from the manifest");
+    }
+}
+
+/// Gives a ready replica its names, and takes them from one that certainly is not; what is unknown stays as it is.
+fn rename(scene: &Scene, replica: &Replica, template: &Template) -> Option<Call> {
+    let readiness = &replica.readiness;
+    if !readiness.is_ready() && !readiness.is_not_ready() {
+        return None;
+    }
+    let names = build::aliases(scene.world, scene.key, template);
+    replica.container.networks.iter().find_map(|(network, endpoint)| {
+        let wanted = match names.get(network) {
+            Some(names) if readiness.is_ready() => names.clone(),
+            Some(_) | None => BTreeSet::new(),
+        };
+        (endpoint.aliases != wanted).then(|| reconnect(replica.container, network, wanted))
+    })
+}
+
+/// The call that takes a container's names away on the first network where it has some.
+pub fn unname(container: &Container) -> Option<Call> {
+    let named = container.networks.iter().find(|(_, endpoint)| !endpoint.aliases.is_empty());
+    named.map(|(network, _)| reconnect(container, network, BTreeSet::new()))
+}
+
+fn reconnect(container: &Container, network: &str, aliases: BTreeSet<String>) -> Call {
+    Call::Reconnect(Connection {
+        container: container.id.clone(),
+        name: container.name.clone(),
+        network: network.to_string(),
+        aliases,
+        address: container.networks.get(network).and_then(|endpoint| endpoint.address),
+    })
+}
+
+/// Why a container must be restarted, if it must.
+fn dead(container: &Container) -> Option<String> {
+    let failed = |name: &str, result: &Option<ProbeResult>| match result {
+        Some(ProbeResult::Failure { message }) => Some(format!("{name} probe: {message}")),
+        Some(ProbeResult::Unknown { .. } | ProbeResult::Success) | None => None,
+    };
+    failed("liveness", &container.probes.liveness).or(failed("startup", &container.probes.startup))
+}

@@ -1,0 +1,143 @@
+//! What a decision sees and what it says: the inputs of one pass, and the growing answer for one object.
+
+use std::collections::BTreeMap;
+
+use crate::model::action::{Action, Call};
+use crate::model::desired::Desired;
+use crate::model::name::{Key, Name};
+use crate::model::observed::{Container, Failure, Fault, Observed};
+use crate::model::status::{Event, ProbeTask, Severity, Status};
+use crate::model::time::{Span, Timestamp};
+
+/// The inputs of one pass.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// What should be.
+    pub desired: &'a Desired,
+    /// What is.
+    pub observed: &'a Observed,
+    /// The time of the pass.
+    pub now: Timestamp,
+    /// The containers of every object, by name.
+    pub by_owner: &'a BTreeMap<&'a Key, Vec<&'a Container>>,
+}
+
+/// The containers of every object, by name: made once per pass, so that a plan stays linear.
+pub fn index(observed: &Observed) -> BTreeMap<&Key, Vec<&Container>> {
+    let mut by_owner: BTreeMap<&Key, Vec<&Container>> = BTreeMap::new();
+    for container in observed.containers.values() {
+        by_owner.entry(&container.owner).or_default().push(container);
+    }
+    for containers in by_owner.values_mut() {
+        containers.sort_by(|a, b| (a.slot, &a.name).cmp(&(b.slot, &b.name)));
+    }
+    by_owner
+}
+
+impl<'a> World<'a> {
+    /// The containers of an object, by slot.
+    pub fn containers(self, owner: &Key) -> &'a [&'a Container] {
+        self.by_owner.get(owner).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the engine calls a network or volume of ours.
+    pub fn engine_name(self, namespace: &Name, name: &Name) -> String {
+        crate::model::name::engine_name(&self.desired.settings.instance, namespace, name)
+    }
+
+    /// The last failure of an action on `target`, if the last one failed.
+    pub fn failure(self, target: &str) -> Option<&'a Failure> {
+        self.observed.failures.get(target)
+    }
+}
+
+/// The shortest and longest pause after a failed action (product: 5 s to 5 min). A conflict is often over at once.
+const FIRST_PAUSE: Span = Span::secs(5);
+const LONGEST_PAUSE: Span = Span::secs(300);
+
+/// How long to wait after the `count`th failure in a row: doubling from `first`, at most [`LONGEST_PAUSE`].
+pub fn pause(first: Span, count: u32) -> Span {
+    let doubled = first.0.saturating_mul(1 << count.saturating_sub(1).min(20));
+    Span(doubled.min(LONGEST_PAUSE.0))
+}
+
+/// When a failed action may be tried again.
+pub fn retry_at(failure: &Failure) -> Timestamp {
+    let first = match failure.fault {
+        Fault::Conflict => Span::secs(1),
+        Fault::RateLimited => Span::secs(60),
+        Fault::Invalid | Fault::ImageMissing | Fault::Unauthorized | Fault::Unavailable | Fault::Timeout => FIRST_PAUSE,
+    };
+    failure.at + pause(first, failure.count)
+}
+
+/// The growing answer for one object.
+#[derive(Default)]
+pub struct Decided {
+    /// What to do now.
+    pub actions: Vec<Action>,
+    /// What to tell.
+    pub events: Vec<Event>,
+    /// What to probe.
+    pub probes: Vec<ProbeTask>,
+    /// What it waits for, for people.
+    pub waiting: Vec<String>,
+    /// When to look again.
+    pub wake_at: Option<Timestamp>,
+    /// How it stands.
+    pub status: Status,
+}
+
+impl Decided {
+    /// Plans `call`, unless its target is busy or its last failure is too recent; then it says what is waited for.
+    pub fn act(&mut self, world: World, object: &Key, call: Call, cause: impl Into<String>) {
+        self.act_with_downtime(world, object, call, cause, None);
+    }
+
+    /// As [`Decided::act`], for a call during which something does not serve.
+    pub fn act_with_downtime(
+        &mut self,
+        world: World,
+        object: &Key,
+        call: Call,
+        cause: impl Into<String>,
+        downtime: Option<String>,
+    ) {
+        let target = call.target();
+        if world.observed.in_flight.contains(&target) || self.actions.iter().any(|a| a.call.target() == target) {
+            return;
+        }
+        if let Some(failure) = world.failure(&target)
+            && retry_at(failure) > world.now
+        {
+            let at = retry_at(failure);
+            self.wait(format!("{} (failed {}×; again at {at})", failure.message, failure.count));
+            return self.wake(at);
+        }
+        self.actions.push(Action { object: object.clone(), cause: cause.into(), downtime, call });
+    }
+
+    /// Asks for another look at `at`, or earlier if something asked for that already.
+    pub fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Says what is waited for.
+    pub fn wait(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.waiting.contains(&what) {
+            self.waiting.push(what);
+        }
+    }
+
+    /// Tells something.
+    pub fn tell(&mut self, world: World, object: &Key, severity: Severity, reason: &str, message: impl Into<String>) {
+        self.events.push(Event {
+            at: world.now,
+            object: object.clone(),
+            severity,
+            reason: reason.into(),
+            message: message.into(),
+        });
+    }
+}
