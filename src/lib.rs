@@ -5,6 +5,7 @@ pub mod engine;
 pub mod manifest;
 pub mod metrics;
 pub mod model;
+pub mod plan;
 pub mod probe;
 pub mod reconciler;
 pub mod server;

@@ -20,12 +20,12 @@ pub struct History {
     pub deployments: BTreeMap<Key, DeploymentHistory>,
     /// Jobs.
     pub jobs: BTreeMap<Key, JobHistory>,
-    /// Removals that a person has confirmed, by the id that the brake printed. Forgotten once carried out.
+    /// Removals that a person has confirmed.
     pub confirmed: Confirmed,
 }
 
-/// Removals that a person has confirmed: namespace to the id that the brake printed.
-pub type Confirmed = BTreeMap<super::name::Name, String>;
+/// Removals that a person has confirmed. An object leaves the set when it is gone, or declared again.
+pub type Confirmed = BTreeSet<Key>;
 
 /// The memory of a Deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

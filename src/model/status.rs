@@ -24,6 +24,8 @@ pub struct Plan {
     pub events: Vec<Event>,
     /// What to probe from now on.
     pub probes: Vec<ProbeTask>,
+    /// Removals that the brake holds.
+    pub held: Vec<super::view::HeldPrune>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::images;
 use super::world::World;
-use crate::model::container::{
-    Adjustable, Attachment, ContainerSpec, EnvSource, Files, MountSource, MountSpec, label,
-};
+use crate::model::container::{Adjustable, Attachment, ContainerSpec, EnvSource, Files, MountSource, MountSpec, label};
 use crate::model::name::{Key, Kind, Name, Slot, container_name};
 use crate::model::revision::{ContentId, Contents, ImageId, RevisionId, TemplateHash, content_ref};
 use crate::model::spec::{EnvValue, Mount, NetworkAttachment, RestartPolicy, Template};
@@ -129,7 +127,11 @@ fn environment(template: &Template, contents: &Contents) -> Vec<EnvSource> {
         let config = from.config_map.as_ref().and_then(|name| content(Kind::ConfigMap, name));
         Some(EnvSource::AllKeys { content: secret.or(config)?, prefix: from.prefix.clone() })
     });
-    let key = |name: &String, content: ContentId, key: &String| EnvSource::Key { name: name.clone(), content, key: key.clone() };
+    let key = |name: &String, content: ContentId, key: &String| EnvSource::Key {
+        name: name.clone(),
+        content,
+        key: key.clone(),
+    };
     let single = template.env.iter().filter_map(|(name, value)| match value {
         EnvValue::Text(value) => Some(EnvSource::Text { name: name.clone(), value: value.clone() }),
         EnvValue::Secret(from) => Some(key(name, content(Kind::Secret, &from.secret)?, &from.key)),

@@ -101,7 +101,9 @@ fn replaceable<'a>(
     let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
     let mut prepared = prepared_for_swap(scene, kept, old);
     let mut ranked = old.to_vec();
-    ranked.sort_by_key(|r| (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), std::cmp::Reverse(r.container.slot)));
+    ranked.sort_by_key(|r| {
+        (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), std::cmp::Reverse(r.container.slot))
+    });
 
     let mut leaving = Vec::new();
     for replica in ranked {
@@ -140,10 +142,16 @@ fn is_spent(replica: &Replica) -> bool {
 /// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.
 fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 {
     if scene.strategy.recreate || scene.strategy.replicas == 0 {
-        let prepared = kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
+        let prepared =
+            kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
         return if prepared { u32::MAX } else { 0 };
     }
-    let prepared = kept.iter().filter(|r| r.is_prepared() && missing_network(scene.world, scene.key, &scene.target.template, r.container).is_none()).count() as u32;
+    let prepared = kept
+        .iter()
+        .filter(|r| {
+            r.is_prepared() && missing_network(scene.world, scene.key, &scene.target.template, r.container).is_none()
+        })
+        .count() as u32;
     let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
     // A full set of new replicas needs no preparation any more.
     let surplus = kept.iter().filter(|r| r.runs()).count() as u32 >= scene.strategy.replicas;
@@ -248,14 +256,8 @@ fn next_step_at(scene: &Scene, history: &DeploymentHistory) -> Option<Timestamp>
 fn may_begin(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory) -> bool {
     let template = &scene.target.template;
     let places = needs::places_exist(scene.world, decided, scene.key, template);
-    let image = images::ensure(
-        scene.world,
-        decided,
-        scene.key,
-        template,
-        &scene.target.image,
-        scene.target.digest.as_ref(),
-    );
+    let image =
+        images::ensure(scene.world, decided, scene.key, template, &scene.target.image, scene.target.digest.as_ref());
     // Healing does not wait for dependencies: what ran before may run again.
     let healing = matches!(history.rollout, Rollout::Complete { .. } | Rollout::RollingBack { .. });
     let dependencies = healing || needs::dependencies_met(scene.world, decided, scene.past, scene.key, template);
@@ -302,7 +304,12 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         return decided.act(scene.world, scene.key, call, "a replica joins its networks before it starts");
     }
     if let Some(call) = upkeep::unname(container) {
-        return decided.act(scene.world, scene.key, call, "a name leads to ready replicas only, and this one does not run");
+        return decided.act(
+            scene.world,
+            scene.key,
+            call,
+            "a name leads to ready replicas only, and this one does not run",
+        );
     }
     let first_start = matches!(container.state, ContainerState::Created { error: None });
     if first_start && scene.is_new(container) && !may_begin(scene, decided, history) {
@@ -360,4 +367,3 @@ pub fn missing_network(world: World, key: &Key, template: &Template, container: 
         address: missing.address,
     }))
 }
-

@@ -62,11 +62,8 @@ fn wanted(
     let known = history.revisions.iter().rev().find(|revision| revision.template_hash == hash);
     let adopted = known.map(|revision| revision.image.clone()).or_else(|| adopted(world, key, &hash));
     let resolution = images::carry(world, history.resolution.as_ref(), &hash, adopted);
-    let resolution = if spec.suspend {
-        resolution
-    } else {
-        images::resolve(world, decided, key, &spec.template, resolution)
-    };
+    let resolution =
+        if spec.suspend { resolution } else { images::resolve(world, decided, key, &spec.template, resolution) };
     history.resolution = Some(resolution.clone());
     let image = resolution.image?;
     let id = revision_id(&hash, &image);
@@ -142,7 +139,10 @@ fn source<'a>(key: &'a Key, revision: &'a Revision) -> Source<'a> {
 }
 
 /// The steps for the phase: converge on a revision, or hold what there is.
-#[expect(clippy::too_many_arguments, reason = "the parts of a scene, borrowed separately because history is being changed")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a scene, borrowed separately because history is being changed"
+)]
 fn act(
     world: World,
     decided: &mut Decided,
@@ -196,14 +196,22 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
 }
 
 /// What to probe: running replicas, startup first, then readiness and liveness.
-fn probes(world: World, decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) {
+fn probes(
+    world: World,
+    decided: &mut Decided,
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    replicas: &[Replica],
+) {
     for replica in replicas {
         let ContainerState::Running { since } = replica.container.state else {
             continue;
         };
         let template = template_of(spec, history, &replica.container.revision);
         let started = replica.container.probes.startup == Some(crate::model::observed::ProbeResult::Success);
-        let task = |purpose, probe: &Probe, hasten: bool| task(replica, template.host_network, since, purpose, probe, hasten, template);
+        let task = |purpose, probe: &Probe, hasten: bool| {
+            task(replica, template.host_network, since, purpose, probe, hasten, template)
+        };
         if let Some(probe) = template.startup_probe.as_ref().filter(|_| !started) {
             decided.probes.extend(task(ProbePurpose::Startup, probe, true));
             continue;
@@ -246,7 +254,9 @@ fn port(probe: &Probe, template: &crate::model::spec::Template) -> Option<u16> {
     let http = probe.http_get.as_ref().map(|get| &get.port);
     match http.or(probe.tcp_socket.as_ref().map(|socket| &socket.port))? {
         PortRef::Number(number) => Some(*number),
-        PortRef::Name(name) => template.ports.iter().find(|port| port.name.as_ref() == Some(name)).map(|port| port.port),
+        PortRef::Name(name) => {
+            template.ports.iter().find(|port| port.name.as_ref() == Some(name)).map(|port| port.port)
+        }
     }
 }
 

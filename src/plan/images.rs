@@ -111,7 +111,12 @@ pub fn ensure(
         Some(ImageState::Missing) => {
             let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
             decided.wait(format!("image {reference}, which is no longer on this host"));
-            decided.act(world, object, pull(world, object, reference, template), "the revision's image is no longer on this host");
+            decided.act(
+                world,
+                object,
+                pull(world, object, reference, template),
+                "the revision's image is no longer on this host",
+            );
             false
         }
     }
@@ -136,7 +141,9 @@ pub fn digest(template: &Template, image: &Image) -> Option<String> {
 
 /// Paths that the image declares as volumes and no mount covers: their content would be lost with the container.
 pub fn uncovered_volumes(template: &Template, image: &Image) -> Vec<String> {
-    let covered = |path: &String| template.mounts.iter().any(|mount| mount.path.trim_end_matches('/') == path.trim_end_matches('/'));
+    let covered = |path: &String| {
+        template.mounts.iter().any(|mount| mount.path.trim_end_matches('/') == path.trim_end_matches('/'))
+    };
     image.volumes.iter().filter(|path| !covered(path)).cloned().collect()
 }
 

@@ -23,7 +23,13 @@ pub fn places_exist(world: World, decided: &mut Decided, owner: &Key, template: 
 }
 
 /// Whether everything in `dependsOn` is in the state that is asked for; if not, it says what is waited for.
-pub fn dependencies_met(world: World, decided: &mut Decided, history: &History, owner: &Key, template: &Template) -> bool {
+pub fn dependencies_met(
+    world: World,
+    decided: &mut Decided,
+    history: &History,
+    owner: &Key,
+    template: &Template,
+) -> bool {
     let mut met = true;
     for dependency in &template.depends_on {
         let waiting = match (&dependency.deployment, &dependency.job) {
@@ -68,7 +74,8 @@ fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: cr
 
 /// Whether the newest revision of a Job has succeeded, and it is the one that is declared.
 fn job_is_complete(world: World, history: &History, key: &Key) -> bool {
-    let (Some(declared), Some(run)) = (world.desired.jobs.get(key), history.jobs.get(key).and_then(|job| job.runs.last()))
+    let (Some(declared), Some(run)) =
+        (world.desired.jobs.get(key), history.jobs.get(key).and_then(|job| job.runs.last()))
     else {
         return false;
     };

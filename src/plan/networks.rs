@@ -89,7 +89,9 @@ pub fn network(world: World, pool: &mut Pool, key: &Key, declared: &Declared<Net
         None if spec.external => decided.status = waiting(format!("external network {name} does not exist")),
         None => create(world, pool, key, spec, name, &mut decided),
         Some(live) if !is_ours(world, live, key) => {
-            let message = format!("network {name} exists and is not Evenkeel's: declare it with external: true, or give this one another name");
+            let message = format!(
+                "network {name} exists and is not Evenkeel's: declare it with external: true, or give this one another name"
+            );
             decided.status = degraded("NameTaken", message);
         }
         Some(live) if live.labels.get(label::SPEC) == Some(&spec_hash(spec)) => {
@@ -116,7 +118,8 @@ fn create(world: World, pool: &mut Pool, key: &Key, spec: &NetworkSpec, name: St
     let subnets = if spec.subnets.is_empty() {
         let Some(free) = pool.take() else {
             let pool = &world.desired.settings.subnet_pool;
-            decided.status = degraded("NoFreeSubnet", format!("the pool {pool} has no free /24 left: set a larger --subnet-pool"));
+            decided.status =
+                degraded("NoFreeSubnet", format!("the pool {pool} has no free /24 left: set a larger --subnet-pool"));
             return;
         };
         vec![free.to_string()]

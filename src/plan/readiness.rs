@@ -130,7 +130,9 @@ fn verdict(container: &Container, template: &Template) -> Verdict {
 fn probe_verdict(name: &str, result: Option<&ProbeResult>) -> Verdict {
     match result {
         None => Verdict::Unknown(format!("{name} not made yet")),
-        Some(ProbeResult::Unknown { message }) if message.is_empty() => Verdict::Unknown(format!("{name} not made yet")),
+        Some(ProbeResult::Unknown { message }) if message.is_empty() => {
+            Verdict::Unknown(format!("{name} not made yet"))
+        }
         Some(ProbeResult::Unknown { message }) => Verdict::Unknown(format!("{name}: {message}")),
         Some(ProbeResult::Success) => Verdict::Ready,
         Some(ProbeResult::Failure { message }) => Verdict::NotReady(format!("{name}: {message}")),

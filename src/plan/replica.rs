@@ -121,7 +121,10 @@ pub fn failure(
     let ours = history.restarted.get(&container.id).map_or(0, |restarts| restarts.count);
     let restarts = container.restart_count + ours;
     if restarts >= CRASH_LIMIT {
-        return Some(format!("{name} was restarted {restarts} times without becoming available; it {}", last_end(replica)));
+        return Some(format!(
+            "{name} was restarted {restarts} times without becoming available; it {}",
+            last_end(replica)
+        ));
     }
     match &container.state {
         ContainerState::Exited(exit) if template.restart_policy != crate::model::spec::RestartPolicy::Always => {
@@ -135,9 +138,10 @@ fn last_end(replica: &Replica) -> String {
     match &replica.container.state {
         ContainerState::Restarting { exit_code } => format!("exited with code {exit_code}"),
         ContainerState::Exited(exit) => super::readiness::exit_text(exit),
-        ContainerState::Created { .. } | ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Removing => {
-            "runs again".into()
-        }
+        ContainerState::Created { .. }
+        | ContainerState::Running { .. }
+        | ContainerState::Paused
+        | ContainerState::Removing => "runs again".into(),
     }
 }
 

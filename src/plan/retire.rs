@@ -27,7 +27,8 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
 
 /// What does not serve once `replica` has stopped.
 fn downtime(scene: &Scene, replica: &Replica) -> Option<String> {
-    let others = scene.replicas.iter().any(|r| r.readiness.is_ready() && !r.retiring && r.container.id != replica.container.id);
+    let others =
+        scene.replicas.iter().any(|r| r.readiness.is_ready() && !r.retiring && r.container.id != replica.container.id);
     if !replica.readiness.is_ready() || others || scene.strategy.replicas == 0 {
         return None;
     }

@@ -172,7 +172,9 @@ fn complete(
     reason: &str,
 ) {
     let took = match &history.rollout {
-        Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. } => world.now.since(*started_at),
+        Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. } => {
+            world.now.since(*started_at)
+        }
         Rollout::New | Rollout::Complete { .. } | Rollout::Stalled { .. } => Default::default(),
     };
     let number = find(history, to).map_or(0, |revision| revision.number);
@@ -206,7 +208,9 @@ fn fail(
     set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
     history.pin = history.pin.take().filter(|pin| pin.revision != *failed);
     match facts.spec.on_failure {
-        OnFailure::Pause => stall(world, decided, facts, history, failed, format!("revision {number} failed: {reason}")),
+        OnFailure::Pause => {
+            stall(world, decided, facts, history, failed, format!("revision {number} failed: {reason}"))
+        }
         OnFailure::Rollback => {
             let to_number = find(history, &back).map_or(0, |revision| revision.number);
             let message = format!("revision {number} failed: {reason}; going back to revision {to_number}");

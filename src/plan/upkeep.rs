@@ -27,7 +27,8 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
         return decided.act(scene.world, scene.key, call, "it was disconnected from its network");
     }
     if let Some(call) = rename(scene, replica, &template) {
-        let cause = if replica.readiness.is_ready() { "it is ready".into() } else { replica.readiness.message().to_string() };
+        let cause =
+            if replica.readiness.is_ready() { "it is ready".into() } else { replica.readiness.message().to_string() };
         return decided.act(scene.world, scene.key, call, cause);
     }
     if let Some(message) = dead(container)

@@ -1,0 +1,157 @@
+//! Decisions: one pure function from what should be, what is and what has been to what to do now.
+//!
+//! No clock, no I/O, no async, no logging, no chance: whatever a decision needs is an argument, whatever it has to say is
+//! in the [`Plan`]. No action in a plan depends on another action of the same plan, so any subset in any order is safe;
+//! the next pass sees the result and plans the next bit. Start with [`plan`], then `deployment`, `rollout` (the phases)
+//! and `converge` (the steps).
+
+mod build;
+mod converge;
+mod deployment;
+mod images;
+mod jobs;
+mod needs;
+mod networks;
+mod prune;
+mod readiness;
+mod replica;
+mod request;
+mod retire;
+mod rollout;
+mod status;
+mod strategy;
+mod upkeep;
+mod volumes;
+mod world;
+
+use std::collections::BTreeSet;
+
+use crate::model::desired::Desired;
+use crate::model::history::History;
+use crate::model::name::{Key, Kind};
+use crate::model::observed::Observed;
+use crate::model::revision::ContentId;
+use crate::model::status::{Condition, Plan, Status};
+use crate::model::time::Timestamp;
+
+pub use images::of_interest as images_of_interest;
+pub use prune::confirm;
+pub use request::request;
+
+use world::{Decided, World, index};
+
+/// Decides what to do now.
+pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Plan {
+    let by_owner = index(observed);
+    let world = World { desired, observed, now, by_owner: &by_owner };
+    let mut plan = Plan::default();
+    places(world, &mut plan);
+    contents(world, &mut plan);
+    for (key, declared) in &desired.jobs {
+        let (after, decided) = jobs::job(world, key, declared, history);
+        plan.history.jobs.insert(key.clone(), after);
+        take(&mut plan, key, decided);
+    }
+    for (key, declared) in &desired.deployments {
+        let (after, decided) = deployment::deployment(world, key, declared, history);
+        plan.history.deployments.insert(key.clone(), after);
+        take(&mut plan, key, decided);
+    }
+    removals(world, history, &mut plan);
+    plan
+}
+
+/// The contents that anything remembered may still need: what the store must keep.
+pub fn contents_in_use(desired: &Desired, history: &History) -> BTreeSet<ContentId> {
+    let declared = desired.contents.values().map(|content| content.spec.clone());
+    let revisions = history.deployments.values().flat_map(|deployment| &deployment.revisions);
+    let revisions = revisions.flat_map(|revision| revision.contents.values().cloned());
+    let runs = history.jobs.values().flat_map(|job| &job.runs).flat_map(|run| run.contents.values().cloned());
+    declared.chain(revisions).chain(runs).collect()
+}
+
+/// Networks and volumes: the places where containers live.
+fn places(world: World, plan: &mut Plan) {
+    let mut pool = networks::Pool::new(world);
+    for (key, declared) in &world.desired.networks {
+        let decided = networks::network(world, &mut pool, key, declared);
+        take(plan, key, decided);
+    }
+    for (key, declared) in &world.desired.volumes {
+        let decided = volumes::volume(world, key, declared);
+        take(plan, key, decided);
+    }
+}
+
+fn contents(world: World, plan: &mut Plan) {
+    for key in world.desired.contents.keys() {
+        plan.status.insert(key.clone(), networks::ready(""));
+    }
+    for name in world.desired.namespaces.keys() {
+        plan.status.insert(Key::new(Kind::Namespace, name.clone(), name.clone()), networks::ready(""));
+    }
+}
+
+/// What is no longer declared goes, unless a source is unknown (it may be declared there) or the brake holds it.
+fn removals(world: World, past: &History, plan: &mut Plan) {
+    let orphans = prune::orphans(world, past);
+    plan.held = prune::held(world, past, &orphans);
+    plan.history.confirmed = prune::still_confirmed(&past.confirmed, &orphans);
+    let frozen = world.desired.unknown_sources.first().map(|why| format!("not removed: {why}"));
+    for key in &orphans {
+        let held = plan.held.iter().find(|held| held.namespace == key.namespace);
+        let held = held.map(|held| {
+            format!("{}; confirm with: evenkeel prune confirm {} {}", held.reason, held.namespace, held.id)
+        });
+        match frozen.clone().or(held) {
+            Some(why) => hold(past, plan, key, why),
+            None => remove(world, past, plan, key),
+        }
+    }
+    if world.desired.unknown_sources.is_empty() {
+        for (key, decided) in prune::networks(world) {
+            take(plan, &key, decided);
+        }
+    }
+}
+
+/// An undeclared workload that is left exactly as it is, remembered too.
+fn hold(past: &History, plan: &mut Plan, key: &Key, why: String) {
+    keep_history(past, plan, key);
+    let condition = Condition { kind: "PruneHeld".into(), status: true, reason: "Held".into(), message: why.clone() };
+    let status = Status { phase: "PruneHeld".into(), message: why, conditions: vec![condition], ..Status::default() };
+    plan.status.insert(key.clone(), status);
+}
+
+fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) {
+    let mut history = past.deployments.get(key).cloned().unwrap_or_default();
+    let (decided, gone) = prune::remove(world, key, &mut history);
+    if gone {
+        plan.history.confirmed.remove(key);
+        return;
+    }
+    keep_history(past, plan, key);
+    // A Job has no name to take away and nothing to drain, so only a Deployment's way out is remembered.
+    if key.kind == Kind::Deployment {
+        plan.history.deployments.insert(key.clone(), history);
+    }
+    take(plan, key, decided);
+}
+
+fn keep_history(past: &History, plan: &mut Plan, key: &Key) {
+    if let Some(history) = past.deployments.get(key) {
+        plan.history.deployments.insert(key.clone(), history.clone());
+    }
+    if let Some(history) = past.jobs.get(key) {
+        plan.history.jobs.insert(key.clone(), history.clone());
+    }
+}
+
+/// Adds one object's decision to the plan.
+fn take(plan: &mut Plan, key: &Key, decided: Decided) {
+    plan.actions.extend(decided.actions);
+    plan.events.extend(decided.events);
+    plan.probes.extend(decided.probes);
+    plan.wake_at = [plan.wake_at, decided.wake_at].into_iter().flatten().min();
+    plan.status.insert(key.clone(), decided.status);
+}

@@ -1,0 +1,131 @@
+//! Removing what is no longer declared: containers, then networks; never volumes. Brakes hold what looks like a mistake.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::networks::{self, waiting};
+use super::readiness::is_named;
+use super::retire;
+use super::world::{Decided, World};
+use crate::model::action::{Call, Confirmation};
+use crate::model::container::label;
+use crate::model::history::{Confirmed, DeploymentHistory, History, Retirement};
+use crate::model::name::{Key, Kind, Name};
+use crate::model::observed::Container;
+use crate::model::spec::Template;
+use crate::model::view::HeldPrune;
+
+/// A change may remove this many workloads of a namespace without being asked about (product: more than three is held).
+const FREE: usize = 3;
+
+/// Workloads that exist or are remembered and are not declared.
+pub fn orphans(world: World, past: &History) -> BTreeSet<Key> {
+    let living = world.by_owner.keys().map(|key| (*key).clone());
+    let remembered = past.deployments.keys().chain(past.jobs.keys()).cloned();
+    living.chain(remembered).filter(|key| !world.desired.declares(key)).collect()
+}
+
+/// The removals that wait for a person: more than half of a namespace's workloads, and more than three.
+pub fn held(world: World, past: &History, orphans: &BTreeSet<Key>) -> Vec<HeldPrune> {
+    let mut by_namespace: BTreeMap<&Name, Vec<&Key>> = BTreeMap::new();
+    for key in orphans {
+        by_namespace.entry(&key.namespace).or_default().push(key);
+    }
+    let held = by_namespace.into_iter().filter_map(|(namespace, removed)| {
+        let of_it = |key: &&Key| key.namespace == *namespace;
+        let declared = world.desired.deployments.keys().chain(world.desired.jobs.keys()).filter(of_it).count();
+        let unconfirmed = removed.iter().any(|key| !past.confirmed.contains(*key));
+        let large = removed.len() > FREE && removed.len() > declared;
+        (large && unconfirmed).then(|| HeldPrune {
+            namespace: namespace.clone(),
+            id: id(&removed),
+            reason: format!("{} of {} workloads would be removed", removed.len(), removed.len() + declared),
+            removes: removed.into_iter().cloned().collect(),
+        })
+    });
+    held.collect()
+}
+
+/// What a person confirms by, so that another set of removals wants another confirmation.
+fn id(removed: &[&Key]) -> String {
+    let text: Vec<String> = removed.iter().map(ToString::to_string).collect();
+    Sha256::digest(text.join("\n").as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Confirms a held removal, or says why not.
+pub fn confirm(held: &[HeldPrune], confirmation: &Confirmation, history: &History) -> Result<History, String> {
+    let of_it = held.iter().find(|held| held.namespace == confirmation.namespace);
+    let Some(found) = of_it else {
+        return Err(format!("no removal is held in namespace {}", confirmation.namespace));
+    };
+    if found.id != confirmation.id {
+        return Err(format!("what would be removed has changed since: its id is {} now", found.id));
+    }
+    let mut history = history.clone();
+    history.confirmed.extend(found.removes.iter().cloned());
+    Ok(history)
+}
+
+/// Confirmations that still matter.
+pub fn still_confirmed(confirmed: &Confirmed, orphans: &BTreeSet<Key>) -> Confirmed {
+    confirmed.intersection(orphans).cloned().collect()
+}
+
+/// One step of removing a workload; `true` when nothing of it is left and it can be forgotten.
+pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Decided, bool) {
+    let mut decided = Decided::default();
+    let containers = world.containers(key);
+    history.retiring.retain(|id, _| containers.iter().any(|container| container.id == *id));
+    for container in containers {
+        let template = template(history, container);
+        let retirement = history.retiring.entry(container.id.clone()).or_insert_with(|| Retirement {
+            reason: "it is no longer declared".into(),
+            drain: is_named(container),
+            unnamed_at: None,
+        });
+        retire::leave(world, &mut decided, key, container, &template, retirement, None);
+    }
+    decided.status = super::networks::waiting("being removed: it is no longer declared".into());
+    decided.status.phase = "Terminating".into();
+    (decided, containers.is_empty())
+}
+
+/// The template of an orphan's container: for its drain and grace. When it is unknown, the defaults apply.
+fn template(history: &DeploymentHistory, container: &Container) -> Template {
+    let known = history.revisions.iter().find(|revision| revision.id == container.revision);
+    known.map_or_else(
+        || {
+            serde_json::from_value(serde_json::json!({"image": container.image}))
+                .expect("an image is all that a template needs")
+        },
+        |revision| (*revision.template).clone(),
+    )
+}
+
+/// Removes networks of ours that are no longer declared and that nothing of ours uses.
+pub fn networks(world: World) -> BTreeMap<Key, Decided> {
+    let mut decisions = BTreeMap::new();
+    for network in world.observed.networks.values() {
+        let name = |label: &str| network.labels.get(label).and_then(|text| Name::new(text.as_str()).ok());
+        let (Some(namespace), Some(own)) = (name(label::NAMESPACE), name(label::NAME)) else {
+            continue;
+        };
+        let key = Key::new(Kind::Network, namespace, own);
+        if world.desired.declares(&key) || !networks::is_ours(world, network, &key) {
+            continue;
+        }
+        let mut decided = Decided::default();
+        let users = networks::users(world, &network.name);
+        if users.is_empty() {
+            decided.status = waiting("being removed: it is no longer declared".into());
+            let call = Call::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
+            decided.act(world, &key, call, "it is no longer declared, and nothing uses it");
+        } else {
+            decided.status = waiting(format!("no longer declared, but used by {}", users.join(", ")));
+        }
+        decided.status.phase = "Terminating".into();
+        decisions.insert(key, decided);
+    }
+    decisions
+}

@@ -1,0 +1,120 @@
+//! What a person asks of an object, turned into history; the next pass acts on it. It starts and stops nothing.
+
+use super::rollout::newest_completed;
+use crate::model::action::Request;
+use crate::model::desired::Desired;
+use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Revision, Rollout};
+use crate::model::name::{Key, Kind};
+use crate::model::view::Refusal;
+
+/// The history after `request`, with a sentence for people; or why it makes no sense.
+pub fn request(
+    desired: &Desired,
+    history: &History,
+    key: &Key,
+    request: &Request,
+) -> Result<(History, String), Refusal> {
+    let mut after = history.clone();
+    let sentence = match key.kind {
+        Kind::Deployment if desired.declares(key) => {
+            deployment(after.deployments.entry(key.clone()).or_default(), key, request)?
+        }
+        Kind::Job if desired.declares(key) => job(&mut after, key, request)?,
+        Kind::Deployment | Kind::Job => return Err(Refusal::not_found(format!("{key} is not declared"))),
+        Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => {
+            return Err(Refusal::impossible(format!("{key} has no rollout: only Deployments and Jobs do")));
+        }
+    };
+    Ok((after, sentence))
+}
+
+fn deployment(history: &mut DeploymentHistory, key: &Key, request: &Request) -> Result<String, Refusal> {
+    match request {
+        Request::Pause if history.paused => Err(Refusal::impossible(format!("{key} is paused already"))),
+        Request::Pause => {
+            history.paused = true;
+            Ok(format!("{key} is paused"))
+        }
+        Request::Resume if !history.paused => Err(Refusal::impossible(format!("{key} is not paused"))),
+        Request::Resume => {
+            history.paused = false;
+            Ok(format!("{key} goes on"))
+        }
+        Request::Restart => {
+            history.restarts += 1;
+            history.pin = None;
+            Ok(format!("{key}: all replicas will be replaced"))
+        }
+        Request::Undo { to } => undo(history, key, *to),
+        Request::Retry => retry(history, key),
+    }
+}
+
+/// Pins an earlier revision until the manifest changes.
+fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<String, Refusal> {
+    let current = match &history.rollout {
+        Rollout::New => return Err(Refusal::impossible(format!("{key} has no revision yet"))),
+        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => revision.clone(),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => to.clone(),
+    };
+    let chosen: Option<Revision> = match to {
+        Some(number) => history.revisions.iter().find(|revision| revision.number == number).cloned(),
+        None => newest_completed(history, &current)
+            .and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned()),
+    };
+    let Some(chosen) = chosen else {
+        return Err(Refusal::not_found(match to {
+            Some(number) => format!("{key} has no revision {number}: see `evenkeel rollout history`"),
+            None => format!("{key} has no earlier revision that completed"),
+        }));
+    };
+    if let Outcome::Rejected { reason, .. } = &chosen.outcome {
+        let message =
+            format!("revision {} of {key} was rejected ({reason}); `rollout retry` tries it again", chosen.number);
+        return Err(Refusal::impossible(message));
+    }
+    let Some(resolution) = &history.resolution else {
+        return Err(Refusal::impossible(format!("{key} has not been looked at yet")));
+    };
+    history.pin = Some(Pin { revision: chosen.id.clone(), template: resolution.template.clone() });
+    Ok(format!("{key} goes to revision {} until its manifest changes", chosen.number))
+}
+
+/// Forgives the rejected revision that the manifest asks for.
+fn retry(history: &mut DeploymentHistory, key: &Key) -> Result<String, Refusal> {
+    let rejected = history.revisions.iter_mut().rev().find(|r| matches!(r.outcome, Outcome::Rejected { .. }));
+    let Some(revision) = rejected else {
+        return Err(Refusal::impossible(format!("{key} has no rejected revision")));
+    };
+    revision.outcome = Outcome::Pending;
+    let number = revision.number;
+    if let Rollout::Stalled { revision, .. } = &history.rollout
+        && history.revisions.iter().any(|r| r.id == *revision && matches!(r.outcome, Outcome::Pending))
+    {
+        history.rollout = Rollout::New;
+    }
+    Ok(format!("revision {number} of {key} is tried again"))
+}
+
+fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Refusal> {
+    let run = history.jobs.get_mut(key).and_then(|job| job.runs.last_mut());
+    match (request, run) {
+        (Request::Retry, Some(run)) => match run.state {
+            JobState::Failed { .. } | JobState::Unknown { .. } => {
+                run.attempt += 1;
+                run.state = JobState::Pending;
+                Ok(format!("{key} runs again"))
+            }
+            JobState::Succeeded { .. } => Err(Refusal::impossible(format!(
+                "{key} has succeeded in this revision; change its template to run it again"
+            ))),
+            JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => {
+                Err(Refusal::impossible(format!("{key} has not ended yet")))
+            }
+        },
+        (Request::Retry, None) => Err(Refusal::impossible(format!("{key} has not run yet"))),
+        (Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. }, _) => {
+            Err(Refusal::impossible(format!("{key} is a Job: only `retry` makes sense for it")))
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! How a Deployment or Job stands, in words. It reads what was decided and decides nothing.
+
+use super::replica::{Replica, find};
+use super::strategy::Effective;
+use super::world::{Decided, World};
+use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Rollout};
+use crate::model::name::Key;
+use crate::model::observed::{Container, ContainerState};
+use crate::model::revision::RevisionId;
+use crate::model::spec::{DeploymentSpec, JobSpec};
+use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary, Status};
+use crate::model::text::printable;
+use crate::model::time::Timestamp;
+
+/// How a Deployment stands.
+pub fn deployment(
+    world: World,
+    key: &Key,
+    spec: &DeploymentSpec,
+    strategy: &Effective,
+    history: &DeploymentHistory,
+    replicas: &[Replica],
+    decided: &Decided,
+) -> Status {
+    let current = current(history);
+    let counts = counts(spec, history, replicas, current);
+    let revision = current.and_then(|id| find(history, id));
+    let phase = phase(world, spec, history, counts);
+    let message = message(world, key, strategy, history, decided, phase, counts);
+    Status {
+        phase: phase.into(),
+        conditions: conditions(history, counts, phase, &message),
+        message,
+        replicas: Some(counts),
+        revision: revision.map(|revision| RevisionSummary {
+            number: revision.number,
+            id: revision.id.to_string(),
+            image: revision.template.image.clone(),
+        }),
+        waiting: decided.waiting.clone(),
+        containers: replicas.iter().map(|replica| container_of(history, replica)).collect(),
+    }
+}
+
+/// The revision that is being run or reached.
+fn current(history: &DeploymentHistory) -> Option<&RevisionId> {
+    match &history.rollout {
+        Rollout::New => None,
+        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
+    }
+}
+
+fn counts(
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    replicas: &[Replica],
+    current: Option<&RevisionId>,
+) -> Replicas {
+    let staying = || replicas.iter().filter(|r| !history.retiring.contains_key(&r.container.id));
+    Replicas {
+        desired: spec.replicas,
+        current: staying().count() as u32,
+        updated: staying().filter(|r| Some(&r.container.revision) == current).count() as u32,
+        ready: staying().filter(|r| r.readiness.is_ready()).count() as u32,
+        available: staying().filter(|r| r.available).count() as u32,
+    }
+}
+
+fn phase(world: World, spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -> &'static str {
+    if spec.suspend {
+        return "Suspended";
+    }
+    if history.paused {
+        return "Paused";
+    }
+    match &history.rollout {
+        Rollout::New => "Waiting",
+        Rollout::Progressing { .. } => "Progressing",
+        Rollout::RollingBack { .. } => "RollingBack",
+        Rollout::Stalled { .. } => "Stalled",
+        Rollout::Complete { .. } if counts.available < counts.desired => "Degraded",
+        Rollout::Complete { revision } if wanted_is_rejected(world, history, revision) => "RolledBack",
+        Rollout::Complete { .. } => "Complete",
+    }
+}
+
+/// Whether the newest revision, which the manifest asks for, was rejected, and another one runs in its place.
+fn wanted_is_rejected(_world: World, history: &DeploymentHistory, running: &RevisionId) -> bool {
+    rejected(history).is_some_and(|revision| revision.id != *running)
+}
+
+/// The rejected revision that the manifest asks for.
+fn rejected(history: &DeploymentHistory) -> Option<&crate::model::history::Revision> {
+    let resolution = history.resolution.as_ref()?;
+    let image = resolution.image.as_ref()?;
+    let wanted = crate::model::revision::revision_id(&resolution.template, image);
+    let revision = find(history, &wanted)?;
+    (matches!(revision.outcome, Outcome::Rejected { .. }) && history.pin.is_none()).then_some(revision)
+}
+
+fn message(
+    world: World,
+    key: &Key,
+    strategy: &Effective,
+    history: &DeploymentHistory,
+    decided: &Decided,
+    phase: &str,
+    counts: Replicas,
+) -> String {
+    let reason = rejected(history).and_then(|revision| match &revision.outcome {
+        Outcome::Rejected { reason, .. } => Some(format!("revision {} was rejected: {reason}", revision.number)),
+        Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => None,
+    });
+    let waiting = decided.waiting.first().map(|first| format!("waiting for {first}"));
+    let text = match (&history.rollout, phase) {
+        (_, "Suspended") => "suspended by its manifest".into(),
+        (_, "Paused") => "paused by `rollout pause`".into(),
+        (Rollout::Stalled { reason, .. }, _) => reason.clone(),
+        (_, "RolledBack" | "RollingBack") => reason.unwrap_or_default(),
+        (_, "Complete") => waiting.unwrap_or_else(|| strategy.because.clone().map_or(String::new(), |_| String::new())),
+        _ => waiting.or_else(|| trouble(world, key, decided)).unwrap_or_else(|| {
+            format!("{} of {} updated replicas are available", counts.available.min(counts.updated), counts.desired)
+        }),
+    };
+    printable(&text)
+}
+
+/// What the next action is about, when nothing is waited for.
+fn trouble(_world: World, _key: &Key, decided: &Decided) -> Option<String> {
+    decided.actions.first().map(|action| format!("{}: {}", action.call, action.cause))
+}
+
+fn conditions(history: &DeploymentHistory, counts: Replicas, phase: &str, message: &str) -> Vec<Condition> {
+    let condition = |kind: &str, status: bool, reason: &str, message: &str| Condition {
+        kind: kind.into(),
+        status,
+        reason: reason.into(),
+        message: message.into(),
+    };
+    let enough = counts.available >= counts.desired;
+    let available = format!("{} of {} replicas are available", counts.available, counts.desired);
+    let moving = matches!(history.rollout, Rollout::Progressing { .. } | Rollout::RollingBack { .. });
+    let degraded = matches!(phase, "RolledBack" | "RollingBack" | "Stalled" | "Degraded");
+    vec![
+        condition("Available", enough, if enough { "MinimumReplicasAvailable" } else { "ReplicasMissing" }, &available),
+        condition("Progressing", moving, phase, if moving { message } else { "" }),
+        condition(
+            "Degraded",
+            degraded,
+            if degraded { phase } else { "AsDeclared" },
+            if degraded { message } else { "" },
+        ),
+    ]
+}
+
+fn container_of(history: &DeploymentHistory, replica: &Replica) -> ContainerStatus {
+    let ours = history.restarted.get(&replica.container.id).map_or(0, |restarts| restarts.count);
+    container(
+        replica.container,
+        replica.readiness.is_ready(),
+        history.retiring.contains_key(&replica.container.id),
+        replica.container.restart_count + ours,
+        replica.readiness.message(),
+    )
+}
+
+fn container(container: &Container, ready: bool, retiring: bool, restarts: u32, message: &str) -> ContainerStatus {
+    let (state, since) = state(&container.state);
+    ContainerStatus {
+        name: container.name.clone(),
+        id: container.id.to_string(),
+        revision: container.revision.to_string(),
+        state: state.into(),
+        ready,
+        retiring,
+        restarts,
+        since,
+        address: container.networks.values().find_map(|endpoint| endpoint.address).map(|address| address.to_string()),
+        message: printable(message),
+        last_log: if ready { Vec::new() } else { container.last_log.clone() },
+    }
+}
+
+fn state(state: &ContainerState) -> (&'static str, Option<Timestamp>) {
+    match state {
+        ContainerState::Created { error: None } => ("Created", None),
+        ContainerState::Created { error: Some(_) } => ("StartFailed", None),
+        ContainerState::Running { since } => ("Running", Some(*since)),
+        ContainerState::Paused => ("Paused", None),
+        ContainerState::Restarting { .. } => ("Restarting", None),
+        ContainerState::Exited(exit) => ("Exited", Some(exit.finished_at)),
+        ContainerState::Removing => ("Removing", None),
+    }
+}
+
+/// How a Job stands.
+pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decided: &Decided) -> Status {
+    let run = history.runs.last();
+    let waiting = decided.waiting.first().map(|first| format!("waiting for {first}"));
+    let (phase, message) = match run.map(|run| &run.state) {
+        _ if spec.suspend => ("Suspended", "suspended by its manifest".to_string()),
+        None | Some(JobState::Pending) => ("Waiting", waiting.unwrap_or_default()),
+        Some(JobState::Started { .. }) => ("Running", waiting.unwrap_or_default()),
+        Some(JobState::Retrying { .. }) => ("Retrying", waiting.unwrap_or_default()),
+        Some(JobState::Succeeded { .. }) => ("Complete", waiting.unwrap_or_default()),
+        Some(JobState::Failed { reason, .. }) => ("Failed", reason.clone()),
+        Some(JobState::Unknown { .. }) => {
+            let way_out = "its container vanished before the result was seen: check what it did, then `evenkeel rollout retry` runs it again";
+            ("Unknown", way_out.to_string())
+        }
+    };
+    let done = phase == "Complete";
+    let bad = matches!(phase, "Failed" | "Unknown");
+    let condition = |kind: &str, status: bool| Condition {
+        kind: kind.into(),
+        status,
+        reason: phase.into(),
+        message: printable(&message),
+    };
+    Status {
+        phase: phase.into(),
+        conditions: vec![condition("Complete", done), condition("Failed", bad)],
+        message: printable(&message),
+        replicas: None,
+        revision: run.map(|run| RevisionSummary {
+            number: 0,
+            id: run.revision.to_string(),
+            image: run.template.image.clone(),
+        }),
+        waiting: decided.waiting.clone(),
+        containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
+    }
+}
