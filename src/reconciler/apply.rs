@@ -69,7 +69,14 @@ pub struct Progress {
 
 impl<E: Engine> Executor<E> {
     /// An executor without work.
-    pub fn new(engine: Arc<E>, store: Arc<Store>, metrics: Arc<Metrics>, clock: Clock, wake: Wake, hints: Hints) -> Self {
+    pub fn new(
+        engine: Arc<E>,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        wake: Wake,
+        hints: Hints,
+    ) -> Self {
         Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger: Mutex::default() }) }
     }
 

@@ -10,7 +10,9 @@ use tokio::time::timeout;
 use super::redact::Redactor;
 use crate::engine::{Engine, EngineError, EventMark, Listed};
 use crate::model::action::container_target;
-use crate::model::observed::{Container, ContainerId, ContainerState, Fault, Health, ImageState, Network, Observed, Volume};
+use crate::model::observed::{
+    Container, ContainerId, ContainerState, Fault, Health, ImageState, Network, Observed, Volume,
+};
 use crate::model::text::printable;
 use crate::model::time::{Span, Timestamp};
 
@@ -201,7 +203,9 @@ async fn inspect<E: Engine>(
 fn in_trouble(container: &Container) -> bool {
     match &container.state {
         ContainerState::Exited(_) | ContainerState::Restarting { .. } => true,
-        ContainerState::Running { .. } => matches!(container.health, Health::Unhealthy { .. } | Health::Starting) || container.restart_count > 0,
+        ContainerState::Running { .. } => {
+            matches!(container.health, Health::Unhealthy { .. } | Health::Starting) || container.restart_count > 0
+        }
         ContainerState::Created { .. } | ContainerState::Paused | ContainerState::Removing => false,
     }
 }

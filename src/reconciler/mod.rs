@@ -92,8 +92,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     sources: Sources,
     desired: Desired,
     contents: BTreeMap<ContentId, Content>,
+    /// As it was last written: what is not written yet is not acted upon.
     history: History,
-    /// The history as it was last written; what is not written yet is not acted upon.
     looker: Looker,
     redactor: Redactor,
     executor: Executor<E>,
@@ -103,6 +103,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     plan: Plan,
     started_at: Timestamp,
     passes: u64,
+    /// When to read the sources.
+    read_at: Timestamp,
     views: watch::Sender<Arc<View>>,
     commands: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
     paths: Arc<Mutex<Vec<PathBuf>>>,
@@ -113,7 +115,14 @@ pub struct Reconciler<E: Engine, D: Dial> {
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Wires the rooms together. Nothing is read or asked until [`Reconciler::run`].
-    pub fn new(setup: Setup, engine: Arc<E>, dial: D, store: Arc<Store>, metrics: Arc<Metrics>, clock: Clock) -> (Self, Handle) {
+    pub fn new(
+        setup: Setup,
+        engine: Arc<E>,
+        dial: D,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> (Self, Handle) {
         let wake = Wake::new();
         let hints = Hints::default();
         let (history, warnings) = store.load();
@@ -149,6 +158,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             plan: Plan::default(),
             started_at,
             passes: 0,
+            read_at: started_at,
             views,
             commands,
             paths: paths.clone(),
@@ -183,7 +193,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                     let _ = reply.send(self.obey(command).await);
                     continue;
                 }
-                _ = self.wake.wait() => {}
+                reasons = self.wake.wait() => {
+                    let read = [Reason::Start, Reason::Files, Reason::Request];
+                    if read.iter().any(|reason| reasons.contains(reason)) {
+                        self.read_at = self.clock.now();
+                    }
+                }
                 () = sleep_until(self.clock.instant(next)) => {}
             }
             next = self.pass().await;
@@ -213,7 +228,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// One pass. Returns when to make the next one even if nothing rings.
     async fn pass(&mut self) -> Timestamp {
         let began = self.clock.now();
-        let again = self.load(began);
+        if self.read_at <= began {
+            self.load(began);
+        }
         let next = if self.sources.all_read() {
             match self.observe(began).await {
                 Ok(observed) => self.decide(&observed),
@@ -225,13 +242,14 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         };
         self.metrics.pass(self.clock.now().since(began));
         self.publish();
-        [Some(next), again].into_iter().flatten().min().unwrap_or(next)
+        next.min(self.read_at)
     }
 
-    /// Reads the sources. Returns when to read them again, if soon.
+    /// Reads the sources, and says when to read them again: soon while they change, else now and then.
     fn load(&mut self, now: Timestamp) -> Option<Timestamp> {
         let (changed, again) = self.sources.look(now);
-        if changed || self.desired.unknown_sources.len() != self.sources.desired().unknown_sources.len() {
+        self.read_at = again.unwrap_or(now + LOOK_EVERY);
+        if changed || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.desired = self.sources.desired();
             self.contents = self.sources.contents();
             self.redactor = Redactor::new(&self.contents);
@@ -257,8 +275,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         // Before the look: an action that ends during it must still count as under way, because the list may be older.
         let progress = self.executor.progress();
         let images = plan::images_of_interest(&self.desired, &self.history);
-        let mut observed =
-            self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now).await?;
+        let mut observed = self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now).await?;
         observed.in_flight.extend(progress.in_flight);
         observed.failures = progress.failures;
         observed.pulled = progress.pulled;
@@ -359,7 +376,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 Ok(Answer::Done { message })
             }
             Command::Confirm(confirmation) => {
-                let history = plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
+                let history =
+                    plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
                 self.write(history)?;
                 Ok(Answer::Done { message: format!("confirmed for namespace {}", confirmation.namespace) })
             }

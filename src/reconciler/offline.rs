@@ -18,7 +18,7 @@ use crate::store::Store;
 /// What the next pass would do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlook {
-    /// The steps that are safe and possible now.
+    /// The whole way: every step, in order, if each one succeeds.
     pub steps: Vec<PlanStep>,
     /// How every object stands.
     pub status: BTreeMap<Key, Status>,
@@ -74,5 +74,10 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         hint: "is the Docker Engine running, and may you use its socket? DOCKER_HOST names another one".into(),
     })?;
     let plan = plan::plan(&desired, &observed, &history, now);
-    Ok(Outlook { steps: plan.actions.iter().map(PlanStep::from).collect(), status: plan.status, warnings: Vec::new() })
+    let steps = plan::forecast(&desired, &observed, &history, now);
+    let held = plan.held.iter().map(|held| {
+        let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
+        format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)
+    });
+    Ok(Outlook { steps: steps.iter().map(PlanStep::from).collect(), status: plan.status, warnings: held.collect() })
 }

@@ -49,7 +49,8 @@ fn environment(store: &Store, spec: &ContainerSpec) -> Result<Vec<(String, Secre
 pub fn credentials(store: &Store, secrets: &[ContentId]) -> Result<Vec<Credentials>, EngineError> {
     let mut found = Vec::new();
     for id in secrets {
-        let content = store.content(id).map_err(|error| unavailable("read registry credentials".into(), error.to_string()))?;
+        let content =
+            store.content(id).map_err(|error| unavailable("read registry credentials".into(), error.to_string()))?;
         found.extend(plain(&content));
     }
     Ok(found)

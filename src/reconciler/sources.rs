@@ -173,6 +173,11 @@ impl Sources {
         Desired { settings: self.settings.clone(), unknown_sources: unknown.collect(), ..merged }
     }
 
+    /// How many sources have nothing in force.
+    pub fn unknown(&self) -> usize {
+        self.watched.iter().filter(|watched| watched.in_force.is_none()).count()
+    }
+
     /// The contents in force.
     pub fn contents(&self) -> BTreeMap<ContentId, Content> {
         self.merged().contents
