@@ -8,7 +8,6 @@
 mod build;
 mod converge;
 mod deployment;
-mod forecast;
 mod images;
 mod jobs;
 mod needs;
@@ -35,7 +34,6 @@ use crate::model::revision::ContentId;
 use crate::model::status::{Condition, Plan, Status};
 use crate::model::time::Timestamp;
 
-pub use forecast::forecast;
 pub use images::of_interest as images_of_interest;
 pub use prune::confirm;
 pub use request::request;

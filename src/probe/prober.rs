@@ -186,10 +186,7 @@ mod tests {
             match task.port {
                 1 => Ok(()),
                 2 => Err(format!("refused {count}")),
-                3 => {
-                    sleep(Duration::from_secs(10)).await;
-                    Ok(())
-                }
+                3 => Ok(sleep(Duration::from_secs(10)).await),
                 _ if count % 2 == 1 => Ok(()),
                 _ => Err("odd".into()),
             }

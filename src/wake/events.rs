@@ -78,7 +78,8 @@ mod tests {
             }
         });
         assert!(tokio::time::timeout(span, following).await.is_err());
-        Arc::into_inner(calls).expect("the task is gone").into_inner().unwrap()
+        let calls = calls.lock().unwrap().clone();
+        calls
     }
 
     #[tokio::test(start_paused = true)]

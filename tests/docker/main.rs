@@ -8,11 +8,4 @@
 mod support;
 
 mod bench;
-mod content;
-mod drift;
-mod failure;
 mod figures;
-mod in_a_container;
-mod rollout;
-mod traffic;
-mod trouble;

@@ -1,0 +1,300 @@
+//! The one funnel that every call to the simulated engine passes: it counts, records, takes time, and fails on demand.
+//! What a call does is not known here.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use evenkeel::engine::{EngineError, Listed};
+use evenkeel::model::observed::Fault;
+use tokio::time::{Duration, sleep};
+
+use super::Sim;
+use super::app::Millis;
+use super::world::{EventFault, Power, Refusal};
+
+/// How long a client waits for a reply that does not come.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// How long the engine is away when a fault restarts it.
+const ENGINE_RESTART: Millis = 3_000;
+/// How long events stay lost or doubled after a fault.
+const EVENT_FAULT: Duration = Duration::from_secs(1);
+
+/// The record of calls, and the faults to come.
+#[derive(Default)]
+pub struct Calls {
+    /// Every call so far; its index is its number.
+    pub made: Vec<CallRecord>,
+    /// What goes wrong at the call of that index.
+    pub faults: BTreeMap<usize, FaultMode>,
+    /// What goes wrong at the next call that fits, by the call's name and a pattern of its target.
+    pub rules: Vec<Rule>,
+    /// Whether a fault has killed the controller; whoever runs it looks at this.
+    pub crashed: bool,
+    /// The last list that was answered, for one that is stale, and whether the next one is.
+    last_list: Option<Vec<Listed>>,
+    stale: bool,
+}
+
+/// A call as it was made.
+#[derive(Debug, Clone)]
+pub struct CallRecord {
+    pub at: Millis,
+    pub name: &'static str,
+    /// The name of what it acts on, as people know it.
+    pub target: String,
+    /// What else there is to say: `as web`, `grace 30s`.
+    pub detail: String,
+    /// Whether it changes anything.
+    pub changes: bool,
+    /// How it ended: when, and the error's text if it failed. None while it is under way, or for ever.
+    pub ended: Option<(Millis, Result<(), String>)>,
+}
+
+/// A fault that waits for a call that fits.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub call: String,
+    /// A pattern with `*`.
+    pub target: String,
+    pub mode: FaultMode,
+    /// How many calls it spoils.
+    pub times: u32,
+}
+
+/// What can go wrong at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultMode {
+    /// The controller dies before the call.
+    CrashBefore,
+    /// The controller dies after the effect, before the reply.
+    CrashAfter,
+    /// The engine reports an error and does nothing.
+    Error(Fault),
+    /// No reply in time.
+    Timeout {
+        /// Whether the engine did it all the same.
+        effect: bool,
+    },
+    /// Never any reply.
+    Silence {
+        /// Whether the engine did it all the same.
+        effect: bool,
+    },
+    /// A list is answered with what the last one answered; any other call is as usual.
+    StaleList,
+    /// The events from here on, for a second, are lost.
+    EventsLost,
+    /// The events from here on, for a second, come twice.
+    EventsDoubled,
+    /// The engine goes down at this call, and comes back after three seconds.
+    EngineRestart {
+        /// With a signal for every program; otherwise it crashes.
+        graceful: bool,
+    },
+}
+
+impl FaultMode {
+    /// All of them, for whoever enumerates.
+    pub const ALL: [FaultMode; 12] = [
+        FaultMode::CrashBefore,
+        FaultMode::CrashAfter,
+        FaultMode::Error(Fault::Unavailable),
+        FaultMode::Timeout { effect: false },
+        FaultMode::Timeout { effect: true },
+        FaultMode::Silence { effect: false },
+        FaultMode::Silence { effect: true },
+        FaultMode::StaleList,
+        FaultMode::EventsLost,
+        FaultMode::EventsDoubled,
+        FaultMode::EngineRestart { graceful: true },
+        FaultMode::EngineRestart { graceful: false },
+    ];
+}
+
+/// A call about to be made.
+pub(super) struct Call {
+    pub name: &'static str,
+    pub target: String,
+    pub detail: String,
+    /// How long the engine takes, at least.
+    pub cost: Millis,
+    pub changes: bool,
+}
+
+impl Call {
+    /// A call that only looks.
+    pub fn look(name: &'static str, target: impl Into<String>, cost: Millis) -> Call {
+        Call { name, target: target.into(), detail: String::new(), cost, changes: false }
+    }
+
+    /// A call that changes something.
+    pub fn change(name: &'static str, target: impl Into<String>, cost: Millis) -> Call {
+        Call { changes: true, ..Call::look(name, target, cost) }
+    }
+
+    /// With a detail for the record.
+    pub fn with(self, detail: impl Into<String>) -> Call {
+        Call { detail: detail.into(), ..self }
+    }
+
+    fn error(&self, fault: Fault, message: impl Into<String>) -> EngineError {
+        EngineError { attempted: format!("{} {}", self.name, self.target), message: message.into(), fault }
+    }
+}
+
+impl Sim {
+    /// Makes a call. The engine's part runs on its own, so that it goes on when the caller goes away.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        call: Call,
+        effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let (index, fault) = self.begin(&call);
+        let outcome = self.answer(&call, fault, effect).await;
+        let now = self.now();
+        let summary = outcome.as_ref().map(|_| ()).map_err(|error| error.message.clone());
+        self.calls().made[index].ended = Some((now, summary));
+        outcome
+    }
+
+    fn begin(&self, call: &Call) -> (usize, Option<FaultMode>) {
+        let at = self.now();
+        let mut calls = self.calls();
+        let index = calls.made.len();
+        calls.made.push(CallRecord {
+            at,
+            name: call.name,
+            target: call.target.clone(),
+            detail: call.detail.clone(),
+            changes: call.changes,
+            ended: None,
+        });
+        let by_index = calls.faults.remove(&index);
+        let fault = by_index.or_else(|| calls.take_rule(call.name, &call.target));
+        calls.stale = fault == Some(FaultMode::StaleList) && call.name == "list";
+        (index, fault)
+    }
+
+    async fn answer<T: Send + 'static>(
+        &self,
+        call: &Call,
+        fault: Option<FaultMode>,
+        effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let cost = Duration::from_millis(call.cost);
+        match fault {
+            None | Some(FaultMode::StaleList) => self.work(call, effect).await,
+            Some(FaultMode::Error(fault)) => {
+                sleep(cost).await;
+                Err(call.error(fault, "the engine is in trouble"))
+            }
+            Some(FaultMode::Timeout { effect: happens }) => {
+                let work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, effect)));
+                sleep(DEADLINE).await;
+                drop(work);
+                Err(call.error(Fault::Timeout, format!("no reply within {}s", DEADLINE.as_secs())))
+            }
+            Some(FaultMode::Silence { effect: happens }) => {
+                let _work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, effect)));
+                std::future::pending().await
+            }
+            Some(FaultMode::CrashBefore) => self.die().await,
+            Some(FaultMode::CrashAfter) => {
+                let _ = self.work(call, effect).await;
+                self.die().await
+            }
+            Some(FaultMode::EventsLost) => self.with_events(EventFault::Lost, call, effect).await,
+            Some(FaultMode::EventsDoubled) => self.with_events(EventFault::Doubled, call, effect).await,
+            Some(FaultMode::EngineRestart { graceful }) => {
+                self.with(|world| world.power_down(graceful, ENGINE_RESTART));
+                self.work(call, effect).await
+            }
+        }
+    }
+
+    async fn with_events<T: Send + 'static>(
+        &self,
+        fault: EventFault,
+        call: &Call,
+        effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.with(|world| world.event_fault = fault);
+        let sim = self.clone();
+        tokio::spawn(async move {
+            sleep(EVENT_FAULT).await;
+            sim.with(|world| world.event_fault = EventFault::None);
+        });
+        self.work(call, effect).await
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        call: &Call,
+        effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let work = tokio::spawn(self.clone().serve(call.cost, effect));
+        let reply = work.await.expect("the simulated engine does not panic");
+        reply.map_err(|refusal| call.error(refusal.fault, refusal.message))
+    }
+
+    /// The engine's part: it takes its time, and it must be up at both ends of it.
+    async fn serve<T>(
+        self,
+        cost: Millis,
+        effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.must_be_up()?;
+        sleep(Duration::from_millis(cost)).await;
+        self.must_be_up()?;
+        effect.await
+    }
+
+    pub(super) fn must_be_up(&self) -> Result<(), Refusal> {
+        match self.with(|world| world.power) {
+            Power::Up => Ok(()),
+            Power::Down { .. } => Err(Refusal {
+                status: 0,
+                fault: Fault::Unavailable,
+                message: "Cannot connect to the Docker daemon at unix:///var/run/docker.sock".into(),
+            }),
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.calls().crashed = true;
+        // Whoever runs the controller looks at `crashed` when the world moves.
+        self.with(|world| world.version += 1);
+        std::future::pending().await
+    }
+}
+
+impl Calls {
+    fn take_rule(&mut self, name: &str, target: &str) -> Option<FaultMode> {
+        let fits = |rule: &Rule| rule.times > 0 && rule.call == name && matches_pattern(&rule.target, target);
+        let rule = self.rules.iter_mut().find(|rule| fits(rule))?;
+        rule.times -= 1;
+        Some(rule.mode)
+    }
+
+    /// What a list answers: what is, or under a fault what the last one answered.
+    pub(super) fn answer_list(&mut self, fresh: Vec<Listed>) -> Vec<Listed> {
+        match std::mem::take(&mut self.stale) {
+            true => self.last_list.clone().unwrap_or(fresh),
+            false => {
+                self.last_list = Some(fresh.clone());
+                fresh
+            }
+        }
+    }
+}
+
+/// Whether `text` fits `pattern`, in which `*` stands for any characters.
+pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => {
+            let Some(tail) = text.strip_prefix(start) else { return false };
+            (0..=tail.len()).any(|at| tail.is_char_boundary(at) && matches_pattern(rest, &tail[at..]))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Probes against the simulated engine's programs: who holds the address now, and does its program answer.
+
+use std::net::IpAddr;
+
+use evenkeel::model::status::ProbeTask;
+use evenkeel::probe::Dial;
+use tokio::time::{Duration, sleep};
+
+use super::Sim;
+use super::container::Container;
+use super::world::World;
+
+/// How long an answer takes.
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// What a connection meets.
+enum Answer {
+    Accepts,
+    Refuses,
+    NotReady,
+    Silence,
+    Nobody,
+}
+
+impl Dial for Sim {
+    async fn check(&self, task: &ProbeTask) -> Result<(), String> {
+        sleep(ROUND_TRIP).await;
+        let http = task.probe.http_get.is_some();
+        match self.with(|world| world.answer(task.address, task.port, http)) {
+            Answer::Accepts => Ok(()),
+            Answer::Refuses => Err(format!("connect to {}:{}: connection refused", task.address, task.port)),
+            Answer::NotReady => Err("HTTP status 503".into()),
+            Answer::Nobody => Err(format!("connect to {}:{}: no route to host", task.address, task.port)),
+            Answer::Silence => {
+                sleep(task.probe.timeout.std()).await;
+                Err(format!("no answer within {}", task.probe.timeout))
+            }
+        }
+    }
+}
+
+impl World {
+    fn answer(&self, address: IpAddr, port: u16, http: bool) -> Answer {
+        let Some(container) = self.who_answers(address, port) else { return Answer::Nobody };
+        let refuses_for_good = container.app.ready_after.is_none();
+        match container.serves(self.now) {
+            true => Answer::Accepts,
+            false if container.hangs(self.now) => Answer::Silence,
+            false if refuses_for_good && http => Answer::NotReady,
+            false => Answer::Refuses,
+        }
+    }
+
+    /// Whoever holds an address now; on the host's own, whoever listens on or has published the port.
+    fn who_answers(&self, address: IpAddr, port: u16) -> Option<&Container> {
+        let mut alive = self.containers.values().filter(|container| container.is_alive());
+        match address {
+            IpAddr::V4(v4) if !v4.is_loopback() => {
+                alive.find(|c| c.endpoints.values().any(|endpoint| endpoint.address == Some(v4)))
+            }
+            host => alive.find(|c| {
+                c.host_network && c.listens.contains(&port)
+                    || c.holds.iter().any(|(held, taken)| *taken == port && (*held == host || held.is_unspecified()))
+            }),
+        }
+    }
+}

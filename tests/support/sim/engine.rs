@@ -1,0 +1,383 @@
+//! The trait `Engine` over the simulated engine: each method is one call through the funnel (a reconnect is two).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::net::Ipv4Addr;
+
+use evenkeel::engine::{Credentials, Engine, EngineError, EventMark, Identity, Listed, Ownership, Provided};
+use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
+use evenkeel::model::container::{Adjustable, ContainerSpec};
+use evenkeel::model::name::Instance;
+use evenkeel::model::observed as seen;
+use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ImageState, NetworkId};
+use evenkeel::model::time::Span;
+use tokio::time::{Duration, sleep};
+
+use super::Sim;
+use super::calls::Call;
+use super::container::{Container, Endpoint, Health, State};
+use super::world::{Power, Refusal, World};
+
+/// Lines of progress that a pull reports.
+const PULL_STEPS: u64 = 4;
+
+impl Engine for Sim {
+    async fn list(&self) -> Result<Vec<Listed>, EngineError> {
+        let (sim, instance) = (self.clone(), self.instance.clone());
+        let effect = async move { Ok(sim.with(|world| listed(world, &instance))) };
+        let fresh = self.call(Call::look("list", "", 2), effect).await?;
+        Ok(self.calls().answer_list(fresh))
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<Option<seen::Container>, EngineError> {
+        let (sim, instance, id) = (self.clone(), self.instance.clone(), id.clone());
+        let call = Call::look("inspect", self.name_of(&id), 1);
+        self.call(call, async move { Ok(sim.with(|world| world.observe(&id, &instance))) }).await
+    }
+
+    async fn networks(&self) -> Result<Vec<seen::Network>, EngineError> {
+        let sim = self.clone();
+        self.call(Call::look("networks", "", 1), async move { Ok(sim.with(|world| world.observed_networks())) }).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<seen::Volume>, EngineError> {
+        let sim = self.clone();
+        self.call(Call::look("volumes", "", 1), async move { Ok(sim.with(|world| world.observed_volumes())) }).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<ImageState, EngineError> {
+        let (sim, name) = (self.clone(), reference.to_string());
+        let effect = async move { Ok(sim.with(|world| world.observed_image(&name))) };
+        self.call(Call::look("image", reference, 1), effect).await
+    }
+
+    async fn last_log(&self, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let call = Call::look("log", self.name_of(&id), 2);
+        let effect = async move {
+            sim.with(|world| {
+                let log = &world.get(&id)?.log;
+                Ok(log[log.len().saturating_sub(lines as usize)..].to_vec())
+            })
+        };
+        self.call(call, effect).await
+    }
+
+    async fn pull(
+        &self,
+        image: &str,
+        _platform: Option<&str>,
+        _credentials: &[Credentials],
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), EngineError> {
+        let time = self.with(|world| world.pull_time(image));
+        let (sim, reference) = (self.clone(), image.to_string());
+        let pull = self.call(Call::change("pull", image, time), async move { sim.with(|w| w.pull(&reference)) });
+        let steps = async {
+            for step in 1..PULL_STEPS {
+                sleep(Duration::from_millis(time / PULL_STEPS)).await;
+                progress(format!("{} of {PULL_STEPS} layers", step));
+            }
+            std::future::pending().await
+        };
+        tokio::select! { biased; outcome = pull => outcome, () = steps => unreachable!("it never ends") }
+    }
+
+    async fn create_network(&self, network: &NetworkCreate) -> Result<(), EngineError> {
+        let (sim, wanted) = (self.clone(), network.clone());
+        let call = Call::change("create network", &network.name, 30).with(format!("({})", network.subnets.join(", ")));
+        let effect = async move {
+            sim.with(|world| match world.network(&wanted.name) {
+                Some(there) if there.labels == wanted.labels => Ok(()),
+                Some(_) | None => world.create_network(&wanted).map(drop),
+            })
+        };
+        self.call(call, effect).await
+    }
+
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let name = self.with(|world| world.networks.get(&id).map_or("?".into(), |network| network.name.clone()));
+        let effect = async move { gone_is_fine(sim.with(|world| world.remove_network(&id))) };
+        self.call(Call::change("remove network", name, 30), effect).await
+    }
+
+    async fn create_volume(&self, volume: &VolumeCreate) -> Result<(), EngineError> {
+        let (sim, wanted) = (self.clone(), volume.clone());
+        let call = Call::change("create volume", &volume.name, 3);
+        self.call(call, async move {
+            sim.with(|world| world.create_volume(&wanted));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create(&self, spec: &ContainerSpec, provided: &Provided) -> Result<(), EngineError> {
+        let (sim, instance, wanted) = (self.clone(), self.instance.clone(), spec.clone());
+        let provided = Provided { env: provided.env.clone(), files: provided.files.clone() };
+        let effect = async move {
+            sim.with(|world| match world.by_name(&wanted.name).map(|holder| owned(holder, &instance)) {
+                Some(Some(_)) => Ok(()),
+                Some(None) | None => world.create(&wanted, &provided).map(drop),
+            })
+        };
+        self.call(Call::change("create", &spec.name, 6), effect).await
+    }
+
+    async fn connect(&self, connection: &Connection) -> Result<(), EngineError> {
+        let (sim, wanted) = (self.clone(), connection.clone());
+        let call = Call::change("connect", &connection.name, 40).with(on_network(connection));
+        let effect = async move { sim.with(|world| connect(world, &wanted, wanted.address)) };
+        self.call(call, effect).await
+    }
+
+    async fn reconnect(&self, connection: &Connection) -> Result<(), EngineError> {
+        let (sim, wanted) = (self.clone(), connection.clone());
+        let call = Call::change("disconnect", &connection.name, 45).with(format!("from {}", connection.network));
+        let effect = async move {
+            sim.with(|world| match world.disconnect(&wanted.container, &wanted.network) {
+                Ok(endpoint) => Ok(Some(endpoint)),
+                Err(Refusal { status: 500, .. }) => Ok(None),
+                Err(refusal) => Err(refusal),
+            })
+        };
+        let left: Option<Endpoint> = self.call(call, effect).await?;
+        let (sim, wanted) = (self.clone(), connection.clone());
+        let call = Call::change("connect", &connection.name, 40).with(on_network(connection));
+        let effect = async move {
+            sim.with(|world| {
+                let chosen = world.network(&wanted.network).is_some_and(|network| network.chosen_subnet);
+                let address = wanted.address.or(left.and_then(|endpoint| endpoint.address)).filter(|_| chosen);
+                connect(world, &wanted, address)
+            })
+        };
+        self.call(call, effect).await
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let call = Call::change("start", self.name_of(&id), 160);
+        self.call(call, async move { sim.with(|world| world.start(&id)) }).await
+    }
+
+    async fn exec(&self, id: &ContainerId, command: &[String], _limit: Span) -> Result<(), EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let call = Call::change("exec in", self.name_of(&id), 40).with(command.join(" "));
+        self.call(call, async move { sim.with(|world| world.get(&id).map(drop)) }).await
+    }
+
+    async fn stop(&self, id: &ContainerId, grace: Span) -> Result<(), EngineError> {
+        let call = Call::change("stop", self.name_of(id), 1).with(format!("(grace {grace})"));
+        self.call(call, self.stopping(id, grace)).await
+    }
+
+    async fn restart(&self, id: &ContainerId, grace: Span) -> Result<(), EngineError> {
+        let (sim, stopping, id) = (self.clone(), self.stopping(id, grace), id.clone());
+        let call = Call::change("restart", self.name_of(&id), 1).with(format!("(grace {grace})"));
+        let effect = async move {
+            stopping.await?;
+            sleep(Duration::from_millis(160)).await;
+            sim.with(|world| world.start(&id))
+        };
+        self.call(call, effect).await
+    }
+
+    async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let call = Call::change("unpause", self.name_of(&id), 10);
+        self.call(call, async move { sim.with(|world| world.unpause(&id)) }).await
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let call = Call::change("remove", self.name_of(&id), 1);
+        let effect = async move {
+            gone_is_fine(sim.with(|world| world.begin_remove(&id)))?;
+            sleep(Duration::from_millis(4)).await;
+            sim.with(|world| world.removed(&id));
+            Ok(())
+        };
+        self.call(call, effect).await
+    }
+
+    async fn update(&self, id: &ContainerId, adjustable: &Adjustable) -> Result<(), EngineError> {
+        let (sim, id, wanted) = (self.clone(), id.clone(), adjustable.clone());
+        let call = Call::change("update", self.name_of(&id), 5);
+        self.call(call, async move { sim.with(|world| world.update(&id, &wanted)) }).await
+    }
+
+    async fn changed(&self, since: Option<EventMark>) -> Result<EventMark, EngineError> {
+        let from = since.map_or_else(|| self.timestamp().0 * 1_000_000 - 1, |mark| mark.nanos);
+        let news = self.until(|world| match world.power {
+            Power::Up => world.news(from).map(Ok),
+            Power::Down { .. } => Some(Err(())),
+        });
+        news.await.map_err(|()| EngineError {
+            attempted: "read events".into(),
+            message: "error reading a body from connection".into(),
+            fault: Fault::Unavailable,
+        })
+    }
+}
+
+impl Sim {
+    /// The name of a container, for the record.
+    fn name_of(&self, id: &ContainerId) -> String {
+        self.with(|world| world.containers.get(id).map_or_else(|| id.0[..12].to_string(), |c| c.name.clone()))
+    }
+
+    /// Sends the signal, and waits until the container has no process.
+    fn stopping(&self, id: &ContainerId, grace: Span) -> impl Future<Output = Result<(), Refusal>> + Send + 'static {
+        let (sim, id) = (self.clone(), id.clone());
+        async move {
+            gone_is_fine(sim.with(|world| world.begin_stop(&id, grace.0)))?;
+            sim.until(|world| match (world.power, world.containers.get(&id)) {
+                (Power::Up, Some(container)) if container.is_alive() => None,
+                (Power::Up, _) => Some(()),
+                (Power::Down { .. }, _) => Some(()),
+            })
+            .await;
+            sim.must_be_up()
+        }
+    }
+}
+
+/// 404 is what was wanted, and so is a removal that is under way.
+fn gone_is_fine(outcome: Result<(), Refusal>) -> Result<(), Refusal> {
+    match outcome {
+        Err(Refusal { status: 404, .. }) => Ok(()),
+        Err(Refusal { status: 409, message, .. }) if message.contains("already in progress") => Ok(()),
+        other => other,
+    }
+}
+
+/// Attaching twice with the same names is a success.
+fn connect(world: &mut World, wanted: &Connection, address: Option<Ipv4Addr>) -> Result<(), Refusal> {
+    let there = world.get(&wanted.container)?.endpoints.get(&wanted.network);
+    if there.is_some_and(|endpoint| endpoint.aliases == wanted.aliases) {
+        return Ok(());
+    }
+    world.connect(&wanted.container, &wanted.network, &wanted.aliases, address)
+}
+
+fn on_network(connection: &Connection) -> String {
+    let names: Vec<&str> = connection.aliases.iter().map(String::as_str).collect();
+    match names.is_empty() {
+        true => format!("to {} without a name", connection.network),
+        false => format!("to {} as {}", connection.network, names.join(", ")),
+    }
+}
+
+fn listed(world: &World, instance: &Instance) -> Vec<Listed> {
+    let lines = world.containers.values().map(|container| Listed {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        ours: owned(container, instance).is_some(),
+        fingerprint: container.fingerprint(),
+    });
+    lines.collect()
+}
+
+/// What a container was made for, if it belongs to an instance.
+pub fn owned(container: &Container, instance: &Instance) -> Option<Identity> {
+    Ownership { instance: instance.clone() }.identity(&container.name, &container.labels)
+}
+
+impl World {
+    /// What an inspect says of a container of this instance.
+    pub fn observe(&self, id: &ContainerId, instance: &Instance) -> Option<seen::Container> {
+        let container = self.containers.get(id)?;
+        let Identity { owner, revision, template, slot } = owned(container, instance)?;
+        Some(seen::Container {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            owner,
+            revision,
+            template,
+            slot,
+            image: container.image.clone(),
+            state: state(&container.state),
+            health: health(&container.health),
+            restart_count: container.restart_count,
+            created_at: World::timestamp(container.created_at),
+            networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
+            adjustable: container.adjustable.clone(),
+            probes: seen::Probes::default(),
+            last_log: Vec::new(),
+        })
+    }
+
+    /// All networks as the house sees them.
+    pub fn observed_networks(&self) -> Vec<seen::Network> {
+        let networks = self.networks.values().map(|network| seen::Network {
+            id: network.id.clone(),
+            name: network.name.clone(),
+            labels: network.labels.clone(),
+            driver: network.driver.clone(),
+            subnets: network.subnets.clone(),
+        });
+        networks.collect()
+    }
+
+    /// All volumes as the house sees them.
+    pub fn observed_volumes(&self) -> Vec<seen::Volume> {
+        let volumes = self.volumes.values().map(|volume| seen::Volume {
+            name: volume.name.clone(),
+            labels: volume.labels.clone(),
+            driver: volume.driver.clone(),
+            options: volume.options.clone(),
+        });
+        volumes.collect()
+    }
+
+    /// What there is under an image's reference, digest or id.
+    pub fn observed_image(&self, name: &str) -> ImageState {
+        match self.image(name) {
+            None => ImageState::Missing,
+            Some(image) => ImageState::Present(seen::Image {
+                id: image.id.clone(),
+                digests: image.digests.clone(),
+                has_health_check: image.app.health_check.is_some(),
+                volumes: image.app.volumes.clone(),
+            }),
+        }
+    }
+
+    /// Events after `from`, as one mark.
+    fn news(&self, from: i64) -> Option<EventMark> {
+        let news: Vec<_> = self.events.iter().filter(|event| event.nanos > from).collect();
+        let nanos = news.last()?.nanos;
+        let touched: BTreeSet<ContainerId> = news.iter().filter_map(|event| event.container.clone()).collect();
+        let beyond_containers = news.iter().any(|event| event.container.is_none());
+        Some(EventMark { nanos, beyond_containers, touched: touched.into_iter().collect() })
+    }
+}
+
+fn state(state: &State) -> ContainerState {
+    match state {
+        State::Created { error } => ContainerState::Created { error: error.clone() },
+        State::Running { since } => ContainerState::Running { since: World::timestamp(*since) },
+        State::Paused { .. } => ContainerState::Paused,
+        State::Restarting { exit_code } => ContainerState::Restarting { exit_code: *exit_code },
+        State::Exited(exit) => ContainerState::Exited(exit.clone()),
+        State::Removing => ContainerState::Removing,
+    }
+}
+
+fn health(health: &Health) -> seen::Health {
+    match health {
+        Health::None => seen::Health::None,
+        Health::Starting { .. } => seen::Health::Starting,
+        Health::Healthy { .. } => seen::Health::Healthy,
+        Health::Unhealthy => seen::Health::Unhealthy { message: "health check failed".into() },
+    }
+}
+
+fn endpoint(endpoint: &Endpoint) -> seen::Endpoint {
+    seen::Endpoint { network: endpoint.network.clone(), address: endpoint.address, aliases: endpoint.aliases.clone() }
+}
+
+/// Networks by name, for whoever builds a whole snapshot from a world.
+pub fn by_name<T>(items: Vec<T>, name: impl Fn(&T) -> String) -> BTreeMap<String, T> {
+    items.into_iter().map(|item| (name(&item), item)).collect()
+}

@@ -1,0 +1,108 @@
+//! What people and accidents do to the simulated engine, past Evenkeel: `docker` by hand, crashes, other people's things.
+
+use std::collections::BTreeSet;
+
+use evenkeel::model::action::NetworkCreate;
+use evenkeel::model::container::Adjustable;
+use evenkeel::model::observed::{ContainerId, Fault};
+
+use super::app::App;
+use super::container::{Publish, State};
+use super::world::{Refusal, World, refuse};
+
+impl World {
+    /// The program dies by a signal from outside Docker; the restart policy decides.
+    pub fn crash(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        match self.get(id)?.is_alive() {
+            true => {
+                self.ended(id, 137);
+                Ok(())
+            }
+            false => refuse(409, Fault::Conflict, "it is not running"),
+        }
+    }
+
+    /// `docker kill`: the engine will not start it again.
+    pub fn kill(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        self.get(id)?;
+        self.container(id).stopped_by_call = true;
+        self.crash(id)
+    }
+
+    /// `docker rm -f`.
+    pub fn remove_by_force(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        self.get(id)?;
+        self.container(id).stopped_by_call = true;
+        if self.container(id).is_alive() {
+            self.ended(id, 137);
+        }
+        self.removed(id);
+        Ok(())
+    }
+
+    /// The program goes on running and stops answering, until it is started again.
+    pub fn hang(&mut self, id: &ContainerId, hung: bool) -> Result<(), Refusal> {
+        self.get(id)?;
+        self.container(id).hung = hung;
+        self.version += 1;
+        Ok(())
+    }
+
+    /// `docker update`.
+    pub fn adjust(&mut self, id: &ContainerId, change: impl FnOnce(&mut Adjustable)) -> Result<(), Refusal> {
+        let mut wanted = self.get(id)?.adjustable.clone();
+        change(&mut wanted);
+        self.update(id, &wanted)
+    }
+
+    /// Somebody else's network, with a subnet from the engine's own pools.
+    pub fn foreign_network(&mut self, name: &str, subnet: Option<&str>) -> Result<(), Refusal> {
+        let network = NetworkCreate {
+            name: name.to_string(),
+            labels: [("somebody".to_string(), "else".to_string())].into(),
+            driver: "bridge".into(),
+            internal: false,
+            subnets: subnet.map(str::to_string).into_iter().collect(),
+            options: Default::default(),
+        };
+        self.create_network(&network).map(drop)
+    }
+
+    /// Somebody else's container, running.
+    pub fn foreign_container(
+        &mut self,
+        name: &str,
+        networks: &[String],
+        host_port: Option<u16>,
+        app: App,
+    ) -> Result<ContainerId, Refusal> {
+        if self.by_name(name).is_some() {
+            return refuse(409, Fault::Conflict, format!("the name {name} is taken"));
+        }
+        let image = "somebody-elses:1";
+        self.build(image, app);
+        let image = self.image(image).expect("it was just built").clone();
+        let mut container = self.blank(name, &image, "somebody-elses:1".into());
+        container.labels.insert("somebody".into(), "else".into());
+        container.publishes = host_port
+            .map(|port| Publish { container_port: port, address: [0, 0, 0, 0].into(), first: port, last: port })
+            .into_iter()
+            .collect();
+        let id = container.id.clone();
+        self.containers.insert(id.clone(), container);
+        self.tell("create", Some(&id));
+        for network in networks {
+            self.connect(&id, network, &BTreeSet::from([name.to_string()]), None)?;
+        }
+        self.start(&id)?;
+        Ok(id)
+    }
+
+    /// What makes a container the same as before, for the check that nobody touched it.
+    pub fn likeness(&self, id: &ContainerId) -> Option<String> {
+        let c = self.containers.get(id)?;
+        let endpoints: Vec<_> = c.endpoints.iter().map(|(name, e)| (name, &e.network, &e.aliases)).collect();
+        let running = matches!(c.state, State::Running { .. });
+        Some(format!("{} {:?} {running} {} {endpoints:?} {:?}", c.name, c.labels, c.runs, c.adjustable))
+    }
+}

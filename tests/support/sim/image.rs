@@ -1,0 +1,133 @@
+//! Images of the simulated engine, and the registry that it pulls from.
+
+use std::collections::BTreeMap;
+
+use evenkeel::model::observed::Fault;
+use evenkeel::model::revision::ImageId;
+use sha2::{Digest, Sha256};
+
+use super::app::{App, Millis};
+use super::world::{Refusal, World, refuse};
+
+/// An image in the engine's store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub id: ImageId,
+    /// `repository@sha256:…`; empty for one that never saw a registry.
+    pub digests: Vec<String>,
+    pub app: App,
+}
+
+/// What the registry has, and how it is today.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// Tags, and digests, to images.
+    pub images: BTreeMap<String, Image>,
+    pub mood: Mood,
+    /// How often it was asked for a manifest.
+    pub asked: u64,
+}
+
+/// How the registry is today.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mood {
+    #[default]
+    Fine,
+    Down,
+    /// Wants other credentials (401).
+    Unauthorized,
+    /// Too many requests (429).
+    RateLimited,
+    /// Every pull takes this long.
+    Slow(Millis),
+}
+
+impl World {
+    /// Puts an image into the registry; a tag that was there moves.
+    pub fn push(&mut self, reference: &str, app: App) {
+        let image = image(reference, app, true);
+        let digest = image.digests[0].clone();
+        self.registry.images.insert(with_tag(reference), image.clone());
+        self.registry.images.insert(digest, image);
+    }
+
+    /// Puts an image into the engine's own store, as a build does; a tag that was there moves.
+    pub fn build(&mut self, reference: &str, app: App) {
+        let image = image(reference, app, false);
+        self.tags.insert(with_tag(reference), image.id.clone());
+        self.images.insert(image.id.clone(), image);
+        self.tell("image tag", None);
+    }
+
+    /// What the engine has under a reference, digest or id.
+    pub fn image(&self, name: &str) -> Option<&Image> {
+        let by_id = self.images.get(&ImageId(name.to_string()));
+        let by_tag = self.tags.get(&with_tag(name)).and_then(|id| self.images.get(id));
+        by_id.or(by_tag).or_else(|| self.images.values().find(|image| image.digests.iter().any(|d| d == name)))
+    }
+
+    /// How long pulling takes now: the image's own time, or the registry's when it is slow.
+    pub fn pull_time(&self, reference: &str) -> Millis {
+        let known = self.registry.images.get(&with_tag(reference));
+        match self.registry.mood {
+            Mood::Slow(time) => time,
+            Mood::Fine if known.is_some_and(|image| self.image(&with_tag(reference)) == Some(image)) => 14,
+            Mood::Fine => known.map_or(20, |image| image.app.pull),
+            Mood::Down | Mood::Unauthorized | Mood::RateLimited => 20,
+        }
+    }
+
+    /// Pulls an image; a tag that has moved is followed.
+    pub fn pull(&mut self, reference: &str) -> Result<(), Refusal> {
+        self.registry.asked += 1;
+        let reference = with_tag(reference);
+        match self.registry.mood {
+            Mood::Down => return refuse(500, Fault::Unavailable, "dial tcp 10.0.0.9:443: connect: connection refused"),
+            Mood::Unauthorized => {
+                return refuse(500, Fault::Unauthorized, "unauthorized: authentication required");
+            }
+            Mood::RateLimited => {
+                return refuse(500, Fault::RateLimited, "toomanyrequests: You have reached your pull rate limit");
+            }
+            Mood::Fine | Mood::Slow(_) => {}
+        }
+        let Some(image) = self.registry.images.get(&reference).cloned() else {
+            let words = format!("manifest for {reference} not found: manifest unknown");
+            return refuse(404, Fault::ImageMissing, words);
+        };
+        if !reference.contains('@') {
+            self.tags.insert(reference, image.id.clone());
+        }
+        self.images.insert(image.id.clone(), image);
+        self.tell("image pull", None);
+        Ok(())
+    }
+}
+
+/// An image whose id and digest follow from its name and behaviour, so that two runs of a scenario have the same.
+fn image(reference: &str, app: App, pushed: bool) -> Image {
+    let hash = |what: &str| {
+        let digest = Sha256::digest(format!("{what} {reference} {app:?}").as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let repository = repository(reference);
+    let digests = if pushed { vec![format!("{repository}@sha256:{}", hash("manifest"))] } else { Vec::new() };
+    Image { id: ImageId(format!("sha256:{}", hash("image"))), digests, app }
+}
+
+/// `reference` with `:latest` if it has neither tag nor digest.
+fn with_tag(reference: &str) -> String {
+    match reference.contains('@') || repository(reference) != reference || reference.starts_with("sha256:") {
+        true => reference.to_string(),
+        false => format!("{reference}:latest"),
+    }
+}
+
+/// The part before tag and digest; a registry's port is not a tag.
+fn repository(reference: &str) -> &str {
+    let name = reference.split('@').next().unwrap_or(reference);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
+    }
+}

@@ -1,0 +1,135 @@
+//! A Docker engine in memory and in virtual time, for tests of everything above the trait `Engine`. It decides nothing
+//! about convergence; it only follows a real engine's rules, and fails when it is told to.
+//!
+//! Read on in this order: [`app`] (programs), [`container`], [`world`] (all state), `life`, `network`, `image`, `create`
+//! (the rules), `hand` (what people and accidents do), [`calls`] (the one funnel, with faults), `engine` and `dial` (the
+//! two traits), [`client`] (who uses the names and notices).
+
+pub mod app;
+pub mod calls;
+pub mod client;
+pub mod container;
+mod create;
+mod dial;
+mod engine;
+mod hand;
+pub mod image;
+mod life;
+mod network;
+pub mod world;
+
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use evenkeel::model::name::Instance;
+use evenkeel::model::time::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
+
+use app::Millis;
+use calls::Calls;
+use world::{Power, World};
+
+/// The simulated engine as one instance of Evenkeel sees it. Clones share the engine.
+#[derive(Clone)]
+pub struct Sim {
+    shared: Arc<Shared>,
+    instance: Instance,
+}
+
+struct Shared {
+    world: Mutex<World>,
+    calls: Mutex<Calls>,
+    origin: Instant,
+    /// The world's version: whoever waits for something looks again when it changes.
+    version: watch::Sender<u64>,
+}
+
+impl Sim {
+    /// An empty engine at virtual time 0. To be called within a runtime whose time is paused.
+    pub fn new(instance: &str) -> Sim {
+        let shared = Arc::new(Shared {
+            world: Mutex::new(World::default()),
+            calls: Mutex::new(Calls::default()),
+            origin: Instant::now(),
+            version: watch::Sender::new(0),
+        });
+        tokio::spawn(drive(Arc::downgrade(&shared), shared.version.subscribe()));
+        Sim { shared, instance: Instance::new(instance).expect("a test's instance is well-formed") }
+    }
+
+    /// The same engine as another instance of Evenkeel sees it.
+    pub fn as_seen_by(&self, instance: &str) -> Sim {
+        let instance = Instance::new(instance).expect("a test's instance is well-formed");
+        Sim { shared: self.shared.clone(), instance }
+    }
+
+    /// Looks at the engine, or changes it by hand, at the present moment.
+    pub fn with<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
+        self.shared.with(f)
+    }
+
+    /// The record of calls, and the faults to come.
+    pub fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.shared.calls.lock().expect("no test panics while it holds this")
+    }
+
+    /// Virtual time since the engine was made.
+    pub fn now(&self) -> Millis {
+        self.shared.now()
+    }
+
+    /// The same as the house writes it.
+    pub fn timestamp(&self) -> Timestamp {
+        World::timestamp(self.now())
+    }
+
+    /// Whether the engine answers.
+    pub fn is_up(&self) -> bool {
+        self.with(|world| world.power == Power::Up)
+    }
+
+    /// Waits until `done` says so; looks again whenever something in the engine changes.
+    pub async fn until<T>(&self, mut done: impl FnMut(&mut World) -> Option<T>) -> T {
+        let mut version = self.shared.version.subscribe();
+        loop {
+            version.mark_unchanged();
+            if let Some(value) = self.with(&mut done) {
+                return value;
+            }
+            version.changed().await.expect("the sender lives as long as the engine");
+        }
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Millis {
+        self.origin.elapsed().as_millis() as Millis
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = self.world.lock().expect("no test panics while it holds this");
+        world.advance(self.now());
+        let value = f(&mut world);
+        let version = world.version;
+        self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        value
+    }
+}
+
+/// Lets the world go on by itself: wakes at the next alarm, or when something changed the agenda.
+async fn drive(shared: Weak<Shared>, mut version: watch::Receiver<u64>) {
+    loop {
+        version.mark_unchanged();
+        let Some(strong) = shared.upgrade() else { return };
+        let next = strong.with(|world| world.next_alarm());
+        let wake = next.map(|at| strong.origin + Duration::from_millis(at));
+        drop(strong);
+        let changed = match wake {
+            Some(at) => tokio::time::timeout_at(at, version.changed()).await,
+            None => Ok(version.changed().await),
+        };
+        if matches!(changed, Ok(Err(_))) {
+            return;
+        }
+    }
+}
