@@ -1,7 +1,7 @@
 //! `job`: runs to completion, as a migration or a seed does.
 //!
-//! `--print TEXT` says it, `--write FILE` appends one line to the file (so that runs can be counted), `--sleep 2s` takes
-//! that long, `--exit N` is the exit code.
+//! `--print TEXT` says it, `--write FILE` appends one line to the file (so that runs can be counted), `--show FILE` prints
+//! it, `--sleep 2s` takes that long, `--exit N` is the exit code.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,6 +17,9 @@ pub fn run(args: &Args) -> Result<ExitCode, String> {
     }
     if let Some(path) = args.text("--write") {
         append(path).map_err(|e| format!("{path}: {e}"))?;
+    }
+    if let Some(path) = args.text("--show") {
+        print!("{}", std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?);
     }
     if let Some(text) = args.text("--sleep") {
         std::thread::sleep(args::duration(text)?);

@@ -1,99 +1,128 @@
-//! A real Docker Engine behind the trait. Each method is a line that names the file where it is done.
+//! A real Docker Engine behind the trait. Each method names the file where it is done.
 
+use super::client::Client;
+use super::events::Following;
+use super::inspect::Look;
 use super::*;
 use crate::model::name::Instance;
 
-/// A Docker Engine. It need not be there yet: each call tries to reach it.
+/// A Docker Engine. It need not be there yet, and may go and come back: each call tries to reach it.
 pub struct Docker {
-    #[expect(dead_code, reason = "the bodies follow")]
+    client: Client,
     ownership: Ownership,
+    following: Following,
 }
 
 impl Docker {
     /// The engine that the environment names (`DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`), by default the one
-    /// at `/var/run/docker.sock`. Nothing is asked of it yet; the error is about the environment only.
+    /// at `/var/run/docker.sock`. Nothing is asked of it yet: an error is about the environment.
     pub fn connect(instance: Instance) -> Result<Docker, EngineError> {
-        Ok(Docker { ownership: Ownership { instance } })
+        Ok(Docker::at(Host::from_env()?, instance))
     }
 
-    /// What the engine is. Refuses one that is too old.
+    /// The engine at `host`.
+    pub fn at(host: Host, instance: Instance) -> Docker {
+        Docker { client: Client::new(host), ownership: Ownership { instance }, following: Following::default() }
+    }
+
+    /// What the engine is. One older than 20.10 is refused, here and by every other call.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
-        later("ask for the version")
+        let session = self.client.session().await;
+        session.map(|session| session.version).map_err(|failed| failed.attempting("ask for the version"))
     }
-}
-
-fn later<T>(attempted: &str) -> Result<T, EngineError> {
-    Err(EngineError { attempted: attempted.into(), message: "not built yet".into(), fault: Fault::Unavailable })
 }
 
 impl Engine for Docker {
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {
-        later("list")
+        list::list(&self.client, &self.ownership).await
     }
-    async fn inspect(&self, _: &ContainerId) -> Result<Option<Container>, EngineError> {
-        later("inspect")
+
+    async fn inspect(&self, id: &ContainerId) -> Result<Option<Container>, EngineError> {
+        match inspect::look(&self.client, &self.ownership, id).await? {
+            Look::Ours(container) => Ok(Some(*container)),
+            Look::Gone | Look::Foreign => Ok(None),
+        }
     }
+
     async fn networks(&self) -> Result<Vec<Network>, EngineError> {
-        later("networks")
+        networks::networks(&self.client).await
     }
+
     async fn volumes(&self) -> Result<Vec<Volume>, EngineError> {
-        later("volumes")
+        volumes::volumes(&self.client).await
     }
-    async fn image(&self, _: &str) -> Result<ImageState, EngineError> {
-        later("image")
+
+    async fn image(&self, reference: &str) -> Result<ImageState, EngineError> {
+        images::image(&self.client, reference).await
     }
-    async fn last_log(&self, _: &ContainerId, _: u32) -> Result<Vec<String>, EngineError> {
-        later("log")
+
+    async fn last_log(&self, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
+        logs::last(&self.client, id, lines).await
     }
+
     async fn pull(
         &self,
-        _: &str,
-        _: Option<&str>,
-        _: &[Credentials],
-        _: &(dyn Fn(String) + Send + Sync),
+        image: &str,
+        platform: Option<&str>,
+        credentials: &[Credentials],
+        progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
-        later("pull")
+        pull::pull(&self.client, image, platform, credentials, progress).await
     }
-    async fn create_network(&self, _: &NetworkCreate) -> Result<(), EngineError> {
-        later("create network")
+
+    async fn create_network(&self, network: &NetworkCreate) -> Result<(), EngineError> {
+        networks::create(&self.client, &self.ownership, network).await
     }
-    async fn remove_network(&self, _: &NetworkId) -> Result<(), EngineError> {
-        later("remove network")
+
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError> {
+        networks::remove(&self.client, id).await
     }
-    async fn create_volume(&self, _: &VolumeCreate) -> Result<(), EngineError> {
-        later("create volume")
+
+    async fn create_volume(&self, volume: &VolumeCreate) -> Result<(), EngineError> {
+        volumes::create(&self.client, volume).await
     }
-    async fn create(&self, _: &ContainerSpec, _: &Provided) -> Result<(), EngineError> {
-        later("create")
+
+    async fn create(&self, spec: &ContainerSpec, provided: &Provided) -> Result<(), EngineError> {
+        containers::create(&self.client, spec, provided).await
     }
-    async fn connect(&self, _: &Connection) -> Result<(), EngineError> {
-        later("connect")
+
+    async fn connect(&self, connection: &Connection) -> Result<(), EngineError> {
+        attachments::connect(&self.client, connection).await
     }
-    async fn reconnect(&self, _: &Connection) -> Result<(), EngineError> {
-        later("reconnect")
+
+    async fn reconnect(&self, connection: &Connection) -> Result<(), EngineError> {
+        attachments::reconnect(&self.client, &self.ownership, connection).await
     }
-    async fn start(&self, _: &ContainerId) -> Result<(), EngineError> {
-        later("start")
+
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        containers::start(&self.client, id).await
     }
-    async fn exec(&self, _: &ContainerId, _: &[String], _: Span) -> Result<(), EngineError> {
-        later("exec")
+
+    async fn exec(&self, id: &ContainerId, command: &[String], limit: Span) -> Result<(), EngineError> {
+        containers::exec(&self.client, id, command, limit).await
     }
-    async fn stop(&self, _: &ContainerId, _: Span) -> Result<(), EngineError> {
-        later("stop")
+
+    async fn stop(&self, id: &ContainerId, grace: Span) -> Result<(), EngineError> {
+        containers::stop(&self.client, &self.ownership, id, grace).await
     }
-    async fn restart(&self, _: &ContainerId, _: Span) -> Result<(), EngineError> {
-        later("restart")
+
+    async fn restart(&self, id: &ContainerId, grace: Span) -> Result<(), EngineError> {
+        containers::restart(&self.client, &self.ownership, id, grace).await
     }
-    async fn unpause(&self, _: &ContainerId) -> Result<(), EngineError> {
-        later("unpause")
+
+    async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
+        containers::unpause(&self.client, id).await
     }
-    async fn remove(&self, _: &ContainerId) -> Result<(), EngineError> {
-        later("remove")
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        containers::remove(&self.client, &self.ownership, id).await
     }
-    async fn update(&self, _: &ContainerId, _: &Adjustable) -> Result<(), EngineError> {
-        later("update")
+
+    async fn update(&self, id: &ContainerId, adjustable: &Adjustable) -> Result<(), EngineError> {
+        containers::update(&self.client, &self.ownership, id, adjustable).await
     }
-    async fn changed(&self, _: Option<EventMark>) -> Result<EventMark, EngineError> {
-        later("follow events")
+
+    async fn changed(&self, since: Option<EventMark>) -> Result<EventMark, EngineError> {
+        self.following.changed(&self.client, since).await
     }
 }

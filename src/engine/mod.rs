@@ -1,8 +1,28 @@
 //! Docker: the only door. The trait says what the rest of the house may ask of an engine; [`docker`] asks a real one,
 //! and the tests' simulated engine implements the same trait. Nothing here decides anything.
 
+mod attachments;
+mod auth;
+mod client;
+mod containers;
+mod create;
+mod devices;
 mod docker;
+mod errors;
+mod events;
+mod host;
+mod images;
+mod inspect;
+mod limits;
+mod list;
+mod logs;
+mod mounts;
+mod networks;
 mod ownership;
+mod pull;
+mod reference;
+mod rfc3339;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,6 +35,7 @@ use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
 
 pub use docker::Docker;
+pub use host::Host;
 pub use ownership::{Identity, Labels, Ownership};
 
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,

@@ -26,15 +26,20 @@ pub struct Source<'a> {
     pub image: &'a ImageId,
 }
 
-/// The container for `slot`.
-pub fn container(world: World, source: Source, slot: Slot) -> ContainerSpec {
+/// The container for `slot`; with `named` it has its names from the start.
+pub fn container(world: World, source: Source, slot: Slot, named: bool) -> ContainerSpec {
     let Source { owner, template, contents, .. } = source;
+    let names = if named { aliases(world, owner, template) } else { BTreeMap::new() };
+    let mut networks = attachments(world, owner, template);
+    for attachment in &mut networks {
+        attachment.aliases = names.get(&attachment.network).cloned().unwrap_or_default();
+    }
     ContainerSpec {
         name: name(world, source, slot),
         labels: labels(world, source, slot),
         image: images::reference(world, template, source.image),
         env: environment(template, contents),
-        networks: attachments(world, owner, template),
+        networks,
         mounts: template.mounts.iter().filter_map(|m| mount(world, owner, template, contents, m)).collect(),
         restart_policy: restart_policy(owner, template),
         template: template.clone(),
@@ -58,6 +63,15 @@ pub fn adjustable(owner: &Key, template: &Template) -> Adjustable {
         limits: template.resources.limits.clone(),
         requests: template.resources.requests.clone(),
         restart_policy: restart_policy(owner, template),
+    }
+}
+
+/// The same, of a container to be.
+pub fn adjustable_of(spec: &ContainerSpec) -> Adjustable {
+    Adjustable {
+        limits: spec.template.resources.limits.clone(),
+        requests: spec.template.resources.requests.clone(),
+        restart_policy: spec.restart_policy,
     }
 }
 

@@ -4,6 +4,7 @@
 use super::build::{self, Source};
 use super::images;
 use super::needs;
+use super::readiness;
 use super::replica::{Replica, template_of};
 use super::retire;
 use super::strategy::Effective;
@@ -44,6 +45,15 @@ impl<'a> Scene<'a> {
             contents: &self.target.contents,
             image: &self.target.image,
         }
+    }
+
+    /// Whether a new replica is ready the moment it runs, and so has its name from the start.
+    pub fn is_ready_at_once(&self) -> bool {
+        let template = &self.target.template;
+        let image = images::found(self.world, template, &self.target.image);
+        // An image that cannot be looked at may have a check.
+        let image_has_check = image.is_none_or(|image| image.has_health_check);
+        readiness::is_ready_at_once(template, self.spec.min_ready, image_has_check)
     }
 
     /// Whether a container is what the target revision wants: a moved tag can make one from another image.
@@ -149,7 +159,8 @@ fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 
     let prepared = kept
         .iter()
         .filter(|r| {
-            r.is_prepared() && missing_network(scene.world, scene.key, &scene.target.template, r.container).is_none()
+            r.is_prepared()
+                && missing_network(scene.world, scene.key, &scene.target.template, r.container, false).is_none()
         })
         .count() as u32;
     let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
@@ -228,7 +239,7 @@ fn used_slots<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
 }
 
 fn create(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory, slot: Slot) {
-    let spec = build::container(scene.world, scene.source(), slot);
+    let spec = build::container(scene.world, scene.source(), slot, scene.is_ready_at_once());
     if scene.world.observed.foreign_names.contains(&spec.name) {
         return decided.wait(format!("the name {}, which a container that is not ours has", spec.name));
     }
@@ -300,10 +311,11 @@ fn start_ready_to_start(
 fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
     let container = replica.container;
     let template = template_of(scene.spec, history, &container.revision);
-    if let Some(call) = missing_network(scene.world, scene.key, template, container) {
+    let at_once = scene.is_new(container) && scene.is_ready_at_once();
+    if let Some(call) = missing_network(scene.world, scene.key, template, container, at_once) {
         return decided.act(scene.world, scene.key, call, "a replica joins its networks before it starts");
     }
-    if let Some(call) = upkeep::unname(container) {
+    if !at_once && let Some(call) = upkeep::unname(container) {
         return decided.act(
             scene.world,
             scene.key,
@@ -356,14 +368,21 @@ pub fn may_restart(
 }
 
 /// The call that attaches a container to the first of its template's networks that it lacks.
-pub fn missing_network(world: World, key: &Key, template: &Template, container: &Container) -> Option<Call> {
+pub fn missing_network(
+    world: World,
+    key: &Key,
+    template: &Template,
+    container: &Container,
+    named: bool,
+) -> Option<Call> {
     let attachments = build::attachments(world, key, template);
+    let names = if named { build::aliases(world, key, template) } else { Default::default() };
     let missing = attachments.into_iter().find(|attachment| !container.networks.contains_key(&attachment.network))?;
     Some(Call::Connect(Connection {
         container: container.id.clone(),
         name: container.name.clone(),
+        aliases: names.get(&missing.network).cloned().unwrap_or_default(),
         network: missing.network,
-        aliases: missing.aliases,
         address: missing.address,
     }))
 }

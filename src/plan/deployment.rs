@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::build::{self, Source};
 use super::converge::{Scene, converge};
 use super::images;
+use super::readiness::Readiness;
 use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
@@ -260,12 +261,15 @@ fn port(probe: &Probe, template: &crate::model::spec::Template) -> Option<u16> {
     }
 }
 
-/// Looks again when a ready replica becomes available.
+/// Looks again when a running replica may become ready, or a ready one available.
 fn wake_for_min_ready(world: World, decided: &mut Decided, spec: &DeploymentSpec, replicas: &[Replica]) {
     for replica in replicas {
-        if let super::readiness::Readiness::Ready(since) = replica.readiness
-            && since + spec.min_ready > world.now
-        {
+        let since = match (&replica.readiness, &replica.container.state) {
+            (Readiness::Ready(since), _) => *since,
+            (_, ContainerState::Running { since }) => *since,
+            (Readiness::NotReady(_) | Readiness::Unknown(_), _) => continue,
+        };
+        if since + spec.min_ready > world.now {
             decided.wake(since + spec.min_ready);
         }
     }

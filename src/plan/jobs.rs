@@ -126,7 +126,7 @@ fn create(world: World, decided: &mut Decided, key: &Key, past: &History, run: &
     let image = images::ensure(world, decided, key, &template, &run.image, None);
     let dependencies = needs::dependencies_met(world, decided, past, key, &template);
     if places && image && dependencies {
-        let spec = build::container(world, source(key, run), run.attempt);
+        let spec = build::container(world, source(key, run), run.attempt, false);
         decided.act(world, key, Call::CreateContainer(Box::new(spec)), "the job has not run in this revision");
     }
 }

@@ -8,6 +8,7 @@
 mod build;
 mod converge;
 mod deployment;
+mod forecast;
 mod images;
 mod jobs;
 mod needs;
@@ -34,6 +35,7 @@ use crate::model::revision::ContentId;
 use crate::model::status::{Condition, Plan, Status};
 use crate::model::time::Timestamp;
 
+pub use forecast::forecast;
 pub use images::of_interest as images_of_interest;
 pub use prune::confirm;
 pub use request::request;

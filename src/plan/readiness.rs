@@ -49,7 +49,13 @@ enum Verdict {
 }
 
 /// Whether `container` can serve. `history` remembers since when; the caller writes a new moment back.
-pub fn readiness(container: &Container, template: &Template, history: &DeploymentHistory, now: Timestamp) -> Readiness {
+pub fn readiness(
+    container: &Container,
+    template: &Template,
+    min_ready: Span,
+    history: &DeploymentHistory,
+    now: Timestamp,
+) -> Readiness {
     let running_since = match &container.state {
         ContainerState::Running { since } => *since,
         ContainerState::Created { error: None } => return Readiness::NotReady("not started yet".into()),
@@ -71,7 +77,12 @@ pub fn readiness(container: &Container, template: &Template, history: &Deploymen
             Readiness::Unknown("not probed yet".into())
         }
         Verdict::Unknown(why) => Readiness::NotReady(why),
-        Verdict::Ready if !checked => Readiness::Ready(running_since),
+        // With nothing to check, running for `minReady` is all there is to go by.
+        Verdict::Ready if !checked && running_since + min_ready <= now => Readiness::Ready(running_since),
+        Verdict::Ready if !checked && is_named(container) && !history.judged.contains(&container.id) => {
+            Readiness::Unknown("running, but not for minReady yet".into())
+        }
+        Verdict::Ready if !checked => Readiness::NotReady("running, but not for minReady yet".into()),
         Verdict::Ready => {
             let seen = history.ready_since.get(&container.id).copied().filter(|since| *since >= running_since);
             let first_look = if is_named(container) { running_since } else { now };
@@ -97,6 +108,16 @@ pub fn exit_text(exit: &crate::model::observed::Exit) -> String {
 /// Whether the container has a name other than its own on some network.
 pub fn is_named(container: &Container) -> bool {
     container.networks.values().any(|endpoint| !endpoint.aliases.is_empty())
+}
+
+/// Whether a replica is ready the moment it runs: nothing is checked and nothing is waited for. Then it may have its
+/// name from the start, which spares a reconnection.
+pub fn is_ready_at_once(template: &Template, min_ready: Span, image_has_check: bool) -> bool {
+    let check = match &template.health_check {
+        Some(check) => !check.disable,
+        None => image_has_check,
+    };
+    min_ready == Span::ZERO && !check && template.startup_probe.is_none() && template.readiness_probe.is_none()
 }
 
 /// Whether anything but running decides.

@@ -63,7 +63,8 @@ fn replica<'a>(
     history: &mut DeploymentHistory,
     container: &'a Container,
 ) -> Replica<'a> {
-    let readiness = readiness(container, template_of(spec, history, &container.revision), history, world.now);
+    let template = template_of(spec, history, &container.revision);
+    let readiness = readiness(container, template, spec.min_ready, history, world.now);
     match &readiness {
         Readiness::Ready(since) => {
             history.ready_since.insert(container.id.clone(), *since);

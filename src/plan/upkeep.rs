@@ -23,7 +23,7 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
         return;
     }
     let template = template_of(scene.spec, history, &container.revision).clone();
-    if let Some(call) = missing_network(scene.world, scene.key, &template, container) {
+    if let Some(call) = missing_network(scene.world, scene.key, &template, container, false) {
         return decided.act(scene.world, scene.key, call, "it was disconnected from its network");
     }
     if let Some(call) = rename(scene, replica, &template) {

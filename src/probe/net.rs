@@ -1,6 +1,5 @@
 //! One check over the network: a TCP connection or an HTTP GET. It knows no thresholds.
 
-use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -116,7 +115,7 @@ fn refusal(error: &io::Error) -> String {
 }
 
 /// An exchange's failure with its cause.
-fn in_words(error: impl std::error::Error + Display) -> String {
+fn in_words(error: impl std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -186,7 +186,10 @@ mod tests {
             match task.port {
                 1 => Ok(()),
                 2 => Err(format!("refused {count}")),
-                3 => Ok(sleep(Duration::from_secs(10)).await),
+                3 => {
+                    sleep(Duration::from_secs(10)).await;
+                    Ok(())
+                }
                 _ if count % 2 == 1 => Ok(()),
                 _ => Err("odd".into()),
             }

@@ -1,12 +1,52 @@
 //! The loop: load, observe, plan, save, apply, sleep. It wires the rooms together and decides nothing itself.
+//!
+//! Passes are serial, and this task owns the history. Whatever rings the bell only says "look again"; if the process
+//! dies on any line, the next pass of the next process sees the same world and goes on.
 
-use std::path::PathBuf;
-
-use crate::manifest::Source;
-use crate::model::desired::Settings;
-
+pub mod apply;
 pub mod clock;
+mod host;
+pub mod look;
 pub mod offline;
+mod provide;
+mod publish;
+mod redact;
+pub mod sources;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
+
+use crate::engine::{Engine, EngineError, EngineVersion};
+use crate::manifest::Source;
+use crate::metrics::Metrics;
+use crate::model::desired::{Desired, Settings};
+use crate::model::history::History;
+use crate::model::observed::Observed;
+use crate::model::revision::{Content, ContentId};
+use crate::model::status::{Event, Plan};
+use crate::model::time::{Span, Timestamp};
+use crate::model::view::{Answer, Command, EVENTS_MAX, EngineState, Refusal, Reply, View};
+use crate::plan;
+use crate::probe::{Dial, Prober};
+use crate::store::Store;
+use crate::wake::{Reason, Wake, events, files};
+
+use apply::Executor;
+use clock::Clock;
+use look::{Hints, Looker};
+use redact::Redactor;
+use sources::Sources;
+
+/// How often to look again when nothing rings: events can be lost.
+const LOOK_EVERY: Span = Span::secs(30);
+/// How soon to try again after an engine that did not answer, or a history that could not be written.
+const TROUBLE_PAUSE: Span = Span::millis(1000);
+/// How many commands may wait.
+const COMMANDS: usize = 64;
 
 /// What the loop is told by the command line and the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,4 +57,363 @@ pub struct Setup {
     pub sources: Vec<Source>,
     /// Where history is kept.
     pub state_dir: PathBuf,
+}
+
+/// How the rest of the house speaks with the loop.
+#[derive(Clone)]
+pub struct Handle {
+    /// What the last pass saw and decided.
+    pub views: watch::Receiver<Arc<View>>,
+    /// What is asked of it.
+    pub commands: mpsc::Sender<(Command, oneshot::Sender<Reply>)>,
+    /// The bell.
+    pub wake: Wake,
+    paths: Arc<Mutex<Vec<PathBuf>>>,
+}
+
+impl Handle {
+    /// Watches the manifests for ever; to be spawned beside the loop.
+    pub async fn watch_files(self) {
+        let paths = self.paths.clone();
+        let paths = move || paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match files::watch(paths, self.wake).await {}
+    }
+}
+
+/// The loop and all that it owns.
+pub struct Reconciler<E: Engine, D: Dial> {
+    engine: Arc<E>,
+    engine_state: EngineState,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    wake: Wake,
+    hints: Hints,
+    sources: Sources,
+    desired: Desired,
+    contents: BTreeMap<ContentId, Content>,
+    /// As it was last written: what is not written yet is not acted upon.
+    history: History,
+    looker: Looker,
+    redactor: Redactor,
+    executor: Executor<E>,
+    prober: Arc<Prober<D>>,
+    events: Vec<Event>,
+    warnings: Vec<String>,
+    plan: Plan,
+    started_at: Timestamp,
+    passes: u64,
+    /// When to read the sources.
+    read_at: Timestamp,
+    views: watch::Sender<Arc<View>>,
+    commands: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
+    paths: Arc<Mutex<Vec<PathBuf>>>,
+    /// Contents that are kept on disk, so that the store is only asked to clean up when that changes.
+    kept_contents: BTreeSet<ContentId>,
+    declared: publish::Declarations,
+}
+
+impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Wires the rooms together. Nothing is read or asked until [`Reconciler::run`].
+    pub fn new(
+        setup: Setup,
+        engine: Arc<E>,
+        dial: D,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> (Self, Handle) {
+        let wake = Wake::new();
+        let hints = Hints::default();
+        let (history, warnings) = store.load();
+        let started_at = clock.now();
+        let view = View::starting(setup.settings.instance.clone(), started_at);
+        let (views, view_receiver) = watch::channel(Arc::new(view));
+        let (command_sender, commands) = mpsc::channel(COMMANDS);
+        let paths = Arc::new(Mutex::new(setup.sources.iter().map(|source| source.dir.clone()).collect()));
+        let probe_wake = wake.clone();
+        let prober = Prober::new(dial, move || clock.now(), move || probe_wake.ring(Reason::Probe));
+        let executor =
+            Executor::new(engine.clone(), store.clone(), metrics.clone(), clock, wake.clone(), hints.clone());
+        let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
+        let mut events = store.events();
+        events.drain(..events.len().saturating_sub(EVENTS_MAX));
+        let reconciler = Self {
+            engine,
+            engine_state: EngineState::default(),
+            metrics,
+            clock,
+            wake: wake.clone(),
+            hints,
+            sources,
+            desired: Desired { settings: setup.settings, ..Desired::default() },
+            contents: BTreeMap::new(),
+            history,
+            looker: Looker::default(),
+            redactor: Redactor::default(),
+            executor,
+            prober: Arc::new(prober),
+            events,
+            warnings,
+            plan: Plan::default(),
+            started_at,
+            passes: 0,
+            read_at: started_at,
+            views,
+            commands,
+            paths: paths.clone(),
+            kept_contents: BTreeSet::new(),
+            declared: publish::Declarations::default(),
+            store,
+        };
+        (reconciler, Handle { views: view_receiver, commands: command_sender, wake, paths })
+    }
+
+    /// How the engine calls itself, for people.
+    pub fn set_engine_version(&mut self, version: &EngineVersion) {
+        self.engine_state.version = version.version.clone();
+        self.engine_state.api = version.api.clone();
+    }
+
+    /// Goes on until it is told to shut down.
+    pub async fn run(mut self) {
+        let events = self.follow_events();
+        self.wake.ring(Reason::Start);
+        let mut next = self.clock.now();
+        loop {
+            tokio::select! {
+                biased;
+                Some((command, reply)) = self.commands.recv() => {
+                    if command == Command::Shutdown {
+                        self.wind_down().await;
+                        // Whoever asked may be gone; that changes nothing.
+                        let _ = reply.send(Ok(Answer::Done { message: "stopped".into() }));
+                        break;
+                    }
+                    let _ = reply.send(self.obey(command).await);
+                    continue;
+                }
+                reasons = self.wake.wait() => {
+                    let read = [Reason::Start, Reason::Files, Reason::Request];
+                    if read.iter().any(|reason| reasons.contains(reason)) {
+                        self.read_at = self.clock.now();
+                    }
+                }
+                () = sleep_until(self.clock.instant(next)) => {}
+            }
+            next = self.pass().await;
+        }
+        events.abort();
+    }
+
+    /// Rings whenever the engine says that something happened.
+    fn follow_events(&self) -> tokio::task::JoinHandle<()> {
+        let (engine, hints, wake) = (self.engine.clone(), self.hints.clone(), self.wake.clone());
+        tokio::spawn(async move {
+            let changed = move |mark| {
+                let (engine, hints) = (engine.clone(), hints.clone());
+                async move {
+                    let changed = engine.changed(mark).await;
+                    match &changed {
+                        Ok(mark) => hints.add(mark),
+                        Err(_) => hints.all(),
+                    }
+                    changed
+                }
+            };
+            match events::follow(wake, changed).await {}
+        })
+    }
+
+    /// One pass. Returns when to make the next one even if nothing rings.
+    async fn pass(&mut self) -> Timestamp {
+        let began = self.clock.now();
+        if self.read_at <= began {
+            self.load(began);
+        }
+        let next = if self.sources.all_read() {
+            match self.observe(began).await {
+                Ok(observed) => self.decide(&observed),
+                Err(error) => self.engine_failed(&error),
+            }
+        } else {
+            // Before the first look at the manifests there is nothing to compare with.
+            began + LOOK_EVERY
+        };
+        self.metrics.pass(self.clock.now().since(began));
+        self.publish();
+        next.min(self.read_at)
+    }
+
+    /// Reads the sources, and says when to read them again: soon while they change, else now and then.
+    fn load(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let (changed, again) = self.sources.look(now);
+        self.read_at = again.unwrap_or(now + LOOK_EVERY);
+        if changed || self.desired.unknown_sources.len() != self.sources.unknown() {
+            self.desired = self.sources.desired();
+            self.contents = self.sources.contents();
+            self.redactor = Redactor::new(&self.contents);
+            self.executor.set_redactor(self.redactor.clone());
+            self.declared = publish::Declarations::of(&self.desired, &self.contents);
+            self.keep_contents();
+            *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = self.sources.paths();
+        }
+        again
+    }
+
+    /// Writes new contents down before anything refers to them.
+    fn keep_contents(&mut self) {
+        for (id, content) in &self.contents {
+            if let Err(error) = self.store.put_content(id, content) {
+                self.metrics.store_write_error();
+                tracing::error!(%error, "a ConfigMap or Secret cannot be kept; containers that need it wait");
+            }
+        }
+    }
+
+    async fn observe(&mut self, now: Timestamp) -> Result<Observed, EngineError> {
+        // Before the look: an action that ends during it must still count as under way, because the list may be older.
+        let progress = self.executor.progress();
+        let images = plan::images_of_interest(&self.desired, &self.history);
+        let mut observed = self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now).await?;
+        observed.in_flight.extend(progress.in_flight);
+        observed.failures = progress.failures;
+        observed.pulled = progress.pulled;
+        for container in observed.containers.values_mut() {
+            if let crate::model::observed::ContainerState::Running { since } = container.state {
+                container.probes = self.prober.results(&container.id, since);
+            }
+        }
+        if !self.engine_state.connected {
+            tracing::info!("the engine answers");
+        }
+        self.engine_state.connected = true;
+        self.engine_state.message.clear();
+        Ok(observed)
+    }
+
+    fn engine_failed(&mut self, error: &EngineError) -> Timestamp {
+        let message = self.redactor.clean(&error.to_string());
+        if self.engine_state.connected || self.engine_state.message.is_empty() {
+            tracing::warn!("the engine does not answer, nothing is changed: {message}");
+        }
+        self.engine_state.connected = false;
+        self.engine_state.message = message;
+        self.hints.all();
+        self.clock.now() + TROUBLE_PAUSE
+    }
+
+    /// Plans, writes the history down, and only then acts.
+    fn decide(&mut self, observed: &Observed) -> Timestamp {
+        let now = self.clock.now();
+        let plan = plan::plan(&self.desired, observed, &self.history, now);
+        if let Err(error) = self.store.save(&plan.history) {
+            self.metrics.store_write_error();
+            self.warnings = vec![format!("nothing is changed, because the history cannot be written: {error}")];
+            tracing::error!(%error, "the history cannot be written, nothing is changed");
+            return now + TROUBLE_PAUSE;
+        }
+        self.warnings.clear();
+        self.history = plan.history.clone();
+        self.remember(&plan.events);
+        self.prober.set(plan.probes.clone());
+        self.executor.begin(&plan.actions);
+        self.clean_up(observed);
+        let next = plan.wake_at.map_or(now + LOOK_EVERY, |at| at.min(now + LOOK_EVERY)).max(now);
+        self.plan = plan;
+        self.passes += 1;
+        next
+    }
+
+    fn remember(&mut self, events: &[Event]) {
+        for event in events {
+            self.metrics.event(event);
+            match event.severity {
+                crate::model::status::Severity::Normal => {
+                    tracing::info!(object = %event.object, reason = %event.reason, "{}", event.message);
+                }
+                crate::model::status::Severity::Warning => {
+                    tracing::warn!(object = %event.object, reason = %event.reason, "{}", event.message);
+                }
+            }
+        }
+        if events.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.append_events(events) {
+            tracing::warn!(%error, "events cannot be kept for a restart");
+        }
+        self.events.extend_from_slice(events);
+        let surplus = self.events.len().saturating_sub(EVENTS_MAX);
+        self.events.drain(..surplus);
+    }
+
+    /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.
+    fn clean_up(&mut self, observed: &Observed) {
+        let targets: BTreeSet<String> = self.executor.progress().failures.into_keys().collect();
+        if targets.len() > 100 {
+            let living = |target: &str| observed.containers.keys().any(|id| target.ends_with(&id.0));
+            self.executor.forget_failures(|target| !target.starts_with("container ") || living(target));
+        }
+        if !self.plan.actions.is_empty() || !self.executor.is_idle() || !observed.in_flight.is_empty() {
+            return;
+        }
+        let keep = plan::contents_in_use(&self.desired, &self.history);
+        if keep == self.kept_contents {
+            return;
+        }
+        match self.store.keep_contents(&keep) {
+            Ok(()) => self.kept_contents = keep,
+            Err(error) => tracing::warn!(%error, "old ConfigMap and Secret contents cannot be removed"),
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Request { key, request } => {
+                let (history, message) = plan::request(&self.desired, &self.history, &key, &request)?;
+                self.write(history)?;
+                Ok(Answer::Done { message })
+            }
+            Command::Confirm(confirmation) => {
+                let history =
+                    plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
+                self.write(history)?;
+                Ok(Answer::Done { message: format!("confirmed for namespace {}", confirmation.namespace) })
+            }
+            Command::Sync => Ok(self.sync().await),
+            Command::Shutdown => Err(Refusal::impossible("the loop handles a shutdown itself")),
+        }
+    }
+
+    fn write(&mut self, history: History) -> Result<(), Refusal> {
+        self.store.save(&history).map_err(|error| Refusal::unavailable(error.to_string()))?;
+        self.history = history;
+        self.wake.ring(Reason::Request);
+        Ok(())
+    }
+
+    /// Reads the sources until they are quiet, for at most two seconds.
+    async fn sync(&mut self) -> Answer {
+        let deadline = self.clock.now() + Span::secs(2);
+        while let Some(again) = self.load(self.clock.now()) {
+            if again > deadline {
+                break;
+            }
+            sleep_until(self.clock.instant(again)).await;
+        }
+        self.wake.ring(Reason::Request);
+        Answer::Synced { sources: self.sources.states(), pass: self.passes + 1 }
+    }
+
+    /// Lets what is under way end, for at most ten seconds: whatever is cut off, the next process sees and goes on.
+    async fn wind_down(&mut self) {
+        let deadline = self.clock.now() + Span::secs(10);
+        while !self.executor.is_idle() && self.clock.now() < deadline {
+            tokio::select! {
+                _ = self.wake.wait() => {}
+                () = sleep_until(self.clock.instant(deadline)) => {}
+            }
+        }
+    }
 }

@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::Setup;
-use crate::manifest::Diagnostic;
+use super::clock::Clock;
+use super::look::{Hints, Looker};
+use super::redact::Redactor;
+use crate::engine::Engine;
+use crate::manifest::{self, Diagnostic};
+use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::status::Status;
 use crate::model::view::PlanStep;
+use crate::plan;
+use crate::store::Store;
 
 /// What the next pass would do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlook {
-    /// The steps that are safe and possible now.
+    /// The whole way: every step, in order, if each one succeeds.
     pub steps: Vec<PlanStep>,
     /// How every object stands.
     pub status: BTreeMap<Key, Status>,
@@ -37,6 +44,40 @@ pub enum OfflineError {
 
 /// The plan for these sources against the engine as it is. History is read from the state directory if it is there;
 /// a running daemon does not mind.
-pub async fn plan(_setup: &Setup) -> Result<Outlook, OfflineError> {
-    Err(OfflineError::Unavailable { message: "planning is not wired yet".into(), hint: String::new() })
+pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, OfflineError> {
+    let (history, hasher) = Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
+        message: error.to_string(),
+        hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
+    })?;
+    let mut problems = Vec::new();
+    let mut loaded = Vec::new();
+    for source in &setup.sources {
+        let snapshot = manifest::snapshot::read(&source.dir)
+            .map_err(|error| OfflineError::Unavailable { message: error.to_string(), hint: String::new() })?;
+        match manifest::load(source, &snapshot, &hasher) {
+            Ok(one) => loaded.push((source, one)),
+            Err(mut found) => problems.append(&mut found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(OfflineError::Invalid(problems));
+    }
+    let borrowed: Vec<_> = loaded.iter().map(|(source, one)| (*source, one)).collect();
+    let merged = manifest::merge(&borrowed).map_err(OfflineError::Invalid)?;
+    let desired = Desired { settings: setup.settings.clone(), ..merged.desired };
+    let now = Clock::new().now();
+    let images = plan::images_of_interest(&desired, &history);
+    let redactor = Redactor::new(&merged.contents);
+    let observed = Looker::default().look(engine, &Hints::default(), &images, &redactor, now).await;
+    let observed = observed.map_err(|error| OfflineError::Unavailable {
+        message: error.to_string(),
+        hint: "is the Docker Engine running, and may you use its socket? DOCKER_HOST names another one".into(),
+    })?;
+    let plan = plan::plan(&desired, &observed, &history, now);
+    let steps = plan::forecast(&desired, &observed, &history, now);
+    let held = plan.held.iter().map(|held| {
+        let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
+        format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)
+    });
+    Ok(Outlook { steps: steps.iter().map(PlanStep::from).collect(), status: plan.status, warnings: held.collect() })
 }

@@ -1,101 +1,246 @@
 //! The state directory: history, contents, last good manifests and events on disk. It decides nothing, and nothing in
 //! it is worth more than a running container: whatever is unreadable is set aside with a warning.
+//!
+//! ```text
+//! lock, key                                one process; the key of the keyed hash
+//! objects/<namespace>/<kind>.<name>.json   history, one file per object     (objects)
+//! confirmed.json                           removals that a person confirmed (objects)
+//! contents/<id>/<key>                      ConfigMaps and Secrets           (contents)
+//! files/<id>-<mode>-<uid>-<gid>/<key>      the same, for containers to mount
+//! sources/<name>.json                      last good manifests              (sources)
+//! events.jsonl, events.1.jsonl             what happened                    (journal)
+//! ```
+//!
+//! All of them go through `disk`, where a test can make any operation fail.
 
+mod contents;
 pub mod disk;
+mod envelope;
+mod error;
+mod journal;
+mod key;
+mod lock;
+mod objects;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use disk::{Gate, Operation};
+pub use error::StoreError;
+
+use contents::{CONTENTS, Contents, FILES};
+use disk::{Disk, PRIVATE_DIR, open_gate};
+use journal::Journal;
+use objects::{OBJECTS, Objects};
+use sources::{SOURCES, Sources};
 
 use crate::model::container::Files;
 use crate::model::history::History;
 use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::secret::SecretBytes;
 use crate::model::status::Event;
 
-pub use disk::{Gate, Operation, StoreError};
+/// How many damaged versions of one file are kept for people to look at.
+const BROKEN_MAX: u32 = 5;
 
 /// The state directory, held by a lock for as long as this lives. All methods block on the disk; share it by `Arc`.
-pub struct Store {}
+pub struct Store {
+    disk: Disk,
+    hasher: ContentHasher,
+    warnings: Mutex<Vec<String>>,
+    objects: Mutex<Objects>,
+    contents: Mutex<Contents>,
+    sources: Mutex<Sources>,
+    journal: Mutex<Journal>,
+    _lock: File,
+}
+
+/// A state directory, read in passing.
+pub struct Peek {
+    /// The history.
+    pub history: History,
+    /// Makes content ids with its key.
+    pub hasher: ContentHasher,
+    /// What could not be read, for people.
+    pub warnings: Vec<String>,
+}
 
 impl Store {
     /// Opens the state directory, making it if need be. Refused while another process holds it.
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        Self::open_gated(state_dir, disk::open_gate())
+        Self::open_gated(state_dir, open_gate())
     }
 
     /// Opens it with a gate before each operation on the disk, so that tests can make any of them fail.
     pub fn open_gated(state_dir: &Path, gate: Gate) -> Result<Self, StoreError> {
-        let _ = (state_dir, gate);
-        todo!()
+        let disk = disk_at(state_dir, gate)?;
+        let root = disk.root();
+        make_root(&disk, root)?;
+        refuse_foreign(&disk, root)?;
+        let lock = lock::take(&disk, root)?;
+        protect(&disk, root)?;
+        for dir in [OBJECTS, CONTENTS, FILES, SOURCES] {
+            disk.create_dir(&disk.path(dir), PRIVATE_DIR)?;
+        }
+        sweep(&disk);
+        let mut warnings = Vec::new();
+        let hasher = ContentHasher::new(key::read_or_make(&disk, &mut warnings)?);
+        Ok(Self {
+            disk,
+            hasher: hasher.clone(),
+            warnings: Mutex::new(warnings),
+            objects: Mutex::default(),
+            contents: Mutex::new(Contents::new(hasher)),
+            sources: Mutex::default(),
+            journal: Mutex::default(),
+            _lock: lock,
+        })
     }
 
-    /// Reads history and hasher without taking the lock and without changing anything, for `evenkeel plan` beside a
+    /// Reads history and key without taking the lock and without changing anything, for `evenkeel plan` beside a
     /// running daemon. A state directory that does not exist reads as an empty history.
-    pub fn peek(state_dir: &Path) -> Result<(History, ContentHasher), StoreError> {
-        let _ = state_dir;
-        todo!()
+    pub fn peek(state_dir: &Path) -> Result<Peek, StoreError> {
+        let disk = disk_at(state_dir, open_gate())?;
+        let key = match key::read(&disk)? {
+            Some(key) => key,
+            None => disk.attempt(Operation::Read, &disk.path(key::KEY), key::random)?,
+        };
+        let reject = |path: &Path, reason: &str| format!("{} is not used: {reason}", path.display());
+        let (history, _, warnings) = objects::load(&disk, reject);
+        Ok(Peek { history, hasher: ContentHasher::new(SecretBytes::new(key)), warnings })
     }
 
     /// Makes content ids with this state directory's key.
     pub fn hasher(&self) -> ContentHasher {
-        todo!()
+        self.hasher.clone()
     }
 
-    /// Reads the history, once after [`Store::open`], with warnings for people about what could not be read.
+    /// Reads the history, once after [`Store::open`] and before any save, with warnings for people about what could
+    /// not be read. Such a file is set aside, and its object has no history.
     pub fn load(&self) -> (History, Vec<String>) {
-        todo!()
+        let mut warnings = std::mem::take(&mut *hold(&self.warnings));
+        let (history, objects, more) = objects::load(&self.disk, |path, reason| set_aside(&self.disk, path, reason));
+        *hold(&self.objects) = objects;
+        warnings.extend(more);
+        (history, warnings)
     }
 
     /// Writes the objects that changed and removes the files of those that are gone. After an error, any subset of the
     /// objects is written, each whole; the next save writes the rest.
     pub fn save(&self, history: &History) -> Result<(), StoreError> {
-        let _ = history;
-        todo!()
+        hold(&self.objects).save(&self.disk, history)
     }
 
-    /// Keeps a content under its id. One that is there already costs nothing.
+    /// Keeps a content under its id. One that is there already costs next to nothing.
     pub fn put_content(&self, id: &ContentId, content: &Content) -> Result<(), StoreError> {
-        let _ = (id, content);
-        todo!()
+        hold(&self.contents).put(&self.disk, id, content)
     }
 
-    /// A content that was put before.
+    /// A content that was put before, checked against its id.
     pub fn content(&self, id: &ContentId) -> Result<Content, StoreError> {
-        let _ = id;
-        todo!()
+        hold(&self.contents).get(&self.disk, id)
     }
 
     /// Renders a content as files for a container to mount; returns the directory, or with `key` that one file.
     pub fn render(&self, files: &Files) -> Result<PathBuf, StoreError> {
-        let _ = files;
-        todo!()
+        hold(&self.contents).render(&self.disk, files)
     }
 
     /// Removes all contents and rendered files but those of `keep`.
     pub fn keep_contents(&self, keep: &BTreeSet<ContentId>) -> Result<(), StoreError> {
-        let _ = keep;
-        todo!()
+        hold(&self.contents).keep(&self.disk, keep)
     }
 
-    /// Keeps the last good files of a source.
+    /// Keeps the last good files of a source. Unchanged ones cost no write.
     pub fn save_snapshot(&self, source: &str, files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), StoreError> {
-        let _ = (source, files);
-        todo!()
+        hold(&self.sources).save(&self.disk, source, files)
     }
 
-    /// The last good files of a source; none when there are none or they are damaged.
+    /// The last good files of a source; none when there are none or they are damaged (which is logged).
     pub fn load_snapshot(&self, source: &str) -> Option<BTreeMap<PathBuf, Vec<u8>>> {
-        let _ = source;
-        todo!()
+        sources::load(&self.disk, source).unwrap_or_else(|error| {
+            tracing::warn!("the last good manifests of {source} are lost: {error}");
+            None
+        })
     }
 
-    /// Remembers events. About 2 MiB of them are kept.
+    /// Remembers events. One to two MiB of them are kept.
     pub fn append_events(&self, events: &[Event]) -> Result<(), StoreError> {
-        let _ = events;
-        todo!()
+        hold(&self.journal).append(&self.disk, events)
     }
 
     /// The events that are remembered, oldest first.
     pub fn events(&self) -> Vec<Event> {
-        todo!()
+        journal::read(&self.disk)
     }
 }
+
+/// The disk below a state directory. Its path is absolute, because the engine mounts files from it.
+fn disk_at(state_dir: &Path, gate: Gate) -> Result<Disk, StoreError> {
+    let root = std::path::absolute(state_dir).map_err(|cause| StoreError::Disk {
+        operation: Operation::Read,
+        path: state_dir.into(),
+        cause,
+    })?;
+    Ok(Disk::new(root, gate))
+}
+
+/// Makes the state directory. Directories above it are other people's too and get the usual permissions.
+fn make_root(disk: &Disk, root: &Path) -> Result<(), StoreError> {
+    if root.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = root.parent() {
+        disk.attempt(Operation::CreateDir, above, || fs::create_dir_all(above))?;
+    }
+    disk.create_dir(root, PRIVATE_DIR)
+}
+
+/// Refuses a directory that holds something and has no lock of ours: `--state-dir /home` must not protect or fill it.
+fn refuse_foreign(disk: &Disk, root: &Path) -> Result<(), StoreError> {
+    let names = disk.names(root)?;
+    match names.iter().all(|name| name == "lost+found") || names.iter().any(|name| name == lock::LOCK) {
+        true => Ok(()),
+        false => Err(StoreError::Foreign { path: root.into() }),
+    }
+}
+
+/// Keeps everybody else out of a state directory that was made by somebody else, such as an administrator.
+fn protect(disk: &Disk, root: &Path) -> Result<(), StoreError> {
+    let mode = disk.attempt(Operation::Read, root, || Ok(fs::metadata(root)?.permissions().mode() & 0o7777))?;
+    match mode {
+        PRIVATE_DIR => Ok(()),
+        _ => disk.attempt(Operation::Write, root, || fs::set_permissions(root, Permissions::from_mode(PRIVATE_DIR))),
+    }
+}
+
+/// Removes what a crash left unfinished. If that fails, it costs room and nothing else.
+fn sweep(disk: &Disk) {
+    let objects = disk.path(OBJECTS);
+    let namespaces = disk.names(&objects).unwrap_or_default().into_iter().map(|name| objects.join(name));
+    for dir in [disk.root().to_path_buf(), disk.path(SOURCES)].into_iter().chain(namespaces) {
+        let _ = disk.sweep(&dir);
+    }
+}
+
+/// Renames a file that is of no use, so that it can be looked at, and says so.
+fn set_aside(disk: &Disk, path: &Path, reason: &str) -> String {
+    let place = |n: u32| PathBuf::from(format!("{}.broken-{n}", path.display()));
+    let free = (1..BROKEN_MAX).map(place).find(|place| !place.exists()).unwrap_or_else(|| place(BROKEN_MAX));
+    match disk.rename(path, &free) {
+        Ok(()) => format!("{} is not used: {reason}; it is kept as {}", path.display(), free.display()),
+        Err(error) => format!("{} is not used: {reason}; setting it aside failed: {error}", path.display()),
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded only saves work: after a panic elsewhere, at worst something is written twice.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

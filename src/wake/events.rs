@@ -78,8 +78,7 @@ mod tests {
             }
         });
         assert!(tokio::time::timeout(span, following).await.is_err());
-        let calls = calls.lock().unwrap().clone();
-        calls
+        Arc::into_inner(calls).expect("the task is gone").into_inner().unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,4 +8,11 @@
 mod support;
 
 mod bench;
+mod content;
+mod drift;
+mod failure;
 mod figures;
+mod in_a_container;
+mod rollout;
+mod traffic;
+mod trouble;

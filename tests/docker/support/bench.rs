@@ -91,6 +91,15 @@ impl Bench {
         Process::start(&mut self.controller_command(options), &self.controller_log())
     }
 
+    /// The same instance, started on a state directory and socket elsewhere.
+    pub fn spawn_controller_at(&self, directory: &Path) -> Process {
+        let mut command = self.command_line();
+        command.args(["run", "--instance", &self.instance, "--metrics-listen", &format!("127.0.0.1:{}", free_port())]);
+        command.arg("--source").arg(&self.manifests).arg("--state-dir").arg(directory);
+        command.arg("--socket").arg(self.directory().join("other.sock"));
+        Process::start(&mut command, &self.controller_log())
+    }
+
     fn answering(&self, mut process: Process) -> Process {
         eventually("the controller answers", Duration::from_secs(10), || {
             assert!(process.ended().is_none(), "the controller has ended:\n{}", process.output());
@@ -162,6 +171,11 @@ impl Bench {
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
+    /// Where the controller's `/metrics` are.
+    pub fn metrics_address(&self) -> String {
+        self.metrics.clone()
+    }
+
     /// The controller's `/metrics`.
     pub fn metrics(&self) -> String {
         self.get(&format!("http://{}/metrics", self.metrics)).expect("/metrics answers")
@@ -170,6 +184,22 @@ impl Bench {
     /// One metric's value: the name with its labels as printed, `evenkeel_up{…}`.
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.metrics().lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    /// Waits until the manifests as they are now have come true (0), or not: the exit code of `apply --wait`.
+    pub fn applied(&self) -> i32 {
+        let mut command = self.command_line();
+        command.args(["apply", "--wait", "--timeout", "120s", "--source"]).arg(&self.manifests);
+        let output = command.arg("--socket").arg(self.socket()).output().expect("evenkeel can be run");
+        eprintln!("{}{}", text(&output.stdout), text(&output.stderr));
+        output.status.code().unwrap_or(-1)
+    }
+
+    /// Writes a manifest and waits until it has come true.
+    #[track_caller]
+    pub fn apply(&self, name: &str, content: &str) {
+        self.write(name, content);
+        assert_eq!(self.applied(), 0, "{name} does not come true");
     }
 
     // ---- what Docker has -----------------------------------------------------------------------------------------------

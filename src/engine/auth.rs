@@ -1,0 +1,239 @@
+//! Which credentials go to which registry: those that were handed over, then those of `~/.docker/config.json` and its
+//! helpers. The engine itself never reads that file. No credential is ever part of a message.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine as _;
+use bollard::auth::DockerCredentials;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+
+use super::Credentials;
+use super::reference::DOCKER_HUB;
+
+/// Docker Hub's name in files that the docker command writes.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+/// How long a credential helper may think.
+const HELPER_LIMIT: Duration = Duration::from_secs(15);
+/// The most that is read of a configuration file or of a helper's answer.
+const READ_MAX: usize = 1 << 20;
+
+/// What to try with a registry, in order.
+#[derive(Default)]
+pub(super) struct Candidates {
+    /// Credentials; when there are none, the registry is asked without.
+    pub(super) credentials: Vec<DockerCredentials>,
+    /// What kept others from being found, for people.
+    pub(super) trouble: Option<String>,
+}
+
+/// The credentials for a registry.
+pub(super) async fn candidates(registry: &str, handed_over: &[Credentials]) -> Candidates {
+    let named = handed_over.iter().filter(|given| !given.server.is_empty() && host(&given.server) == registry);
+    let for_any = handed_over.iter().filter(|given| given.server.is_empty());
+    let mut credentials: Vec<_> = named.chain(for_any).filter_map(|given| plain(registry, given)).collect();
+    match configured(registry).await {
+        Ok(found) => {
+            credentials.extend(found);
+            Candidates { credentials, trouble: None }
+        }
+        Err(trouble) => Candidates { credentials, trouble: Some(trouble) },
+    }
+}
+
+/// Where the docker command keeps its configuration.
+pub(super) fn docker_config_dir(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let home = || variable("HOME").map(|home| Path::new(&home).join(".docker"));
+    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
+}
+
+fn plain(registry: &str, given: &Credentials) -> Option<DockerCredentials> {
+    let password = std::str::from_utf8(given.password.expose()).ok()?;
+    Some(with_password(registry, &given.username, password))
+}
+
+fn with_password(registry: &str, username: &str, password: &str) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(username.to_owned()),
+        password: Some(password.to_owned()),
+        serveraddress: Some(server_address(registry)),
+        ..DockerCredentials::default()
+    }
+}
+
+fn with_token(registry: &str, token: String) -> DockerCredentials {
+    DockerCredentials {
+        identitytoken: Some(token),
+        serveraddress: Some(server_address(registry)),
+        ..DockerCredentials::default()
+    }
+}
+
+fn server_address(registry: &str) -> String {
+    if registry == DOCKER_HUB { DOCKER_HUB_KEY.into() } else { registry.into() }
+}
+
+/// The host of a registry, however it was written: `https://index.docker.io/v1/` is `docker.io`.
+fn host(server: &str) -> &str {
+    let rest = server.strip_prefix("https://").or(server.strip_prefix("http://")).unwrap_or(server);
+    match rest.split('/').next().unwrap_or(rest) {
+        "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => DOCKER_HUB,
+        host => host,
+    }
+}
+
+// ---- ~/.docker/config.json ----
+
+/// The parts of the docker command's configuration that hold credentials. No `Debug`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DockerConfig {
+    auths: BTreeMap<String, Auth>,
+    creds_store: Option<String>,
+    cred_helpers: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase", default)]
+struct Auth {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+}
+
+async fn configured(registry: &str) -> Result<Option<DockerCredentials>, String> {
+    let Some(directory) = docker_config_dir(|name| std::env::var(name).ok().filter(|value| !value.is_empty())) else {
+        return Ok(None);
+    };
+    let path = directory.join("config.json");
+    let text = match tokio::fs::read(&path).await {
+        Ok(text) if text.len() <= READ_MAX => text,
+        Ok(_) => return Err(format!("{} is too large", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+    };
+    // The parser's words could quote the file, so only the place is told.
+    let config: DockerConfig = serde_json::from_slice(&text)
+        .map_err(|error| format!("{} is not valid (line {})", path.display(), error.line()))?;
+    config.credentials(registry).await
+}
+
+impl DockerConfig {
+    async fn credentials(&self, registry: &str) -> Result<Option<DockerCredentials>, String> {
+        let helper = self.cred_helpers.iter().find(|(server, _)| host(server) == registry).map(|(_, helper)| helper);
+        if let Some(helper) = helper.or(self.creds_store.as_ref()).filter(|helper| !helper.is_empty())
+            && let Some(found) = ask_helper(helper, registry).await?
+        {
+            return Ok(Some(found));
+        }
+        Ok(self.auths.iter().find(|(server, _)| host(server) == registry).and_then(|(_, auth)| auth.read(registry)))
+    }
+}
+
+impl Auth {
+    fn read(&self, registry: &str) -> Option<DockerCredentials> {
+        if let Some(token) = self.identitytoken.clone().filter(|token| !token.is_empty()) {
+            return Some(with_token(registry, token));
+        }
+        if let (Some(username), Some(password)) = (&self.username, &self.password) {
+            return Some(with_password(registry, username, password));
+        }
+        let decoded = base64::engine::general_purpose::STANDARD.decode(self.auth.as_ref()?.trim()).ok()?;
+        let decoded = String::from_utf8(decoded).ok()?;
+        let (username, password) = decoded.split_once(':')?;
+        Some(with_password(registry, username, password.trim_end_matches('\0')))
+    }
+}
+
+// ---- docker-credential-NAME ----
+
+/// A helper's answer. No `Debug`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+/// None when the helper knows nothing of that registry.
+async fn ask_helper(helper: &str, registry: &str) -> Result<Option<DockerCredentials>, String> {
+    let program = format!("docker-credential-{helper}");
+    if !helper.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Err("the name of the credential helper in config.json is not a program's name".into());
+    }
+    let answer = tokio::time::timeout(HELPER_LIMIT, run(&program, &server_address(registry))).await;
+    let answer = answer.map_err(|_| format!("{program} did not answer within {} s", HELPER_LIMIT.as_secs()))?;
+    let Some(answer) = answer.map_err(|error| format!("{program} cannot be run: {error}"))? else { return Ok(None) };
+    let answer: Answer = serde_json::from_slice(&answer).map_err(|_| format!("{program} gave no valid answer"))?;
+    Ok(Some(match answer.username.as_str() {
+        "<token>" => with_token(registry, answer.secret),
+        username => with_password(registry, username, &answer.secret),
+    }))
+}
+
+/// Its standard output; none when it says that it has nothing, by failing.
+async fn run(program: &str, input: &str) -> std::io::Result<Option<Vec<u8>>> {
+    let mut child = tokio::process::Command::new(program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that answers without reading closes the pipe; its answer counts.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    let output = child.wait_with_output().await?;
+    Ok((output.status.success() && output.stdout.len() <= READ_MAX).then_some(output.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::secret::SecretBytes;
+
+    fn config(text: &str) -> DockerConfig {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn given(server: &str, username: &str) -> Credentials {
+        Credentials { server: server.into(), username: username.into(), password: SecretBytes::new(b"p".to_vec()) }
+    }
+
+    #[tokio::test]
+    async fn auths_are_found_however_the_registry_is_written() {
+        // user:pass and user:p:q
+        let config = config(
+            r#"{"auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpwYXNz"}, "ghcr.io": {"auth": "dXNlcjpwOnE="},
+                "https://r.example:5000/v2/": {"identitytoken": "T"}, "empty": {}}}"#,
+        );
+        let hub = config.credentials("docker.io").await.unwrap().unwrap();
+        assert_eq!((hub.username.as_deref(), hub.password.as_deref()), (Some("user"), Some("pass")));
+        assert_eq!(hub.serveraddress.as_deref(), Some(DOCKER_HUB_KEY));
+        assert_eq!(config.credentials("ghcr.io").await.unwrap().unwrap().password.as_deref(), Some("p:q"));
+        let token = config.credentials("r.example:5000").await.unwrap().unwrap();
+        assert_eq!((token.identitytoken.as_deref(), token.password), (Some("T"), None));
+        assert!(config.credentials("empty").await.unwrap().is_none());
+        assert!(config.credentials("elsewhere").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_is_not_there_is_told_without_a_crash() {
+        let config = config(r#"{"credHelpers": {"ghcr.io": "no-such-helper"}, "credsStore": "../evil"}"#);
+        assert!(config.credentials("ghcr.io").await.err().unwrap().contains("docker-credential-no-such-helper"));
+        assert!(config.credentials("other").await.err().unwrap().contains("not a program's name"));
+    }
+
+    #[tokio::test]
+    async fn handed_over_credentials_go_to_their_own_registry_only() {
+        let handed_over = [given("", "any"), given("https://ghcr.io", "right"), given("evil.example", "wrong")];
+        let found = candidates("ghcr.io", &handed_over).await.credentials;
+        let users: Vec<_> = found.iter().filter_map(|found| found.username.as_deref()).collect();
+        assert_eq!(users, ["right", "any"]);
+    }
+}

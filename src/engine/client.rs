@@ -1,0 +1,232 @@
+//! The connection to the engine: made when it is needed, made again after it broke. It knows no containers.
+//!
+//! Two faults of bollard 0.21.1 are put right here, on each request's way out. It sends no API version, so that each
+//! engine would answer in its own newest one, whose fields nobody here has seen. And it encodes registry credentials
+//! with the ordinary base64 alphabet, where the engine wants the URL-safe one and silently ignores what it cannot read.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::{BollardRequest, ClientVersion};
+use hyper::Uri;
+use hyper::header::HeaderValue;
+
+use super::errors::Failed;
+use super::{EngineVersion, Host};
+
+/// What most calls may take; also what an engine that is starting up may take to answer.
+pub(super) const CALL: Duration = Duration::from_secs(30);
+
+/// The oldest API spoken (Engine 20.10) and the newest one whose answers are known (Engine 26.1).
+const OLDEST: Api = Api(1, 41);
+const NEWEST: Api = Api(1, 45);
+
+/// bollard's own limit covers only a part of each call, so ours replaces it.
+const NO_LIMIT: u64 = 24 * 3600;
+
+// bollard logs whole requests and replies, environments included, for whoever asks for debug logs. The feature
+// `max_level_info` of the crate `log` compiles that out; without it this does not compile.
+const _: () = assert!(log::STATIC_MAX_LEVEL as usize <= log::LevelFilter::Info as usize);
+
+/// An API version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Api(u32, u32);
+
+impl Api {
+    pub(super) fn parse(text: &str) -> Option<Api> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Api(major.parse().ok()?, minor.parse().ok()?))
+    }
+
+    /// Whether an endpoint's aliases come back with the container's short id and host name added.
+    pub(super) fn adds_aliases(self) -> bool {
+        self < Api(1, 45)
+    }
+}
+
+/// An engine that answered: how to call it and what it is.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) calls: bollard::Docker,
+    pub(super) version: EngineVersion,
+    pub(super) api: Api,
+}
+
+/// The way to an engine.
+pub(super) struct Client {
+    host: Host,
+    session: Mutex<Option<Session>>,
+}
+
+impl Client {
+    pub(super) fn new(host: Host) -> Self {
+        Self { host, session: Mutex::new(None) }
+    }
+
+    /// Makes one call, which has to be over within `limit`.
+    pub(super) async fn call<T, F, C>(&self, limit: Duration, call: C) -> Result<T, Failed>
+    where
+        C: FnOnce(bollard::Docker) -> F,
+        F: Future<Output = Result<T, bollard::errors::Error>>,
+    {
+        let session = self.session().await?;
+        let result = within(limit, call(session.calls)).await;
+        self.forget_if_lost(&result);
+        result
+    }
+
+    /// The engine, asked for its version when it is new or was lost.
+    pub(super) async fn session(&self) -> Result<Session, Failed> {
+        let known = self.lock().clone();
+        if let Some(session) = known {
+            return Ok(session);
+        }
+        let session = self.open().await?;
+        *self.lock() = Some(session.clone());
+        Ok(session)
+    }
+
+    /// An engine that does not answer may be another version when it comes back.
+    pub(super) fn forget_if_lost<T>(&self, result: &Result<T, Failed>) {
+        if matches!(result, Err(Failed::Unreachable(_))) {
+            *self.lock() = None;
+        }
+    }
+
+    async fn open(&self) -> Result<Session, Failed> {
+        let calls = dial(&self.host).map_err(|error| self.unreachable(error.into()))?;
+        let found = within(CALL, calls.version()).await.map_err(|failed| self.unreachable(failed))?;
+        let version =
+            EngineVersion { version: found.version.unwrap_or_default(), api: found.api_version.unwrap_or_default() };
+        let api = agree(&version, found.min_api_version.as_deref())?;
+        let prefix = format!("/v{}.{}", api.0, api.1);
+        let calls = calls.with_request_modifier(move |request| mend(request, &prefix));
+        Ok(Session { calls, version, api })
+    }
+
+    /// Says where the engine was looked for: that is usually the mistake.
+    fn unreachable(&self, failed: Failed) -> Failed {
+        match failed {
+            Failed::Unreachable(why) => Failed::Unreachable(format!("no Docker Engine at {}: {why}", self.host)),
+            other => other,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts a deadline on a call.
+pub(super) async fn within<T, F>(limit: Duration, call: F) -> Result<T, Failed>
+where
+    F: Future<Output = Result<T, bollard::errors::Error>>,
+{
+    match tokio::time::timeout(limit, call).await {
+        Ok(result) => result.map_err(Failed::from),
+        Err(_) => Err(Failed::Late(limit)),
+    }
+}
+
+fn dial(host: &Host) -> Result<bollard::Docker, bollard::errors::Error> {
+    let version = &ClientVersion { major_version: OLDEST.0 as usize, minor_version: OLDEST.1 as usize };
+    match host {
+        Host::Unix(path) => bollard::Docker::connect_with_unix(&path.to_string_lossy(), NO_LIMIT, version),
+        Host::Tcp(address) => bollard::Docker::connect_with_http(address, NO_LIMIT, version),
+        Host::Tls { address, certificates } => {
+            let [key, certificate, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|file| certificates.join(file));
+            bollard::Docker::connect_with_ssl(address, &key, &certificate, &ca, NO_LIMIT, version)
+        }
+    }
+}
+
+/// The API version to speak: the newest that both sides know.
+fn agree(engine: &EngineVersion, oldest_served: Option<&str>) -> Result<Api, Failed> {
+    let refused = |why: String| Failed::Unreachable(format!("Docker Engine {} {why}", engine.version));
+    let Some(api) = Api::parse(&engine.api) else {
+        return Err(refused(format!("does not say which API it has ('{}')", engine.api)));
+    };
+    if api < OLDEST {
+        return Err(refused(format!(
+            "is too old: it has API {}, and Evenkeel needs {}.{} (Engine 20.10)",
+            engine.api, OLDEST.0, OLDEST.1
+        )));
+    }
+    // A later engine may no longer serve the API that is known here; then its oldest one is the nearest.
+    let oldest_served = oldest_served.and_then(Api::parse).unwrap_or(OLDEST);
+    Ok(api.min(NEWEST).max(oldest_served))
+}
+
+/// The two corrections that every request gets.
+fn mend(mut request: BollardRequest, prefix: &str) -> BollardRequest {
+    if let Some(versioned) = with_prefix(request.uri(), prefix) {
+        *request.uri_mut() = versioned;
+    }
+    if let Some(url_safe) = request.headers().get("x-registry-auth").and_then(url_safe) {
+        request.headers_mut().insert("x-registry-auth", url_safe);
+    }
+    request
+}
+
+fn with_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let path = uri.path_and_query()?.as_str();
+    if path.starts_with("/v1.") {
+        return None;
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = format!("{prefix}{path}").parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+fn url_safe(header: &HeaderValue) -> Option<HeaderValue> {
+    let mut header: HeaderValue = header.to_str().ok()?.replace('+', "-").replace('/', "_").parse().ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreed(api: &str, oldest_served: Option<&str>) -> Result<Api, String> {
+        let engine = EngineVersion { version: "x".into(), api: api.into() };
+        agree(&engine, oldest_served).map_err(|failed| failed.attempting("").message)
+    }
+
+    #[test]
+    fn the_newest_api_that_both_sides_know_is_spoken() {
+        assert_eq!(agreed("1.41", Some("1.12")), Ok(Api(1, 41)));
+        assert_eq!(agreed("1.45", Some("1.24")), Ok(Api(1, 45)));
+        assert_eq!(agreed("1.53", Some("1.44")), Ok(Api(1, 45)));
+        assert_eq!(agreed("1.60", Some("1.50")), Ok(Api(1, 50)));
+    }
+
+    #[test]
+    fn an_engine_that_is_too_old_is_refused_with_the_reason() {
+        let message = agreed("1.40", Some("1.12")).unwrap_err();
+        assert!(message.contains("too old") && message.contains("1.40") && message.contains("20.10"), "{message}");
+        assert!(agreed("", None).is_err());
+    }
+
+    #[test]
+    fn every_request_carries_the_version_and_keeps_its_query() {
+        let uri: Uri = "unix://2f78:0/containers/json?all=true".parse().unwrap();
+        assert_eq!(with_prefix(&uri, "/v1.45").unwrap().to_string(), "unix://2f78:0/v1.45/containers/json?all=true");
+        assert_eq!(with_prefix(&"http://box/v1.44/info".parse().unwrap(), "/v1.45"), None);
+    }
+
+    #[test]
+    fn registry_credentials_are_sent_in_the_alphabet_that_the_engine_reads() {
+        let header = url_safe(&HeaderValue::from_static("ab+/cd==")).unwrap();
+        assert_eq!(header, "ab-_cd==");
+        assert!(header.is_sensitive());
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_yet_is_an_outage_and_not_a_crash() {
+        let client = Client::new(Host::Unix("/nonexistent/docker.sock".into()));
+        let error = client.call(CALL, |api| async move { api.ping().await }).await.unwrap_err().attempting("ping");
+        assert!(error.message.contains("no Docker Engine at unix:///nonexistent/docker.sock"), "{error}");
+    }
+}

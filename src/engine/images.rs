@@ -1,0 +1,55 @@
+//! What the engine has under an image's reference. Pulling is next door.
+
+use bollard::models::ImageInspect;
+
+use super::EngineError;
+use super::client::{CALL, Client};
+use crate::model::observed::{Image, ImageState};
+use crate::model::revision::ImageId;
+
+pub(super) async fn image(client: &Client, reference: &str) -> Result<ImageState, EngineError> {
+    Ok(inspect(client, reference).await?.and_then(present).map_or(ImageState::Missing, ImageState::Present))
+}
+
+/// None when there is no such image.
+pub(super) async fn inspect(client: &Client, reference: &str) -> Result<Option<ImageInspect>, EngineError> {
+    let wanted = reference.to_owned();
+    match client.call(CALL, |api| async move { api.inspect_image(&wanted).await }).await {
+        Err(failed) if failed.is(404) => Ok(None),
+        Err(failed) => Err(failed.attempting(format!("look up image {reference}"))),
+        Ok(found) => Ok(Some(found)),
+    }
+}
+
+fn present(found: ImageInspect) -> Option<Image> {
+    let config = found.config.unwrap_or_default();
+    let check = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
+    Some(Image {
+        id: ImageId(found.id?),
+        digests: found.repo_digests.unwrap_or_default(),
+        has_health_check: check.first().is_some_and(|word| !word.is_empty() && word != "NONE"),
+        volumes: config.volumes.unwrap_or_default().into_iter().collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_images_volumes_and_health_check_are_known() {
+        let found = serde_json::json!({
+            "Id": "sha256:aa", "RepoDigests": ["r/web@sha256:bb"],
+            "Config": {"Volumes": {"/data": {}}, "Healthcheck": {"Test": ["CMD", "/check"]}},
+        });
+        let image = present(serde_json::from_value(found).unwrap()).unwrap();
+        assert!(image.has_health_check && image.volumes.contains("/data"));
+        assert_eq!(image.digests, ["r/web@sha256:bb"]);
+    }
+
+    #[test]
+    fn a_health_check_of_none_is_none() {
+        let found = serde_json::json!({"Id": "sha256:aa", "Config": {"Healthcheck": {"Test": ["NONE"]}}});
+        assert!(!present(serde_json::from_value(found).unwrap()).unwrap().has_health_check);
+    }
+}

@@ -1,0 +1,98 @@
+//! The container list as the house sees it: whose a container is, and a fingerprint of all that may matter about it.
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::ListContainersOptionsBuilder;
+
+use super::client::{CALL, Client};
+use super::{EngineError, Listed, Ownership};
+use crate::model::observed::ContainerId;
+
+pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<Listed>, EngineError> {
+    // No label filter: the names of foreign containers matter, since they may be in our way.
+    let options = ListContainersOptionsBuilder::default().all(true).build();
+    let found = client.call(CALL, |api| async move { api.list_containers(Some(options)).await }).await;
+    let found = found.map_err(|failed| failed.attempting("list containers"))?;
+    Ok(found.into_iter().filter_map(|summary| listed(summary, ownership)).collect())
+}
+
+/// None for a container that is just being made or removed and has no id or name yet.
+fn listed(summary: ContainerSummary, ownership: &Ownership) -> Option<Listed> {
+    let name = own_name(summary.names.as_deref()?)?.to_owned();
+    let ours = summary.labels.as_ref().is_some_and(|labels| ownership.identity(&name, labels).is_some());
+    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, ours })
+}
+
+/// Its own name; links of other containers to it are listed as `/other/alias`.
+fn own_name(names: &[String]) -> Option<&str> {
+    names.iter().filter_map(|name| name.strip_prefix('/')).find(|name| !name.contains('/'))
+}
+
+/// State, health or exit code, image and endpoints. An endpoint has a new id after each start, so a restart that nobody
+/// saw shows too. Why a start failed is not in the list: whoever starts a container has to inspect it afterwards.
+fn fingerprint(summary: &ContainerSummary) -> String {
+    let state = summary.state.as_ref().map(|state| state.to_string()).unwrap_or_default();
+    let networks = summary.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let mut endpoints: Vec<String> = networks
+        .into_iter()
+        .flat_map(|networks| networks.values())
+        .map(|endpoint| {
+            let text = |part: &Option<String>| part.clone().unwrap_or_default();
+            format!("{} {} {}", text(&endpoint.network_id), text(&endpoint.endpoint_id), text(&endpoint.ip_address))
+        })
+        .collect();
+    endpoints.sort_unstable();
+    let word = summary.status.as_deref().map(parenthesised).unwrap_or_default();
+    format!("{state} {word} {} {}", summary.image_id.as_deref().unwrap_or_default(), endpoints.join(","))
+}
+
+/// `healthy` of `Up 5 minutes (healthy)`, `137` of `Exited (137) 2 hours ago`: what does not change with time alone.
+fn parenthesised(status: &str) -> &str {
+    let inside = status.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+    inside.map(|(word, _)| word).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::Name;
+
+    fn summary(state: &str, status: &str, endpoint: &str) -> ContainerSummary {
+        serde_json::from_value(serde_json::json!({
+            "Id": "0123", "Names": ["/other/link", "/web"], "ImageID": "sha256:aa", "State": state, "Status": status,
+            "Labels": {"a": "b"},
+            "NetworkSettings": {"Networks": {
+                "b": {"NetworkID": "n2", "EndpointID": endpoint, "IPAddress": "10.0.0.2"},
+                "a": {"NetworkID": "n1", "EndpointID": "e1", "IPAddress": ""},
+            }},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_fingerprint_does_not_change_with_time_alone() {
+        let young = fingerprint(&summary("running", "Up 2 seconds (healthy)", "e2"));
+        assert_eq!(young, "running healthy sha256:aa n1 e1 ,n2 e2 10.0.0.2");
+        assert_eq!(young, fingerprint(&summary("running", "Up 5 minutes (healthy)", "e2")));
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_health_exit_code_and_every_restart() {
+        let healthy = fingerprint(&summary("running", "Up 2 seconds (healthy)", "e2"));
+        for (state, status, endpoint) in [
+            ("running", "Up 2 seconds (unhealthy)", "e2"),
+            ("running", "Up 2 seconds (health: starting)", "e2"),
+            ("running", "Up 2 seconds (healthy)", "e3"),
+            ("exited", "Exited (1) 2 seconds ago", "e2"),
+            ("exited", "Exited (2) 2 seconds ago", "e2"),
+        ] {
+            assert_ne!(healthy, fingerprint(&summary(state, status, endpoint)), "{status} {endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_container_is_listed_by_its_own_name() {
+        let ownership = Ownership { instance: Name::new("evenkeel").unwrap() };
+        let listed = listed(summary("running", "Up", "e"), &ownership).unwrap();
+        assert_eq!((listed.name.as_str(), listed.ours), ("web", false));
+    }
+}

@@ -1,0 +1,117 @@
+//! A container's last log lines, for people: printable, and bounded in every direction.
+
+use std::collections::VecDeque;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptionsBuilder;
+use futures_util::StreamExt;
+
+use super::EngineError;
+use super::client::{CALL, Client};
+use super::errors::Failed;
+use super::inspect::short;
+use crate::model::observed::ContainerId;
+use crate::model::text::printable;
+
+/// The most bytes that are read, and the most characters of a line that are kept.
+const READ_MAX: usize = 4 << 20;
+const LINE_MAX: usize = 1000;
+
+pub(super) async fn last(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
+    let result = tokio::time::timeout(CALL, read(client, id, lines)).await.unwrap_or(Err(Failed::Late(CALL)));
+    client.forget_if_lost(&result);
+    match result {
+        // Log drivers such as `none` and `syslog` cannot be read; a container that is gone has no log.
+        Err(failed) if failed.is(404) || failed.says("does not support reading") => Ok(Vec::new()),
+        other => other.map_err(|failed| failed.attempting(format!("read the log of {}", short(id)))),
+    }
+}
+
+async fn read(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<String>, Failed> {
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+    let mut chunks = client.session().await?.calls.logs(&id.0, Some(options));
+    let mut tail = Tail::new(lines as usize);
+    let mut read = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        read += chunk.as_ref().len();
+        tail.take(chunk);
+        if read > READ_MAX {
+            break;
+        }
+    }
+    Ok(tail.finish())
+}
+
+/// The last lines of standard output and error, in the order in which they ended.
+struct Tail {
+    lines: VecDeque<String>,
+    keep: usize,
+    output: Vec<u8>,
+    error: Vec<u8>,
+}
+
+impl Tail {
+    fn new(keep: usize) -> Self {
+        Self { lines: VecDeque::new(), keep, output: Vec::new(), error: Vec::new() }
+    }
+
+    /// A long line comes in several chunks, and the chunks of both streams alternate.
+    fn take(&mut self, chunk: LogOutput) {
+        let is_error = matches!(chunk, LogOutput::StdErr { .. });
+        for piece in chunk.into_bytes().split_inclusive(|byte| *byte == b'\n') {
+            let partial = if is_error { &mut self.error } else { &mut self.output };
+            let room = (4 * LINE_MAX).saturating_sub(partial.len());
+            partial.extend(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(partial);
+                self.push(&line);
+            }
+        }
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        let line: String = printable(&String::from_utf8_lossy(line)).chars().take(LINE_MAX).collect();
+        self.lines.push_back(line.trim_end().to_owned());
+        if self.lines.len() > self.keep {
+            self.lines.pop_front();
+        }
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        for partial in [std::mem::take(&mut self.output), std::mem::take(&mut self.error)] {
+            if !partial.is_empty() {
+                self.push(&partial);
+            }
+        }
+        self.lines.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail(keep: usize, chunks: &[(bool, &str)]) -> Vec<String> {
+        let mut tail = Tail::new(keep);
+        for (is_error, text) in chunks {
+            let message = text.as_bytes().to_vec().into();
+            tail.take(if *is_error { LogOutput::StdErr { message } } else { LogOutput::StdOut { message } });
+        }
+        tail.finish()
+    }
+
+    #[test]
+    fn lines_of_both_streams_stay_whole() {
+        let lines = tail(9, &[(false, "one "), (true, "bad\n"), (false, "line\nlast")]);
+        assert_eq!(lines, ["bad", "one line", "last"]);
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept_printable_and_cut() {
+        let long = format!("{}\n", "x".repeat(100_000));
+        let lines = tail(2, &[(false, "old\n\u{1b}[31mred\r\n"), (false, &long)]);
+        assert_eq!(lines[0], "[31mred");
+        assert_eq!((lines.len(), lines[1].len()), (2, LINE_MAX));
+    }
+}

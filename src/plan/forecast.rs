@@ -1,0 +1,189 @@
+//! The whole way ahead: what would be done, step by step, if every action succeeded and every new replica became ready.
+//!
+//! A plan holds only what is possible now. To show a person the rest, this plays the actions on a copy of what was
+//! observed and plans again, until nothing is left. It touches nothing real and is as pure as the plan itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::action::{Action, Call, Connection, NetworkCreate};
+use crate::model::container::{ContainerSpec, label};
+use crate::model::desired::Desired;
+use crate::model::history::History;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::observed::{
+    Container, ContainerId, ContainerState, Endpoint, Exit, Health, Image, ImageState, Network, NetworkId, Observed,
+    ProbeResult, Probes, Volume,
+};
+use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+use crate::model::time::{Span, Timestamp};
+
+/// More passes than any sensible change takes; a way that does not end is cut here.
+const PASSES_MAX: usize = 5000;
+
+/// Every action from here to the end, in order.
+pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Vec<Action> {
+    let mut world = observed.clone();
+    let mut history = history.clone();
+    let mut now = now;
+    let mut steps = Vec::new();
+    assume_ready(&mut world);
+    for _ in 0..PASSES_MAX {
+        let plan = super::plan(desired, &world, &history, now);
+        let moved = plan.history != history;
+        history = plan.history;
+        if plan.actions.is_empty() {
+            match plan.wake_at {
+                Some(at) if at > now => now = at,
+                _ if moved => {}
+                _ => break,
+            }
+            continue;
+        }
+        now = now + Span::millis(100);
+        for action in plan.actions {
+            play(&mut world, &action.call, now);
+            steps.push(action);
+        }
+    }
+    steps
+}
+
+/// A replica that has its name was ready when it got it.
+fn assume_ready(world: &mut Observed) {
+    for container in world.containers.values_mut() {
+        if super::readiness::is_named(container) {
+            container.probes = healthy();
+        }
+    }
+}
+
+fn healthy() -> Probes {
+    let success = || Some(ProbeResult::Success);
+    Probes { startup: success(), readiness: success(), liveness: success() }
+}
+
+/// What the world looks like after a call that went well.
+fn play(world: &mut Observed, call: &Call, now: Timestamp) {
+    match call {
+        Call::CreateNetwork(network) => {
+            world.networks.insert(network.name.clone(), network_of(network));
+        }
+        Call::RemoveNetwork { name, .. } => {
+            world.networks.remove(name);
+        }
+        Call::CreateVolume(volume) => {
+            let created = Volume {
+                name: volume.name.clone(),
+                labels: volume.labels.clone(),
+                driver: volume.driver.clone(),
+                options: volume.options.clone(),
+            };
+            world.volumes.insert(volume.name.clone(), created);
+        }
+        Call::Pull { image, .. } => {
+            let id = ImageId(format!("sha256:{image}"));
+            let pulled =
+                Image { id: id.clone(), digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            world.images.insert(id.0, ImageState::Present(pulled.clone()));
+            world.images.insert(image.clone(), ImageState::Present(pulled));
+            world.pulled.insert(image.clone(), now);
+        }
+        Call::CreateContainer(spec) => {
+            if let Some(container) = container_of(world, spec, now) {
+                world.containers.insert(container.id.clone(), container);
+            }
+        }
+        Call::Connect(connection) | Call::Reconnect(connection) => connect(world, connection),
+        Call::Start { container, .. } => change(world, container, |container| start(container, now)),
+        Call::Restart(stop) => change(world, &stop.container, |container| start(container, now)),
+        Call::Unpause { container, .. } => change(world, container, |container| start(container, now)),
+        Call::Stop(stop) => change(world, &stop.container, |container| container.state = exited(143, now)),
+        Call::Remove { container, .. } => {
+            world.containers.remove(container);
+        }
+        Call::Update { container, adjustable, .. } => {
+            change(world, container, |container| container.adjustable = adjustable.clone());
+        }
+    }
+}
+
+fn change(world: &mut Observed, id: &ContainerId, change: impl FnOnce(&mut Container)) {
+    if let Some(container) = world.containers.get_mut(id) {
+        change(container);
+    }
+}
+
+/// A Job is over at once, and well; a replica runs and is healthy.
+fn start(container: &mut Container, now: Timestamp) {
+    if container.owner.kind == Kind::Job {
+        container.state = exited(0, now);
+        return;
+    }
+    container.state = ContainerState::Running { since: now };
+    container.probes = healthy();
+    if container.health != Health::None {
+        container.health = Health::Healthy;
+    }
+}
+
+fn exited(code: i64, now: Timestamp) -> ContainerState {
+    ContainerState::Exited(Exit { code, out_of_memory: false, started_at: now, finished_at: now })
+}
+
+fn connect(world: &mut Observed, connection: &Connection) {
+    let network = world.networks.get(&connection.network).map(|network| network.id.clone());
+    let endpoint = Endpoint {
+        network: network.unwrap_or(NetworkId(connection.network.clone())),
+        address: connection.address,
+        aliases: connection.aliases.clone(),
+    };
+    change(world, &connection.container, |container| {
+        container.networks.insert(connection.network.clone(), endpoint);
+    });
+}
+
+fn network_of(network: &NetworkCreate) -> Network {
+    Network {
+        id: NetworkId(format!("new {}", network.name)),
+        name: network.name.clone(),
+        labels: network.labels.clone(),
+        driver: network.driver.clone(),
+        subnets: network.subnets.clone(),
+    }
+}
+
+fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Option<Container> {
+    let label = |name: &str| spec.labels.get(name).cloned().unwrap_or_default();
+    let name = |text: &str| Name::new(label(text)).ok();
+    let owner = Key::new(Kind::from_word(&label(label::KIND))?, name(label::NAMESPACE)?, name(label::NAME)?);
+    let image = match world.images.get(&spec.image) {
+        Some(ImageState::Present(image)) => Some(image),
+        Some(ImageState::Missing) | None => None,
+    };
+    let checked = match &spec.template.health_check {
+        Some(check) => !check.disable,
+        None => image.is_some_and(|image| image.has_health_check),
+    };
+    let first = spec.networks.first().map(|attachment| {
+        let network = world.networks.get(&attachment.network).map(|network| network.id.clone());
+        let network = network.unwrap_or(NetworkId(attachment.network.clone()));
+        (attachment.network.clone(), Endpoint { network, address: None, aliases: attachment.aliases.clone() })
+    });
+    Some(Container {
+        id: ContainerId(format!("new {}", spec.name)),
+        name: spec.name.clone(),
+        owner,
+        revision: RevisionId(label(label::REVISION)),
+        template: TemplateHash(label(label::TEMPLATE)),
+        slot: label(label::SLOT).parse().ok()?,
+        image: image.map_or(ImageId(spec.image.clone()), |image| image.id.clone()),
+        state: ContainerState::Created { error: None },
+        health: if checked { Health::Starting } else { Health::None },
+        restart_count: 0,
+        created_at: now,
+        networks: first.into_iter().collect::<BTreeMap<_, _>>(),
+        adjustable: super::build::adjustable_of(spec),
+        probes: Probes::default(),
+        last_log: Vec::new(),
+    })
+}

@@ -1,0 +1,272 @@
+//! Applying: actions run beside each other, a bounded number at once, each with its outcome remembered. Which actions
+//! there are is decided elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::clock::Clock;
+use super::look::Hints;
+use super::provide;
+use super::redact::Redactor;
+use crate::engine::{Engine, EngineError};
+use crate::metrics::{ActionResult, Metrics};
+use crate::model::action::{Action, Call, Stop};
+use crate::model::observed::{Failure, Fault};
+use crate::model::text::printable;
+use crate::model::time::Timestamp;
+use crate::model::view::{FailureView, InFlight};
+use crate::store::Store;
+use crate::wake::{Reason, Wake};
+
+/// Calls that make the engine work hard: it is fastest with a few at once.
+const WORKING: usize = 5;
+/// Pulls at once.
+const PULLING: usize = 3;
+/// Stops spend their time waiting for a process to end, so many may run at once.
+const STOPPING: usize = 50;
+/// Failures that are remembered; more than that means that the engine as a whole is in trouble.
+const FAILURES_MAX: usize = 1000;
+
+/// Runs actions and remembers how they went.
+pub struct Executor<E: Engine> {
+    shared: Arc<Shared<E>>,
+}
+
+struct Shared<E> {
+    engine: Arc<E>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    wake: Wake,
+    hints: Hints,
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Default)]
+struct Ledger {
+    in_flight: BTreeMap<String, (Kind, InFlight)>,
+    failures: BTreeMap<String, Failure>,
+    pulled: BTreeMap<String, Timestamp>,
+    redactor: Redactor,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Work,
+    Pull,
+    Stop,
+}
+
+/// What is under way and how earlier actions went.
+pub struct Progress {
+    /// Targets of actions under way.
+    pub in_flight: BTreeSet<String>,
+    /// Failures, by target.
+    pub failures: BTreeMap<String, Failure>,
+    /// Successful pulls.
+    pub pulled: BTreeMap<String, Timestamp>,
+}
+
+impl<E: Engine> Executor<E> {
+    /// An executor without work.
+    pub fn new(
+        engine: Arc<E>,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        wake: Wake,
+        hints: Hints,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger: Mutex::default() }) }
+    }
+
+    /// Secrets to mask from now on.
+    pub fn set_redactor(&self, redactor: Redactor) {
+        self.shared.ledger().redactor = redactor;
+    }
+
+    /// What is under way. To be taken *before* a look, so that what ends during it still counts as under way.
+    pub fn progress(&self) -> Progress {
+        let ledger = self.shared.ledger();
+        Progress {
+            in_flight: ledger.in_flight.keys().cloned().collect(),
+            failures: ledger.failures.clone(),
+            pulled: ledger.pulled.clone(),
+        }
+    }
+
+    /// What is under way, for people.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        self.shared.ledger().in_flight.values().map(|(_, action)| action.clone()).collect()
+    }
+
+    /// What failed last time, for people.
+    pub fn failures(&self) -> Vec<FailureView> {
+        let ledger = self.shared.ledger();
+        let view = |(target, failure): (&String, &Failure)| FailureView {
+            target: target.clone(),
+            count: failure.count,
+            at: failure.at,
+            fault: failure.fault,
+            message: failure.message.clone(),
+        };
+        ledger.failures.iter().map(view).collect()
+    }
+
+    /// Forgets failures whose target nobody wants any more.
+    pub fn forget_failures(&self, keep: impl Fn(&str) -> bool) {
+        self.shared.ledger().failures.retain(|target, _| keep(target));
+    }
+
+    /// Begins as many of `actions` as fit; the rest is planned again when one has ended.
+    pub fn begin(&self, actions: &[Action]) {
+        for action in actions {
+            if self.shared.admit(action) {
+                let (shared, action) = (self.shared.clone(), action.clone());
+                tokio::spawn(async move { shared.run(action).await });
+            }
+        }
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.shared.ledger().in_flight.is_empty()
+    }
+}
+
+impl<E: Engine> Shared<E> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an action as under way, if there is room for it.
+    fn admit(&self, action: &Action) -> bool {
+        let (kind, limit) = match &action.call {
+            Call::Pull { .. } => (Kind::Pull, PULLING),
+            Call::Stop(_) | Call::Restart(_) => (Kind::Stop, STOPPING),
+            Call::CreateNetwork(_)
+            | Call::RemoveNetwork { .. }
+            | Call::CreateVolume(_)
+            | Call::CreateContainer(_)
+            | Call::Connect(_)
+            | Call::Reconnect(_)
+            | Call::Start { .. }
+            | Call::Unpause { .. }
+            | Call::Remove { .. }
+            | Call::Update { .. } => (Kind::Work, WORKING),
+        };
+        let target = action.call.target();
+        let mut ledger = self.ledger();
+        let room = ledger.in_flight.values().filter(|(other, _)| *other == kind).count() < limit;
+        if !room || ledger.in_flight.contains_key(&target) {
+            return false;
+        }
+        let entry = InFlight {
+            object: action.object.clone(),
+            action: action.call.to_string(),
+            since: self.clock.now(),
+            progress: String::new(),
+        };
+        ledger.in_flight.insert(target, (kind, entry));
+        true
+    }
+
+    async fn run(self: Arc<Self>, action: Action) {
+        let began = self.clock.now();
+        tracing::debug!(object = %action.object, cause = %action.cause, "{}", action.call);
+        let outcome = self.call(&action.call).await;
+        let now = self.clock.now();
+        let result = match &outcome {
+            Ok(()) => ActionResult::Success,
+            Err(error) if error.fault == Fault::Timeout => ActionResult::Timeout,
+            Err(_) => ActionResult::Error,
+        };
+        self.metrics.action(&action.call, result, now.since(began));
+        self.record(&action, outcome, now);
+        self.wake.ring(Reason::Finished);
+    }
+
+    fn record(&self, action: &Action, outcome: Result<(), EngineError>, now: Timestamp) {
+        let target = action.call.target();
+        if touches_places(&action.call) {
+            self.hints.all();
+        }
+        let mut ledger = self.ledger();
+        match outcome {
+            Ok(()) => {
+                ledger.failures.remove(&target);
+                if let Call::Pull { image, .. } = &action.call {
+                    ledger.pulled.insert(image.clone(), now);
+                }
+            }
+            Err(error) => {
+                let message = printable(&ledger.redactor.clean(&error.to_string()));
+                let count = ledger.failures.get(&target).map_or(1, |earlier| earlier.count.saturating_add(1));
+                tracing::warn!(object = %action.object, count, "{message}");
+                if ledger.failures.len() < FAILURES_MAX || ledger.failures.contains_key(&target) {
+                    ledger.failures.insert(target.clone(), Failure { count, at: now, fault: error.fault, message });
+                }
+            }
+        }
+        ledger.in_flight.remove(&target);
+    }
+
+    async fn call(&self, call: &Call) -> Result<(), EngineError> {
+        let engine = &self.engine;
+        match call {
+            Call::CreateNetwork(network) => engine.create_network(network).await,
+            Call::RemoveNetwork { id, .. } => engine.remove_network(id).await,
+            Call::CreateVolume(volume) => engine.create_volume(volume).await,
+            Call::Pull { image, platform, secrets } => {
+                let credentials = provide::credentials(&self.store, secrets)?;
+                let target = call.target();
+                let progress = |line: String| self.note(&target, &line);
+                engine.pull(image, platform.as_deref(), &credentials, &progress).await
+            }
+            Call::CreateContainer(spec) => {
+                let provided = provide::provide(&self.store, spec)?;
+                engine.create(spec, &provided).await
+            }
+            Call::Connect(connection) => engine.connect(connection).await,
+            Call::Reconnect(connection) => engine.reconnect(connection).await,
+            Call::Start { container, .. } => engine.start(container).await,
+            Call::Stop(stop) => self.stop(stop).await,
+            Call::Restart(stop) => engine.restart(&stop.container, stop.grace).await,
+            Call::Unpause { container, .. } => engine.unpause(container).await,
+            Call::Remove { container, .. } => engine.remove(container).await,
+            Call::Update { container, adjustable, .. } => engine.update(container, adjustable).await,
+        }
+    }
+
+    async fn stop(&self, stop: &Stop) -> Result<(), EngineError> {
+        if !stop.pre_stop.is_empty() {
+            // The command is a courtesy: a container without it must end all the same.
+            if let Err(error) = self.engine.exec(&stop.container, &stop.pre_stop, stop.grace).await {
+                tracing::warn!(container = %stop.name, %error, "the preStop command failed");
+            }
+        }
+        self.engine.stop(&stop.container, stop.grace).await
+    }
+
+    fn note(&self, target: &str, line: &str) {
+        if let Some((_, action)) = self.ledger().in_flight.get_mut(target) {
+            action.progress = printable(line);
+        }
+    }
+}
+
+/// Whether a call changes what a container list does not show.
+fn touches_places(call: &Call) -> bool {
+    match call {
+        Call::CreateNetwork(_) | Call::RemoveNetwork { .. } | Call::CreateVolume(_) | Call::Pull { .. } => true,
+        Call::CreateContainer(_)
+        | Call::Connect(_)
+        | Call::Reconnect(_)
+        | Call::Start { .. }
+        | Call::Stop(_)
+        | Call::Restart(_)
+        | Call::Unpause { .. }
+        | Call::Remove { .. }
+        | Call::Update { .. } => false,
+    }
+}

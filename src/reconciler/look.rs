@@ -1,0 +1,211 @@
+//! Looking: one whole snapshot of the engine, as cheap as it can be. It remembers inspections as long as the container
+//! list shows that they still hold, and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream::{self, StreamExt};
+use tokio::time::timeout;
+
+use super::redact::Redactor;
+use crate::engine::{Engine, EngineError, EventMark, Listed};
+use crate::model::action::container_target;
+use crate::model::observed::{
+    Container, ContainerId, ContainerState, Fault, Health, ImageState, Network, Observed, Volume,
+};
+use crate::model::text::printable;
+use crate::model::time::{Span, Timestamp};
+
+/// How often everything is looked at anew, whatever the engine's events say.
+const FULL_LOOK_EVERY: Span = Span::secs(300);
+/// One container that does not answer must not hold up the others.
+const INSPECT_DEADLINE: Span = Span::secs(5);
+/// Inspections at once.
+const INSPECTIONS: usize = 8;
+/// Log lines that are kept of a container in trouble.
+const LOG_LINES: u32 = 20;
+
+/// What the engine's events said since the last look. Only hints: a periodic full look makes up for lost ones.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    inner: Arc<Mutex<Touched>>,
+}
+
+#[derive(Debug, Default)]
+struct Touched {
+    beyond_containers: bool,
+    containers: BTreeSet<ContainerId>,
+}
+
+impl Hints {
+    /// Takes in what an event said.
+    pub fn add(&self, mark: &EventMark) {
+        let mut inner = self.lock();
+        inner.beyond_containers |= mark.beyond_containers;
+        inner.containers.extend(mark.touched.iter().cloned());
+    }
+
+    /// Everything may have changed: the stream of events broke, or an action touched networks, volumes or images.
+    pub fn all(&self) {
+        self.lock().beyond_containers = true;
+    }
+
+    fn take(&self) -> Touched {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Touched> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What earlier looks found and still holds.
+#[derive(Default)]
+pub struct Looker {
+    containers: BTreeMap<ContainerId, (String, Container)>,
+    networks: BTreeMap<String, Network>,
+    volumes: BTreeMap<String, Volume>,
+    images: BTreeMap<String, ImageState>,
+    host_subnets: BTreeSet<String>,
+    full_at: Option<Timestamp>,
+    /// Places and images must be listed again, because the last attempt failed half-way.
+    stale: bool,
+}
+
+impl Looker {
+    /// One look. A part that cannot be read is an error, not an absence; only a single container that does not answer
+    /// is shown as it was, and as busy, so that nothing is done to it.
+    pub async fn look<E: Engine>(
+        &mut self,
+        engine: &E,
+        hints: &Hints,
+        images: &BTreeSet<String>,
+        redactor: &Redactor,
+        now: Timestamp,
+    ) -> Result<Observed, EngineError> {
+        let touched = hints.take();
+        let full = self.full_at.is_none_or(|at| now.since(at) >= FULL_LOOK_EVERY);
+        if full {
+            self.containers.clear();
+        }
+        if full || touched.beyond_containers || self.stale {
+            self.stale = true;
+            self.look_beyond(engine).await?;
+            self.stale = false;
+        }
+        self.look_at_images(engine, images).await?;
+        let listed = engine.list().await?;
+        let silent = self.inspect_changed(engine, &listed, &touched.containers, redactor).await?;
+        if full {
+            self.full_at = Some(now);
+        }
+        Ok(self.observed(&listed, silent))
+    }
+
+    async fn look_beyond<E: Engine>(&mut self, engine: &E) -> Result<(), EngineError> {
+        let networks = engine.networks().await?;
+        let volumes = engine.volumes().await?;
+        self.networks = networks.into_iter().map(|network| (network.name.clone(), network)).collect();
+        self.volumes = volumes.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
+        self.images.clear();
+        self.host_subnets = super::host::subnets();
+        Ok(())
+    }
+
+    async fn look_at_images<E: Engine>(&mut self, engine: &E, images: &BTreeSet<String>) -> Result<(), EngineError> {
+        self.images.retain(|reference, _| images.contains(reference));
+        for reference in images {
+            if !self.images.contains_key(reference) {
+                let state = engine.image(reference).await?;
+                self.images.insert(reference.clone(), state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Inspects what the list shows to have changed. Returns the containers that did not answer.
+    async fn inspect_changed<E: Engine>(
+        &mut self,
+        engine: &E,
+        listed: &[Listed],
+        touched: &BTreeSet<ContainerId>,
+        redactor: &Redactor,
+    ) -> Result<BTreeSet<ContainerId>, EngineError> {
+        let present: BTreeSet<&ContainerId> = listed.iter().map(|listed| &listed.id).collect();
+        self.containers.retain(|id, _| present.contains(id));
+        let changed = listed.iter().filter(|listed| listed.ours).filter(|listed| {
+            let known = self.containers.get(&listed.id);
+            touched.contains(&listed.id) || known.is_none_or(|(fingerprint, _)| *fingerprint != listed.fingerprint)
+        });
+        let inspections = stream::iter(changed.cloned().collect::<Vec<_>>()).map(|listed| async move {
+            let inspected = inspect(engine, &listed.id, redactor).await;
+            (listed, inspected)
+        });
+        let inspected: Vec<_> = inspections.buffer_unordered(INSPECTIONS).collect().await;
+        let mut silent = BTreeSet::new();
+        for (listed, inspected) in inspected {
+            match inspected {
+                Ok(Some(container)) => {
+                    self.containers.insert(listed.id, (listed.fingerprint, container));
+                }
+                // Gone since the list: the next look will not list it.
+                Ok(None) => {
+                    self.containers.remove(&listed.id);
+                }
+                Err(_) if self.containers.contains_key(&listed.id) => {
+                    silent.insert(listed.id);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(silent)
+    }
+
+    fn observed(&self, listed: &[Listed], silent: BTreeSet<ContainerId>) -> Observed {
+        let foreign = listed.iter().filter(|listed| !listed.ours).map(|listed| listed.name.clone());
+        Observed {
+            containers: self.containers.iter().map(|(id, (_, container))| (id.clone(), container.clone())).collect(),
+            foreign_names: foreign.collect(),
+            networks: self.networks.clone(),
+            volumes: self.volumes.clone(),
+            images: self.images.clone(),
+            host_subnets: self.host_subnets.clone(),
+            in_flight: silent.iter().map(container_target).collect(),
+            ..Observed::default()
+        }
+    }
+}
+
+/// One container, with its last words if it is in trouble.
+async fn inspect<E: Engine>(
+    engine: &E,
+    id: &ContainerId,
+    redactor: &Redactor,
+) -> Result<Option<Container>, EngineError> {
+    let late = || EngineError {
+        attempted: format!("inspect {id}"),
+        message: format!("no answer within {INSPECT_DEADLINE}"),
+        fault: Fault::Timeout,
+    };
+    let inspected = timeout(INSPECT_DEADLINE.std(), engine.inspect(id)).await.map_err(|_| late())??;
+    let Some(mut container) = inspected else {
+        return Ok(None);
+    };
+    if in_trouble(&container) {
+        // A log that cannot be read (another driver, a full disk) is no reason to look away from the container.
+        let lines = timeout(INSPECT_DEADLINE.std(), engine.last_log(id, LOG_LINES)).await;
+        let lines = lines.unwrap_or(Ok(Vec::new())).unwrap_or_default();
+        container.last_log = lines.iter().map(|line| printable(&redactor.clean(line))).collect();
+    }
+    Ok(Some(container))
+}
+
+fn in_trouble(container: &Container) -> bool {
+    match &container.state {
+        ContainerState::Exited(_) | ContainerState::Restarting { .. } => true,
+        ContainerState::Running { .. } => {
+            matches!(container.health, Health::Unhealthy { .. } | Health::Starting) || container.restart_count > 0
+        }
+        ContainerState::Created { .. } | ContainerState::Paused | ContainerState::Removing => false,
+    }
+}

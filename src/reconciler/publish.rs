@@ -1,0 +1,209 @@
+//! Publishing: the view that a pass leaves behind, for the command line and `/metrics`. It only tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Reconciler;
+use crate::engine::Engine;
+use crate::model::desired::{Declared, Desired};
+use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
+use crate::model::name::{Key, Kind, engine_name};
+use crate::model::revision::{Content, ContentId, revision_id};
+use crate::model::status::Status;
+use crate::model::view::{Declaration, Detail, ObjectView, OutcomeWord, PlanStep, RevisionView, View};
+use crate::probe::Dial;
+
+/// What manifests say of each object, made once per load.
+#[derive(Default)]
+pub(super) struct Declarations {
+    objects: BTreeMap<Key, Manifest>,
+}
+
+/// One object's manifest, as far as the view shows it.
+struct Manifest {
+    spec: Declaration,
+    place: String,
+    labels: BTreeMap<String, String>,
+    /// For networks, volumes and contents; the others' details are in the history.
+    detail: Option<Detail>,
+}
+
+impl Declarations {
+    pub(super) fn of(desired: &Desired, contents: &BTreeMap<ContentId, Content>) -> Self {
+        let mut objects = BTreeMap::new();
+        for (name, spec) in &desired.namespaces {
+            let key = Key::new(Kind::Namespace, name.clone(), name.clone());
+            let entry = entry(&Declared::bare(spec), Some(Detail::Namespace));
+            objects.insert(key, entry);
+        }
+        for (key, declared) in &desired.networks {
+            let name = declared.spec.name.clone();
+            let detail = Detail::Network {
+                engine_name: name.unwrap_or_else(|| engine_name(&desired.settings.instance, &key.namespace, &key.name)),
+                driver: declared.spec.driver.clone().unwrap_or_else(|| "bridge".into()),
+                subnets: declared.spec.subnets.clone(),
+            };
+            objects.insert(key.clone(), entry(declared, Some(detail)));
+        }
+        for (key, declared) in &desired.volumes {
+            let name = declared.spec.name.clone();
+            let detail = Detail::Volume {
+                engine_name: name.unwrap_or_else(|| engine_name(&desired.settings.instance, &key.namespace, &key.name)),
+                driver: declared.spec.driver.clone().unwrap_or_else(|| "local".into()),
+            };
+            objects.insert(key.clone(), entry(declared, Some(detail)));
+        }
+        for (key, declared) in &desired.contents {
+            let keys = contents.get(&declared.spec).map(|content| content.entries.keys().cloned().collect());
+            let detail = Detail::Content { id: declared.spec.to_string(), keys: keys.unwrap_or_default() };
+            objects.insert(key.clone(), entry(declared, Some(detail)));
+        }
+        objects.extend(desired.jobs.iter().map(|(key, declared)| (key.clone(), entry(declared, None))));
+        objects.extend(desired.deployments.iter().map(|(key, declared)| (key.clone(), entry(declared, None))));
+        Self { objects }
+    }
+}
+
+fn entry<T: serde::Serialize>(declared: &Declared<T>, detail: Option<Detail>) -> Manifest {
+    Manifest {
+        spec: Declaration::of(&declared.spec),
+        place: declared.place.clone(),
+        labels: declared.labels.clone(),
+        detail,
+    }
+}
+
+impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Makes the view of this moment the one that everybody reads.
+    pub(super) fn publish(&self) {
+        let plan = &self.plan;
+        let in_flight = self.executor.in_flight();
+        let settled = plan.status.values().all(is_settled);
+        let view = View {
+            at: self.clock.now(),
+            started_at: self.started_at,
+            version: env!("CARGO_PKG_VERSION").into(),
+            instance: self.desired.settings.instance.clone(),
+            engine: self.engine_state.clone(),
+            sources: self.sources.states(),
+            objects: plan.status.iter().map(|(key, status)| (key.clone(), self.object(key, status))).collect(),
+            converged: self.passes > 0
+                && self.engine_state.connected
+                && plan.actions.is_empty()
+                && in_flight.is_empty()
+                && settled,
+            in_flight,
+            failures: self.executor.failures(),
+            held: plan.held.clone(),
+            plan: plan.actions.iter().map(PlanStep::from).collect(),
+            warnings: self.warnings.clone(),
+            passes: self.passes,
+            events: Arc::new(self.events.clone()),
+        };
+        self.views.send_replace(Arc::new(view));
+    }
+
+    fn object(&self, key: &Key, status: &Status) -> ObjectView {
+        let declared = self.declared.objects.get(key);
+        ObjectView {
+            declared: declared.map_or_else(Declaration::none, |declared| declared.spec.clone()),
+            place: declared.map(|declared| declared.place.clone()).unwrap_or_default(),
+            labels: declared.map(|declared| declared.labels.clone()).unwrap_or_default(),
+            created_at: self.created_at(key),
+            status: status.clone(),
+            detail: declared.and_then(|declared| declared.detail.clone()).unwrap_or_else(|| self.detail(key)),
+        }
+    }
+
+    fn created_at(&self, key: &Key) -> Option<crate::model::time::Timestamp> {
+        let revisions = &self.plan.history.deployments.get(key)?.revisions;
+        revisions.first().map(|revision| revision.created_at)
+    }
+
+    fn detail(&self, key: &Key) -> Detail {
+        let history = &self.plan.history;
+        match key.kind {
+            Kind::Deployment => deployment(history.deployments.get(key)),
+            Kind::Job => job(history.jobs.get(key)),
+            Kind::Network => Detail::Network { engine_name: String::new(), driver: String::new(), subnets: Vec::new() },
+            Kind::Volume => Detail::Volume { engine_name: String::new(), driver: String::new() },
+            Kind::ConfigMap | Kind::Secret => Detail::Content { id: String::new(), keys: Vec::new() },
+            Kind::Namespace => Detail::Namespace,
+        }
+    }
+}
+
+/// Whether an object is where it should be, or where it will stay until a person acts.
+fn is_settled(status: &Status) -> bool {
+    !matches!(
+        status.phase.as_str(),
+        "Progressing" | "RollingBack" | "Waiting" | "Pending" | "Running" | "Retrying" | "Terminating"
+    ) && status.waiting.is_empty()
+}
+
+fn deployment(history: Option<&DeploymentHistory>) -> Detail {
+    let Some(history) = history else {
+        return Detail::Deployment { revisions: Vec::new(), paused: false, pinned: false };
+    };
+    let current = match &history.rollout {
+        Rollout::New => None,
+        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
+    };
+    let resolved = history.resolution.as_ref().and_then(|r| Some(revision_id(&r.template, r.image.as_ref()?)));
+    let wanted = history.pin.as_ref().map(|pin| pin.revision.clone()).or(resolved);
+    let view = |revision: &Revision| {
+        let (outcome, reason, last_log) = match &revision.outcome {
+            Outcome::Pending => (OutcomeWord::Pending, String::new(), Vec::new()),
+            Outcome::Completed { .. } => (OutcomeWord::Completed, String::new(), Vec::new()),
+            Outcome::Rejected { reason, last_log, .. } => (OutcomeWord::Rejected, reason.clone(), last_log.clone()),
+            Outcome::Superseded { .. } => (OutcomeWord::Superseded, String::new(), Vec::new()),
+        };
+        RevisionView {
+            number: revision.number,
+            id: revision.id.to_string(),
+            image: revision.template.image.clone(),
+            digest: revision.digest.clone().unwrap_or_else(|| revision.image.to_string()),
+            outcome,
+            reason,
+            last_log,
+            created_at: revision.created_at,
+            current: current == Some(&revision.id),
+            wanted: wanted.as_ref() == Some(&revision.id),
+        }
+    };
+    Detail::Deployment {
+        revisions: history.revisions.iter().map(view).collect(),
+        paused: history.paused,
+        pinned: history.pin.is_some(),
+    }
+}
+
+fn job(history: Option<&JobHistory>) -> Detail {
+    let run = history.and_then(|history| history.runs.last());
+    let mut detail = Detail::Job {
+        attempt: run.map_or(0, |run| run.attempt),
+        started_at: None,
+        finished_at: None,
+        exit_code: None,
+        last_log: Vec::new(),
+    };
+    let Detail::Job { started_at, finished_at, exit_code, last_log, .. } = &mut detail else {
+        return detail;
+    };
+    match run.map(|run| &run.state) {
+        None | Some(JobState::Pending | JobState::Retrying { .. } | JobState::Unknown { .. }) => {}
+        Some(JobState::Started { at }) => *started_at = Some(*at),
+        Some(JobState::Succeeded { exit, last_log: log }) => {
+            *started_at = Some(exit.started_at);
+            *finished_at = Some(exit.finished_at);
+            *exit_code = Some(exit.code);
+            last_log.clone_from(log);
+        }
+        Some(JobState::Failed { at, last_log: log, .. }) => {
+            *finished_at = Some(*at);
+            last_log.clone_from(log);
+        }
+    }
+    detail
+}

@@ -1,0 +1,281 @@
+//! The sources: what is in force of each, and why its newest state is not. It reads files and never looks at the engine.
+//!
+//! A source loads as a whole or keeps its last good state, also over a restart. Nothing read means nothing changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
+use crate::model::desired::{Desired, Settings};
+use crate::model::name::{Key, Kind};
+use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::time::{Span, Timestamp};
+use crate::model::view::{ProblemView, SourcePhase, SourceState};
+use crate::store::Store;
+
+/// How long a directory must stay the same before it is believed.
+const QUIET: Span = Span::millis(120);
+/// How soon to look again at a directory that is in the middle of a change.
+const UNSETTLED: Span = Span::millis(250);
+/// How soon to try again what is invalid or unreadable: a missing secret file may have come.
+const RETRY: Span = Span::secs(5);
+
+/// All sources.
+pub struct Sources {
+    watched: Vec<Watched>,
+    settings: Settings,
+    hasher: ContentHasher,
+    store: Arc<Store>,
+}
+
+/// One source.
+struct Watched {
+    source: Source,
+    in_force: Option<Loaded>,
+    /// The digest of what is in force, files outside the directory included.
+    digest: String,
+    /// A digest that was seen and is waited on to stay.
+    candidate: Option<(String, Timestamp)>,
+    /// The digest that was found invalid, and when.
+    rejected: Option<(String, Timestamp)>,
+    state: SourceState,
+}
+
+impl Sources {
+    /// The sources of the command line, nothing of them in force yet.
+    pub fn new(sources: Vec<Source>, settings: Settings, hasher: ContentHasher, store: Arc<Store>) -> Self {
+        let watched = sources.into_iter().map(Watched::new).collect();
+        Self { watched, settings, hasher, store }
+    }
+
+    /// Reads all sources. `true` if what is in force has changed; and when to look again, if soon.
+    pub fn look(&mut self, now: Timestamp) -> (bool, Option<Timestamp>) {
+        let mut changed = false;
+        let mut again: Option<Timestamp> = None;
+        for index in 0..self.watched.len() {
+            let (this_changed, this_again) = self.look_at(index, now);
+            changed |= this_changed;
+            again = [again, this_again].into_iter().flatten().min();
+        }
+        (changed, again)
+    }
+
+    fn look_at(&mut self, index: usize, now: Timestamp) -> (bool, Option<Timestamp>) {
+        let watched = &mut self.watched[index];
+        let snapshot = match manifest::snapshot::read(&watched.source.dir) {
+            Ok(snapshot) => snapshot,
+            Err(ReadError::Unsettled(why)) => {
+                watched.candidate = None;
+                watched.state.message = why;
+                return (false, Some(now + UNSETTLED));
+            }
+            Err(ReadError::Unreadable(why)) => {
+                let changed = self.fall_back(index, why, Vec::new());
+                return (changed, Some(now + RETRY));
+            }
+        };
+        let digest = whole_digest(&snapshot, watched.in_force.as_ref());
+        if watched.in_force.is_some() && digest == watched.digest {
+            watched.candidate = None;
+            watched.settle();
+            return (false, None);
+        }
+        if let Some((rejected, at)) = &watched.rejected
+            && *rejected == digest
+            && now.since(*at) < RETRY
+        {
+            return (false, Some(*at + RETRY));
+        }
+        match &watched.candidate {
+            Some((candidate, since)) if *candidate == digest && now.since(*since) >= QUIET => {
+                self.load(index, snapshot, digest, now)
+            }
+            Some((candidate, since)) if *candidate == digest => (false, Some(*since + QUIET)),
+            Some(_) | None => {
+                watched.candidate = Some((digest, now));
+                (false, Some(now + QUIET))
+            }
+        }
+    }
+
+    /// Loads a snapshot that stayed the same; it comes into force if it is valid, alone and beside the other sources.
+    fn load(&mut self, index: usize, snapshot: Snapshot, digest: String, now: Timestamp) -> (bool, Option<Timestamp>) {
+        self.watched[index].candidate = None;
+        let loaded = manifest::load(&self.watched[index].source, &snapshot, &self.hasher);
+        let loaded = loaded.and_then(|loaded| self.fits(index, &loaded).map(|()| loaded));
+        match loaded {
+            Ok(loaded) => {
+                let watched = &mut self.watched[index];
+                watched.digest = whole_digest(&snapshot, Some(&loaded));
+                watched.rejected = None;
+                watched.accept(loaded, SourcePhase::Loaded, now);
+                if let Err(error) = self.store.save_snapshot(&watched.state.dir, &snapshot.files) {
+                    tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
+                }
+                (true, None)
+            }
+            Err(problems) => {
+                self.watched[index].rejected = Some((digest, now));
+                let count = problems.len();
+                let message = format!("{count} {}", if count == 1 { "problem" } else { "problems" });
+                (self.fall_back(index, message, problems), Some(now + RETRY))
+            }
+        }
+    }
+
+    /// Whether a source's objects clash with those of the others in force.
+    fn fits(&self, index: usize, loaded: &Loaded) -> Result<(), Vec<Diagnostic>> {
+        let with_new = self.watched.iter().enumerate().filter_map(|(i, watched)| {
+            let in_force = if i == index { Some(loaded) } else { watched.in_force.as_ref() };
+            in_force.map(|in_force| (&watched.source, in_force))
+        });
+        manifest::merge(&with_new.collect::<Vec<_>>()).map(|_| ())
+    }
+
+    /// Keeps what is in force; at the start, that is the last good state of an earlier run. `true` if that came into force.
+    fn fall_back(&mut self, index: usize, message: String, problems: Vec<Diagnostic>) -> bool {
+        let restored = if self.watched[index].in_force.is_none() { self.restore(index) } else { false };
+        let watched = &mut self.watched[index];
+        let news = watched.state.message != message || watched.state.problems.len() != problems.len();
+        if news {
+            tracing::warn!(source = %watched.state.dir, "{message}");
+            for problem in &problems {
+                tracing::warn!("{problem}");
+            }
+        }
+        let kept = watched.in_force.is_some();
+        watched.state.state = if kept { SourcePhase::LastGood } else { SourcePhase::Unknown };
+        watched.state.message = message;
+        watched.state.problems = problems.iter().map(problem_view).collect();
+        restored
+    }
+
+    fn restore(&mut self, index: usize) -> bool {
+        let Some(files) = self.store.load_snapshot(&self.watched[index].state.dir) else {
+            return false;
+        };
+        let loaded = manifest::load(&self.watched[index].source, &Snapshot::of(files), &self.hasher);
+        let Some(loaded) = loaded.ok().filter(|loaded| self.fits(index, loaded).is_ok()) else {
+            return false;
+        };
+        self.watched[index].accept(loaded, SourcePhase::LastGood, Timestamp::default());
+        true
+    }
+
+    /// What should be, as far as the sources are known.
+    pub fn desired(&self) -> Desired {
+        let merged = self.merged().desired;
+        let unknown = self.watched.iter().filter(|watched| watched.in_force.is_none());
+        let unknown = unknown.map(|w| format!("source {} is not readable: {}", w.state.dir, w.state.message));
+        Desired { settings: self.settings.clone(), unknown_sources: unknown.collect(), ..merged }
+    }
+
+    /// How many sources have nothing in force.
+    pub fn unknown(&self) -> usize {
+        self.watched.iter().filter(|watched| watched.in_force.is_none()).count()
+    }
+
+    /// The contents in force.
+    pub fn contents(&self) -> BTreeMap<ContentId, Content> {
+        self.merged().contents
+    }
+
+    fn merged(&self) -> Loaded {
+        let in_force = self.watched.iter().filter_map(|w| Some((&w.source, w.in_force.as_ref()?)));
+        let merged = manifest::merge(&in_force.collect::<Vec<_>>());
+        merged.unwrap_or_else(|_| unreachable!("a source comes into force only if it fits the others"))
+    }
+
+    /// How each source is.
+    pub fn states(&self) -> Vec<SourceState> {
+        self.watched.iter().map(|watched| watched.state.clone()).collect()
+    }
+
+    /// What to watch: the directories, and the files outside that they read.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let dirs = self.watched.iter().map(|watched| watched.source.dir.clone());
+        let external = self.watched.iter().filter_map(|watched| watched.in_force.as_ref());
+        dirs.chain(external.flat_map(|loaded| loaded.external.iter().cloned())).collect()
+    }
+
+    /// Whether every source was read at least once, well or not.
+    pub fn all_read(&self) -> bool {
+        self.watched.iter().all(|watched| watched.state.state != SourcePhase::Reading)
+    }
+}
+
+impl Watched {
+    fn new(source: Source) -> Self {
+        let state = SourceState {
+            dir: source.dir.display().to_string(),
+            namespace: source.namespace.clone(),
+            state: SourcePhase::Reading,
+            message: String::new(),
+            problems: Vec::new(),
+            loaded_at: None,
+            digest: String::new(),
+            generation: 0,
+            declares: BTreeSet::new(),
+        };
+        Self { source, in_force: None, digest: String::new(), candidate: None, rejected: None, state }
+    }
+
+    fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Timestamp) {
+        self.state.declares = declares(&loaded.desired);
+        self.in_force = Some(loaded);
+        self.state.loaded_at = Some(now);
+        self.state.digest = self.digest.clone();
+        self.state.generation += 1;
+        self.state.state = phase;
+        self.settle_as(phase);
+    }
+
+    /// The directory shows again what is in force: whatever was wrong with it is over.
+    fn settle(&mut self) {
+        self.settle_as(SourcePhase::Loaded);
+    }
+
+    fn settle_as(&mut self, phase: SourcePhase) {
+        self.state.state = phase;
+        if phase == SourcePhase::Loaded {
+            self.state.message.clear();
+            self.state.problems.clear();
+        }
+    }
+}
+
+fn declares(desired: &Desired) -> BTreeSet<Key> {
+    let namespaces = desired.namespaces.keys().map(|name| Key::new(Kind::Namespace, name.clone(), name.clone()));
+    let keys = desired.networks.keys().chain(desired.volumes.keys()).chain(desired.jobs.keys());
+    let keys = keys.chain(desired.deployments.keys()).chain(desired.contents.keys()).cloned();
+    namespaces.chain(keys).collect()
+}
+
+/// The digest of a snapshot and of the files outside that `loaded` read.
+fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(snapshot.digest());
+    for path in loaded.iter().flat_map(|loaded| &loaded.external) {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        match std::fs::read(path) {
+            Ok(bytes) => hash.update(Sha256::digest(&bytes)),
+            Err(error) => hash.update(error.kind().to_string()),
+        }
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn problem_view(problem: &Diagnostic) -> ProblemView {
+    ProblemView {
+        file: problem.spot.file.clone(),
+        line: problem.spot.line as u32,
+        column: problem.spot.column as u32,
+        message: problem.message.clone(),
+        source_line: problem.spot.source_line.clone().unwrap_or_default(),
+        hint: problem.hint.clone().unwrap_or_default(),
+        rendered: problem.to_string(),
+    }
+}

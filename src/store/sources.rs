@@ -1,0 +1,83 @@
+//! The last good files of each source, so that a source that is broken at the start does not look empty.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::disk::{Disk, parent};
+use super::envelope;
+use super::error::StoreError;
+
+/// The directory with a file for each source.
+pub(super) const SOURCES: &str = "sources";
+
+/// A file's bytes; most are text, which stays readable this way.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl From<&Vec<u8>> for Bytes {
+    fn from(bytes: &Vec<u8>) -> Self {
+        String::from_utf8(bytes.clone()).map_or_else(|error| Bytes::Binary(error.into_bytes()), Bytes::Text)
+    }
+}
+
+impl From<Bytes> for Vec<u8> {
+    fn from(bytes: Bytes) -> Self {
+        match bytes {
+            Bytes::Text(text) => text.into_bytes(),
+            Bytes::Binary(bytes) => bytes,
+        }
+    }
+}
+
+/// Which file was last written for each source.
+#[derive(Default)]
+pub(super) struct Sources {
+    written: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Writes a source's files as one file, if they changed.
+    pub(super) fn save(
+        &mut self,
+        disk: &Disk,
+        source: &str,
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let path = path_of(disk, source);
+        let files: BTreeMap<&PathBuf, Bytes> = files.iter().map(|(path, bytes)| (path, bytes.into())).collect();
+        let (checksum, sealed) =
+            envelope::seal(source, &files).map_err(|error| StoreError::unusable(&path, error.to_string()))?;
+        if self.written.get(source) == Some(&checksum) {
+            return Ok(());
+        }
+        self.written.remove(source);
+        disk.replace(&path, &sealed)?;
+        disk.sync(parent(&path))?;
+        self.written.insert(source.into(), checksum);
+        Ok(())
+    }
+}
+
+/// A source's files as they were last written, or why there are none.
+pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<BTreeMap<PathBuf, Vec<u8>>>, StoreError> {
+    let path = path_of(disk, source);
+    let Some(bytes) = disk.read(&path)? else { return Ok(None) };
+    let (_, files) = envelope::open::<BTreeMap<PathBuf, Bytes>>(source, &bytes)
+        .map_err(|reason| StoreError::unusable(&path, reason))?;
+    Ok(Some(files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect()))
+}
+
+/// A source's file: a readable part of its name, and a hash that tells it from others.
+fn path_of(disk: &Disk, source: &str) -> PathBuf {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let readable: String = source.trim_matches('/').chars().map(safe).take(60).collect();
+    let hash: String = Sha256::digest(source).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    disk.path(SOURCES).join(format!("{readable}-{hash}.json"))
+}

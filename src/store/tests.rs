@@ -1,0 +1,498 @@
+//! The state directory as its users see it, and under every failure of the disk.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::model::history::{DeploymentHistory, JobHistory, JobRun, JobState, Outcome, Revision, Rollout};
+use crate::model::name::{Key, Kind, Name};
+use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+use crate::model::status::Severity;
+use crate::model::time::Timestamp;
+
+fn key(kind: Kind, name: &str) -> Key {
+    Key::new(kind, Name::new("shop").unwrap(), Name::new(name).unwrap())
+}
+
+/// A Deployment's history that differs by `number`.
+fn deployment(number: u64) -> DeploymentHistory {
+    let template = serde_json::json!({
+        "image": "shop/web:1", "env": {"A": "text", "B": {"secret": "s", "key": "k"}}, "ports": [{"port": 80}],
+        "resources": {"limits": {"cpu": "500m", "memory": "512Mi"}}, "mounts": [{"path": "/x", "volume": "v"}],
+    });
+    let revision = Revision {
+        number,
+        id: RevisionId(format!("r{number}")),
+        template_hash: TemplateHash("t1".into()),
+        template: serde_json::from_value(template).unwrap(),
+        contents: BTreeMap::from([("secret/s".to_string(), ContentId("s-1".into()))]),
+        image: ImageId("sha256:1".into()),
+        digest: None,
+        created_at: Timestamp(1),
+        outcome: Outcome::Completed { at: Timestamp(2) },
+    };
+    let rollout = Rollout::Complete { revision: revision.id.clone() };
+    DeploymentHistory { revisions: vec![revision], rollout, restarts: number, ..DeploymentHistory::default() }
+}
+
+fn history(deployments: &[(&str, u64)]) -> History {
+    let deployment = |(name, number): &(&str, u64)| (key(Kind::Deployment, name), deployment(*number));
+    History { deployments: deployments.iter().map(deployment).collect(), ..History::default() }
+}
+
+fn open(dir: &tempfile::TempDir) -> Store {
+    Store::open(dir.path()).unwrap()
+}
+
+/// A gate that lets changes pass `budget` times and fails for ever after, like the end of the process or a full disk.
+/// The first write beyond it leaves half of its file.
+fn failing_after(budget: usize) -> Gate {
+    let done = AtomicUsize::new(0);
+    Arc::new(move |operation, path| match operation.changes() {
+        true if done.fetch_add(1, Ordering::SeqCst) >= budget => {
+            if operation == Operation::Sync && path.is_file() {
+                let length = fs::metadata(path)?.len();
+                File::options().write(true).open(path)?.set_len(length / 2)?;
+            }
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    })
+}
+
+/// A gate that notes what passes, with paths relative to `dir`.
+fn noting(dir: &Path) -> (Gate, Arc<Mutex<Vec<String>>>) {
+    let (dir, notes) = (dir.to_path_buf(), Arc::<Mutex<Vec<String>>>::default());
+    let shared = notes.clone();
+    let gate = move |operation: Operation, path: &Path| {
+        if operation.changes() {
+            let path = path.strip_prefix(&dir).unwrap_or(path).display();
+            hold(&shared).push(format!("{operation} {path}"));
+        }
+        Ok(())
+    };
+    (Arc::new(gate), notes)
+}
+
+#[test]
+fn history_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = history(&[("web", 1), ("api", 2)]);
+    let run = JobRun {
+        revision: RevisionId("r1".into()),
+        template_hash: TemplateHash("t1".into()),
+        template: deployment(1).revisions.remove(0).template,
+        contents: BTreeMap::new(),
+        image: ImageId("sha256:1".into()),
+        attempt: 0,
+        state: JobState::Started { at: Timestamp(3) },
+    };
+    history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run], resolution: None });
+    history.confirmed.insert(Name::new("shop").unwrap(), "abc".into());
+    open(&dir).save(&history).unwrap();
+    assert_eq!(open(&dir).load(), (history.clone(), vec![]));
+    let peek = Store::peek(dir.path()).unwrap();
+    assert_eq!((peek.history, peek.warnings), (history, vec![]));
+}
+
+#[test]
+fn only_what_changed_is_written_synced_and_then_named() {
+    let dir = tempfile::tempdir().unwrap();
+    open(&dir).save(&history(&[("api", 1), ("old", 1), ("web", 1)])).unwrap();
+    let (gate, notes) = noting(dir.path());
+    let store = Store::open_gated(dir.path(), gate).unwrap();
+    store.load();
+    hold(&notes).clear();
+    store.save(&history(&[("api", 1), ("web", 2)])).unwrap();
+    let expected = [
+        "write objects/shop/.tmp-deployment.web.json",
+        "sync objects/shop/.tmp-deployment.web.json",
+        "rename to objects/shop/deployment.web.json",
+        "remove objects/shop/deployment.old.json",
+        "sync objects/shop",
+    ];
+    assert_eq!(*hold(&notes), expected);
+    store.save(&history(&[("api", 1), ("web", 2)])).unwrap();
+    assert_eq!(hold(&notes).len(), expected.len(), "nothing changed, nothing was written");
+}
+
+#[test]
+fn what_is_not_kept_on_disk_costs_no_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gate, notes) = noting(dir.path());
+    let store = Store::open_gated(dir.path(), gate).unwrap();
+    let mut history = history(&[("web", 1)]);
+    store.save(&history).unwrap();
+    hold(&notes).clear();
+    let web = history.deployments.get_mut(&key(Kind::Deployment, "web")).unwrap();
+    web.ready_since.insert(crate::model::observed::ContainerId("c1".into()), Timestamp(9));
+    store.save(&history).unwrap();
+    assert_eq!(*hold(&notes), [""; 0]);
+}
+
+#[test]
+fn a_crash_at_any_write_leaves_each_object_old_or_new() {
+    let (before, after) =
+        (history(&[("gone", 1), ("same", 1), ("web", 1)]), history(&[("new", 1), ("same", 1), ("web", 2)]));
+    for budget in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        open(&dir).save(&before).unwrap();
+        let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
+        store.load();
+        let saved = store.save(&after).is_ok();
+        drop(store);
+
+        let store = open(&dir);
+        let (found, warnings) = store.load();
+        assert_eq!(warnings, [""; 0], "after {budget}");
+        for name in ["gone", "new", "same", "web"].map(|name| key(Kind::Deployment, name)) {
+            let found = found.deployments.get(&name);
+            let known = [before.deployments.get(&name), after.deployments.get(&name)];
+            assert!(known.contains(&found), "{name} after {budget}: {found:?}");
+        }
+        store.save(&after).unwrap();
+        assert_eq!(open_again(store, &dir).load().0, after);
+        if saved {
+            assert_eq!(budget, 8, "two objects of three steps each, one removal, one directory");
+            return;
+        }
+    }
+}
+
+fn open_again(store: Store, dir: &tempfile::TempDir) -> Store {
+    drop(store);
+    open(dir)
+}
+
+#[test]
+fn a_failed_write_is_made_up_for_by_the_next_save() {
+    for failing in 0..9 {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(&dir));
+        let done = AtomicUsize::new(0);
+        let gate: Gate = Arc::new(move |operation, _| {
+            let fails = operation.changes() && done.fetch_add(1, Ordering::SeqCst) == failing;
+            if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        });
+        let store = Store::open_gated(dir.path(), gate).unwrap();
+        let history = history(&[("api", 1), ("web", 1)]);
+        let first = store.save(&history).unwrap_err();
+        store.save(&history).unwrap();
+        assert_eq!(open_again(store, &dir).load(), (history, vec![]), "{failing}: {first}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_with_the_file_and_leaves_no_litter() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir));
+    let full: Gate = Arc::new(|operation, _| match operation {
+        Operation::Sync => Err(io::Error::from_raw_os_error(28)),
+        _ => Ok(()),
+    });
+    let store = Store::open_gated(dir.path(), full).unwrap();
+    fs::create_dir(dir.path().join("objects/shop")).unwrap();
+    let error = store.save(&history(&[("web", 1)])).unwrap_err().to_string();
+    assert!(error.starts_with("sync /") && error.contains("deployment.web.json"), "{error}");
+    assert!(error.contains("No space left on device"), "{error}");
+    assert_eq!(fs::read_dir(dir.path().join("objects/shop")).unwrap().count(), 0);
+}
+
+#[test]
+fn damaged_files_are_set_aside_with_a_warning_and_the_rest_is_read() {
+    type Damage = fn(Vec<u8>) -> Vec<u8>;
+    let damages: [(&str, Damage); 5] = [
+        ("empty", |_| vec![]),
+        ("torn", |bytes| bytes[..bytes.len() / 2].to_vec()),
+        ("not text", |_| vec![0xff; 4096]),
+        ("another form", |_| b"{\"version\":1,\"checksum\":\"\",\"object\":[]}\n".to_vec()),
+        ("newer", |bytes| String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2").into_bytes()),
+    ];
+    for (what, damage) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("objects/shop/deployment.web.json");
+        open(&dir).save(&history(&[("api", 1), ("web", 1)])).unwrap();
+        fs::write(&file, damage(fs::read(&file).unwrap())).unwrap();
+        let store = open(&dir);
+        let (found, warnings) = store.load();
+        assert_eq!(found, history(&[("api", 1)]), "{what}");
+        assert!(warnings.len() == 1 && warnings[0].contains("deployment.web.json is not used: "), "{warnings:?}");
+        assert!(file.with_file_name("deployment.web.json.broken-1").exists() && !file.exists(), "{what}");
+        assert_eq!(open_again(store, &dir).load(), (history(&[("api", 1)]), vec![]), "warned once");
+    }
+}
+
+#[test]
+fn only_a_few_damaged_versions_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let store = open(&dir);
+        store.save(&history(&[("web", 1)])).unwrap();
+        fs::write(dir.path().join("objects/shop/deployment.web.json"), "{").unwrap();
+        open_again(store, &dir).load();
+    }
+    assert_eq!(fs::read_dir(dir.path().join("objects/shop")).unwrap().count(), BROKEN_MAX as usize);
+}
+
+#[test]
+fn peeking_changes_nothing_and_needs_no_state_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing");
+    assert_eq!(Store::peek(&missing).unwrap().history, History::default());
+    assert!(!missing.exists());
+    let held = open(&dir);
+    held.save(&history(&[("web", 1)])).unwrap();
+    fs::write(dir.path().join("objects/shop/deployment.api.json"), "{").unwrap();
+    let peek = Store::peek(dir.path()).unwrap();
+    assert_eq!(peek.history, history(&[("web", 1)]));
+    assert_eq!(peek.warnings.len(), 1);
+    assert!(dir.path().join("objects/shop/deployment.api.json").exists());
+    let secret = content(&[("k", b"v")]);
+    assert_eq!(peek.hasher.id(Kind::Secret, &secret), held.hasher().id(Kind::Secret, &secret));
+}
+
+#[test]
+fn a_second_process_is_refused_and_told_who_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(&dir);
+    let Err(refused) = Store::open(dir.path()) else { panic!("two at once") };
+    let expected = format!("state directory {} is in use by process {} on ", dir.path().display(), std::process::id());
+    assert!(refused.to_string().starts_with(&expected), "{refused}");
+    drop(first);
+    open(&dir);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.txt"), "").unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Foreign { .. })));
+    assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn nobody_else_may_look_into_the_state_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("a/b/state");
+    let store = Store::open(&state).unwrap();
+    let (id, content) = put(&store, Kind::Secret, &[("k", b"v")]);
+    store.put_content(&id, &content).unwrap();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(state.clone()), mode(state.join("key"))), (0o700, 0o600));
+    let dir = state.join("contents").join(&id.0);
+    assert_eq!((mode(dir.clone()), mode(dir.join("k"))), (0o700, 0o600));
+}
+
+#[test]
+fn the_key_is_made_once_and_a_wrong_one_is_replaced_with_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = content(&[("k", b"v")]);
+    let id = |store: &Store| store.hasher().id(Kind::Secret, &secret);
+    let first = id(&open(&dir));
+    assert_eq!(id(&open(&dir)), first);
+    fs::write(dir.path().join("key"), "short").unwrap();
+    let store = open(&dir);
+    assert_ne!(id(&store), first);
+    assert!(store.load().1[0].contains("it is not a key"));
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir));
+    let before = fs::read(dir.path().join("key")).unwrap();
+    let gate: Gate = Arc::new(|operation, path| match operation {
+        Operation::Read if path.ends_with("key") => Err(io::Error::from_raw_os_error(5)),
+        _ => Ok(()),
+    });
+    assert!(Store::open_gated(dir.path(), gate).is_err());
+    assert_eq!(fs::read(dir.path().join("key")).unwrap(), before);
+}
+
+fn content(entries: &[(&str, &[u8])]) -> Content {
+    Content { entries: entries.iter().map(|(k, v)| (k.to_string(), SecretBytes::new(v.to_vec()))).collect() }
+}
+
+fn put(store: &Store, kind: Kind, entries: &[(&str, &[u8])]) -> (ContentId, Content) {
+    let content = content(entries);
+    let id = store.hasher().id(kind, &content);
+    store.put_content(&id, &content).unwrap();
+    (id, content)
+}
+
+fn files(content: &ContentId, key: Option<&str>) -> Files {
+    Files { content: content.clone(), key: key.map(Into::into), mode: 0o400, uid: 1000, gid: 1001 }
+}
+
+#[test]
+fn a_content_comes_back_as_it_was_put() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gate, notes) = noting(dir.path());
+    let store = Store::open_gated(dir.path(), gate).unwrap();
+    let (id, content) = put(&store, Kind::ConfigMap, &[("nginx.conf", b"a"), ("bytes", &[0, 255])]);
+    assert!(store.content(&id).unwrap() == content);
+    let (empty, nothing) = put(&store, Kind::Secret, &[]);
+    assert!(store.content(&empty).unwrap() == nothing);
+    hold(&notes).clear();
+    store.put_content(&id, &content).unwrap();
+    assert_eq!(*hold(&notes), [""; 0], "it is there already");
+    assert!(
+        store.content(&ContentId("c-none".into())).is_err_and(|error| error.to_string().contains("no such content"))
+    );
+}
+
+#[test]
+fn a_damaged_content_is_not_given_out_and_is_mended_by_the_next_put() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let (id, content) = put(&store, Kind::Secret, &[("k", b"v")]);
+    fs::write(dir.path().join("contents").join(&id.0).join("k"), "w").unwrap();
+    assert!(store.content(&id).is_err_and(|error| error.to_string().contains("damaged")));
+    let store = open_again(store, &dir);
+    store.put_content(&id, &content).unwrap();
+    assert!(store.content(&id).unwrap() == content);
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    for wrong in ["../x", "a/b", "..", ".", "", "a\0b", ".tmp-x", &"x".repeat(300)] {
+        let content = content(&[(wrong, b"v")]);
+        let id = store.hasher().id(Kind::ConfigMap, &content);
+        assert!(store.put_content(&id, &content).is_err(), "{wrong:?}");
+        assert!(store.content(&ContentId(wrong.into())).is_err(), "{wrong:?}");
+        assert!(store.render(&files(&ContentId(wrong.into()), None)).is_err(), "{wrong:?}");
+    }
+    let (id, _) = put(&store, Kind::ConfigMap, &[("k", b"v")]);
+    assert!(store.render(&files(&id, Some("../../key"))).is_err());
+    assert!(fs::read_dir(dir.path().join("contents")).unwrap().count() == 1);
+}
+
+#[test]
+fn rendered_files_have_the_mode_and_owner_that_were_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let (id, _) = put(&store, Kind::Secret, &[("a", b"1"), ("b", b"2")]);
+    let owner = fs::metadata(dir.path()).unwrap();
+    // Another owner takes privileges.
+    let (uid, gid) = if owner.uid() == 0 { (1000, 1001) } else { (owner.uid(), owner.gid()) };
+    let rendered = store.render(&Files { uid, gid, ..files(&id, None) }).unwrap();
+    assert_eq!(rendered, dir.path().join(format!("files/{id}-0400-{uid}-{gid}")));
+    assert_eq!(fs::metadata(&rendered).unwrap().permissions().mode() & 0o777, 0o755);
+    let file = store.render(&Files { uid, gid, ..files(&id, Some("b")) }).unwrap();
+    assert_eq!((file.clone(), fs::read(&file).unwrap()), (rendered.join("b"), b"2".to_vec()));
+    let found = fs::metadata(&file).unwrap();
+    assert_eq!((found.permissions().mode() & 0o777, found.uid(), found.gid()), (0o400, uid, gid));
+    let missing = store.render(&Files { uid, gid, ..files(&id, Some("c")) });
+    assert!(missing.is_err_and(|error| error.to_string().contains("there is no key 'c'")));
+}
+
+#[test]
+fn a_crash_at_any_write_leaves_no_half_content_and_no_half_rendering() {
+    for budget in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(&dir));
+        let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
+        let content = content(&[("a", b"1"), ("b", b"2")]);
+        let id = store.hasher().id(Kind::ConfigMap, &content);
+        let asked = Files { mode: 0o444, uid: 0, gid: 0, ..files(&id, None) };
+        let owner = fs::metadata(dir.path()).unwrap();
+        let asked = Files { uid: owner.uid(), gid: owner.gid(), ..asked };
+        let done = store.put_content(&id, &content).and_then(|()| store.render(&asked));
+        let store = open_again(store, &dir);
+        assert!(store.content(&id).is_ok_and(|found| found == content) || done.is_err(), "after {budget}");
+        store.put_content(&id, &content).unwrap();
+        let rendered = store.render(&asked).unwrap();
+        assert_eq!(fs::read_dir(&rendered).unwrap().count(), 2, "after {budget}");
+        assert_eq!(fs::read(rendered.join("b")).unwrap(), b"2");
+        store.keep_contents(&BTreeSet::from([id])).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("contents")).unwrap().count(), 1, "no litter after {budget}");
+        assert_eq!(fs::read_dir(dir.path().join("files")).unwrap().count(), 1, "no litter after {budget}");
+        if done.is_ok() {
+            assert!(budget > 10, "the test saw every write");
+            return;
+        }
+    }
+}
+
+#[test]
+fn contents_that_are_not_kept_go_with_their_renderings() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let (kept, _) = put(&store, Kind::ConfigMap, &[("k", b"1")]);
+    let (gone, content) = put(&store, Kind::ConfigMap, &[("k", b"2")]);
+    let owner = fs::metadata(dir.path()).unwrap();
+    let asked = |id| Files { uid: owner.uid(), gid: owner.gid(), ..files(id, None) };
+    let (kept_files, gone_files) = (store.render(&asked(&kept)).unwrap(), store.render(&asked(&gone)).unwrap());
+    store.keep_contents(&BTreeSet::from([kept.clone()])).unwrap();
+    assert!(store.content(&kept).is_ok() && kept_files.exists());
+    assert!(store.content(&gone).is_err() && !gone_files.exists());
+    store.put_content(&gone, &content).unwrap();
+    assert!(store.content(&gone).is_ok(), "it may come back");
+}
+
+#[test]
+fn the_last_good_files_of_a_source_come_back_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = |text: &[u8]| BTreeMap::from([(PathBuf::from("a/b.yaml"), text.to_vec())]);
+    let (old, new) = (snapshot(b"old"), snapshot(&[0, 255]));
+    for budget in 0.. {
+        let store = open(&dir);
+        store.save_snapshot("/srv/shop=prod", &old).unwrap();
+        drop(store);
+        let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
+        let saved = store.save_snapshot("/srv/shop=prod", &new).is_ok();
+        let found = open_again(store, &dir).load_snapshot("/srv/shop=prod").unwrap();
+        assert!(found == new || !saved && found == old, "after {budget}");
+        if saved {
+            break;
+        }
+    }
+    let store = open(&dir);
+    assert_eq!(store.load_snapshot("/srv/shop-prod"), None, "another source");
+    let file = fs::read_dir(dir.path().join("sources")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&file, &fs::read(&file).unwrap()[..20]).unwrap();
+    assert_eq!(store.load_snapshot("/srv/shop=prod"), None, "torn");
+}
+
+fn event(message: &str) -> Event {
+    Event {
+        at: Timestamp(1),
+        object: key(Kind::Deployment, "web"),
+        severity: Severity::Normal,
+        reason: "Tested".into(),
+        message: message.into(),
+    }
+}
+
+#[test]
+fn events_are_remembered_in_order_and_a_torn_line_spoils_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store.append_events(&[event("1"), event("2")]).unwrap();
+    let path = dir.path().join("events.jsonl");
+    let torn = [fs::read(&path).unwrap(), b"{\"at\":12,\"obj\xff".to_vec()].concat();
+    fs::write(&path, torn).unwrap();
+    let store = open_again(store, &dir);
+    store.append_events(&[event("3")]).unwrap();
+    store.append_events(&[event("4")]).unwrap();
+    assert_eq!(store.events(), ["1", "2", "3", "4"].map(event));
+}
+
+#[test]
+fn events_take_a_limited_room_and_the_newest_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let long = "x".repeat(10_000);
+    for number in 0..1000 {
+        store.append_events(&[event(&format!("{number} {long}"))]).unwrap();
+    }
+    let events = store.events();
+    assert!(events.last().unwrap().message.starts_with("999 "));
+    assert!((100..=220).contains(&events.len()), "{}", events.len());
+}
