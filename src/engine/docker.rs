@@ -33,6 +33,13 @@ impl Docker {
 }
 
 impl Engine for Docker {
+    async fn identify(&self) -> Result<EngineIdentity, EngineError> {
+        let version = self.version().await?;
+        let info = self.client.call(client::CALL, |calls| async move { calls.info().await }).await;
+        let info = info.map_err(|failed| failed.attempting("ask for the engine's id"))?;
+        Ok(EngineIdentity { id: info.id.unwrap_or_default(), version })
+    }
+
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {
         list::list(&self.client, &self.ownership).await
     }

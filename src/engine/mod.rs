@@ -41,6 +41,10 @@ pub use ownership::{Identity, Labels, Ownership};
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,
 /// each has a deadline, and each may be repeated: an effect that is already there is a success.
 pub trait Engine: Send + Sync + 'static {
+    /// Who the engine is: asked on every new connection. One without an id (a simulated one) is shared with nobody.
+    fn identify(&self) -> impl Future<Output = Result<EngineIdentity, EngineError>> + Send {
+        async { Ok(EngineIdentity::default()) }
+    }
     /// Lists all containers: `GET /containers/json?all=1`, the one call of a pass that has nothing to do.
     fn list(&self) -> impl Future<Output = Result<Vec<Listed>, EngineError>> + Send;
     /// Everything about one container: `GET /containers/{id}/json`. `None` when there is no such container, or it is
@@ -159,8 +163,17 @@ pub struct EngineError {
     pub fault: Fault,
 }
 
-/// Where the engine is and how it calls itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who an engine is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineIdentity {
+    /// Its own id, the same as long as its data root lives.
+    pub id: String,
+    /// How it calls itself.
+    pub version: EngineVersion,
+}
+
+/// How an engine calls itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineVersion {
     /// Such as `26.1.5`.
     pub version: String,

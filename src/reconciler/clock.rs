@@ -35,6 +35,11 @@ impl Clock {
     }
 }
 
+/// The present time of the host's clock, for a process that lives for one command only.
+pub fn now() -> Timestamp {
+    Clock::new().now()
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Self::new()

@@ -11,6 +11,7 @@ pub mod offline;
 mod provide;
 mod publish;
 mod redact;
+mod sole;
 pub mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
-use crate::engine::{Engine, EngineError, EngineVersion};
+use crate::engine::{Docker, Engine, EngineError};
 use crate::manifest::Source;
 use crate::metrics::Metrics;
 use crate::model::desired::{Desired, Settings};
@@ -31,7 +32,7 @@ use crate::model::status::{Event, Plan};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{Answer, Command, EVENTS_MAX, EngineState, Refusal, Reply, View};
 use crate::plan;
-use crate::probe::{Dial, Prober};
+use crate::probe::{Dial, NetDial, Prober};
 use crate::store::Store;
 use crate::wake::{Reason, Wake, events, files};
 
@@ -39,15 +40,13 @@ use apply::Executor;
 use clock::Clock;
 use look::{Hints, Looker};
 use redact::Redactor;
+use sole::Claim;
 use sources::Sources;
 
 /// How often to look again when nothing rings: events can be lost.
 const LOOK_EVERY: Span = Span::secs(30);
 /// How soon to try again after an engine that did not answer, or a history that could not be written.
 const TROUBLE_PAUSE: Span = Span::millis(1000);
-/// How many commands may wait.
-const COMMANDS: usize = 64;
-
 /// What the loop is told by the command line and the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
@@ -59,13 +58,42 @@ pub struct Setup {
     pub state_dir: PathBuf,
 }
 
-/// How the rest of the house speaks with the loop.
+/// Where the loop shows itself and is spoken to.
+pub struct Desk {
+    /// Where a view is published after every pass, and at least every 30 s.
+    pub views: watch::Sender<Arc<View>>,
+    /// Commands, each with where to answer.
+    pub commands: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
+    /// Where passes, actions and events are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why the loop ended, or could not begin.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RunError(pub String);
+
+/// Runs the loop against the engine of the environment until [`Command::Shutdown`].
+pub async fn run(setup: Setup, desk: Desk) -> Result<(), RunError> {
+    let store = Store::open(&setup.state_dir).map_err(|error| RunError(with_cause(&error)))?;
+    let engine = Docker::connect(setup.settings.instance.clone()).map_err(|error| RunError(error.to_string()))?;
+    let (reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), NetDial, Arc::new(store), Clock::new());
+    let watching = tokio::spawn(handle.watch_files());
+    let ended = reconciler.run().await;
+    watching.abort();
+    ended
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// How others wake the loop.
 #[derive(Clone)]
 pub struct Handle {
-    /// What the last pass saw and decided.
-    pub views: watch::Receiver<Arc<View>>,
-    /// What is asked of it.
-    pub commands: mpsc::Sender<(Command, oneshot::Sender<Reply>)>,
     /// The bell.
     pub wake: Wake,
     paths: Arc<Mutex<Vec<PathBuf>>>,
@@ -107,6 +135,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     read_at: Timestamp,
     views: watch::Sender<Arc<View>>,
     commands: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
+    claim: Option<Claim>,
     paths: Arc<Mutex<Vec<PathBuf>>>,
     /// Contents that are kept on disk, so that the store is only asked to clean up when that changes.
     kept_contents: BTreeSet<ContentId>,
@@ -115,21 +144,12 @@ pub struct Reconciler<E: Engine, D: Dial> {
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Wires the rooms together. Nothing is read or asked until [`Reconciler::run`].
-    pub fn new(
-        setup: Setup,
-        engine: Arc<E>,
-        dial: D,
-        store: Arc<Store>,
-        metrics: Arc<Metrics>,
-        clock: Clock,
-    ) -> (Self, Handle) {
+    pub fn new(setup: Setup, desk: Desk, engine: Arc<E>, dial: D, store: Arc<Store>, clock: Clock) -> (Self, Handle) {
         let wake = Wake::new();
         let hints = Hints::default();
         let (history, warnings) = store.load();
         let started_at = clock.now();
-        let view = View::starting(setup.settings.instance.clone(), started_at);
-        let (views, view_receiver) = watch::channel(Arc::new(view));
-        let (command_sender, commands) = mpsc::channel(COMMANDS);
+        let Desk { views, commands, metrics } = desk;
         let paths = Arc::new(Mutex::new(setup.sources.iter().map(|source| source.dir.clone()).collect()));
         let probe_wake = wake.clone();
         let prober = Prober::new(dial, move || clock.now(), move || probe_wake.ring(Reason::Probe));
@@ -161,22 +181,17 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             read_at: started_at,
             views,
             commands,
+            claim: None,
             paths: paths.clone(),
             kept_contents: BTreeSet::new(),
             declared: publish::Declarations::default(),
             store,
         };
-        (reconciler, Handle { views: view_receiver, commands: command_sender, wake, paths })
+        (reconciler, Handle { wake, paths })
     }
 
-    /// How the engine calls itself, for people.
-    pub fn set_engine_version(&mut self, version: &EngineVersion) {
-        self.engine_state.version = version.version.clone();
-        self.engine_state.api = version.api.clone();
-    }
-
-    /// Goes on until it is told to shut down.
-    pub async fn run(mut self) {
+    /// Goes on until it is told to shut down, or finds that another process does the same work.
+    pub async fn run(mut self) -> Result<(), RunError> {
         let events = self.follow_events();
         self.wake.ring(Reason::Start);
         let mut next = self.clock.now();
@@ -201,9 +216,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 }
                 () = sleep_until(self.clock.instant(next)) => {}
             }
-            next = self.pass().await;
+            next = self.pass().await?;
         }
         events.abort();
+        Ok(())
     }
 
     /// Rings whenever the engine says that something happened.
@@ -226,12 +242,15 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     /// One pass. Returns when to make the next one even if nothing rings.
-    async fn pass(&mut self) -> Timestamp {
+    async fn pass(&mut self) -> Result<Timestamp, RunError> {
         let began = self.clock.now();
         if self.read_at <= began {
             self.load(began);
         }
         let next = if self.sources.all_read() {
+            if !self.engine_state.connected {
+                self.meet_engine().await?;
+            }
             match self.observe(began).await {
                 Ok(observed) => self.decide(&observed),
                 Err(error) => self.engine_failed(&error),
@@ -242,7 +261,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         };
         self.metrics.pass(self.clock.now().since(began));
         self.publish();
-        next.min(self.read_at)
+        Ok(next.min(self.read_at))
     }
 
     /// Reads the sources, and says when to read them again: soon while they change, else now and then.
@@ -269,6 +288,21 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 tracing::error!(%error, "a ConfigMap or Secret cannot be kept; containers that need it wait");
             }
         }
+    }
+
+    /// Claims an engine that is new or came back. One that does not answer is met at the next look.
+    async fn meet_engine(&mut self) -> Result<(), RunError> {
+        let Ok(identity) = self.engine.identify().await else {
+            return Ok(());
+        };
+        let held = self.claim.as_ref().is_some_and(|claim| claim.is_on(&identity));
+        if !held && !identity.id.is_empty() {
+            let claim = Claim::make(&identity, &self.desired.settings.instance).map_err(RunError)?;
+            self.claim = Some(claim);
+        }
+        self.engine_state.version = identity.version.version;
+        self.engine_state.api = identity.version.api;
+        Ok(())
     }
 
     async fn observe(&mut self, now: Timestamp) -> Result<Observed, EngineError> {

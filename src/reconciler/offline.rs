@@ -13,7 +13,7 @@ use crate::model::name::Key;
 use crate::model::status::Status;
 use crate::model::view::PlanStep;
 use crate::plan;
-use crate::store::Store;
+use crate::store::{Peek, Store};
 
 /// What the next pass would do.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,10 +45,11 @@ pub enum OfflineError {
 /// The plan for these sources against the engine as it is. History is read from the state directory if it is there;
 /// a running daemon does not mind.
 pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, OfflineError> {
-    let (history, hasher) = Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
-        message: error.to_string(),
-        hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
-    })?;
+    let Peek { history, hasher, warnings } =
+        Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
+            message: error.to_string(),
+            hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
+        })?;
     let mut problems = Vec::new();
     let mut loaded = Vec::new();
     for source in &setup.sources {
@@ -79,5 +80,9 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
         format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)
     });
-    Ok(Outlook { steps: steps.iter().map(PlanStep::from).collect(), status: plan.status, warnings: held.collect() })
+    Ok(Outlook {
+        steps: steps.iter().map(PlanStep::from).collect(),
+        status: plan.status,
+        warnings: warnings.into_iter().chain(held).collect(),
+    })
 }

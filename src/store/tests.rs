@@ -90,7 +90,7 @@ fn history_survives_a_restart() {
         state: JobState::Started { at: Timestamp(3) },
     };
     history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run], resolution: None });
-    history.confirmed.insert(Name::new("shop").unwrap(), "abc".into());
+    history.confirmed.insert(key(Kind::Deployment, "old"));
     open(&dir).save(&history).unwrap();
     assert_eq!(open(&dir).load(), (history.clone(), vec![]));
     let peek = Store::peek(dir.path()).unwrap();
