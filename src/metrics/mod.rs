@@ -1,12 +1,40 @@
 //! Metrics: every name in one place. Counters and histograms are fed as things happen; gauges are read off the view at
 //! each scrape, so an object that is gone leaves no series behind. It decides nothing.
 
+mod gauges;
+mod names;
+mod process;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+
 use crate::model::action::Call;
-use crate::model::status::Event;
+use crate::model::status::{Event, Severity};
 use crate::model::time::Span;
+use crate::model::view::View;
+
+/// Half a millisecond (a pass with nothing to do) to a minute (a stop with a long grace period).
+const DURATIONS: [f64; 12] = [0.0005, 0.002, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// A cached layer to a large image over a slow line.
+const PULL_DURATIONS: [f64; 9] = [0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0];
 
 /// What is counted over the life of the process.
-pub struct Metrics {}
+pub struct Metrics {
+    registry: Registry,
+    passes: IntCounter,
+    pass_duration: Histogram,
+    actions: IntCounterVec,
+    action_duration: HistogramVec,
+    pulls: IntCounterVec,
+    pull_duration: Histogram,
+    rollouts: IntCounterVec,
+    events: IntCounterVec,
+    probe_failures: IntCounter,
+    store_write_errors: IntCounter,
+}
 
 /// How an action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,30 +47,146 @@ pub enum ActionResult {
     Timeout,
 }
 
+impl ActionResult {
+    fn word(self) -> &'static str {
+        match self {
+            ActionResult::Success => "success",
+            ActionResult::Error => "error",
+            ActionResult::Timeout => "timeout",
+        }
+    }
+}
+
 impl Metrics {
     /// Metrics that have counted nothing yet.
     pub fn new() -> Self {
-        Self {}
+        let registry = Registry::new();
+        Self {
+            passes: registered(&registry, IntCounter::with_opts(opts(names::PASSES))),
+            pass_duration: registered(&registry, Histogram::with_opts(buckets(names::PASS_DURATION, &DURATIONS))),
+            actions: registered(&registry, IntCounterVec::new(opts(names::ACTIONS), &["call", "result"])),
+            action_duration: registered(
+                &registry,
+                HistogramVec::new(buckets(names::ACTION_DURATION, &DURATIONS), &["call"]),
+            ),
+            pulls: registered(&registry, IntCounterVec::new(opts(names::PULLS), &["result"])),
+            pull_duration: registered(&registry, Histogram::with_opts(buckets(names::PULL_DURATION, &PULL_DURATIONS))),
+            rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
+            events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
+            probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
+            store_write_errors: registered(&registry, IntCounter::with_opts(opts(names::STORE_WRITE_ERRORS))),
+            registry,
+        }
     }
 
     /// A pass was made and took this long.
-    pub fn pass(&self, _took: Span) {}
+    pub fn pass(&self, took: Span) {
+        self.passes.inc();
+        self.pass_duration.observe(seconds(took));
+    }
 
     /// An action ended after this long. Pulls are also counted on their own.
-    pub fn action(&self, _call: &Call, _result: ActionResult, _took: Span) {}
+    pub fn action(&self, call: &Call, result: ActionResult, took: Span) {
+        self.actions.with_label_values(&[call_word(call), result.word()]).inc();
+        if !matches!(call, Call::Pull { .. }) {
+            self.action_duration.with_label_values(&[call_word(call)]).observe(seconds(took));
+            return;
+        }
+        self.pulls.with_label_values(&[result.word()]).inc();
+        if result == ActionResult::Success {
+            self.pull_duration.observe(seconds(took));
+        }
+    }
 
     /// Something happened. Rollouts are counted by their events' reasons.
-    pub fn event(&self, _event: &Event) {}
+    pub fn event(&self, event: &Event) {
+        let severity = match event.severity {
+            Severity::Normal => "normal",
+            Severity::Warning => "warning",
+        };
+        self.events.with_label_values(&[severity, &event.reason]).inc();
+        if let Some(result) = rollout_result(&event.reason) {
+            self.rollouts.with_label_values(&[result, &event.reason]).inc();
+        }
+    }
 
     /// A probe of ours failed.
-    pub fn probe_failure(&self) {}
+    pub fn probe_failure(&self) {
+        self.probe_failures.inc();
+    }
 
     /// The state directory could not be written.
-    pub fn store_write_error(&self) {}
+    pub fn store_write_error(&self) {
+        self.store_write_errors.inc();
+    }
+
+    /// Everything in Prometheus' text format: what was counted, and the view's gauges.
+    pub fn render(&self, view: &View) -> Result<String, String> {
+        let families = || -> Result<_, prometheus::Error> {
+            let mut families = self.registry.gather();
+            families.extend(gauges::of(view)?);
+            families.extend(process::families(view.started_at)?);
+            families.sort_by(|a, b| a.name().cmp(b.name()));
+            let mut text = Vec::new();
+            TextEncoder::new().encode(&families, &mut text)?;
+            Ok(text)
+        };
+        let text = families().map_err(|error| format!("metrics cannot be rendered: {error}"))?;
+        String::from_utf8(text).map_err(|_| "metrics are not UTF-8".into())
+    }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How a rollout ended, if an event of this reason says so.
+fn rollout_result(reason: &str) -> Option<&'static str> {
+    match reason {
+        "RolloutComplete" => Some("complete"),
+        "RolledBack" => Some("rolled_back"),
+        "RolloutStalled" | "Stalled" => Some("stalled"),
+        "RolloutFailed" | "RevisionRejected" => Some("failed"),
+        "RolloutSuperseded" | "Superseded" => Some("superseded"),
+        _ => None,
+    }
+}
+
+/// What a call does, as a label.
+fn call_word(call: &Call) -> &'static str {
+    match call {
+        Call::CreateNetwork(_) => "create_network",
+        Call::RemoveNetwork { .. } => "remove_network",
+        Call::CreateVolume(_) => "create_volume",
+        Call::Pull { .. } => "pull",
+        Call::CreateContainer(_) => "create",
+        Call::Connect(_) => "connect",
+        Call::Reconnect(_) => "reconnect",
+        Call::Start { .. } => "start",
+        Call::Stop(_) => "stop",
+        Call::Restart(_) => "restart",
+        Call::Unpause { .. } => "unpause",
+        Call::Remove { .. } => "remove",
+        Call::Update { .. } => "update",
+    }
+}
+
+fn opts((name, help): names::Named) -> Opts {
+    Opts::new(name, help)
+}
+
+fn buckets((name, help): names::Named, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(buckets.to_vec())
+}
+
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: Result<M, prometheus::Error>) -> M {
+    let metric = metric.expect("names and labels are constants, and valid");
+    registry.register(Box::new(metric.clone())).expect("every name is registered once");
+    metric
+}
+
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 / 1000.0
 }

@@ -1,10 +1,17 @@
 //! The doors for people and Prometheus: the Unix socket that the command line speaks to, and `/metrics`, `/healthz` and
 //! `/readyz` over TCP. It shows views and passes commands on; it decides nothing and knows no Docker.
 
+pub mod api;
+pub mod scrape;
+pub mod socket;
+pub mod wire;
+
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::Stream;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::metrics::Metrics;
@@ -52,4 +59,22 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// What time it is.
     pub clock: Clock,
+}
+
+/// Serves the Unix socket until `stop`, then lets replies under way end.
+pub async fn serve_socket(
+    listener: UnixListener,
+    parts: Parts,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, api::router(parts)).with_graceful_shutdown(stop).await
+}
+
+/// Serves `/metrics`, `/healthz` and `/readyz` until `stop`.
+pub async fn serve_scrapes(
+    listener: TcpListener,
+    parts: Parts,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, scrape::router(parts)).with_graceful_shutdown(stop).await
 }
