@@ -1,2 +1,5 @@
 //! `evenkeel`: argv → command → exit code.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    evenkeel::cli::main()
+}

@@ -1,2 +1,121 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers.
+//! containers. `plan`, `validate`, `schema` and `completions` need no daemon; `run` is the daemon; all others ask it.
+
+mod age;
+mod apply;
+mod args;
+mod client;
+mod completions;
+mod describe;
+mod events;
+mod failure;
+mod follow;
+mod get;
+mod logging;
+mod logs;
+mod object;
+mod output;
+mod plan;
+mod prune;
+mod rollout;
+mod rows;
+mod run;
+mod schema;
+mod screen;
+mod settings;
+mod standing;
+mod table;
+mod validate;
+mod version;
+mod yaml;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Exit, Failure};
+use screen::Screen;
+
+/// Keeps a Docker host as manifests say: replicas, networks, volumes, jobs and images.
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(after_help = "Exit codes:
+  0 done or nothing to do, 1 error, 2 changes (plan) or rolled back, 3 stalled, 4 timed out, 5 invalid manifests
+
+Examples:
+  evenkeel validate --source manifests       check manifests
+  evenkeel plan --source manifests           what would be done, and why
+  evenkeel run --source manifests            do it, and keep doing it
+  evenkeel get                               how everything stands
+  evenkeel rollout status deployment/web     wait for an update")]
+struct Evenkeel {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Plan(plan::Plan),
+    Apply(apply::Apply),
+    Validate(validate::Validate),
+    Get(get::Get),
+    Describe(describe::Describe),
+    Events(events::Events),
+    Logs(logs::Logs),
+    Rollout(rollout::Rollout),
+    Prune(prune::Prune),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Version(version::Version),
+}
+
+impl Command {
+    async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        match self {
+            Command::Run(run) => run.run().await,
+            Command::Plan(plan) => plan.run(screen).await,
+            Command::Apply(apply) => apply.run(screen).await,
+            Command::Validate(validate) => validate.run(screen).await,
+            Command::Get(get) => get.run(screen).await,
+            Command::Describe(describe) => describe.run(screen).await,
+            Command::Events(events) => events.run(screen).await,
+            Command::Logs(logs) => logs.run(screen).await,
+            Command::Rollout(rollout) => rollout.run(screen).await,
+            Command::Prune(prune) => prune.run(screen).await,
+            Command::Schema(schema) => schema.run(screen),
+            Command::Completions(completions) => completions.run(screen),
+            Command::Version(version) => version.run(screen).await,
+        }
+    }
+}
+
+/// Does what the arguments of this process say, and gives its exit code.
+pub fn main() -> ExitCode {
+    let screen = Screen::new();
+    let command = match Evenkeel::try_parse() {
+        Ok(evenkeel) => evenkeel.command,
+        Err(error) => return unparsed(&error),
+    };
+    let exit = runtime(&command).and_then(|runtime| runtime.block_on(command.run(&screen))).unwrap_or_else(|failure| {
+        screen.fail(&failure);
+        failure.exit
+    });
+    exit.code().into()
+}
+
+/// Clap's own exit code for a wrong argument is 2, which means something else here.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when the screen is gone.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Error.code().into() } else { ExitCode::SUCCESS }
+}
+
+/// The daemon gets two threads, so that a scrape never waits for a pass; a question needs none.
+fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = match command {
+        Command::Run(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.worker_threads(2).enable_all().build().map_err(|error| Failure::new(format!("cannot start: {error}")))
+}

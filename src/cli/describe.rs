@@ -1,0 +1,319 @@
+//! `evenkeel describe`: everything that is known of one object, or of the sources, for people.
+
+use clap::Args;
+
+use super::age;
+use super::args::{Reach, Scope};
+use super::client::Client;
+use super::events;
+use super::failure::{Exit, Failure};
+use super::object::Wanted;
+use super::rows;
+use super::screen::{Paint, Screen, Tone, lines, phase_tone};
+use super::table::{Table, cell, toned};
+use super::yaml;
+use crate::model::name::{Key, Kind};
+use crate::model::status::{ContainerStatus, Event};
+use crate::model::text::printable;
+use crate::model::time::Timestamp;
+use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView, SourceState, View};
+use crate::server::wire::{Events, Snapshot};
+
+/// How many events of an object are shown.
+const EVENTS_SHOWN: usize = 20;
+
+/// Show everything that is known of an object.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evenkeel describe deployment/web          why it is as it is, revisions, containers, last log lines, events
+  evenkeel describe job migrate -n shop
+  evenkeel describe sources                 every problem of the manifest directories")]
+pub struct Describe {
+    /// KIND/NAME, KIND NAME or a Deployment's or Job's NAME; or `sources`.
+    #[arg(value_name = "KIND/NAME", required = true, num_args = 1..=2)]
+    what: Vec<String>,
+    #[command(flatten)]
+    scope: Scope,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Describe {
+    /// Asks and prints.
+    pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let client = Client::new(&self.reach.socket);
+        let snapshot: Snapshot = client.get("/v1/view").await?;
+        if self.what == ["sources"] || self.what == ["source"] {
+            screen.print(&sources(&snapshot, screen.out))?;
+            return Ok(Exit::Done);
+        }
+        let kinds: Vec<Kind> = Kind::ALL.into_iter().rev().collect();
+        let (key, object) =
+            Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(&snapshot.view, &kinds)?;
+        let known: Events = client.get("/v1/events").await?;
+        let about: Vec<&Event> = known.events.iter().filter(|event| event.object == *key).collect();
+        rows::warn(&snapshot.view, screen);
+        let sheet = Sheet { paint: screen.out, now: snapshot.now, text: String::new() };
+        screen.print(&sheet.object(key, object, &snapshot.view, &about))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The description so far.
+struct Sheet {
+    paint: Paint,
+    now: Timestamp,
+    text: String,
+}
+
+impl Sheet {
+    fn object(mut self, key: &Key, object: &ObjectView, view: &View, about: &[&Event]) -> String {
+        self.head(key, object);
+        self.detail(&object.detail);
+        self.list("Waiting for", &object.status.waiting);
+        self.conditions(object);
+        self.revisions(&object.detail);
+        self.containers(&object.status.containers);
+        self.under_way(key, view);
+        self.spec(object);
+        self.events(about);
+        self.text
+    }
+
+    fn head(&mut self, key: &Key, object: &ObjectView) {
+        self.field("Name", key.name.as_str());
+        if key.kind != Kind::Namespace {
+            self.field("Namespace", key.namespace.as_str());
+        }
+        self.field("Kind", &yaml::text(&serde_json::json!(key.kind)));
+        self.field("Manifest", &object.place);
+        let labels: Vec<String> = object.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.field("Labels", &labels.join(", "));
+        if let Some(created) = object.created_at {
+            self.field("Created", &format!("{created} ({} ago)", age::since(created, self.now)));
+        }
+        let status = &object.status;
+        self.toned_field("Status", &status.phase, phase_tone(&status.phase));
+        self.field("Message", &status.message);
+        if let Some(r) = status.replicas {
+            let counts = format!(
+                "{} desired, {} current, {} updated, {} ready, {} available",
+                r.desired, r.current, r.updated, r.ready, r.available
+            );
+            self.field("Replicas", &counts);
+        }
+        if let Some(revision) = &status.revision {
+            let number = if revision.number > 0 { format!("{} ", revision.number) } else { String::new() };
+            self.field("Revision", &format!("{number}({}), image {}", revision.id, revision.image));
+        }
+    }
+
+    fn detail(&mut self, detail: &Detail) {
+        match detail {
+            Detail::Namespace => {}
+            Detail::Deployment { paused, pinned, .. } => {
+                if *paused {
+                    self.field("Paused", "yes; go on with `evenkeel rollout resume`");
+                }
+                if *pinned {
+                    self.field("Pinned", "`rollout undo` chose the revision, until the manifest changes");
+                }
+            }
+            Detail::Job { attempt, started_at, finished_at, exit_code, last_log } => {
+                self.field("Attempt", &(attempt + 1).to_string());
+                self.time("Started", *started_at);
+                self.time("Finished", *finished_at);
+                self.field("Exit code", &exit_code.map(|code| code.to_string()).unwrap_or_default());
+                self.section("Last log lines", last_log);
+            }
+            Detail::Network { engine_name, driver, subnets } => {
+                self.field("Docker name", engine_name);
+                self.field("Driver", driver);
+                self.field("Subnets", &subnets.join(", "));
+            }
+            Detail::Volume { engine_name, driver } => {
+                self.field("Docker name", engine_name);
+                self.field("Driver", driver);
+            }
+            Detail::Content { id, keys } => {
+                self.field("Content", id);
+                self.list("Keys", keys);
+            }
+        }
+    }
+
+    fn conditions(&mut self, object: &ObjectView) {
+        let mut table = Table::new(vec!["TYPE", "STATUS", "REASON", "MESSAGE"]);
+        for condition in &object.status.conditions {
+            let word = if condition.status { "True" } else { "False" };
+            table.row(vec![cell(&condition.kind), cell(word), cell(&condition.reason), cell(&condition.message)]);
+        }
+        self.table("Conditions", &table);
+    }
+
+    fn revisions(&mut self, detail: &Detail) {
+        let Detail::Deployment { revisions, .. } = detail else { return };
+        self.table("Revisions", &revision_table(revisions, self.now));
+        let failed = revisions.iter().filter(|revision| !revision.last_log.is_empty());
+        for revision in failed.rev().take(1) {
+            self.section(&format!("Last log lines of revision {}", revision.number), &revision.last_log);
+        }
+    }
+
+    fn containers(&mut self, containers: &[ContainerStatus]) {
+        if containers.is_empty() {
+            return;
+        }
+        self.heading("Containers");
+        for container in containers {
+            self.container(container);
+        }
+    }
+
+    fn container(&mut self, container: &ContainerStatus) {
+        let (word, tone) = if container.ready { ("ready", Tone::Good) } else { ("not ready", Tone::Busy) };
+        let mut facts = vec![container.state.clone(), self.paint.paint(tone, word)];
+        if container.retiring {
+            facts.push("on its way out".into());
+        }
+        facts.push(format!("{} restarts", container.restarts));
+        facts.extend(container.address.clone());
+        facts.extend(container.since.map(|since| format!("for {}", age::since(since, self.now))));
+        let name = self.paint.paint(Tone::Strong, &printable(&container.name));
+        self.text.push_str(&format!("  {name}  {}\n", facts.join(", ")));
+        if !container.message.is_empty() {
+            self.text.push_str(&format!("    {}\n", lines(&container.message)));
+        }
+        self.log(&container.last_log);
+    }
+
+    fn under_way(&mut self, key: &Key, view: &View) {
+        let own = view.in_flight.iter().filter(|action| action.object == *key);
+        let now = self.now;
+        let text = |action: &crate::model::view::InFlight| {
+            let progress = if action.progress.is_empty() { "" } else { ": " };
+            format!("{} (for {}){progress}{}", action.action, age::since(action.since, now), action.progress)
+        };
+        let actions: Vec<String> = own.map(text).collect();
+        self.list("Under way", &actions);
+        let next = view.plan.iter().filter(|step| step.object == *key);
+        let next: Vec<String> = next.map(|step| format!("{}: {}", step.action, step.cause)).collect();
+        self.list("Next", &next);
+    }
+
+    fn spec(&mut self, object: &ObjectView) {
+        let spec = object.declared.value();
+        if spec.is_null() {
+            self.field("Spec", "no manifest declares it any more");
+            return;
+        }
+        self.heading("Spec");
+        for line in yaml::text(&spec).lines() {
+            self.text.push_str(&format!("  {line}\n"));
+        }
+    }
+
+    fn events(&mut self, about: &[&Event]) {
+        let shown = about.iter().skip(about.len().saturating_sub(EVENTS_SHOWN)).copied();
+        let table = events::table(shown, self.now, false);
+        self.table("Events", &table);
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.toned_field(name, value, Tone::Plain);
+    }
+
+    fn toned_field(&mut self, name: &str, value: &str, tone: Tone) {
+        let value = printable(value.trim_end());
+        if !value.is_empty() {
+            self.text.push_str(&format!("{:<14}{}\n", format!("{name}:"), self.paint.paint(tone, &value)));
+        }
+    }
+
+    fn time(&mut self, name: &str, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.field(name, &format!("{at} ({} ago)", age::since(at, self.now)));
+        }
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.text.push_str(&format!("{}\n", self.paint.paint(Tone::Strong, &format!("{title}:"))));
+    }
+
+    fn list(&mut self, title: &str, items: &[String]) {
+        if items.is_empty() {
+            return;
+        }
+        self.heading(title);
+        for item in items {
+            self.text.push_str(&format!("  - {}\n", printable(item)));
+        }
+    }
+
+    fn section(&mut self, title: &str, log: &[String]) {
+        if !log.is_empty() {
+            self.heading(title);
+            self.log(log);
+        }
+    }
+
+    fn log(&mut self, log: &[String]) {
+        for line in log {
+            self.text.push_str(&format!("    {} {}\n", self.paint.paint(Tone::Dim, "|"), printable(line)));
+        }
+    }
+
+    fn table(&mut self, title: &str, table: &Table) {
+        if table.is_empty() {
+            return;
+        }
+        self.heading(title);
+        for line in table.render(self.paint).lines() {
+            self.text.push_str(&format!("  {line}\n"));
+        }
+    }
+}
+
+/// Revisions, oldest first; `*` is the one that is run or reached.
+pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
+    let mut table = Table::new(vec!["REVISION", "ID", "OUTCOME", "AGE", "IMAGE", "REASON"]);
+    for revision in revisions {
+        let tone = match revision.outcome {
+            OutcomeWord::Completed => Tone::Good,
+            OutcomeWord::Rejected => Tone::Bad,
+            OutcomeWord::Pending => Tone::Busy,
+            OutcomeWord::Superseded => Tone::Dim,
+        };
+        let mark = if revision.current { "*" } else { "" };
+        table.row(vec![
+            cell(format!("{}{mark}", revision.number)),
+            cell(&revision.id),
+            toned(format!("{:?}", revision.outcome), tone),
+            cell(age::since(revision.created_at, now)),
+            cell(&revision.image),
+            cell(&revision.reason),
+        ]);
+    }
+    table
+}
+
+/// The sources with every problem.
+fn sources(snapshot: &Snapshot, paint: Paint) -> String {
+    let one = |source: &SourceState| {
+        let mut sheet = Sheet { paint, now: snapshot.now, text: String::new() };
+        sheet.field("Source", &source.dir);
+        sheet.field("Namespace", source.namespace.as_ref().map_or("", |name| name.as_str()));
+        let state = format!("{:?}", source.state);
+        sheet.toned_field("State", &state, phase_tone(&state));
+        sheet.field("Message", &source.message);
+        sheet.time("Loaded", source.loaded_at);
+        sheet.field("Generation", &source.generation.to_string());
+        sheet.field("Digest", &source.digest);
+        sheet.field("Objects", &source.declares.len().to_string());
+        for problem in &source.problems {
+            sheet.text.push_str(&format!("\n{}\n", lines(&problem.rendered)));
+        }
+        sheet.text
+    };
+    snapshot.view.sources.iter().map(one).collect::<Vec<_>>().join("\n")
+}

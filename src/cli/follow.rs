@@ -1,0 +1,89 @@
+//! Waiting with a person watching: a line for every change of what is waited for, and the exit code at the end.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use super::client::Client;
+use super::failure::{Exit, Failure};
+use super::screen::{Screen, lines};
+use super::standing::{self, Standing};
+use crate::model::name::Key;
+use crate::model::time::Span;
+use crate::model::view::ObjectView;
+use crate::server::wire::Snapshot;
+
+/// How far it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// A sentence for each thing that is waited for, by its name.
+    pub sentences: BTreeMap<String, String>,
+    /// How the command exits; none while it goes on.
+    pub exit: Option<Exit>,
+}
+
+/// Follows the views until `judge` says that it is over.
+pub async fn views(
+    client: &Client,
+    screen: &Screen,
+    mut judge: impl FnMut(&Snapshot) -> Result<Progress, Failure>,
+) -> Result<Exit, Failure> {
+    let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
+    let mut told = BTreeMap::new();
+    while let Some(snapshot) = views.next().await? {
+        let progress = judge(&snapshot)?;
+        tell(&told, &progress.sentences, screen)?;
+        if let Some(exit) = progress.exit {
+            return Ok(exit);
+        }
+        told = progress.sentences;
+    }
+    Err(Failure::new("the daemon has stopped; what it was doing goes on when it is started again"))
+}
+
+fn tell(
+    told: &BTreeMap<String, String>,
+    sentences: &BTreeMap<String, String>,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    for (_, sentence) in sentences.iter().filter(|(name, sentence)| told.get(*name) != Some(*sentence)) {
+        screen.print(&lines(sentence))?;
+    }
+    Ok(())
+}
+
+/// Ends `waiting` after `limit`; what the daemon does goes on.
+pub async fn within(
+    limit: Option<Span>,
+    screen: &Screen,
+    waiting: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let Some(limit) = limit else { return waiting.await };
+    match tokio::time::timeout(limit.std(), waiting).await {
+        Ok(end) => end,
+        Err(_) => {
+            screen.note(&format!("timed out after {limit}; the daemon goes on with it"));
+            Ok(Exit::TimedOut)
+        }
+    }
+}
+
+/// The progress of several objects together. It is over when none moves any more, or when one is stuck and the others
+/// only wait.
+pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) -> Progress {
+    let mut progress = Progress::default();
+    let (mut moving, mut waiting, mut worst) = (false, false, Exit::Done);
+    for (key, object) in objects {
+        let standing = standing::of(key, object);
+        match standing {
+            Standing::Moving(_) if matches!(object.status.phase.as_str(), "Waiting" | "Pending") => waiting = true,
+            Standing::Moving(_) => moving = true,
+            Standing::RolledBack(_) if worst == Exit::Done => worst = Exit::RolledBack,
+            Standing::Stalled(_) => worst = Exit::Stalled,
+            Standing::RolledBack(_) | Standing::Done(_) => {}
+        }
+        progress.sentences.insert(key.to_string(), standing.text().into());
+    }
+    let over = !moving && (!waiting || worst == Exit::Stalled);
+    progress.exit = over.then_some(worst);
+    progress
+}

@@ -1,0 +1,220 @@
+//! `evenkeel get`: tables of objects, as kubectl prints them.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::args::{Machine, Output, Reach, Scope};
+use super::client::Client;
+use super::failure::{Exit, Failure};
+use super::object::{Wanted, parse_kind};
+use super::output;
+use super::rows::{self, Columns};
+use super::screen::Screen;
+use super::table::Table;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::view::{ObjectView, View};
+use crate::server::wire::Snapshot;
+
+/// List objects, or show one.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evenkeel get                          everything
+  evenkeel get deployments -n shop      the Deployments of one namespace
+  evenkeel get deploy/web -o yaml       one object, with all that is known of it
+  evenkeel get replicas                 the containers of Deployments and Jobs
+  evenkeel get sources                  the manifest directories, and whether they are in force
+  evenkeel get deployments --watch      go on with a line for every change")]
+pub struct Get {
+    /// all, deployments, jobs, networks, volumes, configmaps, secrets, namespaces, replicas or sources; or KIND/NAME.
+    #[arg(value_name = "KIND[/NAME]", default_value = "all")]
+    what: String,
+    /// The object's name, after its kind.
+    name: Option<String>,
+    #[command(flatten)]
+    scope: Scope,
+    /// Another format than a table.
+    #[arg(long, short)]
+    output: Option<Output>,
+    /// Go on after the list with a line for every change, until interrupted.
+    #[arg(long, short)]
+    watch: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// What `get` can list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Listing {
+    All,
+    Of(Kind),
+    One(Wanted),
+    Replicas,
+    Sources,
+}
+
+impl Get {
+    /// Asks, prints, and with `--watch` goes on.
+    pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let listing = self.listing()?;
+        let client = Client::new(&self.reach.socket);
+        if self.watch {
+            return self.follow(&listing, &client, screen).await;
+        }
+        let snapshot: Snapshot = client.get("/v1/view").await?;
+        rows::warn(&snapshot.view, screen);
+        screen.print(&self.render(&listing, &snapshot, screen)?)?;
+        Ok(Exit::Done)
+    }
+
+    fn listing(&self) -> Result<Listing, Failure> {
+        let named = self.name.is_some() || self.what.contains('/');
+        Ok(match self.what.as_str() {
+            "all" if !named => Listing::All,
+            "replicas" | "replica" | "containers" | "pods" | "po" if !named => Listing::Replicas,
+            "sources" | "source" if !named => Listing::Sources,
+            kind if !named => Listing::Of(parse_kind(kind)?),
+            what => {
+                let words: Vec<String> = std::iter::once(what.to_string()).chain(self.name.clone()).collect();
+                Listing::One(Wanted::parse(&words, self.scope.namespace.as_ref())?)
+            }
+        })
+    }
+
+    fn render(&self, listing: &Listing, snapshot: &Snapshot, screen: &Screen) -> Result<String, Failure> {
+        let format = match self.output {
+            Some(Output::Json) => Machine::Json,
+            Some(Output::Yaml) => Machine::Yaml,
+            Some(Output::Wide) | None => return self.tables(listing, snapshot, screen),
+        };
+        Ok(output::render(&self.tree(listing, &snapshot.view)?, format))
+    }
+
+    fn tree(&self, listing: &Listing, view: &View) -> Result<Value, Failure> {
+        Ok(match listing {
+            Listing::One(wanted) => {
+                let (key, object) = wanted.find(view, &Kind::ALL)?;
+                output::object(key, object)
+            }
+            Listing::Sources => output::list(view.sources.iter().map(output::source).collect()),
+            Listing::Replicas => output::list(self.replicas(view)),
+            Listing::All | Listing::Of(_) => {
+                let objects = selected(view, listing, self.scope.namespace.as_ref());
+                output::list(objects.map(|(key, object)| output::object(key, object)).collect())
+            }
+        })
+    }
+
+    fn replicas(&self, view: &View) -> Vec<Value> {
+        let owners = selected(view, &Listing::All, self.scope.namespace.as_ref());
+        let containers = owners.flat_map(|(_, object)| &object.status.containers);
+        let mut values: Vec<Value> = containers.map(|container| serde_json::json!(container)).collect();
+        values.iter_mut().for_each(output::times);
+        values
+    }
+
+    fn tables(&self, listing: &Listing, snapshot: &Snapshot, screen: &Screen) -> Result<String, Failure> {
+        let tables = self.build(listing, snapshot)?;
+        if tables.is_empty() {
+            screen.note(&nothing(self.scope.namespace.as_ref(), &snapshot.view));
+        }
+        Ok(tables.iter().map(|(_, table)| table.render(screen.out)).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The tables of a listing that have rows, with what each row is about.
+    fn build(&self, listing: &Listing, snapshot: &Snapshot) -> Result<Vec<(Vec<String>, Table)>, Failure> {
+        let columns = Columns {
+            namespace: self.scope.namespace.is_none(),
+            wide: self.output == Some(Output::Wide),
+            prefixed: *listing == Listing::All,
+            now: snapshot.now,
+        };
+        let view = &snapshot.view;
+        let namespace = self.scope.namespace.as_ref();
+        let of_kind = |kind: Kind| {
+            let objects: Vec<_> = selected(view, &Listing::Of(kind), namespace).collect();
+            (objects.iter().map(|(key, _)| key.to_string()).collect(), rows::objects(kind, &objects, &columns))
+        };
+        let tables = match listing {
+            Listing::All => Kind::ALL.into_iter().rev().map(of_kind).collect(),
+            Listing::Of(kind) => vec![of_kind(*kind)],
+            Listing::One(wanted) => {
+                let one = wanted.find(view, &Kind::ALL)?;
+                vec![(vec![one.0.to_string()], rows::objects(one.0.kind, &[one], &columns))]
+            }
+            Listing::Replicas => {
+                let owners: Vec<_> = selected(view, &Listing::All, namespace).collect();
+                vec![rows::replicas(&owners, &columns)]
+            }
+            Listing::Sources => vec![rows::sources(view, &columns)],
+        };
+        Ok(tables.into_iter().filter(|(_, table)| !table.is_empty()).collect())
+    }
+
+    /// Prints the list, and then the rows that change. What only grows older has not changed.
+    async fn follow(&self, listing: &Listing, client: &Client, screen: &Screen) -> Result<Exit, Failure> {
+        let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
+        let mut printed: Option<BTreeMap<String, String>> = None;
+        while let Some(snapshot) = views.next().await? {
+            let now = self.standing_rows(listing, &snapshot)?;
+            match &printed {
+                None => screen.print(&self.render(listing, &snapshot, screen)?)?,
+                Some(before) => self.print_changes(before, &now, listing, &snapshot, screen)?,
+            }
+            printed = Some(now);
+        }
+        Err(Failure::new("the daemon has stopped"))
+    }
+
+    fn print_changes(
+        &self,
+        before: &BTreeMap<String, String>,
+        now: &BTreeMap<String, String>,
+        listing: &Listing,
+        snapshot: &Snapshot,
+        screen: &Screen,
+    ) -> Result<(), Failure> {
+        let changed = |id: &String| before.get(id) != now.get(id);
+        for (ids, table) in self.build(listing, snapshot)? {
+            for (_, row) in ids.iter().zip(table.render_rows(screen.out)).filter(|(id, _)| changed(id)) {
+                screen.print(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every row by what it is about, without its ages.
+    fn standing_rows(&self, listing: &Listing, snapshot: &Snapshot) -> Result<BTreeMap<String, String>, Failure> {
+        let frozen = Snapshot { now: crate::model::time::Timestamp(0), view: snapshot.view.clone() };
+        let tables = self.build(listing, &frozen)?;
+        let rows = tables.into_iter().flat_map(|(ids, table)| {
+            ids.into_iter().zip(table.render_rows(super::screen::Paint::OFF)).collect::<Vec<_>>()
+        });
+        Ok(rows.map(|(id, row)| (id, row.split_whitespace().collect::<Vec<_>>().join(" "))).collect())
+    }
+}
+
+/// The objects of a listing in a namespace.
+fn selected<'a>(
+    view: &'a View,
+    listing: &Listing,
+    namespace: Option<&Name>,
+) -> impl Iterator<Item = (&'a Key, &'a ObjectView)> {
+    let kind = match listing {
+        Listing::Of(kind) => Some(*kind),
+        _ => None,
+    };
+    let namespace = namespace.cloned();
+    view.objects.iter().filter(move |(key, _)| {
+        kind.is_none_or(|kind| key.kind == kind) && namespace.as_ref().is_none_or(|name| *name == key.namespace)
+    })
+}
+
+fn nothing(namespace: Option<&Name>, view: &View) -> String {
+    match namespace {
+        Some(name) => format!("Nothing found in namespace {name}."),
+        None if view.objects.is_empty() => "Nothing is declared; see `evenkeel get sources`.".into(),
+        None => "Nothing found.".into(),
+    }
+}

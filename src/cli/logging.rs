@@ -1,0 +1,34 @@
+//! The daemon's log: to standard error, for people or as JSON. A quiet system logs nothing.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use super::failure::Failure;
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+/// Begins to log. `level` is a level (`debug`) or tracing's own filter (`evenkeel::plan=debug,info`).
+pub fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        Failure::new(format!("'{level}' is not a log level: {error}"))
+            .hint("write error, warn, info, debug or trace, or a filter such as evenkeel::engine=debug,info")
+    })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let begun = match format {
+        LogFormat::Text => subscriber.with_ansi(colour).with_target(false).try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
+    };
+    begun.map_err(|error| Failure::new(format!("logging cannot begin: {error}")))
+}

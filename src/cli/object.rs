@@ -1,0 +1,115 @@
+//! Which object a person means by `deployment/web`, `deploy web` or `web -n shop`. It only looks at the view.
+
+use super::failure::Failure;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::view::{ObjectView, View};
+
+/// An object as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its kind, if named.
+    pub kind: Option<Kind>,
+    /// Its namespace, if named.
+    pub namespace: Option<Name>,
+    /// Its name.
+    pub name: Name,
+}
+
+impl Wanted {
+    /// Understands `KIND/NAME`, `KIND/NAMESPACE/NAME`, `KIND NAME` and `NAME`.
+    pub fn parse(words: &[String], namespace: Option<&Name>) -> Result<Self, Failure> {
+        let parts: Vec<&str> = words.iter().flat_map(|word| word.split('/')).collect();
+        let (kind, own_namespace, name) = match parts[..] {
+            [name] => (None, None, name),
+            [kind, name] => (Some(parse_kind(kind)?), None, name),
+            [kind, namespace, name] => (Some(parse_kind(kind)?), Some(parse_name(namespace)?), name),
+            _ => return Err(Failure::new(format!("'{}' is not an object", words.join(" "))).hint("write KIND/NAME")),
+        };
+        Ok(Self { kind, namespace: own_namespace.or(namespace.cloned()), name: parse_name(name)? })
+    }
+
+    /// The object, if exactly one fits. Without a kind, `kinds` are tried in their order.
+    pub fn find<'a>(&self, view: &'a View, kinds: &[Kind]) -> Result<(&'a Key, &'a ObjectView), Failure> {
+        let of_kind = |kind: Kind| -> Vec<_> { view.objects.iter().filter(|(key, _)| self.fits(key, kind)).collect() };
+        let kinds = match self.kind {
+            Some(kind) if !kinds.contains(&kind) => return Err(wrong_kind(kind, kinds)),
+            Some(kind) => vec![kind],
+            None => kinds.to_vec(),
+        };
+        let found = kinds.iter().map(|kind| of_kind(*kind)).find(|found| !found.is_empty()).unwrap_or_default();
+        match found[..] {
+            [] => Err(self.missing(view, &kinds)),
+            [one] => Ok(one),
+            _ => Err(self.ambiguous(found.iter().map(|(key, _)| *key))),
+        }
+    }
+
+    /// Whether the key fits, whether or not the object still exists.
+    pub fn is(&self, key: &Key) -> bool {
+        self.fits(key, self.kind.unwrap_or(key.kind))
+    }
+
+    fn fits(&self, key: &Key, kind: Kind) -> bool {
+        key.kind == kind && key.name == self.name && self.namespace.as_ref().is_none_or(|name| *name == key.namespace)
+    }
+
+    fn missing(&self, view: &View, kinds: &[Kind]) -> Failure {
+        let what = match self.kind {
+            Some(kind) => format!("{kind} '{}'", self.name),
+            None => format!("'{}'", self.name),
+        };
+        let place = self.namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default();
+        let all: Vec<String> =
+            view.objects.keys().filter(|key| kinds.contains(&key.kind)).take(10).map(ToString::to_string).collect();
+        let hint = match all[..] {
+            [] => "there is none of that kind; see `evenkeel get sources` for what is declared".into(),
+            _ => format!("there are: {}", all.join(", ")),
+        };
+        Failure::new(format!("there is no {what}{place}")).hint(hint)
+    }
+
+    fn ambiguous<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Failure {
+        let namespaces: Vec<String> = keys.map(|key| key.namespace.to_string()).collect();
+        Failure::new(format!("'{}' exists in several namespaces: {}", self.name, namespaces.join(", ")))
+            .hint(format!("say which one: -n {}", namespaces.first().map_or("NAMESPACE", String::as_str)))
+    }
+}
+
+/// A kind by any of the words that kubectl users type.
+pub fn parse_kind(word: &str) -> Result<Kind, Failure> {
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+    Kind::from_word(word).ok_or_else(|| {
+        Failure::new(format!("unknown kind '{word}'")).hint(format!("the kinds are {}", kinds.join(", ")))
+    })
+}
+
+fn parse_name(text: &str) -> Result<Name, Failure> {
+    Name::new(text).map_err(|reason| Failure::new(format!("'{text}' is not a name: {reason}")))
+}
+
+fn wrong_kind(kind: Kind, kinds: &[Kind]) -> Failure {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    Failure::new(format!("this command does not work on a {kind}")).hint(format!("it works on {}", kinds.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Wanted, Failure> {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        Wanted::parse(&words, Some(&Name::new("shop").unwrap()))
+    }
+
+    #[test]
+    fn an_object_is_named_as_in_kubectl() {
+        let web = parse(&["deployment/web"]).unwrap();
+        assert_eq!((web.kind, web.name.as_str()), (Some(Kind::Deployment), "web"));
+        assert_eq!(web.namespace, Some(Name::new("shop").unwrap()));
+        assert_eq!(parse(&["deploy", "web"]).unwrap(), web);
+        assert_eq!(parse(&["web"]).unwrap().kind, None);
+        assert_eq!(parse(&["job/other/web"]).unwrap().namespace, Some(Name::new("other").unwrap()));
+        assert!(parse(&["pod/web"]).unwrap_err().hint.contains("deployment"));
+        assert!(parse(&["a/b/c/d"]).is_err());
+    }
+}

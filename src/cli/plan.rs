@@ -1,0 +1,121 @@
+//! `evenkeel plan`: what the next pass would do, why, and whether it is free of downtime. It needs no daemon.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::json;
+
+use super::args::{Machine, SetupArgs};
+use super::failure::{Exit, Failure};
+use super::output;
+use super::screen::{Paint, Screen, Tone, phase_tone};
+use super::settings::Settings;
+use super::validate;
+use crate::model::name::Key;
+use crate::model::text::printable;
+use crate::model::view::PlanStep;
+use crate::reconciler::offline::{self, OfflineError, Outlook};
+
+/// Show what would be done, and why. Nothing is changed, and no daemon is needed.
+///
+/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error, 5 when the manifests are invalid.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evenkeel plan --source /srv/shop              what would be done now, why, and whether it is free of downtime
+  evenkeel plan --source /srv/shop=staging -o json
+  evenkeel plan --config /etc/evenkeel/evenkeel.yaml
+
+A plan holds the steps that are possible right now. What follows them is decided when they are done, by what is
+seen then; the objects' `waiting` lines say what that depends on.")]
+pub struct Plan {
+    #[command(flatten)]
+    setup: SetupArgs,
+    /// Another format than text.
+    #[arg(long, short)]
+    output: Option<Machine>,
+}
+
+impl Plan {
+    /// Plans and prints.
+    pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let settings = Settings::read(&self.setup)?;
+        settings.need_source()?;
+        let outlook = offline::plan(&settings.setup).await.map_err(|error| refused(error, screen))?;
+        outlook.warnings.iter().for_each(|warning| screen.warn(warning));
+        screen.print(&match self.output {
+            Some(format) => output::render(&tree(&outlook), format),
+            None => text(&outlook, screen.out),
+        })?;
+        Ok(if outlook.steps.is_empty() { Exit::Done } else { Exit::Changes })
+    }
+}
+
+fn refused(error: OfflineError, screen: &Screen) -> Failure {
+    match error {
+        OfflineError::Invalid(diagnostics) => validate::invalid(&diagnostics, screen),
+        OfflineError::Unavailable { message, hint } => Failure::new(message).hint(hint),
+    }
+}
+
+fn tree(outlook: &Outlook) -> serde_json::Value {
+    let mut status: BTreeMap<String, serde_json::Value> =
+        outlook.status.iter().map(|(key, status)| (key.to_string(), json!(status))).collect();
+    status.values_mut().for_each(output::times);
+    let interrupted = outlook.steps.iter().any(|step| step.downtime.is_some());
+    json!({"actions": outlook.steps, "downtime": interrupted, "status": status, "warnings": outlook.warnings})
+}
+
+/// The plan for people: by object, each step with its cause.
+pub fn text(outlook: &Outlook, paint: Paint) -> String {
+    let mut steps: BTreeMap<&Key, Vec<&PlanStep>> = BTreeMap::new();
+    for step in &outlook.steps {
+        steps.entry(&step.object).or_default().push(step);
+    }
+    let waiting = outlook.status.iter().filter(|(_, status)| !status.waiting.is_empty()).map(|(key, _)| key);
+    let keys: std::collections::BTreeSet<&Key> = steps.keys().copied().chain(waiting).collect();
+    let mut text: String = keys.into_iter().map(|key| object(key, steps.get(key), outlook, paint)).collect();
+    text.push_str(&summary(outlook, paint));
+    text
+}
+
+fn object(key: &Key, steps: Option<&Vec<&PlanStep>>, outlook: &Outlook, paint: Paint) -> String {
+    let mut text = paint.paint(Tone::Strong, &key.to_string());
+    let status = outlook.status.get(key);
+    if let Some(status) = status {
+        let message = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+        text.push_str(&format!("  {}{}", paint.paint(phase_tone(&status.phase), &status.phase), printable(&message)));
+    }
+    text.push('\n');
+    for step in steps.into_iter().flatten() {
+        text.push_str(&format!("  {}\n      because {}\n", printable(&step.action), printable(&step.cause)));
+        if let Some(downtime) = &step.downtime {
+            let downtime = printable(downtime);
+            text.push_str(&format!("      {}\n", paint.paint(Tone::Bad, &format!("downtime: {downtime}"))));
+        }
+    }
+    for reason in status.into_iter().flat_map(|status| &status.waiting) {
+        text.push_str(&format!("  {}\n", paint.paint(Tone::Dim, &format!("waiting for {}", printable(reason)))));
+    }
+    text.push('\n');
+    text
+}
+
+fn summary(outlook: &Outlook, paint: Paint) -> String {
+    let interrupting = outlook.steps.iter().filter(|step| step.downtime.is_some()).count();
+    match (outlook.steps.len(), interrupting) {
+        (0, _) => format!("Nothing to do: {} objects are as declared, or wait.\n", outlook.status.len()),
+        (steps, 0) => {
+            let free = paint.paint(Tone::Good, "free of downtime");
+            format!("{} now, {free}. What follows is decided when they are done.\n", counted(steps, "step"))
+        }
+        (steps, n) => {
+            let warning = paint.paint(Tone::Bad, &format!("{n} with downtime"));
+            format!("{} now, {warning}. What follows is decided when they are done.\n", counted(steps, "step"))
+        }
+    }
+}
+
+/// `1 step`, `2 steps`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,177 @@
+//! `evenkeel rollout`: watch, steer and take back the updates of a Deployment.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::args::{Machine, Reach, Scope, parse_span};
+use super::client::Client;
+use super::describe::revision_table;
+use super::failure::{Exit, Failure};
+use super::follow::{self, Progress};
+use super::object::Wanted;
+use super::output;
+use super::screen::{Screen, lines};
+use super::standing;
+use crate::model::action::Request;
+use crate::model::name::{Key, Kind};
+use crate::model::time::Span;
+use crate::model::view::{Answer, Detail, ObjectView, View};
+use crate::server::wire::{RequestBody, Snapshot};
+
+/// Watch, steer and take back updates.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evenkeel rollout status deployment/web          wait until it is over; exits 0 done, 2 rolled back, 3 stalled
+  evenkeel rollout history web
+  evenkeel rollout undo web                       back to the newest revision that completed before this one
+  evenkeel rollout undo web --to 4
+  evenkeel rollout restart web                    replace all replicas, one step at a time")]
+pub struct Rollout {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// Say how a rollout stands, and wait for its end.
+    ///
+    /// Exits 0 when it is done, 2 when it was rolled back, 3 when it is stalled, 4 when it is not over in time.
+    Status(Status),
+    /// List the revisions.
+    History(History),
+    /// Go back to an earlier revision, until the manifest changes.
+    Undo(Undo),
+    /// Replace all replicas, one step at a time.
+    Restart(Target),
+    /// Stop changing it: what runs stays.
+    Pause(Target),
+    /// Go on after a pause.
+    Resume(Target),
+    /// Try a rejected revision or a failed Job again.
+    Retry(Target),
+}
+
+/// The object that is meant.
+#[derive(Debug, Args)]
+struct Target {
+    /// KIND/NAME, KIND NAME, or the NAME of a Deployment or Job.
+    #[arg(value_name = "KIND/NAME", required = true, num_args = 1..=2)]
+    what: Vec<String>,
+    #[command(flatten)]
+    scope: Scope,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Debug, Args)]
+struct Status {
+    #[command(flatten)]
+    target: Target,
+    /// Wait for the end; --wait=false says how it stands and exits 4 when it is not over.
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", require_equals = true)]
+    #[arg(action = clap::ArgAction::Set)]
+    wait: bool,
+    /// How long to wait [default: until it is over].
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    timeout: Option<Span>,
+}
+
+#[derive(Debug, Args)]
+struct History {
+    #[command(flatten)]
+    target: Target,
+    /// Another format than a table.
+    #[arg(long, short)]
+    output: Option<Machine>,
+}
+
+#[derive(Debug, Args)]
+struct Undo {
+    #[command(flatten)]
+    target: Target,
+    /// The number of the revision to go back to [default: the newest completed one before the present].
+    #[arg(long, value_name = "NUMBER", alias = "to-revision")]
+    to: Option<u64>,
+}
+
+impl Rollout {
+    /// Does what the subcommand says.
+    pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        match &self.step {
+            Step::Status(status) => status.run(screen).await,
+            Step::History(history) => history.run(screen).await,
+            Step::Undo(undo) => undo.target.request(Request::Undo { to: undo.to }, screen).await,
+            Step::Restart(target) => target.request(Request::Restart, screen).await,
+            Step::Pause(target) => target.request(Request::Pause, screen).await,
+            Step::Resume(target) => target.request(Request::Resume, screen).await,
+            Step::Retry(target) => target.request(Request::Retry, screen).await,
+        }
+    }
+}
+
+impl Target {
+    fn client(&self) -> Client {
+        Client::new(&self.reach.socket)
+    }
+
+    fn find<'a>(&self, view: &'a View, kinds: &[Kind]) -> Result<(&'a Key, &'a ObjectView), Failure> {
+        Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(view, kinds)
+    }
+
+    /// Asks something of the object, and says what came of it.
+    async fn request(&self, request: Request, screen: &Screen) -> Result<Exit, Failure> {
+        let client = self.client();
+        let snapshot: Snapshot = client.get("/v1/view").await?;
+        let kinds: &[Kind] = match request {
+            Request::Retry => &[Kind::Deployment, Kind::Job],
+            Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } => &[Kind::Deployment],
+        };
+        let key = self.find(&snapshot.view, kinds)?.0.clone();
+        let body = RequestBody { key: key.clone(), request };
+        if let Answer::Done { message } = client.post("/v1/request", &body).await? {
+            screen.print(&lines(&format!("{key} {message}")))?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Status {
+    async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let client = self.target.client();
+        if self.wait {
+            let waiting = follow::views(&client, screen, |snapshot| self.judge(&snapshot.view));
+            return follow::within(self.timeout, screen, waiting).await;
+        }
+        let snapshot: Snapshot = client.get("/v1/view").await?;
+        let progress = self.judge(&snapshot.view)?;
+        for sentence in progress.sentences.values() {
+            screen.print(&lines(sentence))?;
+        }
+        Ok(progress.exit.unwrap_or(Exit::TimedOut))
+    }
+
+    fn judge(&self, view: &View) -> Result<Progress, Failure> {
+        let (key, object) = self.target.find(view, &[Kind::Deployment, Kind::Job])?;
+        let standing = standing::of(key, object);
+        let sentences = [(key.to_string(), standing.text().to_string())].into();
+        Ok(Progress { sentences, exit: standing.exit() })
+    }
+}
+
+impl History {
+    async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let snapshot: Snapshot = self.target.client().get("/v1/view").await?;
+        let (_, object) = self.target.find(&snapshot.view, &[Kind::Deployment])?;
+        let Detail::Deployment { revisions, .. } = &object.detail else { return Ok(Exit::Done) };
+        let text = match self.output {
+            None => revision_table(revisions, snapshot.now).render(screen.out),
+            Some(format) => {
+                let mut values: Vec<_> = revisions.iter().map(|revision| json!(revision)).collect();
+                values.iter_mut().for_each(output::times);
+                output::render(&output::list(values), format)
+            }
+        };
+        screen.print(&text)?;
+        Ok(Exit::Done)
+    }
+}

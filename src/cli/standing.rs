@@ -1,0 +1,122 @@
+//! Whether an object has arrived where its manifest wants it: what `apply --wait` and `rollout status` wait for and
+//! exit with. A reading of the view; it decides nothing.
+
+use super::failure::Exit;
+use crate::model::name::Key;
+use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView};
+
+/// Where an object stands, in the words of `rollout status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// On its way.
+    Moving(String),
+    /// Arrived.
+    Done(String),
+    /// Its revision failed, and an older one runs again.
+    RolledBack(String),
+    /// It needs a person.
+    Stalled(String),
+}
+
+impl Standing {
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        match self {
+            Standing::Moving(text) | Standing::Done(text) | Standing::RolledBack(text) | Standing::Stalled(text) => text,
+        }
+    }
+
+    /// How a command that waited for it exits; none while it is on its way.
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            Standing::Moving(_) => None,
+            Standing::Done(_) => Some(Exit::Done),
+            Standing::RolledBack(_) => Some(Exit::RolledBack),
+            Standing::Stalled(_) => Some(Exit::Stalled),
+        }
+    }
+}
+
+/// Where an object stands.
+pub fn of(key: &Key, object: &ObjectView) -> Standing {
+    let reason = with_reason(&object.status.message);
+    match object.status.phase.as_str() {
+        "Stalled" | "Failed" => Standing::Stalled(format!("{key} needs attention: {}{reason}", object.status.phase)),
+        "Unknown" => Standing::Stalled(format!("{key} needs attention: its result is unknown{reason}")),
+        "Suspended" => Standing::Done(format!("{key} is suspended and left alone{reason}")),
+        "Complete" | "Ready" | "Succeeded" | "Active" => settled(key, object),
+        "Paused" if rejected(object).is_none() && all_current(object) => {
+            Standing::Done(format!("{key} is paused at the revision that its manifest asks for"))
+        }
+        phase => Standing::Moving(format!("{key} {}{}", moving(phase, object), waiting(object))),
+    }
+}
+
+/// An object whose phase says that nothing moves.
+fn settled(key: &Key, object: &ObjectView) -> Standing {
+    if let Some(failed) = rejected(object) {
+        let now = object.status.revision.as_ref().map(|r| format!(" to revision {}", r.number)).unwrap_or_default();
+        let reason = with_reason(&failed.reason);
+        return Standing::RolledBack(format!("{key} was rolled back{now}: revision {} failed{reason}", failed.number));
+    }
+    if let Some(replicas) = object.status.replicas
+        && (replicas.available < replicas.desired || replicas.updated < replicas.desired)
+    {
+        return Standing::Moving(format!("{key} {}{}", moving("Complete", object), waiting(object)));
+    }
+    match &object.status.revision {
+        Some(revision) if revision.number > 0 => {
+            Standing::Done(format!("{key} successfully rolled out: revision {}", revision.number))
+        }
+        _ => Standing::Done(format!("{key} is {}", object.status.phase.to_lowercase())),
+    }
+}
+
+/// The revision that the manifest asks for, if it failed.
+fn rejected(object: &ObjectView) -> Option<&RevisionView> {
+    let Detail::Deployment { revisions, .. } = &object.detail else { return None };
+    revisions.iter().find(|revision| revision.wanted && !revision.current && revision.outcome == OutcomeWord::Rejected)
+}
+
+/// Whether the revision that runs is the one that is asked for, on all replicas.
+fn all_current(object: &ObjectView) -> bool {
+    let Detail::Deployment { revisions, .. } = &object.detail else { return true };
+    let current = revisions.iter().any(|revision| revision.wanted && revision.current);
+    current && object.status.replicas.is_none_or(|replicas| replicas.available >= replicas.desired)
+}
+
+fn moving(phase: &str, object: &ObjectView) -> String {
+    match object.status.replicas {
+        Some(replicas) => format!(
+            "is {}: {} of {} replicas updated, {} available",
+            spaced(phase),
+            replicas.updated,
+            replicas.desired,
+            replicas.available
+        ),
+        None => format!("is {}", spaced(phase)),
+    }
+}
+
+fn waiting(object: &ObjectView) -> String {
+    match object.status.waiting.first() {
+        Some(first) => format!(", waiting for {first}"),
+        None => with_reason(&object.status.message),
+    }
+}
+
+fn with_reason(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
+/// `RollingBack` → `rolling back`.
+fn spaced(phase: &str) -> String {
+    let mut text = String::new();
+    for c in phase.chars() {
+        if c.is_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.extend(c.to_lowercase());
+    }
+    if text == "complete" { "being healed".into() } else { text }
+}

@@ -1,0 +1,107 @@
+//! `evenkeel validate`: every mistake in the manifests, at once. It needs no daemon and no engine.
+
+use clap::Args;
+use serde_json::json;
+
+use super::args::{Machine, SetupArgs};
+use super::failure::{Exit, Failure};
+use super::output;
+use super::plan::counted;
+use super::screen::{Screen, lines};
+use super::settings::Settings;
+use crate::manifest::{self, Diagnostic, Loaded, ReadError, Source, snapshot};
+use crate::model::desired::Desired;
+use crate::model::revision::ContentHasher;
+use crate::model::secret::SecretBytes;
+
+/// How often a directory that is in the middle of a change is looked at again.
+const ATTEMPTS: u32 = 20;
+
+/// The pause between two looks.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Check manifests. No daemon and no engine is needed.
+///
+/// Exits 0 when all are valid, 5 when some are not.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evenkeel validate --source manifests
+  evenkeel validate --source /srv/shop=production --source /srv/shop-staging=staging
+  evenkeel validate -s manifests -o json     problems for machines, also with exit code 5")]
+pub struct Validate {
+    #[command(flatten)]
+    setup: SetupArgs,
+    /// Another format than text.
+    #[arg(long, short)]
+    output: Option<Machine>,
+}
+
+impl Validate {
+    /// Checks and prints.
+    pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let settings = Settings::read(&self.setup)?;
+        settings.need_source()?;
+        let checked = check(&settings.setup.sources).await?;
+        if let Some(format) = self.output {
+            let problems = checked.as_ref().err().cloned().unwrap_or_default();
+            screen.print(&output::render(&json!({"valid": problems.is_empty(), "problems": problems}), format))?;
+            return Ok(if problems.is_empty() { Exit::Done } else { Exit::Invalid });
+        }
+        let desired = checked.map_err(|problems| invalid(&problems, screen))?;
+        let sources = counted(settings.setup.sources.len(), "source");
+        screen.print(&format!("{} in {sources}, all valid", counted(count(&desired), "object")))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The objects of sources, or every mistake in them.
+pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>>, Failure> {
+    // Content ids are thrown away again, so any key will do.
+    let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
+    let (mut loaded, mut problems) = (Vec::new(), Vec::new());
+    for source in sources {
+        match manifest::load(source, &read(source).await?, &hasher) {
+            Ok(objects) => loaded.push((source, objects)),
+            Err(mistakes) => problems.extend(mistakes),
+        }
+    }
+    if !problems.is_empty() {
+        return Ok(Err(problems));
+    }
+    let pairs: Vec<(&Source, &Loaded)> = loaded.iter().map(|(source, objects)| (*source, objects)).collect();
+    Ok(manifest::merge(&pairs).map(|merged| merged.desired))
+}
+
+/// Reads a directory; one that is being changed is given some time.
+async fn read(source: &Source) -> Result<snapshot::Snapshot, Failure> {
+    let mut attempt = 1;
+    loop {
+        match snapshot::read(&source.dir) {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(ReadError::Unsettled(_)) if attempt < ATTEMPTS => attempt += 1,
+            Err(ReadError::Unsettled(reason)) => {
+                return Err(Failure::new(reason).hint("try again when the change is finished"));
+            }
+            Err(ReadError::Unreadable(reason)) => return Err(Failure::new(reason).exit(Exit::Invalid)),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Prints every mistake, and says how many there are.
+pub fn invalid(problems: &[Diagnostic], screen: &Screen) -> Failure {
+    for problem in problems {
+        screen.note(&format!("{}\n", lines(&problem.to_string())));
+    }
+    Failure::new(format!("the manifests are invalid: {}", counted(problems.len(), "problem"))).exit(Exit::Invalid)
+}
+
+fn count(desired: &Desired) -> usize {
+    // Namespaces that are merely used count too: they are what the rest lives in.
+    desired.namespaces.len()
+        + desired.networks.len()
+        + desired.volumes.len()
+        + desired.jobs.len()
+        + desired.deployments.len()
+        + desired.contents.len()
+}
