@@ -48,8 +48,7 @@ impl Describe {
             return Ok(Exit::Done);
         }
         let kinds: Vec<Kind> = Kind::ALL.into_iter().rev().collect();
-        let (key, object) =
-            Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(&snapshot.view, &kinds)?;
+        let (key, object) = Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(&snapshot.view, &kinds)?;
         let known: Events = client.get("/v1/events").await?;
         let about: Vec<&Event> = known.events.iter().filter(|event| event.object == *key).collect();
         rows::warn(&snapshot.view, screen);

@@ -40,11 +40,7 @@ pub async fn views(
     Err(Failure::new("the daemon has stopped; what it was doing goes on when it is started again"))
 }
 
-fn tell(
-    told: &BTreeMap<String, String>,
-    sentences: &BTreeMap<String, String>,
-    screen: &Screen,
-) -> Result<(), Failure> {
+fn tell(told: &BTreeMap<String, String>, sentences: &BTreeMap<String, String>, screen: &Screen) -> Result<(), Failure> {
     for (_, sentence) in sentences.iter().filter(|(name, sentence)| told.get(*name) != Some(*sentence)) {
         screen.print(&lines(sentence))?;
     }

@@ -6,7 +6,7 @@ use super::args::Machine;
 use super::yaml;
 use crate::model::name::{Key, Kind};
 use crate::model::time::Timestamp;
-use crate::model::view::{ObjectView, View};
+use crate::model::view::ObjectView;
 
 /// The API version of everything that is printed.
 const API_VERSION: &str = "evenkeel.dev/v1";
@@ -51,16 +51,6 @@ pub fn object(key: &Key, object: &ObjectView) -> Value {
 /// A source.
 pub fn source(source: &crate::model::view::SourceState) -> Value {
     let mut value = json!(source);
-    times(&mut value);
-    value
-}
-
-/// The daemon as a whole, without its objects.
-pub fn daemon(view: &View) -> Value {
-    let mut value = json!(view);
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("objects");
-    }
     times(&mut value);
     value
 }

@@ -127,9 +127,9 @@ impl Target {
             Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } => &[Kind::Deployment],
         };
         let key = self.find(&snapshot.view, kinds)?.0.clone();
-        let body = RequestBody { key: key.clone(), request };
+        let body = RequestBody { key, request };
         if let Answer::Done { message } = client.post("/v1/request", &body).await? {
-            screen.print(&lines(&format!("{key} {message}")))?;
+            screen.print(&lines(&message))?;
         }
         Ok(Exit::Done)
     }

@@ -90,11 +90,7 @@ fn replica_counts(object: &ObjectView) -> Vec<Cell> {
 }
 
 fn phase(object: &ObjectView) -> Cell {
-    let degraded = object.status.conditions.iter().any(|condition| condition.kind == "Degraded" && condition.status);
-    match object.status.phase.as_str() {
-        phase @ ("Complete" | "Ready") if degraded => toned(format!("{phase},Degraded"), Tone::Bad),
-        phase => toned(phase, phase_tone(phase)),
-    }
+    toned(&object.status.phase, phase_tone(&object.status.phase))
 }
 
 fn image(object: &ObjectView) -> String {
@@ -127,7 +123,8 @@ pub fn replicas(owners: &[(&Key, &ObjectView)], columns: &Columns) -> (Vec<Strin
     }
     let mut table = Table::new(header);
     let mut ids = Vec::new();
-    for (key, container) in owners.iter().flat_map(|(key, object)| object.status.containers.iter().map(move |c| (key, c)))
+    for (key, container) in
+        owners.iter().flat_map(|(key, object)| object.status.containers.iter().map(move |c| (key, c)))
     {
         let mut row = namespace(key, columns);
         row.extend(container_cells(container, columns));

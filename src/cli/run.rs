@@ -1,11 +1,11 @@
 //! `evenkeel run`: the daemon. It puts the rooms together: the loop, the socket, `/metrics`, and signals.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::stream::{self, StreamExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,12 +15,13 @@ use super::args::SetupArgs;
 use super::failure::{Exit, Failure};
 use super::logging::{self, LogFormat};
 use super::settings::Settings;
-use crate::engine::docker::Docker;
+use crate::engine::{Docker, EngineError, LogRange};
 use crate::metrics::Metrics;
+use crate::model::observed::ContainerId;
 use crate::model::view::{Command, View};
 use crate::reconciler::{self, Desk, Setup, clock};
 use crate::server::socket::{Socket, SocketError};
-use crate::server::{self, Envelope, Parts};
+use crate::server::{self, Envelope, Lines, LogQuery, Logs, Parts};
 
 /// How many commands may wait; each is answered in one pass.
 const COMMANDS: usize = 32;
@@ -85,7 +86,7 @@ async fn daemon(settings: Settings) -> Result<Exit, Failure> {
     let parts = Parts {
         views: seen,
         commands: commands.clone(),
-        logs: Arc::new(logs),
+        logs: Arc::new(EngineLogs(Arc::new(logs))),
         metrics: metrics.clone(),
         clock: Arc::new(clock::now),
     };
@@ -129,10 +130,8 @@ async fn obey_signals(commands: mpsc::Sender<Envelope>) -> Result<(), std::io::E
 }
 
 /// Ends when `stopped` says so, or when nobody is left to say it.
-fn ended(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Lets replies under way end, for a moment.
@@ -167,4 +166,21 @@ fn not_claimed(error: SocketError) -> Failure {
 
 fn absolute(dir: &std::path::Path) -> Result<PathBuf, Failure> {
     std::path::absolute(dir).map_err(|error| Failure::new(format!("{} is not a path: {error}", dir.display())))
+}
+
+/// Logs as the engine has them.
+struct EngineLogs(Arc<Docker>);
+
+impl Logs for EngineLogs {
+    fn lines(&self, container: &ContainerId, query: &LogQuery) -> Lines {
+        let (engine, container) = (self.0.clone(), container.clone());
+        let range = LogRange { follow: query.follow, tail: query.tail, since: query.since };
+        let opening = async move {
+            match engine.log(&container, range).await {
+                Ok(lines) => lines,
+                Err(error) => stream::once(async { Err(error) }).boxed(),
+            }
+        };
+        stream::once(opening).flatten().map(|line| line.map_err(|error: EngineError| error.to_string())).boxed()
+    }
 }

@@ -102,8 +102,8 @@ pub fn lines(text: &str) -> String {
 /// The tone of an object's phase.
 pub fn phase_tone(phase: &str) -> Tone {
     match phase {
-        "Complete" | "Ready" | "Succeeded" | "Active" | "Loaded" => Tone::Good,
-        "Stalled" | "Failed" | "Degraded" | "Unknown" | "Invalid" => Tone::Bad,
+        "Complete" | "Ready" | "Loaded" => Tone::Good,
+        "Stalled" | "Failed" | "RolledBack" | "Degraded" | "Unknown" | "PruneHeld" | "LastGood" => Tone::Bad,
         "Suspended" | "Paused" => Tone::Dim,
         _ => Tone::Busy,
     }

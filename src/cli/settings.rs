@@ -157,8 +157,11 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("evenkeel.yaml");
-        std::fs::write(&path, r#"{"sources": [{"dir": "shop", "namespace": "shop"}], "instance": "one", "stateDir": "/s"}"#)
-            .unwrap();
+        std::fs::write(
+            &path,
+            r#"{"sources": [{"dir": "shop", "namespace": "shop"}], "instance": "one", "stateDir": "/s"}"#,
+        )
+        .unwrap();
         let mut args = SetupArgs { config: Some(path), ..SetupArgs::default() };
         let settings = Settings::read(&args).unwrap();
         assert_eq!(settings.setup.sources[0].dir, dir.path().join("shop"), "relative to the file");

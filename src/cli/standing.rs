@@ -22,7 +22,9 @@ impl Standing {
     /// The sentence.
     pub fn text(&self) -> &str {
         match self {
-            Standing::Moving(text) | Standing::Done(text) | Standing::RolledBack(text) | Standing::Stalled(text) => text,
+            Standing::Moving(text) | Standing::Done(text) | Standing::RolledBack(text) | Standing::Stalled(text) => {
+                text
+            }
         }
     }
 
@@ -43,8 +45,11 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
     match object.status.phase.as_str() {
         "Stalled" | "Failed" => Standing::Stalled(format!("{key} needs attention: {}{reason}", object.status.phase)),
         "Unknown" => Standing::Stalled(format!("{key} needs attention: its result is unknown{reason}")),
-        "Suspended" => Standing::Done(format!("{key} is suspended and left alone{reason}")),
-        "Complete" | "Ready" | "Succeeded" | "Active" => settled(key, object),
+        // A Deployment is being healed; a network or volume is not.
+        "Degraded" if object.status.replicas.is_none() => Standing::Stalled(format!("{key} needs attention{reason}")),
+        "Suspended" => Standing::Done(format!("{key} is suspended and left alone")),
+        "PruneHeld" => Standing::Done(format!("{key} is kept for now{reason}")),
+        "RolledBack" | "Complete" | "Ready" => settled(key, object),
         "Paused" if rejected(object).is_none() && all_current(object) => {
             Standing::Done(format!("{key} is paused at the revision that its manifest asks for"))
         }

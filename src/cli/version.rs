@@ -24,9 +24,11 @@ impl Version {
     /// Prints. A daemon that does not answer is no error here.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let own = env!("CARGO_PKG_VERSION");
-        let daemon = Client::new(&self.reach.socket).get::<Snapshot>("/v1/view").await.ok().map(|snapshot| snapshot.view);
+        let daemon =
+            Client::new(&self.reach.socket).get::<Snapshot>("/v1/view").await.ok().map(|snapshot| snapshot.view);
         if let Some(format) = self.output {
-            let running = daemon.map(|view| json!({"version": view.version, "instance": view.instance, "engine": view.engine}));
+            let running =
+                daemon.map(|view| json!({"version": view.version, "instance": view.instance, "engine": view.engine}));
             screen.print(&output::render(&json!({"version": own, "daemon": running}), format))?;
             return Ok(Exit::Done);
         }

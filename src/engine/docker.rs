@@ -25,6 +25,11 @@ impl Docker {
         Docker { client: Client::new(host), ownership: Ownership { instance }, following: Following::default() }
     }
 
+    /// The way to the engine, for what is beside the trait.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// What the engine is. One older than 20.10 is refused, here and by every other call.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
         let session = self.client.session().await;

@@ -15,6 +15,7 @@ mod images;
 mod inspect;
 mod limits;
 mod list;
+mod log_stream;
 mod logs;
 mod mounts;
 mod networks;
@@ -35,6 +36,7 @@ use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
 
 pub use docker::Docker;
+pub use log_stream::{LogRange, LogStream};
 pub use host::Host;
 pub use ownership::{Identity, Labels, Ownership};
 

@@ -147,9 +147,8 @@ fn rollout_result(reason: &str) -> Option<&'static str> {
     match reason {
         "RolloutComplete" => Some("complete"),
         "RolledBack" => Some("rolled_back"),
-        "RolloutStalled" | "Stalled" => Some("stalled"),
-        "RolloutFailed" | "RevisionRejected" => Some("failed"),
-        "RolloutSuperseded" | "Superseded" => Some("superseded"),
+        "Stalled" => Some("stalled"),
+        "RolloutSuperseded" => Some("superseded"),
         _ => None,
     }
 }

@@ -1,0 +1,129 @@
+//! A container's log as it is written, line by line, for a person who follows it. Nothing is kept.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptionsBuilder;
+use futures_util::stream::{self, Stream, StreamExt};
+
+use super::EngineError;
+use super::client::Client;
+use super::docker::Docker;
+use super::errors::Failed;
+use super::inspect::short;
+use crate::model::observed::ContainerId;
+use crate::model::time::Timestamp;
+
+/// The longest line, in bytes; a longer one is shown in pieces.
+const LINE_MAX: usize = 64 * 1024;
+
+/// Lines as they come, as the container wrote them; an error ends them.
+pub type LogStream = Pin<Box<dyn Stream<Item = Result<String, EngineError>> + Send>>;
+
+/// Which lines of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogRange {
+    /// Go on with new lines until the container ends.
+    pub follow: bool,
+    /// Only this many of the last lines.
+    pub tail: Option<u32>,
+    /// Only lines from then on, to the second.
+    pub since: Option<Timestamp>,
+}
+
+impl Docker {
+    /// The lines of a container's log: `GET /containers/{id}/logs`. It has no deadline: following has no end.
+    pub async fn log(&self, id: &ContainerId, range: LogRange) -> Result<LogStream, EngineError> {
+        let attempted = format!("read the log of {}", short(id));
+        let chunks = chunks(self.client(), id, range).await.map_err(|failed| failed.attempting(attempted.clone()))?;
+        let reading = Reading { chunks, output: Vec::new(), error: Vec::new(), lines: VecDeque::new(), ended: false };
+        Ok(Box::pin(stream::unfold((reading, attempted), |(mut reading, attempted)| async move {
+            let line = reading.next().await?.map_err(|failed| failed.attempting(attempted.clone()));
+            Some((line, (reading, attempted)))
+        })))
+    }
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+
+async fn chunks(client: &Client, id: &ContainerId, range: LogRange) -> Result<Chunks, Failed> {
+    let since = range.since.map_or(0, |at| i32::try_from(at.0 / 1000).unwrap_or(i32::MAX));
+    let tail = range.tail.map_or("all".to_string(), |lines| lines.to_string());
+    let options =
+        LogsOptionsBuilder::default().stdout(true).stderr(true).follow(range.follow).tail(&tail).since(since).build();
+    Ok(Box::pin(client.session().await?.calls.logs(&id.0, Some(options))))
+}
+
+/// Chunks on their way to being lines.
+struct Reading {
+    chunks: Chunks,
+    output: Vec<u8>,
+    error: Vec<u8>,
+    lines: VecDeque<String>,
+    ended: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Result<String, Failed>> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(Ok(line));
+            }
+            if self.ended {
+                return None;
+            }
+            match self.chunks.next().await {
+                Some(Ok(chunk)) => self.take(chunk),
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Some(Err(error.into()));
+                }
+                None => self.end(),
+            }
+        }
+    }
+
+    /// A long line comes in several chunks, and the chunks of both streams alternate.
+    fn take(&mut self, chunk: LogOutput) {
+        let partial = if matches!(chunk, LogOutput::StdErr { .. }) { &mut self.error } else { &mut self.output };
+        for piece in chunk.into_bytes().split_inclusive(|byte| *byte == b'\n') {
+            partial.extend(piece);
+            if piece.ends_with(b"\n") || partial.len() >= LINE_MAX {
+                self.lines.push_back(line(&std::mem::take(partial)));
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        for partial in [std::mem::take(&mut self.output), std::mem::take(&mut self.error)] {
+            if !partial.is_empty() {
+                self.lines.push_back(line(&partial));
+            }
+        }
+    }
+}
+
+fn line(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_of_both_streams_stay_whole_and_the_last_one_needs_no_end() {
+        let out = |text: &str| Ok(LogOutput::StdOut { message: text.as_bytes().to_vec().into() });
+        let err = |text: &str| Ok(LogOutput::StdErr { message: text.as_bytes().to_vec().into() });
+        let chunks: Chunks = Box::pin(stream::iter([out("one "), err("bad\r\n"), out("line\n\nlast")]));
+        let mut reading =
+            Reading { chunks, output: Vec::new(), error: Vec::new(), lines: VecDeque::new(), ended: false };
+        let mut lines = Vec::new();
+        while let Some(Ok(line)) = reading.next().await {
+            lines.push(line);
+        }
+        assert_eq!(lines, ["bad", "one line", "", "last"]);
+    }
+}
