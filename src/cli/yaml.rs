@@ -154,7 +154,7 @@ mod tests {
         - ""
         - "a: b"
         - x: 1
-          y:
+          "y":
           - true
         digest: sha256:0a1b
         empty: {}
