@@ -11,6 +11,7 @@ use super::output;
 use super::screen::{Paint, Screen, Tone, phase_tone};
 use super::settings::Settings;
 use super::validate;
+use crate::engine::Docker;
 use crate::model::name::Key;
 use crate::model::text::printable;
 use crate::model::view::PlanStep;
@@ -25,8 +26,7 @@ use crate::reconciler::offline::{self, OfflineError, Outlook};
   evenkeel plan --source /srv/shop=staging -o json
   evenkeel plan --config /etc/evenkeel/evenkeel.yaml
 
-A plan holds the steps that are possible right now. What follows them is decided when they are done, by what is
-seen then; the objects' `waiting` lines say what that depends on.")]
+The steps are the whole way ahead if each one succeeds. The daemon decides anew after each of them, by what it sees.")]
 pub struct Plan {
     #[command(flatten)]
     setup: SetupArgs,
@@ -40,7 +40,9 @@ impl Plan {
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let settings = Settings::read(&self.setup)?;
         settings.need_source()?;
-        let outlook = offline::plan(&settings.setup).await.map_err(|error| refused(error, screen))?;
+        let instance = settings.setup.settings.instance.clone();
+        let engine = Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?;
+        let outlook = offline::plan(&settings.setup, &engine).await.map_err(|error| refused(error, screen))?;
         outlook.warnings.iter().for_each(|warning| screen.warn(warning));
         screen.print(&match self.output {
             Some(format) => output::render(&tree(&outlook), format),
@@ -106,11 +108,11 @@ fn summary(outlook: &Outlook, paint: Paint) -> String {
         (0, _) => format!("Nothing to do: {} objects are as declared, or wait.\n", outlook.status.len()),
         (steps, 0) => {
             let free = paint.paint(Tone::Good, "free of downtime");
-            format!("{} now, {free}. What follows is decided when they are done.\n", counted(steps, "step"))
+            format!("{}, {free}.\n", counted(steps, "step"))
         }
         (steps, n) => {
             let warning = paint.paint(Tone::Bad, &format!("{n} with downtime"));
-            format!("{} now, {warning}. What follows is decided when they are done.\n", counted(steps, "step"))
+            format!("{}, {warning}.\n", counted(steps, "step"))
         }
     }
 }
