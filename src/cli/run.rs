@@ -18,16 +18,14 @@ use super::settings::Settings;
 use crate::engine::{Docker, EngineError, LogRange};
 use crate::metrics::Metrics;
 use crate::model::observed::ContainerId;
-use crate::model::view::Command;
-use crate::probe::NetDial;
-use crate::reconciler::Reconciler;
+use crate::model::view::{Command, View};
 use crate::reconciler::clock::Clock;
+use crate::reconciler::{self, Desk};
 use crate::server::socket::{Socket, SocketError};
 use crate::server::{self, Envelope, Lines, LogQuery, Logs, Parts};
-use crate::store::{Store, StoreError};
 
-/// How long the engine may take to say its version before the loop begins without it.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
+/// How many commands may wait; each is answered in one pass.
+const COMMANDS: usize = 32;
 
 /// How long replies under way may take at the end; a watch would go on for ever.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
@@ -80,38 +78,33 @@ impl Run {
 async fn daemon(settings: Settings) -> Result<Exit, Failure> {
     let socket = Socket::claim(&settings.socket).await.map_err(not_claimed)?;
     let scrapes = listen(&settings.metrics_listen).await?;
-    let store = Store::open(&settings.setup.state_dir).map_err(not_opened)?;
     let instance = settings.setup.settings.instance.clone();
-    let engine = Arc::new(Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?);
     let metrics = Arc::new(Metrics::new());
+    // Like the loop's, it does not follow a jump of the host's clock: ages and /healthz compare the two.
     let clock = Clock::new();
-    let (mut reconciler, handle) =
-        Reconciler::new(settings.setup, engine.clone(), NetDial, Arc::new(store), metrics.clone(), clock);
-    // An engine that is not there yet is no reason not to begin: the loop waits for it.
-    if let Ok(Ok(version)) = tokio::time::timeout(FIRST_ANSWER, engine.version()).await {
-        reconciler.set_engine_version(&version);
-    }
+    let (views, seen) = watch::channel(Arc::new(View::starting(instance.clone(), clock.now())));
+    let (commands, received) = mpsc::channel::<Envelope>(COMMANDS);
+    // The loop has its own: reading a log never waits for what the loop does.
+    let engine = Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?;
     let parts = Parts {
-        views: handle.views.clone(),
-        commands: handle.commands.clone(),
-        logs: Arc::new(EngineLogs(engine)),
-        metrics,
+        views: seen,
+        commands: commands.clone(),
+        logs: Arc::new(EngineLogs(Arc::new(engine))),
+        metrics: metrics.clone(),
         clock: Arc::new(move || clock.now()),
     };
     let (stop, stopped) = watch::channel(false);
     let (listener, file) = socket.into_parts();
     let mut servers = vec![tokio::spawn(server::serve_socket(listener, parts.clone(), ended(stopped.clone())))];
     servers.extend(scrapes.map(|listener| tokio::spawn(server::serve_scrapes(listener, parts, ended(stopped)))));
-    let signals = tokio::spawn(obey_signals(handle.commands.clone()));
-    let files = tokio::spawn(handle.watch_files());
-    reconciler.run().await;
+    let signals = tokio::spawn(obey_signals(commands));
+    let result = reconciler::run(settings.setup, Desk { views, commands: received, metrics }).await;
     signals.abort();
-    files.abort();
     // Nobody listens to it when all servers have ended already.
     let _ = stop.send(true);
     finish(servers).await;
     drop(file);
-    Ok(Exit::Done)
+    result.map(|()| Exit::Done).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Passes signals on: SIGTERM and SIGINT end the loop, SIGHUP makes it look.
@@ -165,14 +158,6 @@ fn not_claimed(error: SocketError) -> Failure {
     };
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::new(format!("{error}{cause}")).hint(hint)
-}
-
-fn not_opened(error: StoreError) -> Failure {
-    let hint = match &error {
-        StoreError::Held { .. } => "two daemons need a --state-dir, an --instance and a --socket each",
-        _ => "run it as root, or choose another directory with --state-dir",
-    };
-    Failure::new(error.to_string()).hint(hint)
 }
 
 fn absolute(dir: &std::path::Path) -> Result<PathBuf, Failure> {
