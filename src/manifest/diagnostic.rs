@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::file::{File, Pos};
 use crate::model::text::printable;
 
 /// The longest part of a source line that is shown, in characters.
@@ -73,10 +74,73 @@ impl Diagnostic {
         Self { spot, severity: Severity::Error, message: printable(message.as_ref()), hint: None }
     }
 
-    /// The same with the way out.
-    pub fn hint(mut self, hint: impl AsRef<str>) -> Self {
+    /// Adds the way out.
+    pub fn hint(&mut self, hint: impl AsRef<str>) {
         self.hint = Some(printable(hint.as_ref()));
-        self
+    }
+}
+
+/// How many mistakes of a source are reported; a person mends no more at once, and a place costs time to work out.
+const PROBLEMS_MAX: usize = 100;
+
+/// The mistakes found so far.
+#[derive(Default)]
+pub struct Problems {
+    found: Vec<Diagnostic>,
+    beyond: usize,
+    /// Where a mistake beyond the limit is written to, so that callers need not ask.
+    scratch: Option<Diagnostic>,
+}
+
+impl Problems {
+    /// Records a mistake at `pos`; the result takes a hint.
+    pub fn error(&mut self, file: &File, pos: Pos, message: impl AsRef<str>) -> &mut Diagnostic {
+        let spot = if self.is_full() { Spot::default() } else { file.spot(pos) };
+        self.push(Diagnostic::error(spot, message))
+    }
+
+    /// Records a mistake; the result takes a hint.
+    pub fn push(&mut self, problem: Diagnostic) -> &mut Diagnostic {
+        if self.is_full() {
+            self.beyond += 1;
+            return self.scratch.insert(problem);
+        }
+        self.found.push(problem);
+        self.found.last_mut().expect("it was just put there")
+    }
+
+    /// The one that was found last.
+    pub fn last(&mut self) -> Option<&mut Diagnostic> {
+        match self.beyond {
+            0 => self.found.last_mut(),
+            _ => self.scratch.as_mut(),
+        }
+    }
+
+    /// Whether further mistakes are only counted.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= PROBLEMS_MAX
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.found.len() + self.beyond
+    }
+
+    /// All of them in the order of files and lines, each once.
+    pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.found.sort();
+        self.found.dedup();
+        if self.beyond > 0 {
+            let spot = Spot::file(self.found.last().map(|last| last.spot.file.clone()).unwrap_or_default());
+            self.found.push(Diagnostic::error(spot, format!("and {} more mistakes that are not shown", self.beyond)));
+        }
+        self.found
     }
 }
 

@@ -3,57 +3,99 @@
 //! It decides nothing, speaks to no engine and reads no clock. A source loads as a whole or not at all.
 //!
 //! The way in: [`snapshot::read`] reads the directory once, [`load`] makes objects of it, [`merge`] puts the sources
-//! together. Inside `load`: `yaml` (text → tree), `substitute` (`${NAME}`), `check` (tree against schema),
-//! `validate` (objects against each other).
+//! together. Inside `load`:
+//!
+//! ```text
+//! yaml (text → tree) → documents (kind) → objects (substitute → check → types) → contents → validate → Loaded
+//! ```
 
+mod check;
+mod contents;
 pub mod diagnostic;
+mod documents;
+mod door;
+mod dotenv;
+mod file;
+mod git;
+mod host;
+mod image;
+mod loaded;
+mod named;
+mod objects;
+mod place;
 pub mod schema;
 pub mod snapshot;
+mod substitute;
+mod suggest;
+mod tree;
+mod validate;
+mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use diagnostic::{Diagnostic, Severity, Spot};
+pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
 
-use crate::model::desired::Desired;
-use crate::model::name::{Key, Name};
-use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::name::{Kind, Name};
+use crate::model::revision::ContentHasher;
+use diagnostic::Problems;
+use host::Host;
+use validate::World;
 
 /// A directory of manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The directory. Diagnostics name files below it as it is written here.
     pub dir: PathBuf,
-    /// The namespace that its manifests are in when they name none. One that names another is an error.
+    /// The namespace that its manifests are in when they name none. One that names another is an error, and of its
+    /// Namespaces only this one counts.
     pub namespace: Option<Name>,
     /// Variables for `${NAME}`; they win over those of a Namespace.
     pub variables: BTreeMap<String, String>,
-}
-
-/// What a source declares, checked and resolved. No `Debug`: it holds secrets.
-#[derive(Clone, Default)]
-pub struct Loaded {
-    /// The objects. `unknown_sources` is the caller's to fill.
-    pub desired: Desired,
-    /// The contents of its ConfigMaps and Secrets.
-    pub contents: BTreeMap<ContentId, Content>,
-    /// Files on the host that were read and are not in the snapshot (Secrets, variables): to be watched, and a reason
-    /// to load again when they change. A named file that is missing is here too.
-    pub external: BTreeSet<PathBuf>,
-    /// Where each object stands, for the clashes that [`merge`] finds.
-    pub spots: BTreeMap<Key, Spot>,
 }
 
 /// Makes objects of a snapshot, or reports every mistake in it.
 ///
 /// Reads the files that Secrets and `variablesFrom` name; nothing else outside of `snapshot`.
 pub fn load(source: &Source, snapshot: &Snapshot, hasher: &ContentHasher) -> Result<Loaded, Vec<Diagnostic>> {
-    let _ = (source, snapshot, hasher);
-    Ok(Loaded::default())
+    let mut problems = Problems::default();
+    let mut host = Host { source, snapshot, external: Default::default() };
+    let documents = documents::read(source, snapshot, &mut problems);
+    let objects = objects::build(documents, &mut host, &mut problems);
+    let contents = contents::read(&objects, &mut host, &mut problems);
+    let world = World { objects: &objects, contents: &contents };
+    validate::validate(&world, &mut problems);
+    let claims = validate::clashes::claims(&world);
+    validate::clashes::compare(claims.iter().cloned(), &mut problems);
+    if problems.is_empty() && objects.list.is_empty() {
+        problems.push(nothing(source));
+    }
+    match problems.is_empty() {
+        true => Ok(loaded::assemble(objects, contents, host.external, claims, hasher)),
+        false => Err(problems.into_sorted()),
+    }
 }
 
-/// Puts sources together, or reports where they claim the same object, host port or Docker name.
-pub fn merge(sources: &[(&Source, &Loaded)]) -> Result<Loaded, Vec<Diagnostic>> {
-    Ok(sources.first().map(|(_, loaded)| (*loaded).clone()).unwrap_or_default())
+/// The manifests of a source as JSON with their variables put in, as the schemas in [`schema`] describe them.
+///
+/// For other tools and for tests; a source with mistakes in single manifests has none. Namespaces of which the source
+/// takes no account are left out.
+pub fn values(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Kind, serde_json::Value)>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let mut host = Host { source, snapshot, external: Default::default() };
+    let documents = documents::read(source, snapshot, &mut problems);
+    let objects = objects::build(documents, &mut host, &mut problems);
+    match problems.is_empty() {
+        true => Ok(objects.list.into_values().map(|object| (object.key.kind, object.value)).collect()),
+        false => Err(problems.into_sorted()),
+    }
+}
+
+/// A source without objects is a mistake: nothing is never what is desired.
+fn nothing(source: &Source) -> Diagnostic {
+    let mut problem = Diagnostic::error(Spot::file(source.dir.display().to_string()), "this source declares no object");
+    problem.hint("to remove everything of a source, stop giving it to Evenkeel; nothing is changed because of this");
+    problem
 }

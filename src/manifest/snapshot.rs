@@ -1,11 +1,28 @@
 //! One whole read of a source directory: the files as they were, and nothing that is in the middle of a change.
 //!
-//! It makes no sense of the text and never follows a link out of the directory.
+//! It makes no sense of the text, but for the files that manifests name, and never follows a link out of the directory.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use super::door::{self, Refusal};
+use super::git;
+use super::named::{self, Named};
+
+/// The largest manifest, and the largest file that one names, in bytes.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+/// How many bytes the files of a source may have together.
+pub const SOURCE_BYTES_MAX: u64 = 16 << 20;
+/// How many files a source may have.
+pub const FILES_MAX: usize = 2_000;
+/// How many entries the directory may have with its sub-folders, other files included.
+pub const ENTRIES_MAX: usize = 20_000;
+/// How deep sub-folders may nest.
+pub const FOLDERS_MAX: usize = 16;
 
 /// Why a directory could not be read. Neither ever means that nothing is desired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +40,7 @@ pub enum ReadError {
 pub struct Snapshot {
     /// Manifests, and the files inside the directory that they name. No Secret's file is ever here.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
-    /// Files that were not read, and why: `load` reports them.
+    /// Files that were not read, with why in words that continue "the file …": `load` reports them.
     pub refused: BTreeMap<PathBuf, String>,
 }
 
@@ -41,6 +58,7 @@ impl Snapshot {
             hash.update((bytes.len() as u64).to_be_bytes());
             hash.update(bytes);
         };
+        part(&(self.files.len() as u64).to_be_bytes());
         for (path, bytes) in &self.files {
             part(path.as_os_str().as_encoded_bytes());
             part(bytes);
@@ -55,5 +73,195 @@ impl Snapshot {
 
 /// Reads the whole directory once. Whether two reads agree is the caller's to compare.
 pub fn read(dir: &Path) -> Result<Snapshot, ReadError> {
-    Err(ReadError::Unreadable(format!("{} cannot be read yet", dir.display())))
+    let root = resolve(dir)?;
+    settled(&root)?;
+    let mut walk = Walk { dir, root: &root, snapshot: Snapshot::default(), entries: 0, bytes: 0, folders: Vec::new() };
+    walk.folder(Path::new(""))?;
+    walk.named_files()?;
+    let snapshot = walk.snapshot;
+    settled(&root)?;
+    if resolve(dir)? != root {
+        return Err(ReadError::Unsettled(format!("{} was replaced while it was read", dir.display())));
+    }
+    if snapshot.files.is_empty() && snapshot.refused.is_empty() {
+        let message =
+            format!("{} holds no manifest (.yaml or .yml); nothing is changed because of that", dir.display());
+        return Err(ReadError::Unreadable(message));
+    }
+    Ok(snapshot)
+}
+
+/// The directory without links in its path, so that one read sees one directory when a link is swapped.
+fn resolve(dir: &Path) -> Result<PathBuf, ReadError> {
+    let unreadable = |why: &str| ReadError::Unreadable(format!("source directory {} {why}", dir.display()));
+    let root = fs::canonicalize(dir).map_err(|error| match door::refusal(error) {
+        Refusal::Missing => unreadable("does not exist"),
+        Refusal::Because(why) => unreadable(&why),
+    })?;
+    if root.is_dir() { Ok(root) } else { Err(unreadable("is not a directory")) }
+}
+
+fn settled(root: &Path) -> Result<(), ReadError> {
+    match git::unsettled(root) {
+        Some(reason) => Err(ReadError::Unsettled(reason)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file or folder of this name is passed over: hidden ones, and what editors leave lying about.
+fn ignored(name: &str) -> bool {
+    name.starts_with('.') || name.starts_with('#') || name.ends_with('~') || name.ends_with(".swp") || name == "4913"
+}
+
+/// Whether a file of this name is a manifest.
+pub fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
+}
+
+struct Walk<'a> {
+    dir: &'a Path,
+    root: &'a Path,
+    snapshot: Snapshot,
+    entries: usize,
+    bytes: u64,
+    /// The folders from the root to the present one, without links, to notice a circle.
+    folders: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, relative: &Path) -> Result<(), ReadError> {
+        let real = match fs::canonicalize(self.root.join(relative)) {
+            Ok(real) if !real.starts_with(self.root) => {
+                return Ok(self.refuse(relative, format!("leads out of the source directory, to {}", real.display())));
+            }
+            Ok(real) if self.folders.contains(&real) => return Ok(self.refuse(relative, "leads back to itself".into())),
+            Ok(_) if self.folders.len() > FOLDERS_MAX => {
+                return Ok(self.refuse(relative, format!("is nested deeper than {FOLDERS_MAX} folders")));
+            }
+            Ok(real) => real,
+            Err(error) => return self.failed(relative, door::refusal(error)),
+        };
+        let names = match self.names(&real) {
+            Ok(names) => names,
+            Err(error) => return self.failed(relative, door::refusal(error)),
+        };
+        self.entries += names.len();
+        if self.entries > ENTRIES_MAX {
+            let message = format!("more than {ENTRIES_MAX} files; is this a directory of manifests?");
+            return Err(self.unreadable(message));
+        }
+        self.folders.push(real);
+        for name in names {
+            self.entry(&relative.join(name))?;
+        }
+        self.folders.pop();
+        Ok(())
+    }
+
+    /// The names in a folder that are not passed over, in order; no more than the limit and one.
+    fn names(&self, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+        let entries = fs::read_dir(folder)?.take(ENTRIES_MAX + 1);
+        let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
+        names.retain(|name| !ignored(&name.to_string_lossy()));
+        names.sort();
+        Ok(names)
+    }
+
+    fn entry(&mut self, relative: &Path) -> Result<(), ReadError> {
+        let path = self.root.join(relative);
+        let kind = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(error) => return self.failed(relative, door::refusal(error)),
+        };
+        let manifest = is_manifest(relative);
+        match () {
+            () if kind.is_dir() => self.folder(relative),
+            () if kind.is_file() && manifest => self.file(relative),
+            () if kind.is_symlink() => match fs::metadata(&path) {
+                Ok(target) if target.is_dir() => self.folder(relative),
+                Ok(target) if target.is_file() && manifest => self.file(relative),
+                Err(_) if manifest => Ok(self.refuse(relative, "is a link that leads nowhere".into())),
+                Ok(_) | Err(_) => Ok(()),
+            },
+            () => Ok(()),
+        }
+    }
+
+    fn file(&mut self, relative: &Path) -> Result<(), ReadError> {
+        if self.snapshot.files.contains_key(relative) || self.snapshot.refused.contains_key(relative) {
+            return Ok(());
+        }
+        let bytes = match door::read(&self.root.join(relative), Some(self.root), FILE_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(refusal) => return self.failed(relative, refusal),
+        };
+        self.bytes += bytes.len() as u64;
+        if self.bytes > SOURCE_BYTES_MAX {
+            return Err(self.unreadable(format!("more than {} of manifests", door::size(SOURCE_BYTES_MAX))));
+        }
+        if self.snapshot.files.len() == FILES_MAX {
+            return Err(self.unreadable(format!("more than {FILES_MAX} manifests")));
+        }
+        self.snapshot.files.insert(relative.into(), bytes);
+        Ok(())
+    }
+
+    /// Reads the files that the manifests name. One that is missing is reported where it is named.
+    fn named_files(&mut self) -> Result<(), ReadError> {
+        let mut named = Named::default();
+        for (path, bytes) in &self.snapshot.files {
+            named.add(path, bytes);
+        }
+        for path in named.contents.iter().chain(&named.variables) {
+            for path in self.candidates(path) {
+                if fs::symlink_metadata(self.root.join(&path)).is_ok() {
+                    self.file(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that a named path can mean: itself, or with a `${NAME}` in it whatever fits in its place.
+    fn candidates(&self, named: &Path) -> Vec<PathBuf> {
+        let mut found = vec![PathBuf::new()];
+        for part in named.iter() {
+            let text = part.to_string_lossy();
+            found = match text.contains("${") {
+                false => found.into_iter().map(|path| path.join(part)).collect(),
+                true => found.iter().flat_map(|path| self.fitting(path, &text)).take(FILES_MAX).collect(),
+            };
+        }
+        found
+    }
+
+    fn fitting(&self, folder: &Path, part: &str) -> Vec<PathBuf> {
+        let real = fs::canonicalize(self.root.join(folder)).ok().filter(|real| real.starts_with(self.root));
+        let names = real.and_then(|real| self.names(&real).ok()).unwrap_or_default();
+        let fits = |name: &std::ffi::OsString| named::part_matches(part, &name.to_string_lossy());
+        names.into_iter().filter(fits).map(|name| folder.join(name)).collect()
+    }
+
+    /// What was listed a moment ago and is gone now means that somebody is changing the directory.
+    fn failed(&mut self, relative: &Path, refusal: Refusal) -> Result<(), ReadError> {
+        match refusal {
+            Refusal::Missing => {
+                let path = self.dir.join(relative);
+                Err(ReadError::Unsettled(format!("{} vanished while it was read", path.display())))
+            }
+            Refusal::Because(why) if relative.as_os_str().is_empty() => {
+                Err(ReadError::Unreadable(format!("source directory {} {why}", self.dir.display())))
+            }
+            Refusal::Because(why) => Ok(self.refuse(relative, why)),
+        }
+    }
+
+    fn refuse(&mut self, relative: &Path, why: String) {
+        self.snapshot.refused.insert(relative.into(), why);
+    }
+
+    fn unreadable(&self, why: String) -> ReadError {
+        ReadError::Unreadable(format!("source directory {} has {why}", self.dir.display()))
+    }
 }

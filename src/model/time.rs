@@ -42,7 +42,8 @@ impl fmt::Display for Timestamp {
 /// A span of time in milliseconds, written as a person does: `10s`, `1m 30s`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("format" = "duration"))]
+// A bare number has no unit, so only 0 is one: `maximum` is about numbers alone.
+#[schemars(with = "String", extend("format" = "duration", "type" = ["string", "number"], "minimum" = 0, "maximum" = 0))]
 pub struct Span(pub u64);
 
 impl Span {

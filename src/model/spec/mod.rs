@@ -4,6 +4,7 @@
 mod config;
 mod deployment;
 mod job;
+mod metadata;
 mod namespace;
 mod network;
 mod probe;
@@ -13,6 +14,7 @@ mod volume;
 pub use config::{ConfigMapSpec, SecretSpec};
 pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};
 pub use job::JobSpec;
+pub use metadata::{API_VERSION, Metadata};
 pub use namespace::{NamespaceDefaults, NamespaceSpec, VariablesFile};
 pub use network::NetworkSpec;
 pub use probe::{HealthCheck, HttpGet, Lifecycle, PortRef, PreStop, Probe, TcpSocket};

@@ -371,7 +371,7 @@ pub struct Mount {
     pub key: Option<String>,
     /// The files' permission bits in octal. Default: `0444` for a ConfigMap, `0400` for a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "mode"))]
+    #[schemars(extend("format" = "mode", "type" = ["string", "integer"]))]
     pub mode: Option<String>,
     /// The files' owner, by number. Default: 0, or the template's `user` when that is a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -390,7 +390,7 @@ pub struct Tmpfs {
     pub size: Option<Memory>,
     /// Its permission bits in octal. Default: `1777`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "mode"))]
+    #[schemars(extend("format" = "mode", "type" = ["string", "integer"]))]
     pub mode: Option<String>,
 }
 

@@ -1,0 +1,444 @@
+//! A tree against the JSON Schema of its kind: every problem at once, each at its place, and the JSON value if there
+//! is none. It knows no kind and no field; what it must know of a format, the model's own parsers say.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::{Map, Value as Json};
+
+use super::diagnostic::Problems;
+use super::file::{File, Pos};
+use super::image;
+use super::suggest;
+use super::tree::{Entry, Node, Scalar, Value};
+use crate::model::name::Name;
+use crate::model::quantity::{Cpu, Memory};
+use crate::model::spec::HostPort;
+use crate::model::text::printable;
+use crate::model::time::Span;
+
+/// How much of a wrong value is quoted, in characters.
+const QUOTED_MAX: usize = 60;
+
+/// Checks `node` against `schema`. The result is whole only when `problems` got no new entry.
+pub fn check(file: &File, node: &Node, schema: &Json, quote: Quote, problems: &mut Problems) -> Json {
+    let mut walk = Walk { file, definitions: &schema["$defs"], quote, problems, path: Vec::new() };
+    walk.value(node, schema, node.pos)
+}
+
+/// Whether messages may quote values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quote {
+    /// They may.
+    Values,
+    /// They may not: the manifest is a Secret's, where people put by mistake what is secret.
+    Nothing,
+}
+
+struct Walk<'a> {
+    file: &'a File,
+    definitions: &'a Json,
+    quote: Quote,
+    problems: &'a mut Problems,
+    path: Vec<String>,
+}
+
+impl<'a> Walk<'a> {
+    /// The JSON value of `node`. `owner` is where the field that holds it is named.
+    fn value(&mut self, node: &Node, schema: &'a Json, owner: Pos) -> Json {
+        let schema = self.resolve(schema);
+        if node.scalar().is_some_and(|scalar| scalar.broken) || self.problems.is_full() {
+            return Json::Null;
+        }
+        if node.is_null() {
+            return self.null(schema, owner);
+        }
+        if let Some(branches) = schema["anyOf"].as_array() {
+            return self.branch(node, branches, owner);
+        }
+        match &node.value {
+            Value::Mapping(entries) if accepts(schema, "object") => self.mapping(node, entries, schema, owner),
+            Value::Sequence(items) if accepts(schema, "array") => {
+                let item = &schema["items"];
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, node)| self.inside(format!("[{index}]"), node, item, node.pos))
+                    .collect()
+            }
+            Value::Scalar(scalar) if !accepts(schema, "object") && !accepts(schema, "array") => {
+                self.scalar(node.pos, scalar, schema)
+            }
+            Value::Mapping(_) | Value::Sequence(_) | Value::Scalar(_) => self.wrong_type(node, &expected(schema)),
+        }
+    }
+
+    fn inside(&mut self, step: String, node: &Node, schema: &'a Json, owner: Pos) -> Json {
+        self.path.push(step);
+        let value = self.value(node, schema, owner);
+        self.path.pop();
+        value
+    }
+
+    /// The schema that a `$ref` leads to.
+    fn resolve(&self, schema: &'a Json) -> &'a Json {
+        match schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+            Some(name) => &self.definitions[name],
+            None => schema,
+        }
+    }
+
+    /// The path of the present value: `spec.template.ports[0]`.
+    fn here(&self) -> String {
+        let mut path = String::new();
+        for step in &self.path {
+            if !step.starts_with('[') && !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(step);
+        }
+        if path.is_empty() { "the manifest".into() } else { path }
+    }
+
+    fn mapping(&mut self, node: &Node, entries: &[Entry], schema: &'a Json, owner: Pos) -> Json {
+        let mut object = Map::new();
+        for Entry { key, key_pos, value } in entries {
+            let known = &schema["properties"][key.as_str()];
+            let further = &schema["additionalProperties"];
+            if !known.is_null() {
+                object.insert(key.clone(), self.inside(key.clone(), value, known, *key_pos));
+            } else if further.is_object() {
+                object.insert(key.clone(), self.inside(key.clone(), value, further, *key_pos));
+            } else {
+                self.unknown_field(key, *key_pos, schema);
+            }
+        }
+        let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for name in required.iter().filter_map(Json::as_str).filter(|name| node.field(name).is_none()) {
+            let message = format!("{} needs the field '{name}'", self.here());
+            let problem = self.problems.error(self.file, owner, message);
+            if let Some(description) = schema["properties"][name]["description"].as_str() {
+                problem.hint(format!("{name}: {}", first_sentence(description)));
+            }
+        }
+        Json::Object(object)
+    }
+
+    fn unknown_field(&mut self, key: &str, pos: Pos, schema: &Json) {
+        let known = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+        let hint = suggest::hint(key, known, "its fields are");
+        let message = format!("{} has no field '{key}'", self.here());
+        let problem = self.problems.error(self.file, pos, message);
+        if let Some(hint) = hint {
+            problem.hint(hint);
+        }
+    }
+
+    fn null(&mut self, schema: &Json, owner: Pos) -> Json {
+        let hint = match () {
+            () if accepts(schema, "string") => "write \"\" for an empty text, or remove the field",
+            () if accepts(schema, "array") => "write [] for an empty list, or remove the field",
+            () if accepts(schema, "object") => "write {} for no fields, or remove the field",
+            () => "write a value, or remove the field",
+        };
+        let message = format!("{} has no value", self.here());
+        self.problems.error(self.file, owner, message).hint(hint);
+        Json::Null
+    }
+
+    /// One of several schemas: the one that the value most likely means, so that its errors speak about that.
+    fn branch(&mut self, node: &Node, branches: &'a [Json], owner: Pos) -> Json {
+        let resolved = branches.iter().map(|branch| self.resolve(branch));
+        let fitting: Vec<&Json> = resolved.filter(|branch| accepts(branch, shape(node, branch))).collect();
+        let score =
+            |branch: &Json| node.entries().iter().filter(|entry| !branch["properties"][&entry.key].is_null()).count();
+        let best = fitting.iter().copied().map(|branch| (score(branch), branch)).max_by_key(|(score, _)| *score);
+        match best {
+            Some((0, _)) if fitting.len() > 1 && node.scalar().is_none() => self.no_branch(node, branches),
+            // Of branches for one scalar, the first that takes it: a number before a text.
+            Some((0, _)) => self.value(node, fitting[0], owner),
+            Some((_, branch)) => self.value(node, branch, owner),
+            None => self.no_branch(node, branches),
+        }
+    }
+
+    fn no_branch(&mut self, node: &Node, branches: &'a [Json]) -> Json {
+        let mut names: Vec<String> = branches.iter().map(|branch| expected(self.resolve(branch))).collect();
+        names.dedup();
+        let foreign = node.entries().iter().find_map(|entry| suggest::hint(&entry.key, [], ""));
+        self.wrong_type(node, &names.join(" or "));
+        if let (Some(hint), Some(problem)) = (foreign, self.problems.last()) {
+            problem.hint(hint);
+        }
+        Json::Null
+    }
+
+    fn wrong_type(&mut self, node: &Node, expected: &str) -> Json {
+        let found = match &node.value {
+            Value::Scalar(scalar) => self.quoted(scalar),
+            Value::Sequence(_) => "a list".into(),
+            Value::Mapping(_) => "fields".into(),
+        };
+        let message = format!("{} must be {expected}, not {found}", self.here());
+        let hint = match &node.value {
+            Value::Scalar(scalar) if expected.starts_with("text") => {
+                Some(format!("write \"{}\" in quotes", scalar.text))
+            }
+            Value::Scalar(scalar) if expected == "a list" && !scalar.text.contains(['"', '\\', '$']) => {
+                let words: Vec<String> = scalar.text.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+                Some(format!("write [{}]", words.join(", ")))
+            }
+            Value::Sequence(_) if expected.starts_with("fields") => {
+                Some("write 'NAME: value' lines without '- '".into())
+            }
+            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
+        };
+        let problem = self.problems.error(self.file, node.pos, message);
+        if let (Some(hint), Quote::Values) = (hint, self.quote) {
+            problem.hint(hint);
+        }
+        Json::Null
+    }
+
+    /// A wrong value as messages show it.
+    fn quoted(&self, scalar: &Scalar) -> String {
+        let kind = match () {
+            () if scalar.bool().is_some() && scalar.plain => "",
+            () if scalar.is_number_or_bool() => "the number ",
+            () => "the text ",
+        };
+        if self.quote == Quote::Nothing {
+            return kind.replace("the ", "a ").trim_end().to_string();
+        }
+        let text: String = printable(&scalar.text.replace('\n', " ")).chars().take(QUOTED_MAX).collect();
+        let more = if scalar.text.chars().count() > QUOTED_MAX { "…" } else { "" };
+        format!("{kind}'{text}{more}'")
+    }
+
+    fn scalar(&mut self, pos: Pos, scalar: &Scalar, schema: &Json) -> Json {
+        let words = words(schema);
+        if !words.is_empty() {
+            return self.word(pos, scalar, &words);
+        }
+        // Where a number or true is taken as a text too, it is taken as it is written.
+        let as_written = accepts(schema, "string") && (accepts(schema, "number") || accepts(schema, "integer"));
+        match () {
+            () if as_written || (accepts(schema, "string") && !scalar.is_number_or_bool()) => {
+                self.text(pos, &scalar.text, schema)
+            }
+            () if accepts(schema, "integer") => self.integer(pos, scalar, schema),
+            () if accepts(schema, "boolean") => match scalar.bool() {
+                Some(value) => value.into(),
+                None => {
+                    let message = format!("{} must be true or false, not {}", self.here(), self.quoted(scalar));
+                    let problem = self.problems.error(self.file, pos, message);
+                    match scalar.text.to_ascii_lowercase().as_str() {
+                        "yes" | "on" | "y" | "1" | "true" => problem.hint("write true"),
+                        "no" | "off" | "n" | "0" | "false" => problem.hint("write false"),
+                        _ => {}
+                    }
+                    Json::Null
+                }
+            },
+            () => {
+                let node = Node { pos, value: Value::Scalar(scalar.clone()) };
+                self.wrong_type(&node, &expected(schema))
+            }
+        }
+    }
+
+    /// One of a few words.
+    fn word(&mut self, pos: Pos, scalar: &Scalar, words: &[&str]) -> Json {
+        if words.contains(&scalar.text.as_str()) {
+            return scalar.text.clone().into();
+        }
+        let message = format!("{} cannot be {}", self.here(), self.quoted(scalar));
+        let hint = suggest::hint(&scalar.text, words.iter().copied(), "it is one of");
+        let problem = self.problems.error(self.file, pos, message);
+        if let Some(hint) = hint {
+            problem.hint(hint);
+        }
+        Json::Null
+    }
+
+    fn integer(&mut self, pos: Pos, scalar: &Scalar, schema: &Json) -> Json {
+        let Some(value) = scalar.integer() else {
+            let message = format!("{} must be a whole number, not {}", self.here(), self.quoted(scalar));
+            let problem = self.problems.error(self.file, pos, message);
+            if !scalar.plain && !scalar.text.is_empty() && scalar.text.bytes().all(|byte| byte.is_ascii_digit()) {
+                problem.hint("remove the quotes");
+            } else if scalar.is_number_or_bool() {
+                problem.hint("write it with decimal digits alone, without a leading 0");
+            }
+            return Json::Null;
+        };
+        let unsigned = schema["format"].as_str().is_some_and(|format| format.starts_with('u'));
+        let minimum = schema["minimum"].as_i64().unwrap_or(if unsigned { 0 } else { i64::MIN });
+        let maximum = schema["maximum"].as_i64().unwrap_or(if unsigned { u32::MAX.into() } else { i64::MAX });
+        if value < minimum || value > maximum {
+            let limit = if value < minimum { format!("at least {minimum}") } else { format!("at most {maximum}") };
+            let message = format!("{} must be {limit}, not {}", self.here(), scalar.text);
+            self.problems.error(self.file, pos, message);
+        }
+        value.into()
+    }
+
+    fn text(&mut self, pos: Pos, text: &str, schema: &Json) -> Json {
+        let checked = match schema["format"].as_str() {
+            Some(format) => well_formed(format, text),
+            None => schema["pattern"].as_str().map_or(Ok(()), |pattern| matches(pattern, text)),
+        };
+        if let Err(wrong) = checked {
+            let wrong = if self.quote == Quote::Nothing { "this is not allowed here".into() } else { wrong };
+            let message = format!("{}: {wrong}", self.here());
+            self.problems.error(self.file, pos, message);
+        }
+        text.into()
+    }
+}
+
+/// Whether `text` is what a format of the model stands for.
+fn well_formed(format: &str, text: &str) -> Result<(), String> {
+    let owned = text.to_string();
+    match format {
+        "duration" => Span::try_from(owned).map(drop),
+        "memory" => Memory::try_from(owned).map(drop),
+        "cpu" => Cpu::try_from(owned).map(drop),
+        "name" => Name::new(owned).map(drop).map_err(|wrong| format!("'{text}': {wrong}")),
+        "image" => image::check(text),
+        "port-range" => HostPort::Range(owned).bounds().map(drop),
+        "mode" => mode(text),
+        "ip" => text.parse::<IpAddr>().map(drop).map_err(|_| format!("'{text}' is not an IP address")),
+        "ipv4" => text.parse::<Ipv4Addr>().map(drop).map_err(|_| format!("'{text}' is not an IPv4 address")),
+        _ => Ok(()),
+    }
+}
+
+/// The few patterns that the model uses, in words.
+fn matches(pattern: &str, text: &str) -> Result<(), String> {
+    let (fits, what) = match pattern {
+        ABSOLUTE => (text.starts_with('/'), "an absolute path: it begins with '/'"),
+        SIGNAL => {
+            let name = text.strip_prefix("SIG").unwrap_or_default();
+            let legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '+' | '-');
+            (!name.is_empty() && name.chars().all(legal), "a signal such as SIGQUIT")
+        }
+        GPUS => {
+            let number = !text.starts_with('0') && text.len() <= 3 && text.parse::<u16>().is_ok_and(|n| n > 0);
+            (text == "all" || number, "'all' or a number of GPUs")
+        }
+        _ => (true, ""),
+    };
+    if fits { Ok(()) } else { Err(format!("'{text}' is not {what}")) }
+}
+
+const ABSOLUTE: &str = "^/";
+const SIGNAL: &str = "^SIG[A-Z0-9+-]+$";
+const GPUS: &str = "^(all|[1-9][0-9]{0,2})$";
+
+/// Permission bits: four octal digits, because YAML readers disagree about what a shorter number is.
+fn mode(text: &str) -> Result<(), String> {
+    match text.len() == 4 && text.bytes().all(|byte| matches!(byte, b'0'..=b'7')) {
+        true => Ok(()),
+        false => Err(format!("'{text}' is not a file mode in four octal digits, such as \"0444\"")),
+    }
+}
+
+/// Whether the schema takes values of a type.
+fn accepts(schema: &Json, name: &str) -> bool {
+    match &schema["type"] {
+        Json::String(only) => only == name,
+        Json::Array(types) => types.iter().any(|each| each == name),
+        _ => false,
+    }
+}
+
+/// The type to look for in `branch` when the value is `node`.
+fn shape(node: &Node, branch: &Json) -> &'static str {
+    match &node.value {
+        Value::Mapping(_) => "object",
+        Value::Sequence(_) => "array",
+        Value::Scalar(scalar) if accepts(branch, "integer") && scalar.integer().is_some() => "integer",
+        Value::Scalar(_) => "string",
+    }
+}
+
+/// The words that the schema allows, if it allows only some.
+fn words(schema: &Json) -> Vec<&str> {
+    let list = |name: &str| schema[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let choices = list("oneOf").iter().map(|choice| &choice["const"]);
+    choices.chain(list("enum")).chain(schema.get("const")).filter_map(Json::as_str).collect()
+}
+
+/// What the schema asks for, in words.
+fn expected(schema: &Json) -> String {
+    let format = schema["format"].as_str().unwrap_or_default();
+    match () {
+        () if !words(schema).is_empty() => format!("one of {}", words(schema).join(", ")),
+        () if format == "duration" => "a duration such as 10s".into(),
+        () if format == "memory" => "an amount of memory such as 512Mi".into(),
+        () if format == "cpu" => "an amount of CPU such as 500m".into(),
+        () if format == "port-range" => "a range such as 3001-3003".into(),
+        () if accepts(schema, "integer") => "a whole number".into(),
+        () if accepts(schema, "string") => "text".into(),
+        () if accepts(schema, "boolean") => "true or false".into(),
+        () if accepts(schema, "array") => "a list".into(),
+        () if accepts(schema, "object") => match schema["required"].as_array() {
+            Some(required) => {
+                let names: Vec<&str> = required.iter().filter_map(Json::as_str).collect();
+                format!("fields ({})", names.join(", "))
+            }
+            None => "fields".into(),
+        },
+        () => "something else".into(),
+    }
+}
+
+fn first_sentence(text: &str) -> &str {
+    let text = text.lines().next().unwrap_or_default();
+    text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::schema;
+    use crate::model::name::Kind;
+
+    /// Every pattern and format of the schemas, so that none goes unchecked.
+    fn collect(schema: &Json, name: &str, found: &mut Vec<String>) {
+        match schema {
+            Json::Object(fields) => {
+                found.extend(fields.get(name).and_then(Json::as_str).map(String::from));
+                fields.values().for_each(|value| collect(value, name, found));
+            }
+            Json::Array(items) => items.iter().for_each(|value| collect(value, name, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_pattern_and_format_of_the_model_is_checked() {
+        let (mut patterns, mut formats) = (Vec::new(), Vec::new());
+        for kind in Kind::ALL {
+            collect(schema::of(kind), "pattern", &mut patterns);
+            collect(schema::of(kind), "format", &mut formats);
+        }
+        let name_has_a_format = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+        patterns.retain(|pattern| ![ABSOLUTE, SIGNAL, GPUS, name_has_a_format].contains(&pattern.as_str()));
+        assert_eq!(patterns, Vec::<String>::new());
+        formats.retain(|format| {
+            !["int64", "uint16", "uint32"].contains(&format.as_str()) && well_formed(format, "\u{1}").is_ok()
+        });
+        assert_eq!(formats, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_mode_is_written_in_octal() {
+        for right in ["0444", "1777"] {
+            assert_eq!(mode(right), Ok(()), "{right}");
+        }
+        for wrong in ["444", "256", "0999", "rw", "", "0x1ff", "10777", "00644"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The text of one manifest, and where its lines are: turns byte offsets into places that a person finds.
+
+use super::diagnostic::Spot;
+
+/// A range of bytes in a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pos {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+}
+
+/// The longest line that a diagnostic takes along, in bytes; nobody reads a longer one.
+const LINE_MAX: usize = 4096;
+
+/// A manifest's text.
+#[derive(Debug)]
+pub struct File {
+    /// Its path, as people write it.
+    pub name: String,
+    /// The text, without a byte order mark.
+    pub text: String,
+    lines: Vec<usize>,
+    /// Documents whose values are never shown: Secrets, where people put by mistake what is secret.
+    secret: Vec<Pos>,
+}
+
+impl File {
+    /// Takes the text in.
+    pub fn new(name: String, text: String) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        let secret = secret_documents(&text);
+        Self { name, text, lines, secret }
+    }
+
+    /// Where `pos` is, for people.
+    pub fn spot(&self, pos: Pos) -> Spot {
+        let start = self.boundary(pos.start);
+        let index = self.lines.partition_point(|first| *first <= start) - 1;
+        let first = self.lines[index];
+        let line = self.line(index);
+        let last = pos.end.clamp(start, (first + line.len()).max(start));
+        let hidden = self.secret.iter().any(|part| part.start <= start && start < part.end);
+        Spot {
+            file: self.name.clone(),
+            line: index + 1,
+            column: self.text[first..start].chars().count() + 1,
+            width: self.text[start..self.boundary(last)].trim_end().chars().count().max(1),
+            source_line: (line.len() <= LINE_MAX).then(|| if hidden { masked(line) } else { line.to_string() }),
+        }
+    }
+
+    /// The number of the line that `pos` begins in, from 1.
+    pub fn line_number(&self, pos: Pos) -> usize {
+        self.lines.partition_point(|first| *first <= pos.start)
+    }
+
+    /// The line that `pos` begins in.
+    pub fn line_of(&self, pos: Pos) -> &str {
+        self.line(self.line_number(pos) - 1)
+    }
+
+    fn line(&self, index: usize) -> &str {
+        let end = self.lines.get(index + 1).copied().unwrap_or(self.text.len());
+        self.text[self.lines[index]..end].trim_end_matches(['\n', '\r'])
+    }
+
+    /// The nearest character boundary at or before `at`.
+    fn boundary(&self, at: usize) -> usize {
+        self.text.floor_char_boundary(at.min(self.text.len()))
+    }
+}
+
+/// The documents that say `kind: Secret`. Found by their text, so that one that is not even YAML is found too.
+fn secret_documents(text: &str) -> Vec<Pos> {
+    let (mut found, mut start, mut secret, mut at) = (Vec::new(), 0, false, 0);
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("---") {
+            found.extend(secret.then_some(Pos { start, end: at }));
+            (start, secret) = (at, false);
+        }
+        let bare: String = line.chars().filter(|c| !matches!(c, '"' | '\'' | ' ' | '\t')).collect();
+        secret |= bare.to_ascii_lowercase().contains("kind:secret");
+        at += line.len();
+    }
+    found.extend(secret.then_some(Pos { start, end: at + 1 }));
+    found
+}
+
+/// A line with its key but without its value.
+fn masked(line: &str) -> String {
+    match line.find(": ") {
+        Some(colon) => format!("{}: …", &line[..colon]),
+        None if line.trim_end().ends_with(':') => line.to_string(),
+        None => "…".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_characters_and_not_bytes() {
+        let file = File::new("a.yaml".into(), "x: 1\r\nä: ü\r\n".into());
+        let spot = file.spot(Pos { start: 10, end: 12 });
+        assert_eq!((spot.line, spot.column, spot.width), (2, 4, 1));
+        assert_eq!(spot.source_line.as_deref(), Some("ä: ü"));
+    }
+
+    #[test]
+    fn a_secrets_line_shows_its_key_alone() {
+        let text = "kind: Deployment\n---\nkind: Secret\npassword: hunter2\nhunter3\n---\nkind: Job\n";
+        let file = File::new("a.yaml".into(), text.into());
+        let line = |part: &str| {
+            let start = text.find(part).unwrap();
+            file.spot(Pos { start, end: start + 1 }).source_line.unwrap()
+        };
+        assert_eq!(line("password"), "password: …");
+        assert_eq!(line("hunter3"), "…");
+        assert_eq!(line("kind: Job"), "kind: Job");
+    }
+}

@@ -1,0 +1,148 @@
+//! What comes out: the objects of a source with their namespace's defaults, and several sources put together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::Source;
+use super::diagnostic::{Diagnostic, Problems};
+use super::objects::{Object, Objects, Spec};
+use super::validate::clashes::{self, Claim, Thing};
+use crate::model::desired::{Declared, Desired};
+use crate::model::name::{Key, Kind, Name};
+use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::spec::{NamespaceDefaults, NetworkSpec, Template};
+
+/// What a source declares, checked and resolved. No `Debug`: it holds secrets.
+#[derive(Clone, Default)]
+pub struct Loaded {
+    /// The objects. `settings` and `unknown_sources` are the caller's to fill.
+    pub desired: Desired,
+    /// The contents of its ConfigMaps and Secrets.
+    pub contents: BTreeMap<ContentId, Content>,
+    /// Files on the host that were read and are not in the snapshot (Secrets, variables): to be watched, and a reason
+    /// to load again when they change. An optional one that is missing is here too.
+    pub external: BTreeSet<PathBuf>,
+    /// What its objects claim for themselves, for the clashes that [`merge`] finds.
+    claims: Vec<Claim>,
+}
+
+/// Puts sources together, or reports where they claim the same object, host port or Docker name.
+pub fn merge(sources: &[(&Source, &Loaded)]) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let claims = || sources.iter().flat_map(|(_, loaded)| loaded.claims.iter().cloned());
+    clashes::compare(claims(), &mut problems);
+    if !problems.is_empty() {
+        return Err(problems.into_sorted());
+    }
+    let mut all = Loaded { claims: claims().collect(), ..Loaded::default() };
+    for (_, loaded) in sources {
+        all.add(loaded);
+    }
+    Ok(all)
+}
+
+impl Loaded {
+    /// Adds another source. What is implied gives way to what is declared.
+    fn add(&mut self, other: &Loaded) {
+        let from = other.desired.clone();
+        for (name, spec) in from.namespaces {
+            let key = Key::new(Kind::Namespace, name.clone(), name.clone());
+            if other.declares(&key) || !self.desired.namespaces.contains_key(&name) {
+                self.desired.namespaces.insert(name, spec);
+            }
+        }
+        for (key, network) in from.networks {
+            if other.declares(&key) || !self.desired.networks.contains_key(&key) {
+                self.desired.networks.insert(key, network);
+            }
+        }
+        self.desired.volumes.extend(from.volumes);
+        self.desired.jobs.extend(from.jobs);
+        self.desired.deployments.extend(from.deployments);
+        self.desired.contents.extend(from.contents);
+        self.contents.extend(other.contents.clone());
+        self.external.extend(other.external.clone());
+    }
+
+    fn declares(&self, key: &Key) -> bool {
+        self.claims.iter().any(|claim| matches!(&claim.thing, Thing::Object(object) if object == key))
+    }
+}
+
+/// Puts the parts of a source that has no mistake together.
+pub fn assemble(
+    objects: Objects,
+    contents: BTreeMap<Key, Content>,
+    external: BTreeSet<PathBuf>,
+    claims: Vec<Claim>,
+    hasher: &ContentHasher,
+) -> Loaded {
+    let mut loaded = Loaded { external, claims, ..Loaded::default() };
+    let ids: BTreeMap<Key, ContentId> =
+        contents.iter().map(|(key, content)| (key.clone(), hasher.id(key.kind, content))).collect();
+    for (key, content) in contents {
+        loaded.contents.insert(ids[&key].clone(), content);
+    }
+    // Namespaces first: the others take their defaults.
+    let (namespaces, others): (Vec<_>, Vec<_>) =
+        objects.list.into_values().partition(|o| o.key.kind == Kind::Namespace);
+    for object in namespaces.into_iter().chain(others) {
+        loaded.desired.namespaces.entry(object.key.namespace.clone()).or_default();
+        place(&mut loaded.desired, object, &ids);
+    }
+    implicit_networks(&mut loaded.desired);
+    loaded
+}
+
+fn place(desired: &mut Desired, object: Object, ids: &BTreeMap<Key, ContentId>) {
+    let place = object.document.at().spot().brief();
+    let Object { key, metadata, spec, .. } = object;
+    let defaults =
+        desired.namespaces.get(&key.namespace).map(|namespace| namespace.defaults.clone()).unwrap_or_default();
+    macro_rules! declared {
+        ($spec:expr) => {
+            Declared { spec: $spec, labels: metadata.labels, annotations: metadata.annotations, place }
+        };
+    }
+    match spec {
+        Spec::Namespace(spec) => drop(desired.namespaces.insert(key.name, spec)),
+        Spec::Network(spec) => drop(desired.networks.insert(key, declared!(spec))),
+        Spec::Volume(spec) => drop(desired.volumes.insert(key, declared!(spec))),
+        Spec::ConfigMap(_) | Spec::Secret(_) => {
+            let id = ids[&key].clone();
+            desired.contents.insert(key, declared!(id));
+        }
+        Spec::Job(mut spec) => {
+            apply(&mut spec.template, defaults);
+            desired.jobs.insert(key, declared!(*spec));
+        }
+        Spec::Deployment(mut spec) => {
+            apply(&mut spec.template, defaults);
+            desired.deployments.insert(key, declared!(*spec));
+        }
+    }
+}
+
+/// What a template does not say, its namespace says.
+fn apply(template: &mut Template, defaults: NamespaceDefaults) {
+    template.image_pull_policy = template.image_pull_policy.or(defaults.image_pull_policy);
+    if template.image_pull_secrets.is_empty() {
+        template.image_pull_secrets = defaults.image_pull_secrets;
+    }
+    template.logging = template.logging.take().or(defaults.logging);
+}
+
+/// The network `default` of every namespace where a template uses it and no manifest declares it.
+fn implicit_networks(desired: &mut Desired) {
+    let Ok(default) = Name::new("default") else { return };
+    let uses = |template: &Template| {
+        let named = template.networks.iter().any(|network| *network.name() == default);
+        named || (template.networks.is_empty() && !template.host_network)
+    };
+    let deployments = desired.deployments.iter().filter(|(_, d)| uses(&d.spec.template)).map(|(key, _)| key);
+    let jobs = desired.jobs.iter().filter(|(_, j)| uses(&j.spec.template)).map(|(key, _)| key);
+    let keys: BTreeSet<Key> = deployments.chain(jobs).map(|key| key.sibling(Kind::Network, &default)).collect();
+    for key in keys {
+        desired.networks.entry(key).or_insert_with(|| Declared::bare(NetworkSpec::default()));
+    }
+}

@@ -1,0 +1,96 @@
+//! The files inside a source directory that its manifests name: ConfigMap `files` and `variablesFrom` of Namespaces.
+//!
+//! It reads no file and reports no mistake; a path that is wrong is reported where it is used.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::Problems;
+use super::door;
+use super::file::File;
+use super::tree::Node;
+use super::yaml::{self, Budget};
+use crate::model::spec::API_VERSION;
+
+/// What the manifests of a source name, as paths relative to it. A path may still hold a `${NAME}`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Files that are a ConfigMap's content. A YAML file among them is no manifest.
+    pub contents: BTreeSet<PathBuf>,
+    /// Files of variables.
+    pub variables: BTreeSet<PathBuf>,
+}
+
+impl Named {
+    /// Adds what the manifest at `path` names.
+    pub fn add(&mut self, path: &Path, bytes: &[u8]) {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        // Most manifests name nothing; they are not worth a second parse.
+        if !text.contains("ConfigMap") && !text.contains("variablesFrom") {
+            return;
+        }
+        let file = File::new(String::new(), text.trim_start_matches('\u{feff}').into());
+        for document in yaml::parse(&file, &mut Budget::default(), &mut Problems::default()) {
+            self.add_document(path, &document);
+        }
+    }
+
+    fn add_document(&mut self, path: &Path, document: &Node) {
+        let base = path.parent().unwrap_or(Path::new(""));
+        let spec = document.field("spec");
+        let inside = |node: &Node| node.text().and_then(|text| door::below(base, text));
+        match document.field("kind").and_then(Node::text) {
+            Some("ConfigMap") => {
+                let files = spec.and_then(|spec| spec.field("files")).map(Node::entries).unwrap_or_default();
+                self.contents.extend(files.iter().filter_map(|entry| inside(&entry.value)));
+            }
+            Some("Namespace") => {
+                let files = spec.and_then(|spec| spec.field("variablesFrom")).map(Node::items).unwrap_or_default();
+                self.variables.extend(files.iter().filter_map(|item| item.field("file").and_then(inside)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the YAML file at `path` is a ConfigMap's content and no manifest of ours.
+    pub fn is_content(&self, path: &Path, bytes: &[u8]) -> bool {
+        let family = API_VERSION.split('/').next().unwrap_or(API_VERSION);
+        let ours = |line: &str| line.starts_with("apiVersion:") && line.contains(family);
+        let named = self.contents.contains(path) || self.contents.iter().any(|named| matches(named, path));
+        named && !String::from_utf8_lossy(bytes).lines().any(ours)
+    }
+}
+
+/// Whether `path` can be what `named` becomes once its variables are put in.
+pub fn matches(named: &Path, path: &Path) -> bool {
+    let (named, path): (Vec<_>, Vec<_>) = (named.iter().collect(), path.iter().collect());
+    named.len() == path.len()
+        && named.iter().zip(&path).all(|(named, part)| part_matches(&named.to_string_lossy(), &part.to_string_lossy()))
+}
+
+/// Whether one part of a path can be what `named` becomes: the text before the first `${` and after the last `}` stays.
+pub fn part_matches(named: &str, part: &str) -> bool {
+    match (named.split_once("${"), named.rsplit_once('}')) {
+        (Some((before, _)), Some((_, after))) => {
+            part.len() >= before.len() + after.len() && part.starts_with(before) && part.ends_with(after)
+        }
+        _ => named == part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_name_files_relative_to_themselves() {
+        let mut named = Named::default();
+        let text = "kind: ConfigMap\nspec: {files: {a: conf/a.conf, b: ../../x, c: '${ENV}.yml'}}\n---\nkind: Namespace\nspec: {variablesFrom: [{file: .env}, {file: /etc/x}]}\n";
+        named.add(Path::new("shop/web.yaml"), text.as_bytes());
+        assert_eq!(named.contents, ["shop/conf/a.conf".into(), "shop/${ENV}.yml".into()].into());
+        assert_eq!(named.variables, ["shop/.env".into()].into());
+        assert!(named.is_content(Path::new("shop/staging.yml"), b"global: {}"));
+        assert!(!named.is_content(Path::new("shop/staging.yml"), b"apiVersion: evenkeel.dev/v1"));
+        assert!(!named.is_content(Path::new("staging.yml"), b"global: {}"));
+    }
+}

@@ -1,0 +1,297 @@
+//! Documents → typed objects: each in its namespace, with its variables put in, checked against its schema.
+//!
+//! It looks at one document at a time; rules between objects are in `validate`.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+
+use super::Source;
+use super::check::{self, Quote};
+use super::diagnostic::{Diagnostic, Problems, Spot};
+use super::documents::{Document, Documents, file_name};
+use super::door::{self, Refusal};
+use super::dotenv;
+use super::host::Host;
+use super::schema;
+use super::substitute::{Growth, Variables, substitute};
+use super::tree::{Node, Value};
+use crate::model::name::{Key, Kind, Name};
+use crate::model::spec::{
+    ConfigMapSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, VolumeSpec,
+};
+
+/// The namespace of an object when neither its manifest nor its source names one.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What a manifest says about its object.
+pub enum Spec {
+    /// An environment.
+    Namespace(NamespaceSpec),
+    /// A network.
+    Network(NetworkSpec),
+    /// A volume.
+    Volume(VolumeSpec),
+    /// Configuration.
+    ConfigMap(ConfigMapSpec),
+    /// Confidential configuration.
+    Secret(SecretSpec),
+    /// A container that runs to completion.
+    Job(Box<JobSpec>),
+    /// Replicas.
+    Deployment(Box<DeploymentSpec>),
+}
+
+/// An object whose manifest is right by itself.
+pub struct Object {
+    /// Which one it is.
+    pub key: Key,
+    /// What it is called, and notes.
+    pub metadata: Metadata,
+    /// What it is.
+    pub spec: Spec,
+    /// The whole manifest as JSON, with its variables put in.
+    pub value: Json,
+    /// Where it is written.
+    pub document: Document,
+}
+
+/// The objects of a source.
+#[derive(Default)]
+pub struct Objects {
+    /// Those whose manifests are right by themselves.
+    pub list: BTreeMap<Key, Object>,
+    /// Where every declared object stands, those with mistakes included, so that a reference to them is none.
+    pub declared: BTreeMap<Key, Spot>,
+    /// Whether `declared` is everything; if not, a reference to something unknown is not reported.
+    pub complete: bool,
+}
+
+/// Makes objects of documents.
+pub fn build(documents: Documents, host: &mut Host<'_>, problems: &mut Problems) -> Objects {
+    let mut builder = Builder {
+        source: host.source,
+        objects: Objects { complete: documents.complete, ..Objects::default() },
+        variables: BTreeMap::new(),
+        growth: Growth::default(),
+        problems,
+    };
+    let (namespaces, others): (Vec<_>, Vec<_>) = documents.list.into_iter().partition(|d| d.kind == Kind::Namespace);
+    for document in namespaces {
+        builder.namespace(document, host);
+    }
+    for document in others {
+        builder.object(document);
+    }
+    builder.objects
+}
+
+struct Builder<'a> {
+    source: &'a Source,
+    objects: Objects,
+    /// The variables of each declared namespace.
+    variables: BTreeMap<Name, Variables>,
+    growth: Growth,
+    problems: &'a mut Problems,
+}
+
+impl Builder<'_> {
+    /// A Namespace: only the source's own variables are known in it.
+    fn namespace(&mut self, mut document: Document, host: &mut Host<'_>) {
+        let before = self.problems.count();
+        let way_out = "in a Namespace only the source's own variables are known".to_string();
+        let own = Variables { values: self.source.variables.clone(), way_out, incomplete: false };
+        substitute(&document.file, &mut document.root, &own, &mut self.growth, self.problems);
+        let value = self.checked(&document);
+        let Some(name) = name_at(&document, "name") else { return };
+        if document.at().field("metadata").field("namespace").text().is_some_and(|text| text != name.as_str()) {
+            let at = document.at().field("metadata").key("namespace");
+            self.problems.error(at.file, at.pos, "a Namespace is not in a namespace").hint("remove the field");
+        }
+        // A source that is given a namespace serves that one alone; others may be there for other sources.
+        if self.source.namespace.as_ref().is_some_and(|namespace| *namespace != name) {
+            return;
+        }
+        let key = Key::new(Kind::Namespace, name.clone(), name.clone());
+        let sound = self.problems.count() == before;
+        let spec: Option<NamespaceSpec> = if sound { typed(&value["spec"]) } else { None };
+        let variables = self.variables_of(&document, spec.as_ref(), host);
+        self.variables.insert(name, variables);
+        self.insert(key, document, value, sound);
+    }
+
+    /// Files in order, then the Namespace's own variables, then the source's; later ones win.
+    fn variables_of(&mut self, document: &Document, spec: Option<&NamespaceSpec>, host: &mut Host<'_>) -> Variables {
+        let at = document.at().field("spec");
+        let way_out = format!("set it in 'variables' of the Namespace in {}", document.at().spot().brief());
+        let mut variables = Variables { values: BTreeMap::new(), way_out, incomplete: spec.is_none() };
+        let empty = NamespaceSpec::default();
+        let spec = spec.unwrap_or(&empty);
+        for (index, file) in spec.variables_from.iter().enumerate() {
+            let at = at.field("variablesFrom").item(index).field("file");
+            let text = match host.variables(document, &file.file) {
+                Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_string()),
+                Err(Refusal::Missing) if file.optional => continue,
+                Err(Refusal::Missing) => Err("does not exist".into()),
+                Err(Refusal::Because(why)) => Err(why),
+            };
+            match text {
+                Ok(text) => match self.env_file(&self.env_name(document, &file.file), &text) {
+                    Some(values) => variables.values.extend(values),
+                    None => variables.incomplete = true,
+                },
+                Err(why) => {
+                    variables.incomplete = true;
+                    let problem = self.problems.error(at.file, at.pos, format!("the file '{}' {why}", file.file));
+                    problem.hint(
+                        "absolute on the host, or relative to this manifest; 'optional: true' accepts a missing one",
+                    );
+                }
+            }
+        }
+        variables.values.extend(spec.variables.clone());
+        variables.values.extend(self.source.variables.clone());
+        variables
+    }
+
+    fn env_name(&self, document: &Document, path: &str) -> String {
+        match door::below(document.folder(), path) {
+            Some(inside) => file_name(self.source, &inside),
+            None => self.source.dir.join(document.folder()).join(path).display().to_string(),
+        }
+    }
+
+    fn env_file(&mut self, name: &str, text: &str) -> Option<BTreeMap<String, String>> {
+        match dotenv::parse(text) {
+            Ok(values) => Some(values),
+            Err(mistakes) => {
+                report_env_file(name, mistakes, self.problems);
+                None
+            }
+        }
+    }
+
+    fn object(&mut self, mut document: Document) {
+        let before = self.problems.count();
+        let namespace = self.namespace_of(&mut document);
+        let variables = self.variables_in(namespace.as_ref());
+        substitute(&document.file, &mut document.root, &variables, &mut self.growth, self.problems);
+        let value = self.checked(&document);
+        if let (Some(namespace), Some(name)) = (namespace, name_at(&document, "name")) {
+            let sound = self.problems.count() == before;
+            self.insert(Key::new(document.kind, namespace, name), document, value, sound);
+        } else {
+            // It is declared under a name that is not known.
+            self.objects.complete = false;
+        }
+    }
+
+    /// The namespace of a document; only the source's own variables are known in it.
+    fn namespace_of(&mut self, document: &mut Document) -> Option<Name> {
+        let given = self.source.namespace.clone();
+        let own = Variables {
+            values: self.source.variables.clone(),
+            way_out: "in metadata.namespace only the source's own variables are known".into(),
+            incomplete: false,
+        };
+        let file = document.file.clone();
+        let Some(node) = namespace_node(&mut document.root) else {
+            return given.or_else(|| Name::new(DEFAULT_NAMESPACE).ok());
+        };
+        substitute(&file, node, &own, &mut self.growth, self.problems);
+        if let Value::Scalar(scalar) = &mut node.value {
+            scalar.substituted = true;
+        }
+        let name = Name::new(node.text()?).ok()?;
+        match given {
+            Some(given) if given != name => {
+                let message = format!("this source is for the namespace '{given}', not '{name}'");
+                self.problems.error(&file, node.pos, message).hint("remove the field, so that the source decides");
+                None
+            }
+            _ => Some(name),
+        }
+    }
+
+    fn variables_in(&self, namespace: Option<&Name>) -> Variables {
+        let Some(namespace) = namespace else { return Variables { incomplete: true, ..Variables::default() } };
+        self.variables.get(namespace).cloned().unwrap_or_else(|| Variables {
+            values: self.source.variables.clone(),
+            way_out: format!("declare a Namespace '{namespace}' that sets it in 'variables'"),
+            incomplete: !self.objects.complete,
+        })
+    }
+
+    fn checked(&mut self, document: &Document) -> Json {
+        let quote = if document.kind == Kind::Secret { Quote::Nothing } else { Quote::Values };
+        check::check(&document.file, &document.root, schema::of(document.kind), quote, self.problems)
+    }
+
+    fn insert(&mut self, key: Key, document: Document, value: Json, sound: bool) {
+        let at = document.at().field("metadata").field("name");
+        if let Some(first) = self.objects.declared.get(&key) {
+            let message = format!(
+                "{} '{}' is declared twice in namespace '{}'",
+                schema::title(key.kind),
+                key.name,
+                key.namespace
+            );
+            self.problems.error(at.file, at.pos, message).hint(format!("the other one is in {}", first.brief()));
+            return;
+        }
+        self.objects.declared.insert(key.clone(), at.spot());
+        if !sound {
+            return;
+        }
+        match (typed(&value["metadata"]), spec(key.kind, &value["spec"])) {
+            (Some(metadata), Some(spec)) => {
+                self.objects.list.insert(key.clone(), Object { key, metadata, spec, value, document });
+            }
+            // The schema is made from the same types, so this is a rule that the check does not know yet.
+            _ => {
+                self.problems.error(at.file, at.pos, format!("{key} is not what its schema says"));
+            }
+        }
+    }
+}
+
+/// Reports the mistakes of a file of variables, without a line of it.
+pub fn report_env_file(name: &str, mistakes: Vec<dotenv::Mistake>, problems: &mut Problems) {
+    for mistake in mistakes {
+        let spot = Spot { line: mistake.line, column: mistake.column, width: 1, ..Spot::file(name) };
+        problems.push(Diagnostic::error(spot, mistake.message)).hint(mistake.hint);
+    }
+}
+
+/// `metadata.name` and the like, if it is a name.
+fn name_at(document: &Document, field: &str) -> Option<Name> {
+    let node = document.root.field("metadata")?.field(field)?;
+    let scalar = node.scalar().filter(|scalar| !scalar.broken)?;
+    Name::new(&scalar.text).ok()
+}
+
+fn namespace_node(root: &mut Node) -> Option<&mut Node> {
+    let Value::Mapping(entries) = &mut root.value else { return None };
+    let metadata = entries.iter_mut().find(|entry| entry.key == "metadata")?;
+    let Value::Mapping(entries) = &mut metadata.value.value else { return None };
+    entries.iter_mut().find(|entry| entry.key == "namespace").map(|entry| &mut entry.value)
+}
+
+fn spec(kind: Kind, value: &Json) -> Option<Spec> {
+    Some(match kind {
+        Kind::Namespace => Spec::Namespace(typed(value)?),
+        Kind::Network => Spec::Network(typed(value)?),
+        Kind::Volume => Spec::Volume(typed(value)?),
+        Kind::ConfigMap => Spec::ConfigMap(typed(value)?),
+        Kind::Secret => Spec::Secret(typed(value)?),
+        Kind::Job => Spec::Job(Box::new(typed(value)?)),
+        Kind::Deployment => Spec::Deployment(Box::new(typed(value)?)),
+    })
+}
+
+/// The typed value; a spec that is left out is one without fields.
+fn typed<T: DeserializeOwned>(value: &Json) -> Option<T> {
+    let value = if value.is_null() { json!({}) } else { value.clone() };
+    serde_json::from_value(value).ok()
+}

@@ -1,0 +1,104 @@
+//! "Did you mean": the known word that is nearest to a mistyped one, and the word for those who come from elsewhere.
+
+/// Words of Compose and Kubernetes with what they are called here.
+const FOREIGN: &[(&str, &str)] = &[
+    ("annotation", "annotations"),
+    ("cap_add", "capabilities: {add: […]}"),
+    ("cap_drop", "capabilities: {drop: […]}"),
+    ("cmd", "args"),
+    ("containerPort", "port"),
+    ("container_name", "metadata.name; Evenkeel names the containers"),
+    ("containers", "template: one container to a Deployment"),
+    ("cpus", "resources: {limits: {cpu: …}}"),
+    ("deploy", "replicas, strategy and resources"),
+    ("entrypoint", "command"),
+    ("env_file", "envFrom, with a Secret that has envFiles"),
+    ("environment", "env"),
+    ("failureThresholds", "failureThreshold"),
+    ("imagePullSecret", "imagePullSecrets"),
+    ("initialDelaySeconds", "initialDelay, such as 5s"),
+    ("ipv4_address", "address"),
+    ("limits", "resources: {limits: {…}}"),
+    ("link", "networks"),
+    ("links", "networks"),
+    ("mem_limit", "resources: {limits: {memory: …}}"),
+    ("minReadySeconds", "minReady, such as 10s"),
+    ("mountPath", "path"),
+    ("network_mode", "hostNetwork"),
+    ("percent", "a number"),
+    ("periodSeconds", "period, such as 10s"),
+    ("progressDeadlineSeconds", "progressDeadline, such as 5m"),
+    ("published", "hostPort"),
+    ("restart", "restartPolicy"),
+    ("securityContext", "user, capabilities, readOnlyRootFilesystem and their neighbours"),
+    ("selector", "nothing: a Deployment owns what it made"),
+    ("source", "volume or hostPath"),
+    ("stop_grace_period", "terminationGracePeriod"),
+    ("stringData", "files or envFiles: a secret's value never stands in a manifest"),
+    ("target", "path for a mount, port for a port"),
+    ("targetPort", "port"),
+    ("terminationGracePeriodSeconds", "terminationGracePeriod, such as 30s"),
+    ("timeoutSeconds", "timeout, such as 1s"),
+    ("valueFrom", "{secret: NAME, key: KEY} or {configMap: NAME, key: KEY}"),
+    ("volumeMounts", "mounts"),
+    ("volumes", "mounts"),
+    ("volumesFrom", "mounts"),
+];
+
+/// How many known words are listed when none is near.
+const LISTED_MAX: usize = 24;
+
+/// What to say about `word`, given the known ones: a near one, its name here, or all of them.
+pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> Option<String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(near) = nearest(word, known.iter().copied()) {
+        return Some(format!("did you mean '{near}'?"));
+    }
+    if let Some((_, here)) = FOREIGN.iter().find(|(foreign, _)| fold(foreign) == fold(word)) {
+        return Some(format!("here it is called {here}"));
+    }
+    match known.len() {
+        0 => None,
+        n if n > LISTED_MAX => Some(format!("{what}: {}, … ({n} in all)", known[..LISTED_MAX].join(", "))),
+        _ => Some(format!("{what}: {}", known.join(", "))),
+    }
+}
+
+/// The known word that `word` is most likely a slip of.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = fold(word);
+    // A third of the letters may be wrong; a comparison of very long words would only cost time.
+    let allowed = (folded.chars().count() / 3).clamp(1, 4);
+    if folded.chars().count() > 64 {
+        return None;
+    }
+    let distance = |other: &str| strsim::damerau_levenshtein(&folded, &fold(other));
+    let best = known.into_iter().filter(|other| other.len() <= 64).map(|other| (distance(other), other)).min()?;
+    (best.0 <= allowed && best.1 != word && best.0 < folded.chars().count()).then_some(best.1)
+}
+
+/// `depends_on`, `dependson` and `dependsOn` are one word.
+fn fold(word: &str) -> String {
+    word.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_and_another_spelling_are_recognised() {
+        let known = ["replicas", "dependsOn", "healthCheck", "env"];
+        assert_eq!(nearest("replcas", known), Some("replicas"));
+        assert_eq!(nearest("depends_on", known), Some("dependsOn"));
+        assert_eq!(nearest("healthcheck", known), Some("healthCheck"));
+        assert_eq!(nearest("volumes", known), None);
+        assert_eq!(nearest("x", known), None);
+    }
+
+    #[test]
+    fn somebody_who_comes_from_compose_is_told_the_word() {
+        assert_eq!(hint("entrypoint", ["command"], "fields").as_deref(), Some("here it is called command"));
+        assert_eq!(hint("qqqqqq", ["a", "b"], "fields").as_deref(), Some("fields: a, b"));
+    }
+}

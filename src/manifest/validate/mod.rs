@@ -1,0 +1,89 @@
+//! Objects against each other and against what Docker can do: the rules that no schema can say.
+//!
+//! It reads no file and changes no object. `template` has the rules inside one container, `references` those from one
+//! object to another, `objects` those of networks and volumes, `clashes` those between any two.
+
+pub mod clashes;
+mod objects;
+mod references;
+mod subnet;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::diagnostic::{Diagnostic, Problems};
+use super::objects::{Object, Objects, Spec};
+use super::place::At;
+use crate::model::container::label;
+use crate::model::name::{Key, Name};
+use crate::model::revision::Content;
+use crate::model::spec::Template;
+
+/// Everything that the rules look at.
+pub struct World<'a> {
+    /// The objects.
+    pub objects: &'a Objects,
+    /// The contents that could be read.
+    pub contents: &'a BTreeMap<Key, Content>,
+}
+
+/// Checks all rules inside one source.
+pub fn validate(world: &World<'_>, problems: &mut Problems) {
+    for object in world.objects.list.values() {
+        let at = object.document.at();
+        reserved_labels(at.field("metadata").field("labels"), &object.metadata.labels, problems);
+        match &object.spec {
+            Spec::Namespace(spec) => references::namespace(world, object, spec, problems),
+            Spec::Network(spec) => objects::network(at, &object.metadata.name, spec, problems),
+            Spec::Volume(spec) => objects::volume(at, spec, problems),
+            Spec::ConfigMap(_) | Spec::Secret(_) => {}
+            Spec::Job(spec) => {
+                let place = at.field("spec").field("template");
+                template::job(place, &spec.template, problems);
+                template::check(place, &spec.template, 1, problems);
+                references::template(world, object, place, &spec.template, problems);
+            }
+            Spec::Deployment(spec) => {
+                let place = at.field("spec").field("template");
+                objects::deployment(at.field("spec"), spec, problems);
+                template::check(place, &spec.template, spec.replicas, problems);
+                references::template(world, object, place, &spec.template, problems);
+                references::single_writer(world, object, spec, problems);
+            }
+        }
+    }
+    references::circles(world, problems);
+}
+
+/// The container template of an object that has one.
+fn template_of(object: &Object) -> Option<&Template> {
+    match &object.spec {
+        Spec::Deployment(spec) => Some(&spec.template),
+        Spec::Job(spec) => Some(&spec.template),
+        Spec::Namespace(_) | Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => None,
+    }
+}
+
+/// Records a mistake at a place.
+fn wrong<'p>(problems: &'p mut Problems, at: At<'_>, message: impl AsRef<str>) -> &'p mut Diagnostic {
+    problems.error(at.file, at.pos, message)
+}
+
+fn reserved_labels(at: At<'_>, labels: &BTreeMap<String, String>, problems: &mut Problems) {
+    for key in labels.keys().filter(|key| key.starts_with(label::PREFIX)) {
+        wrong(problems, at.key(key), format!("labels that begin with '{}' are Evenkeel's own", label::PREFIX));
+    }
+    if labels.contains_key("") {
+        wrong(problems, at.key(""), "a label's name is empty");
+    }
+}
+
+/// Reports every name that is in a list a second time.
+fn repeated<'n>(at: At<'_>, names: impl Iterator<Item = &'n Name>, what: &str, problems: &mut Problems) {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.enumerate() {
+        if !seen.insert(name) {
+            wrong(problems, at.item(index), format!("{what} '{name}' is there twice"));
+        }
+    }
+}

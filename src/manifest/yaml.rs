@@ -1,0 +1,351 @@
+//! YAML text → trees, by the parser's events. Every limit is checked while reading, before it costs anything.
+//!
+//! The only file that knows the YAML parser. It knows no manifest.
+
+use std::collections::BTreeMap;
+
+use granit_parser::{ErrorKind, Event, Parser, ScanError, Span, StrInput, Tag};
+
+use super::diagnostic::Problems;
+use super::file::{File, Pos};
+use super::tree::{Entry, Node, Scalar, Value};
+
+/// How deep a document may nest.
+pub const DEPTH_MAX: usize = 64;
+/// How many parts a file may have, with those that aliases repeat.
+pub const FILE_NODES_MAX: usize = 100_000;
+/// How many parts the files of one source may have together.
+pub const SOURCE_NODES_MAX: usize = 500_000;
+/// How many documents a file may have.
+pub const DOCUMENTS_MAX: usize = 1_000;
+
+/// How many parts the remaining files of a source may have.
+pub struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(SOURCE_NODES_MAX)
+    }
+}
+
+/// Reads the documents of a file. Those before and after one that is not YAML are read all the same.
+pub fn parse(file: &File, budget: &mut Budget, problems: &mut Problems) -> Vec<Node> {
+    let options = granit_parser::options! {
+        emit_comments: false,
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: DEPTH_MAX,
+        block_nesting_limit: DEPTH_MAX,
+    };
+    let allowed = budget.0.min(FILE_NODES_MAX);
+    let mut reader = Reader { file, left: allowed, documents: Vec::new(), builder: Builder::default(), problems };
+    reader.run(Parser::new_from_str_with_options(&file.text, options));
+    budget.0 -= allowed - reader.left;
+    reader.documents
+}
+
+/// Stops reading the file: the problem is recorded already.
+struct Stop;
+
+struct Reader<'a> {
+    file: &'a File,
+    problems: &'a mut Problems,
+    left: usize,
+    documents: Vec<Node>,
+    builder: Builder,
+}
+
+/// A document under construction.
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, Anchored>,
+    root: Option<Node>,
+}
+
+/// A mapping or list whose end has not been read.
+struct Open {
+    pos: Pos,
+    anchor: usize,
+    /// How many parts it has so far, itself included, and how deep they nest.
+    size: usize,
+    height: usize,
+    parts: Parts,
+}
+
+enum Parts {
+    Sequence(Vec<Node>),
+    Mapping { entries: Vec<Entry>, places: BTreeMap<String, Pos>, key: Option<(String, Pos)>, merge: Vec<Node> },
+}
+
+/// A node that aliases can repeat.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    size: usize,
+    height: usize,
+}
+
+impl Reader<'_> {
+    fn run<'text>(&mut self, mut parser: Parser<'text, StrInput<'text>>) {
+        loop {
+            match parser.next_event() {
+                None | Some(Ok((Event::StreamEnd, _))) => return,
+                Some(Ok((event, span))) => {
+                    if self.event(event, &span).is_err() {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    explain(self.file, &error, self.problems);
+                    self.builder = Builder::default();
+                    if !matches!(parser.proceed_next_document(), Ok(true)) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Stop> {
+        let pos = position(span);
+        match event {
+            Event::DocumentStart(..) => self.builder = Builder::default(),
+            Event::DocumentEnd => self.finish_document(pos)?,
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == granit_parser::ScalarStyle::Plain && !self.tagged_text(tag.as_deref(), span);
+                let scalar = Scalar { text: text.into_owned(), plain, substituted: false, broken: false };
+                self.leaf(Node { pos, value: Value::Scalar(scalar) }, anchor)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.tagged_text(tag.as_deref(), span);
+                self.open(pos, anchor, Parts::Sequence(Vec::new()))?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.tagged_text(tag.as_deref(), span);
+                let parts =
+                    Parts::Mapping { entries: Vec::new(), places: BTreeMap::new(), key: None, merge: Vec::new() };
+                self.open(pos, anchor, parts)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::Alias(anchor) => self.alias(anchor, pos)?,
+            Event::UnresolvedAlias(name) => {
+                let message = format!("no anchor '&{name}' is defined above in this document");
+                self.problems.error(self.file, pos, message).hint("a text that begins with '*' needs quotes");
+                self.leaf(nothing(pos), 0)?;
+            }
+            Event::Anchor(..) | Event::StreamStart | Event::StreamEnd => {}
+            #[allow(
+                unreachable_patterns,
+                reason = "the parser's `comments` feature adds a variant when others enable it"
+            )]
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish_document(&mut self, pos: Pos) -> Result<(), Stop> {
+        let builder = std::mem::take(&mut self.builder);
+        let Some(root) = builder.root.filter(|root| !root.is_null()) else { return Ok(()) };
+        if self.documents.len() == DOCUMENTS_MAX {
+            return self.stop(pos, format!("more than {DOCUMENTS_MAX} documents in one file"));
+        }
+        self.documents.push(root);
+        Ok(())
+    }
+
+    fn stop<T>(&mut self, pos: Pos, message: String) -> Result<T, Stop> {
+        self.problems.error(self.file, pos, message);
+        Err(Stop)
+    }
+
+    /// Takes `count` parts from what the file may have.
+    fn spend(&mut self, count: usize, pos: Pos) -> Result<(), Stop> {
+        if count > self.left {
+            let message = format!(
+                "too many values: a file may have {FILE_NODES_MAX} and a source {SOURCE_NODES_MAX}, counting what aliases repeat"
+            );
+            return self.stop(pos, message);
+        }
+        self.left -= count;
+        Ok(())
+    }
+
+    fn depth(&mut self, height: usize, pos: Pos) -> Result<(), Stop> {
+        match self.builder.open.len() + height > DEPTH_MAX {
+            true => self.stop(pos, format!("nested deeper than {DEPTH_MAX} levels")),
+            false => Ok(()),
+        }
+    }
+
+    fn leaf(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
+        self.spend(1, node.pos)?;
+        self.place(Anchored { node, size: 1, height: 0 }, anchor)
+    }
+
+    fn open(&mut self, pos: Pos, anchor: usize, parts: Parts) -> Result<(), Stop> {
+        self.depth(1, pos)?;
+        self.spend(1, pos)?;
+        self.builder.open.push(Open { pos, anchor, size: 1, height: 1, parts });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Stop> {
+        let Some(Open { pos, anchor, size, height, parts }) = self.builder.open.pop() else { return Ok(()) };
+        let value = match parts {
+            Parts::Sequence(items) => Value::Sequence(items),
+            Parts::Mapping { entries, merge, .. } => Value::Mapping(merged(entries, merge)),
+        };
+        self.place(Anchored { node: Node { pos, value }, size, height }, anchor)
+    }
+
+    fn alias(&mut self, anchor: usize, pos: Pos) -> Result<(), Stop> {
+        let Some(Anchored { size, height, .. }) = self.builder.anchors.get(&anchor) else {
+            return self.stop(pos, "this alias repeats the value that it stands in".into());
+        };
+        let (size, height) = (*size, *height);
+        self.depth(height, pos)?;
+        self.spend(size, pos)?;
+        let repeated = self.builder.anchors[&anchor].clone();
+        self.place(repeated, 0)
+    }
+
+    /// Puts a finished node where it belongs: into the open mapping or list, or at the root.
+    fn place(&mut self, part: Anchored, anchor: usize) -> Result<(), Stop> {
+        if anchor != 0 {
+            // The copy costs as much as an alias would.
+            self.spend(part.size, part.node.pos)?;
+            self.builder.anchors.insert(anchor, part.clone());
+        }
+        let Some(open) = self.builder.open.last_mut() else {
+            self.builder.root = Some(part.node);
+            return Ok(());
+        };
+        open.size += part.size;
+        open.height = open.height.max(part.height + 1);
+        let (entries, places, key, merge) = match &mut open.parts {
+            Parts::Sequence(items) => {
+                items.push(part.node);
+                return Ok(());
+            }
+            Parts::Mapping { entries, places, key, merge } => (entries, places, key, merge),
+        };
+        let Some((name, key_pos)) = key.take() else {
+            *key = Some(key_of(self.file, part.node, places, self.problems));
+            return Ok(());
+        };
+        match name == MERGE_KEY && self.file.text[key_pos.start..].starts_with(MERGE_KEY) {
+            true => merge.extend(merge_sources(self.file, part.node, self.problems)),
+            // A key that is there twice is reported; the first one stays.
+            false if places.contains_key(&name) => {}
+            false => {
+                places.insert(name.clone(), key_pos);
+                entries.push(Entry { key: name, key_pos, value: part.node });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a tag makes the scalar a text; any other tag is a problem.
+    fn tagged_text(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
+        let Some(tag) = tag else { return false };
+        if !tag.is_yaml_core_schema_tag("str") {
+            let message = format!("the tag '{}' has no meaning here", tag.original());
+            self.problems
+                .error(self.file, position(span), message)
+                .hint("remove it; a text that begins with '!' needs quotes");
+        }
+        true
+    }
+}
+
+/// The key under which YAML 1.1 merges another mapping in.
+const MERGE_KEY: &str = "<<";
+
+/// The name of a field from the node in its place.
+fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mut Problems) -> (String, Pos) {
+    let pos = node.pos;
+    let Value::Scalar(scalar) = node.value else {
+        let message = "a field's name must be a text, not a mapping or a list";
+        problems.error(file, pos, message).hint("a value that is a ${NAME} needs quotes: \"${NAME}\"");
+        return (String::new(), pos);
+    };
+    if let Some(first) = places.get(&scalar.text) {
+        let hint = format!("the first one is in line {}", file.line_number(*first));
+        problems.error(file, pos, format!("'{}' is there twice", scalar.text)).hint(hint);
+    } else if scalar.is_null() {
+        problems.error(file, pos, "a field's name is missing before ':'");
+    }
+    (scalar.text, pos)
+}
+
+/// The mappings that a merge key names.
+fn merge_sources(file: &File, node: Node, problems: &mut Problems) -> Vec<Node> {
+    let pos = node.pos;
+    let sources = match node.value {
+        Value::Sequence(items) => items,
+        Value::Mapping(_) => vec![node],
+        Value::Scalar(_) => Vec::new(),
+    };
+    if sources.is_empty() || sources.iter().any(|source| !matches!(source.value, Value::Mapping(_))) {
+        problems.error(file, pos, "'<<' merges a mapping, or a list of mappings").hint("write '<<: *anchor'");
+    }
+    sources
+}
+
+/// The fields with those of the merged mappings that they do not have; an earlier mapping wins over a later one.
+fn merged(mut entries: Vec<Entry>, merge: Vec<Node>) -> Vec<Entry> {
+    for source in merge {
+        let Value::Mapping(further) = source.value else { continue };
+        let known: std::collections::BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+        entries.extend(further.into_iter().filter(|entry| !known.contains(&entry.key)));
+    }
+    entries
+}
+
+fn nothing(pos: Pos) -> Node {
+    Node { pos, value: Value::Scalar(Scalar { text: String::new(), plain: true, substituted: false, broken: false }) }
+}
+
+fn position(span: &Span) -> Pos {
+    let at = |marker: &granit_parser::Marker| marker.byte_offset().unwrap_or_default();
+    Pos { start: at(&span.start), end: at(&span.end) }
+}
+
+/// The parser's complaint in words for somebody who writes manifests.
+fn explain(file: &File, error: &ScanError, problems: &mut Problems) {
+    let start = error.marker().byte_offset().unwrap_or_default();
+    let pos = Pos { start, end: start + 1 };
+    let (message, hint) = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => (format!("nested deeper than {DEPTH_MAX} levels"), None),
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            ("a tab is used for indentation".into(), Some("indent with spaces"))
+        }
+        ErrorKind::UnclosedQuotedScalar => ("a text in quotes is not closed".into(), Some("add the closing quote")),
+        ErrorKind::UnclosedFlowCollection { open } => {
+            (format!("'{open}' is not closed"), Some("add the closing bracket"))
+        }
+        ErrorKind::UnexpectedCharacter { character } => (
+            format!("a value cannot begin with '{character}'"),
+            Some("a text that begins with this character needs quotes"),
+        ),
+        _ if flow_variable(file, pos) => (
+            format!("not valid YAML: {}", error.info()),
+            Some("inside of {…} and […] a ${NAME} needs quotes: \"${NAME}\""),
+        ),
+        ErrorKind::MappingValueNotAllowed => {
+            ("a ':' is not allowed here".into(), Some("check the indentation; a text with ': ' in it needs quotes"))
+        }
+        _ => (format!("not valid YAML: {}", error.info()), None),
+    };
+    let problem = problems.error(file, pos, message);
+    if let Some(hint) = hint {
+        problem.hint(hint);
+    }
+}
+
+/// Whether a `${` stands unquoted after the opening of a `{…}` or `[…]` in the line of `pos`.
+fn flow_variable(file: &File, pos: Pos) -> bool {
+    let line = file.line_of(pos);
+    let Some((before, _)) = line.split_once("${") else { return false };
+    before.contains(['{', '[']) && !before.ends_with(['"', '\''])
+}

@@ -1,0 +1,269 @@
+//! Manifests in: what is wrong is told as its `.txt` says, what is right loads.
+//!
+//! A case is a `.yaml` file or a folder in `tests/manifests/wrong` or `right`. To add one, write it and run
+//! `UPDATE=1 cargo test --test manifests`; then read the `.txt` that appears. A first line such as
+//! `# source: namespace=shop TAG=1.4` gives the source a namespace and variables.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use evenkeel::manifest::{self, Loaded, Snapshot, Source, snapshot};
+use evenkeel::model::name::Name;
+use evenkeel::model::revision::ContentHasher;
+use evenkeel::model::secret::SecretBytes;
+use proptest::prelude::*;
+
+fn hasher() -> ContentHasher {
+    ContentHasher::new(SecretBytes::new(vec![7; 32]))
+}
+
+/// The cases of a folder, by name.
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|path| path.is_dir() || path.extension().is_some_and(|extension| extension == "yaml"));
+    cases.sort();
+    cases
+}
+
+/// A copy of a case in a directory of its own, outside of any git repository.
+fn copy(case: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy_into(case, &dir.path().join(case.file_name().unwrap()));
+    dir
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        copy_into(&path, &to.join(path.file_name().unwrap()));
+    }
+}
+
+/// The source that the case's first line describes.
+fn source(dir: &Path, case: &Path) -> Source {
+    let mut source = Source { dir: dir.into(), namespace: None, variables: BTreeMap::new() };
+    let first = if case.is_dir() { case.join("source") } else { case.into() };
+    let text = fs::read_to_string(first).unwrap_or_default();
+    let settings = text.lines().next().and_then(|line| line.strip_prefix("# source: ")).unwrap_or_default();
+    for (name, value) in settings.split_whitespace().filter_map(|setting| setting.split_once('=')) {
+        match name {
+            "namespace" => source.namespace = Some(Name::new(value).unwrap()),
+            _ => drop(source.variables.insert(name.into(), value.into())),
+        }
+    }
+    source
+}
+
+/// Loads a case; what is wrong is the text of the screen.
+fn load(case: &Path) -> Result<Loaded, String> {
+    let dir = copy(case);
+    let name = case.file_name().unwrap();
+    let root = if case.is_dir() { dir.path().join(name) } else { dir.path().to_path_buf() };
+    let source = source(&root, case);
+    let snapshot =
+        snapshot::read(&root).map_err(|error| error.to_string().replace(&root.display().to_string(), "DIR"))?;
+    manifest::load(&source, &snapshot, &hasher()).map_err(|problems| {
+        let screen: Vec<String> = problems.iter().map(|problem| format!("{problem}\n")).collect();
+        screen.join("\n").replace(&format!("{}/", root.display()), "").replace(&root.display().to_string(), "DIR")
+    })
+}
+
+#[test]
+fn every_wrong_manifest_is_told_as_its_text_says() {
+    let mut wrong = Vec::new();
+    for case in cases("tests/manifests/wrong") {
+        let told = load(&case).err().unwrap_or_else(|| "it loads, although it should not\n".into());
+        let expected = case.with_extension("txt");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&expected, &told).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != told {
+            wrong.push(format!("{}:\n{told}", case.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "told differently (UPDATE=1 rewrites the texts):\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_right_manifest_loads() {
+    for case in cases("tests/manifests/right") {
+        if let Err(told) = load(&case) {
+            panic!("{}:\n{told}", case.display());
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_ever_told() {
+    for case in cases("tests/manifests/wrong") {
+        let told = fs::read_to_string(case.with_extension("txt")).unwrap_or_default();
+        assert!(!told.contains("hunter2"), "{}:\n{told}", case.display());
+    }
+}
+
+/// A manifest with most of what a manifest can have.
+fn whole() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests/right/everything.yaml")).unwrap()
+}
+
+fn load_text(files: &[(&str, &[u8])]) -> Result<Loaded, Vec<manifest::Diagnostic>> {
+    let files = files.iter().map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec())).collect();
+    let source = Source { dir: PathBuf::new(), namespace: None, variables: BTreeMap::new() };
+    manifest::load(&source, &Snapshot::of(files), &hasher())
+}
+
+fn keys(loaded: &Loaded) -> Vec<String> {
+    let desired = &loaded.desired;
+    let mut keys: Vec<String> = desired.deployments.keys().map(ToString::to_string).collect();
+    keys.extend(desired.jobs.keys().map(ToString::to_string));
+    keys.extend(desired.volumes.keys().map(ToString::to_string));
+    keys.extend(desired.contents.keys().map(ToString::to_string));
+    keys
+}
+
+#[test]
+fn a_truncated_manifest_never_declares_more_than_the_whole() {
+    let text = whole();
+    let all = keys(&load_text(&[("a.yaml", text.as_bytes())]).map_err(|e| format!("{}", e[0])).unwrap());
+    for end in 0..text.len() {
+        if let Ok(part) = load_text(&[("a.yaml", &text.as_bytes()[..end])]) {
+            // A name may be cut short, but then it is one object fewer that has the whole name.
+            assert!(keys(&part).len() <= all.len(), "at byte {end}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_files_never_changes_the_result(order in Just(vec!["a", "b", "c", "d", "e", "f"]).prop_shuffle()) {
+        // Each document under a name that sorts elsewhere.
+        let text = whole();
+        let documents: Vec<&str> = text.split("\n---\n").collect();
+        let files = |names: &[&str]| -> BTreeMap<PathBuf, Vec<u8>> {
+            documents.chunks(documents.len().div_ceil(names.len())).zip(names)
+                .map(|(part, name)| (PathBuf::from(format!("{name}.yaml")), part.join("\n---\n").into_bytes())).collect()
+        };
+        let source = Source { dir: PathBuf::new(), namespace: None, variables: BTreeMap::new() };
+        let load = |names: &[&str]| manifest::load(&source, &Snapshot::of(files(names)), &hasher()).ok().unwrap();
+        let (one, other) = (load(&["a", "b", "c", "d", "e", "f"]), load(&order));
+        let placeless = |loaded: &Loaded| {
+            let mut desired = loaded.desired.clone();
+            desired.deployments.values_mut().for_each(|declared| declared.place.clear());
+            desired.jobs.values_mut().for_each(|declared| declared.place.clear());
+            desired.volumes.values_mut().for_each(|declared| declared.place.clear());
+            desired.networks.values_mut().for_each(|declared| declared.place.clear());
+            desired.contents.values_mut().for_each(|declared| declared.place.clear());
+            desired
+        };
+        prop_assert_eq!(placeless(&one), placeless(&other));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(edits in prop::collection::vec((0usize..6000, any::<u8>()), 1..20)) {
+        let mut bytes = whole().into_bytes();
+        for (at, byte) in edits {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        let _ = load_text(&[("a.yaml", &bytes)]);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[-a-z:{}\\[\\]&*!|>'\"#%@` \n\t$,?~0-9]{0,200}") {
+        let _ = load_text(&[("a.yaml", text.as_bytes())]);
+    }
+
+    #[test]
+    fn a_line_that_is_left_out_or_doubled_never_makes_it_panic(line in 0usize..300, twice in any::<bool>()) {
+        let text = whole();
+        let mut lines: Vec<&str> = text.lines().collect();
+        let line = line % lines.len();
+        if twice { lines.insert(line, lines[line]) } else { let _ = lines.remove(line); }
+        let _ = load_text(&[("a.yaml", lines.join("\n").as_bytes())]);
+    }
+}
+
+/// Loads `text` and says how long it took.
+fn timed(text: &str) -> (String, std::time::Duration) {
+    #[allow(clippy::disallowed_methods, reason = "the test measures real time")]
+    let start = std::time::Instant::now();
+    let told = match load_text(&[("a.yaml", text.as_bytes())]) {
+        Ok(_) => "it loads".into(),
+        Err(problems) => problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "),
+    };
+    (told, start.elapsed())
+}
+
+/// A debug build is some ten times slower than a release build.
+const PATIENCE: u128 = if cfg!(debug_assertions) { 1000 } else { 100 };
+
+#[test]
+fn an_alias_bomb_is_refused_at_once() {
+    let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_string();
+    for (one, next) in ('a'..'z').zip('b'..='z') {
+        bomb.push_str(&format!("{next}: &{next} [{}]\n", vec![format!("*{one}"); 10].join(",")));
+    }
+    let (told, time) = timed(&bomb);
+    assert!(told.contains("too many values"), "{told}");
+    assert!(time.as_millis() < PATIENCE, "{time:?}");
+}
+
+#[test]
+fn deep_nesting_is_refused_at_once() {
+    let mut block = String::new();
+    for depth in 0..1000 {
+        block.push_str(&format!("{}a:\n", " ".repeat(depth)));
+    }
+    for text in ["[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(100_000), "? ".repeat(100_000), block] {
+        let (told, time) = timed(&text);
+        assert!(told.contains("nested deeper"), "{told}");
+        assert!(time.as_millis() < PATIENCE, "{time:?}");
+    }
+}
+
+#[test]
+fn a_megabyte_of_anything_is_read_in_no_time() {
+    let size = 1 << 20;
+    let fill = |part: &str| part.repeat(size / part.len());
+    for text in [
+        format!("a: [{}]", fill("a,")),
+        format!("a: {{{}}}", fill("a: 1,")),
+        format!("a: \"{}\"", fill("${A}")),
+        format!("a: \"{}\"", fill("${A:-")),
+        format!("a: {}", fill("x")),
+        fill("a: &a 1\n"),
+        fill("---\na: 1\n"),
+        fill("*a "),
+        fill("- - - - - - -\n"),
+        fill("\"a\": "),
+        fill("a "),
+        fill("<<: [*a]\n"),
+        fill("\r"),
+        fill("#\n"),
+        fill("%TAG ! x\n"),
+        fill("!a "),
+        fill("&a "),
+        format!("a: |\n{}", fill(" x\n")),
+        format!(
+            "apiVersion: evenkeel.dev/v1\nkind: ConfigMap\nmetadata: {{name: a}}\nspec: {{data: {{{}}}}}",
+            fill("\"${A}\": \"${A}\",")
+        ),
+        format!(
+            "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {{name: a}}\nspec: {{files: {{{}}}}}",
+            fill("a: b,")
+        ),
+    ] {
+        let (told, time) = timed(&text);
+        let shown: String = told.chars().take(200).collect();
+        println!("{time:?}\t{}\t{shown}", text.chars().take(30).collect::<String>().replace('\n', "\\n"));
+        assert!(time.as_millis() < 20 * PATIENCE, "{time:?} for {}", text.chars().take(60).collect::<String>());
+    }
+}
