@@ -157,3 +157,55 @@ fn hex(bytes: &[u8], digits: usize) -> String {
     text.truncate(digits);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(json: serde_json::Value) -> Template {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn hash(json: serde_json::Value) -> String {
+        template_hash(&template(json), &Contents::new(), 0).0
+    }
+
+    #[test]
+    fn a_new_release_does_not_restart_anybodys_containers() {
+        let full = serde_json::json!({
+            "image": "ghcr.io/shop/web:1.4", "command": ["node"], "args": ["main.js"],
+            "env": {"A": "1", "B": {"secret": "db", "key": "url"}}, "envFrom": [{"configMap": "web"}],
+            "ports": [{"name": "http", "port": 3001, "hostPort": "3001-3003"}],
+            "networks": ["app", {"name": "data", "aliases": ["api"]}],
+            "mounts": [{"volume": "uploads", "path": "/srv"}, {"tmpfs": {"size": "64Mi"}, "path": "/tmp"}],
+            "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}},
+            "healthCheck": {"command": ["true"], "interval": "1s"}, "user": "1000:1000",
+            "capabilities": {"drop": ["ALL"]}, "logging": {"driver": "local"}
+        });
+        // If one of these changes, an upgrade replaces every container there is. Do not update them: mend the code.
+        assert_eq!(hash(serde_json::json!({"image": "web:1"})), "d497b4339a");
+        assert_eq!(hash(full), "53510aaa1e");
+        let revision = revision_id(&TemplateHash("0123456789".into()), &ImageId("sha256:1".into()));
+        assert_eq!(revision.0, "a4adbcc427");
+    }
+
+    #[test]
+    fn what_can_change_in_place_is_no_new_revision() {
+        let plain = hash(serde_json::json!({"image": "web:1", "resources": {"limits": {"memory": "1Gi"}}}));
+        let changed = hash(serde_json::json!({
+            "image": "web:1", "resources": {"limits": {"memory": "2Gi", "pids": 9}}, "restartPolicy": "OnFailure",
+            "drain": "1s", "terminationGracePeriod": "1s", "imagePullPolicy": "Never",
+            "readinessProbe": {"tcpSocket": {"port": 80}}
+        }));
+        assert_eq!(plain, changed);
+        assert_ne!(plain, hash(serde_json::json!({"image": "web:1"})), "a limit cannot be removed in place");
+    }
+
+    #[test]
+    fn a_secrets_id_cannot_be_computed_without_the_key() {
+        let content = Content { entries: BTreeMap::from([("k".to_string(), SecretBytes::new(b"v".to_vec()))]) };
+        let id = |key: &[u8], kind| ContentHasher::new(SecretBytes::new(key.to_vec())).id(kind, &content);
+        assert_ne!(id(b"one", Kind::Secret), id(b"two", Kind::Secret));
+        assert_eq!(id(b"one", Kind::ConfigMap), id(b"two", Kind::ConfigMap));
+    }
+}

@@ -42,9 +42,9 @@ pub fn deployment(
         act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
         prune_revisions(spec, &mut history, &replicas);
     }
-    probes(world, &mut decided, spec, &history, &replicas);
+    probes(&mut decided, spec, &history, &replicas);
     wake_for_min_ready(world, &mut decided, spec, &replicas);
-    decided.status = status::deployment(world, key, spec, &strategy, &history, &replicas, &decided);
+    decided.status = status::deployment(spec, &history, &replicas, &decided);
     (history, decided)
 }
 
@@ -116,12 +116,15 @@ fn record(
 
 /// Why the engine refuses to create a replica of the revision being reached, if it does.
 fn refused(world: World, facts: &Facts, history: &DeploymentHistory) -> Option<String> {
-    let (Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. }) = &history.rollout else {
+    let (Rollout::Progressing { to, started_at, .. } | Rollout::RollingBack { to, started_at, .. }) = &history.rollout
+    else {
         return None;
     };
     let revision = find(history, to)?;
     let slots = 0..facts.strategy.replicas + facts.strategy.surge;
-    slots.into_iter().find_map(|slot| rollout::refusal(world, &create_target(&name(world, facts.key, revision, slot))))
+    slots
+        .into_iter()
+        .find_map(|slot| rollout::refusal(world, &create_target(&name(world, facts.key, revision, slot)), *started_at))
 }
 
 fn name(world: World, key: &Key, revision: &Revision, slot: Slot) -> String {
@@ -197,13 +200,7 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
 }
 
 /// What to probe: running replicas, startup first, then readiness and liveness.
-fn probes(
-    world: World,
-    decided: &mut Decided,
-    spec: &DeploymentSpec,
-    history: &DeploymentHistory,
-    replicas: &[Replica],
-) {
+fn probes(decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) {
     for replica in replicas {
         let ContainerState::Running { since } = replica.container.state else {
             continue;
@@ -223,7 +220,6 @@ fn probes(
         decided.probes.extend(template.readiness_probe.as_ref().and_then(|p| task(ProbePurpose::Readiness, p, hasten)));
         decided.probes.extend(template.liveness_probe.as_ref().and_then(|p| task(ProbePurpose::Liveness, p, false)));
     }
-    let _ = world;
 }
 
 /// The longest time between checks of a replica that is not ready yet.

@@ -297,10 +297,10 @@ fn fault(
     Some(format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline))
 }
 
-/// Whether an action on something of the revision failed because the engine refuses it.
-pub fn refusal(world: World, target: &str) -> Option<String> {
+/// Whether an action on something of the revision failed, since the rollout began, because the engine refuses it.
+pub fn refusal(world: World, target: &str, began: Timestamp) -> Option<String> {
     let failure = world.failure(target)?;
-    is_refused(failure.fault).then(|| failure.message.clone())
+    (failure.at >= began && is_refused(failure.fault)).then(|| failure.message.clone())
 }
 
 /// Gives a revision its outcome.

@@ -1,7 +1,6 @@
 //! How a Deployment or Job stands, in words. It reads what was decided and decides nothing.
 
 use super::replica::{Replica, find};
-use super::strategy::Effective;
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Rollout};
 use crate::model::name::Key;
@@ -14,10 +13,7 @@ use crate::model::time::Timestamp;
 
 /// How a Deployment stands.
 pub fn deployment(
-    world: World,
-    key: &Key,
     spec: &DeploymentSpec,
-    strategy: &Effective,
     history: &DeploymentHistory,
     replicas: &[Replica],
     decided: &Decided,
@@ -25,8 +21,8 @@ pub fn deployment(
     let current = current(history);
     let counts = counts(spec, history, replicas, current);
     let revision = current.and_then(|id| find(history, id));
-    let phase = phase(world, spec, history, counts);
-    let message = message(world, key, strategy, history, decided, phase, counts);
+    let phase = phase(spec, history, counts);
+    let message = message(history, decided, phase, counts);
     Status {
         phase: phase.into(),
         conditions: conditions(history, counts, phase, &message),
@@ -67,7 +63,7 @@ fn counts(
     }
 }
 
-fn phase(world: World, spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -> &'static str {
+fn phase(spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -> &'static str {
     if spec.suspend {
         return "Suspended";
     }
@@ -80,13 +76,13 @@ fn phase(world: World, spec: &DeploymentSpec, history: &DeploymentHistory, count
         Rollout::RollingBack { .. } => "RollingBack",
         Rollout::Stalled { .. } => "Stalled",
         Rollout::Complete { .. } if counts.available < counts.desired => "Degraded",
-        Rollout::Complete { revision } if wanted_is_rejected(world, history, revision) => "RolledBack",
+        Rollout::Complete { revision } if wanted_is_rejected(history, revision) => "RolledBack",
         Rollout::Complete { .. } => "Complete",
     }
 }
 
 /// Whether the newest revision, which the manifest asks for, was rejected, and another one runs in its place.
-fn wanted_is_rejected(_world: World, history: &DeploymentHistory, running: &RevisionId) -> bool {
+fn wanted_is_rejected(history: &DeploymentHistory, running: &RevisionId) -> bool {
     rejected(history).is_some_and(|revision| revision.id != *running)
 }
 
@@ -99,15 +95,7 @@ fn rejected(history: &DeploymentHistory) -> Option<&crate::model::history::Revis
     (matches!(revision.outcome, Outcome::Rejected { .. }) && history.pin.is_none()).then_some(revision)
 }
 
-fn message(
-    world: World,
-    key: &Key,
-    strategy: &Effective,
-    history: &DeploymentHistory,
-    decided: &Decided,
-    phase: &str,
-    counts: Replicas,
-) -> String {
+fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, counts: Replicas) -> String {
     let reason = rejected(history).and_then(|revision| match &revision.outcome {
         Outcome::Rejected { reason, .. } => Some(format!("revision {} was rejected: {reason}", revision.number)),
         Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => None,
@@ -118,8 +106,8 @@ fn message(
         (_, "Paused") => "paused by `rollout pause`".into(),
         (Rollout::Stalled { reason, .. }, _) => reason.clone(),
         (_, "RolledBack" | "RollingBack") => reason.unwrap_or_default(),
-        (_, "Complete") => waiting.unwrap_or_else(|| strategy.because.clone().map_or(String::new(), |_| String::new())),
-        _ => waiting.or_else(|| trouble(world, key, decided)).unwrap_or_else(|| {
+        (_, "Complete") => waiting.unwrap_or_default(),
+        _ => waiting.or_else(|| trouble(decided)).unwrap_or_else(|| {
             format!("{} of {} updated replicas are available", counts.available.min(counts.updated), counts.desired)
         }),
     };
@@ -127,7 +115,7 @@ fn message(
 }
 
 /// What the next action is about, when nothing is waited for.
-fn trouble(_world: World, _key: &Key, decided: &Decided) -> Option<String> {
+fn trouble(decided: &Decided) -> Option<String> {
     decided.actions.first().map(|action| format!("{}: {}", action.call, action.cause))
 }
 

@@ -126,7 +126,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     redactor: Redactor,
     executor: Executor<E>,
     prober: Arc<Prober<D>>,
-    events: Vec<Event>,
+    events: Arc<Vec<Event>>,
     warnings: Vec<String>,
     plan: Plan,
     started_at: Timestamp,
@@ -173,7 +173,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             redactor: Redactor::default(),
             executor,
             prober: Arc::new(prober),
-            events,
+            events: Arc::new(events),
             warnings,
             plan: Plan::default(),
             started_at,
@@ -340,7 +340,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Plans, writes the history down, and only then acts.
     fn decide(&mut self, observed: &Observed) -> Timestamp {
         let now = self.clock.now();
-        let plan = plan::plan(&self.desired, observed, &self.history, now);
+        let mut plan = plan::plan(&self.desired, observed, &self.history, now);
         if let Err(error) = self.store.save(&plan.history) {
             self.metrics.store_write_error();
             self.warnings = vec![format!("nothing is changed, because the history cannot be written: {error}")];
@@ -348,9 +348,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             return now + TROUBLE_PAUSE;
         }
         self.warnings.clear();
-        self.history = plan.history.clone();
+        self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
-        self.prober.set(plan.probes.clone());
+        self.prober.set(std::mem::take(&mut plan.probes));
         self.executor.begin(&plan.actions);
         self.clean_up(observed);
         let next = plan.wake_at.map_or(now + LOOK_EVERY, |at| at.min(now + LOOK_EVERY)).max(now);
@@ -377,9 +377,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if let Err(error) = self.store.append_events(events) {
             tracing::warn!(%error, "events cannot be kept for a restart");
         }
-        self.events.extend_from_slice(events);
-        let surplus = self.events.len().saturating_sub(EVENTS_MAX);
-        self.events.drain(..surplus);
+        let all = Arc::make_mut(&mut self.events);
+        all.extend_from_slice(events);
+        all.drain(..all.len().saturating_sub(EVENTS_MAX));
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

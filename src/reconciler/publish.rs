@@ -98,7 +98,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             plan: plan.actions.iter().map(PlanStep::from).collect(),
             warnings: self.warnings.clone(),
             passes: self.passes,
-            events: Arc::new(self.events.clone()),
+            events: self.events.clone(),
         };
         self.views.send_replace(Arc::new(view));
     }
@@ -116,12 +116,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     fn created_at(&self, key: &Key) -> Option<crate::model::time::Timestamp> {
-        let revisions = &self.plan.history.deployments.get(key)?.revisions;
+        let revisions = &self.history.deployments.get(key)?.revisions;
         revisions.first().map(|revision| revision.created_at)
     }
 
     fn detail(&self, key: &Key) -> Detail {
-        let history = &self.plan.history;
+        let history = &self.history;
         match key.kind {
             Kind::Deployment => deployment(history.deployments.get(key)),
             Kind::Job => job(history.jobs.get(key)),
