@@ -36,8 +36,8 @@ use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
 
 pub use docker::Docker;
-pub use log_stream::{LogRange, LogStream};
 pub use host::Host;
+pub use log_stream::{LogRange, LogStream};
 pub use ownership::{Identity, Labels, Ownership};
 
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,

@@ -48,8 +48,17 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
     steps
 }
 
-/// A replica that has its name was ready when it got it.
+/// A replica that has its name was ready when it got it, and an image that is here by its reference is here by its id.
 fn assume_ready(world: &mut Observed) {
+    let images: Vec<Image> = world
+        .images
+        .values()
+        .filter_map(|state| match state {
+            ImageState::Present(image) => Some(image.clone()),
+            ImageState::Missing => None,
+        })
+        .collect();
+    world.images.extend(images.into_iter().map(|image| (image.id.0.clone(), ImageState::Present(image))));
     for container in world.containers.values_mut() {
         if super::readiness::is_named(container) {
             container.probes = healthy();

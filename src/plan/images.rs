@@ -71,7 +71,7 @@ pub fn resolve(
     let fresh = world.observed.pulled.get(&image).is_some_and(|at| *at >= resolution.seen_at);
     let present = world.observed.images.get(&image);
     match (policy(template), present) {
-        (_, None) => decided.wait(format!("image {image} to be looked up")),
+        (_, None) => look_up(world, decided),
         (ImagePullPolicy::Always, Some(ImageState::Present(found))) if fresh => {
             return Resolution { image: Some(found.id.clone()), ..resolution };
         }
@@ -93,6 +93,11 @@ pub fn resolve(
     resolution
 }
 
+/// The next look includes the image, because now it is of interest; it comes at once.
+fn look_up(world: World, decided: &mut Decided) {
+    decided.wake(world.now);
+}
+
 /// Whether the image of a revision is here; if not, it is pulled by its digest.
 pub fn ensure(
     world: World,
@@ -105,7 +110,7 @@ pub fn ensure(
     match world.observed.images.get(&image.0) {
         Some(ImageState::Present(_)) => true,
         None => {
-            decided.wait(format!("image {image} to be looked up"));
+            look_up(world, decided);
             false
         }
         Some(ImageState::Missing) => {
