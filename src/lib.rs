@@ -43,6 +43,11 @@
 //! for `minReady`; *drift* is a difference between declared and live; an *orphan* is ours but undeclared, and *prune*
 //! removes it; to *drain* is to take new traffic away before stopping.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests look at virtual time and make worlds of their own")
+)]
+
 pub mod cli;
 pub mod engine;
 pub mod manifest;

@@ -4,6 +4,8 @@
 //! `UPDATE=1 cargo test --test manifests`; then read the `.txt` that appears. A first line such as
 //! `# source: namespace=shop TAG=1.4` gives the source a namespace and variables.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

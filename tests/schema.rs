@@ -1,5 +1,7 @@
 //! The schemas in `schema/`: as the types say, and true of every example by an independent validator.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

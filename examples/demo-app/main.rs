@@ -8,6 +8,8 @@
 //! - `demo-app get URL` and `demo-app load URL …` are clients for demos and tests (see [`load`]);
 //! - `demo-app measure COMMAND…` tells what a command costs (see [`measure`]).
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own, with threads, for real time only")]
+
 mod args;
 mod http;
 mod job;

@@ -25,6 +25,7 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
             .hint("write error, warn, info, debug or trace, or a filter such as evenkeel::engine=debug,info")
     })?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    #[allow(clippy::disallowed_methods, reason = "the environment is the command line's to read")]
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let begun = match format {
         LogFormat::Text => subscriber.with_ansi(colour).with_target(false).try_init(),

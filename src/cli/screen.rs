@@ -58,6 +58,7 @@ pub struct Screen {
 impl Screen {
     /// The screen of this process.
     pub fn new() -> Self {
+        #[allow(clippy::disallowed_methods, reason = "the environment is the command line's to read")]
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = |terminal: bool| Paint { on: wanted && terminal };
         Self { out: colour(std::io::stdout().is_terminal()), err: colour(std::io::stderr().is_terminal()) }

@@ -1,6 +1,8 @@
 //! The engine's events, as a hint to look again. They are read as they come and merged, because the engine drops what a
 //! slow reader does not take. What they say about a container is never used.
 
+#![allow(clippy::disallowed_types, reason = "the engine's client wants unordered maps")]
+
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -64,9 +66,11 @@ impl Following {
             Some(mark) => self.next(client, mark.nanos).await,
             None => now(client).await.map(|nanos| EventMark { nanos, beyond_containers: true, touched: Vec::new() }),
         };
+        client.forget_if_lost(&result);
         result.map_err(|failed| failed.attempting("follow the engine's events"))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "how long to gather events is no decision")]
     async fn next(&self, client: &Client, since: i64) -> Result<EventMark, Failed> {
         let mut stream = match self.take(since) {
             Some(stream) => stream,
@@ -74,7 +78,7 @@ impl Following {
         };
         let first = loop {
             match tokio::time::timeout(SILENT_MAX, stream.next()).await {
-                Ok(Some(event)) => break event.map_err(|error| client.failed(error))?,
+                Ok(Some(event)) => break event?,
                 Ok(None) => return Err(Failed::Unreachable("the engine ended the stream of events".into())),
                 Err(_) => stream = follow(client, since).await?,
             }
@@ -85,7 +89,7 @@ impl Following {
         while heard.touched.len() < TOUCHED_MAX {
             let pause = TOGETHER.min(stop_at.saturating_duration_since(tokio::time::Instant::now()));
             match tokio::time::timeout(pause, stream.next()).await {
-                Ok(Some(event)) => heard.add(event.map_err(|error| client.failed(error))?),
+                Ok(Some(event)) => heard.add(event?),
                 // The end of the stream is for the next wait to find.
                 Ok(None) | Err(_) => break,
             }

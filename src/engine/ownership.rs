@@ -68,7 +68,10 @@ impl<'a> Labels<'a> for &'a BTreeMap<String, String> {
     }
 }
 
-// The engine's client decodes into unordered maps; they are only looked up in, never walked.
+#[allow(
+    clippy::disallowed_types,
+    reason = "the engine's client decodes into them; they are looked up in, never walked"
+)]
 impl<'a> Labels<'a> for &'a std::collections::HashMap<String, String> {
     fn label(self, key: &str) -> Option<&'a str> {
         self.get(key).map(String::as_str)

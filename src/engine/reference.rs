@@ -33,10 +33,7 @@ impl<'a> Reference<'a> {
     /// The registry's host, with its port.
     pub(super) fn registry(&self) -> &'a str {
         match self.repository.split_once('/') {
-            // An account of Docker Hub has neither dots nor ports nor capitals.
-            Some((host, _)) if host == "localhost" || host.contains(|c: char| ".:".contains(c) || c.is_uppercase()) => {
-                host
-            }
+            Some((host, _)) if host == "localhost" || host.contains(['.', ':']) => host,
             _ => DOCKER_HUB,
         }
     }

@@ -114,10 +114,12 @@ impl Running {
 
 /// Checks at regular times for ever. A check that takes longer than the period delays the next one; none pile up.
 async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTask>, verdict: Arc<Mutex<Verdict>>) {
+    // The engine's clock may be ahead of ours by anything after a jump; the container has started in any case.
+    let started_at = tasks.borrow().started_at.min((means.now)());
     let mut last_due = None;
     loop {
         let task = tasks.borrow_and_update().clone();
-        let due = due(&task, last_due, (means.now)());
+        let due = due(&task, started_at, last_due).max((means.now)());
         tokio::select! {
             () = sleep(due.since((means.now)()).std()) => {}
             changed = tasks.changed() => match changed {
@@ -138,13 +140,12 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
     }
 }
 
-/// When the next check is due: one period after the last was, or now if that has passed.
-fn due(task: &ProbeTask, last_due: Option<Timestamp>, now: Timestamp) -> Timestamp {
+/// When the next check is due, if that has not passed: one period after the last was, and none is made up for.
+fn due(task: &ProbeTask, started_at: Timestamp, last_due: Option<Timestamp>) -> Timestamp {
     match last_due {
         Some(last) => last + task.period.max(SHORTEST_PERIOD),
-        None => task.started_at + task.probe.initial_delay,
+        None => started_at + task.probe.initial_delay,
     }
-    .max(now)
 }
 
 /// Whether two tasks check the same, if not equally often and strictly.
@@ -267,6 +268,14 @@ mod tests {
         world.prober.set(vec![task(1)]);
         pass(1).await;
         assert_eq!((world.checks(), world.readiness()), (vec![60_000], Some(ProbeResult::Success)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_in_the_future_of_our_clock_delays_no_check() {
+        let world = World::new();
+        world.prober.set(vec![ProbeTask { started_at: START + Span::secs(1 << 30), ..task(1) }]);
+        pass(1).await;
+        assert_eq!(world.checks(), [0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! The clock: the one place that reads the time. Everything else gets it as an argument.
 
+#![allow(clippy::disallowed_methods, reason = "this is where the time is read")]
+
 use tokio::time::Instant;
 
 use crate::model::time::{Span, Timestamp};
@@ -43,5 +45,35 @@ pub fn now() -> Timestamp {
 impl Default for Clock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_with_virtual_time_and_wakes_when_it_shows_the_time_that_was_asked_for() {
+        let clock = Clock::starting_at(Timestamp(5_000));
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(clock.now(), Timestamp(6_500));
+        tokio::time::sleep_until(clock.instant(Timestamp(9_000))).await;
+        assert_eq!(clock.now(), Timestamp(9_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_in_the_past_is_now_and_the_end_of_time_is_no_panic() {
+        let clock = Clock::starting_at(Timestamp(5_000));
+        tokio::time::sleep_until(clock.instant(Timestamp(1))).await;
+        assert_eq!(clock.now(), Timestamp(5_000));
+        let _ = clock.instant(Timestamp(i64::MAX));
+    }
+
+    #[test]
+    fn a_new_clock_shows_the_host_s_time() {
+        let year_2020 = Timestamp(1_577_836_800_000);
+        assert!(Clock::new().now() > year_2020);
     }
 }
