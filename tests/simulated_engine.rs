@@ -331,14 +331,16 @@ async fn a_fault_by_the_index_of_the_call_has_the_effect_that_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_after_the_effect_never_replies() {
-    let sim = Sim::new("evenkeel");
-    sim.with(|world| world.build("web:1", App::default()));
-    sim.calls().faults.insert(0, FaultMode::CrashAfter);
-    let (wanted, provided) = (spec("shop.web.aaaa.0", "web:1"), Provided::default());
-    assert!(timeout(Duration::from_secs(100), sim.create(&wanted, &provided)).await.is_err());
-    assert!(sim.calls().crashed);
-    assert!(sim.with(|world| world.by_name("shop.web.aaaa.0").is_some()));
+async fn a_crash_after_the_effect_leaves_the_effect_and_ends_the_process() {
+    let engine = Sim::new("evenkeel");
+    engine.with(|world| world.build("web:1", App::default()));
+    let (process, life) = engine.for_a_new_process();
+    engine.calls().faults.insert(0, FaultMode::CrashAfter);
+    process.create(&spec("shop.web.aaaa.0", "web:1"), &Provided::default()).await.unwrap_err();
+    assert!(life.is_over() && engine.calls().crashed);
+    assert!(engine.with(|world| world.by_name("shop.web.aaaa.0").is_some()));
+    process.create(&spec("shop.web.aaaa.1", "web:1"), &Provided::default()).await.unwrap_err();
+    assert!(engine.with(|world| world.by_name("shop.web.aaaa.1").is_none()));
 }
 
 #[tokio::test(start_paused = true)]

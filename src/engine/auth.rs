@@ -2,7 +2,7 @@
 //! helpers. The engine itself never reads that file. No credential is ever part of a message.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 use super::Credentials;
-use super::reference::DOCKER_HUB;
+use super::reference::{DOCKER_HUB, Reference};
 
 /// Docker Hub's name in files that the docker command writes.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -30,24 +30,21 @@ pub(super) struct Candidates {
     pub(super) trouble: Option<String>,
 }
 
-/// The credentials for a registry.
-pub(super) async fn candidates(registry: &str, handed_over: &[Credentials]) -> Candidates {
+/// The credentials for an image's registry; `docker_config` is where the docker command keeps its own.
+pub(super) async fn candidates(image: &str, handed_over: &[Credentials], docker_config: Option<&Path>) -> Candidates {
+    let Some(registry) = Reference::parse(image).map(|reference| reference.registry()) else {
+        return Candidates::default();
+    };
     let named = handed_over.iter().filter(|given| !given.server.is_empty() && host(&given.server) == registry);
     let for_any = handed_over.iter().filter(|given| given.server.is_empty());
     let mut credentials: Vec<_> = named.chain(for_any).filter_map(|given| plain(registry, given)).collect();
-    match configured(registry).await {
+    match configured(registry, docker_config).await {
         Ok(found) => {
             credentials.extend(found);
             Candidates { credentials, trouble: None }
         }
         Err(trouble) => Candidates { credentials, trouble: Some(trouble) },
     }
-}
-
-/// Where the docker command keeps its configuration.
-pub(super) fn docker_config_dir(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let home = || variable("HOME").map(|home| Path::new(&home).join(".docker"));
-    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
 }
 
 fn plain(registry: &str, given: &Credentials) -> Option<DockerCredentials> {
@@ -105,11 +102,8 @@ struct Auth {
     identitytoken: Option<String>,
 }
 
-#[allow(clippy::disallowed_methods, reason = "where the credentials are, is the environment's to say, as for docker")]
-async fn configured(registry: &str) -> Result<Option<DockerCredentials>, String> {
-    let Some(directory) = docker_config_dir(|name| std::env::var(name).ok().filter(|value| !value.is_empty())) else {
-        return Ok(None);
-    };
+async fn configured(registry: &str, directory: Option<&Path>) -> Result<Option<DockerCredentials>, String> {
+    let Some(directory) = directory else { return Ok(None) };
     let path = directory.join("config.json");
     let text = match tokio::fs::read(&path).await {
         Ok(text) if text.len() <= READ_MAX => text,
@@ -233,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn handed_over_credentials_go_to_their_own_registry_only() {
         let handed_over = [given("", "any"), given("https://ghcr.io", "right"), given("evil.example", "wrong")];
-        let found = candidates("ghcr.io", &handed_over).await.credentials;
+        let found = candidates("ghcr.io/acme/web:1", &handed_over, None).await.credentials;
         let users: Vec<_> = found.iter().filter_map(|found| found.username.as_deref()).collect();
         assert_eq!(users, ["right", "any"]);
     }

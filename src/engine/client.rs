@@ -71,9 +71,7 @@ impl Client {
         F: Future<Output = Result<T, bollard::errors::Error>>,
     {
         let session = self.session().await?;
-        let result = within(limit, call(session.calls)).await;
-        self.forget_if_lost(&result);
-        result
+        self.within(limit, call(session.calls)).await
     }
 
     /// The engine, asked for its version when it is new or was lost.
@@ -87,16 +85,31 @@ impl Client {
         Ok(session)
     }
 
-    /// An engine that does not answer may be another version when it comes back.
-    pub(super) fn forget_if_lost<T>(&self, result: &Result<T, Failed>) {
-        if matches!(result, Err(Failed::Unreachable(_))) {
-            *self.lock() = None;
+    /// What a failure of bollard's means. An engine that does not answer may be another version when it comes back, and
+    /// where it was looked for is usually the mistake.
+    pub(super) fn failed(&self, error: bollard::errors::Error) -> Failed {
+        match Failed::from(error) {
+            Failed::Unreachable(why) => {
+                *self.lock() = None;
+                Failed::Unreachable(format!("Docker Engine at {}: {why}", self.host))
+            }
+            other => other,
+        }
+    }
+
+    async fn within<T, F>(&self, limit: Duration, call: F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, bollard::errors::Error>>,
+    {
+        match tokio::time::timeout(limit, call).await {
+            Ok(result) => result.map_err(|error| self.failed(error)),
+            Err(_) => Err(Failed::Late(limit)),
         }
     }
 
     async fn open(&self) -> Result<Session, Failed> {
-        let calls = dial(&self.host).map_err(|error| self.unreachable(error.into()))?;
-        let found = within(CALL, calls.version()).await.map_err(|failed| self.unreachable(failed))?;
+        let calls = dial(&self.host).map_err(|error| self.failed(error))?;
+        let found = self.within(CALL, calls.version()).await?;
         let version =
             EngineVersion { version: found.version.unwrap_or_default(), api: found.api_version.unwrap_or_default() };
         let api = agree(&version, found.min_api_version.as_deref())?;
@@ -105,27 +118,8 @@ impl Client {
         Ok(Session { calls, version, api })
     }
 
-    /// Says where the engine was looked for: that is usually the mistake.
-    fn unreachable(&self, failed: Failed) -> Failed {
-        match failed {
-            Failed::Unreachable(why) => Failed::Unreachable(format!("no Docker Engine at {}: {why}", self.host)),
-            other => other,
-        }
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Session>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Puts a deadline on a call.
-pub(super) async fn within<T, F>(limit: Duration, call: F) -> Result<T, Failed>
-where
-    F: Future<Output = Result<T, bollard::errors::Error>>,
-{
-    match tokio::time::timeout(limit, call).await {
-        Ok(result) => result.map_err(Failed::from),
-        Err(_) => Err(Failed::Late(limit)),
     }
 }
 
@@ -227,6 +221,6 @@ mod tests {
     async fn an_engine_that_is_not_there_yet_is_an_outage_and_not_a_crash() {
         let client = Client::new(Host::Unix("/nonexistent/docker.sock".into()));
         let error = client.call(CALL, |api| async move { api.ping().await }).await.unwrap_err().attempting("ping");
-        assert!(error.message.contains("no Docker Engine at unix:///nonexistent/docker.sock"), "{error}");
+        assert!(error.message.contains("Docker Engine at unix:///nonexistent/docker.sock: no such socket"), "{error}");
     }
 }

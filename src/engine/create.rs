@@ -200,3 +200,137 @@ fn list<T: Clone>(items: &[T]) -> Option<Vec<T>> {
 pub(super) fn unordered(map: &BTreeMap<String, String>) -> HashMap<String, String> {
     map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::container::{Files, MountSource, MountSpec};
+    use crate::model::revision::ContentId;
+    use crate::model::secret::SecretBytes;
+    use crate::model::spec::RestartPolicy;
+
+    fn spec(template: serde_json::Value) -> ContainerSpec {
+        ContainerSpec {
+            name: "shop.web.3f9a2c71d0.0".into(),
+            labels: [("evenkeel.dev/instance".to_owned(), "evenkeel".to_owned())].into(),
+            image: "sha256:aa".into(),
+            template: serde_json::from_value(template).unwrap(),
+            env: Vec::new(),
+            networks: vec![Attachment {
+                network: "shop.default".into(),
+                aliases: ["web".to_owned()].into(),
+                address: None,
+            }],
+            mounts: Vec::new(),
+            restart_policy: RestartPolicy::Always,
+        }
+    }
+
+    fn files(key: Option<&str>) -> Files {
+        Files { content: ContentId("c-1".into()), key: key.map(str::to_owned), mode: 0o444, uid: 0, gid: 0 }
+    }
+
+    fn json(spec: &ContainerSpec, provided: &Provided) -> serde_json::Value {
+        serde_json::to_value(body(spec, provided).unwrap()).unwrap()
+    }
+
+    /// Through a value, because the client's maps have no order.
+    fn pretty(spec: &ContainerSpec, provided: &Provided) -> String {
+        serde_json::to_string_pretty(&json(spec, provided)).unwrap()
+    }
+
+    #[test]
+    fn a_small_template_says_only_what_matters() {
+        insta::assert_snapshot!(pretty(&spec(json!({"image": "web:1"})), &Provided::default()));
+    }
+
+    #[test]
+    fn every_field_of_a_template_reaches_the_engine() {
+        let mut spec = spec(json!({
+            "image": "web:1", "command": ["/entry", "-x"], "args": ["serve", "--all"], "workingDir": "/srv",
+            "ports": [
+                {"name": "http", "port": 8080, "hostPort": 3001},
+                {"port": 8080, "hostPort": 3002, "hostIP": "0.0.0.0"},
+                {"port": 9000, "hostPort": "3100-3109", "protocol": "udp"},
+                {"port": 7000},
+            ],
+            "resources": {"limits": {"cpu": "1500m", "memory": "64Mi", "pids": 512}, "requests": {"cpu": "500m", "memory": "32Mi"}},
+            "healthCheck": {"command": ["/check", "it"], "interval": "5s", "timeout": "1s 500ms", "startPeriod": "90s", "retries": 4},
+            "terminationGracePeriod": "1m 500ms", "stopSignal": "SIGQUIT",
+            "user": "1000:1000", "groupAdd": ["audio", "44"], "readOnlyRootFilesystem": true,
+            "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}, "privileged": true,
+            "securityOptions": ["no-new-privileges"], "devices": ["/dev/fuse", "/dev/x:/dev/y:r"], "gpus": "all",
+            "sysctls": {"net.core.somaxconn": "1024"}, "ulimits": {"nofile": {"soft": 1024, "hard": 4096}},
+            "shmSize": "128Mi", "hostname": "box", "extraHosts": {"db.local": "10.0.0.9", "host": "host-gateway"},
+            "dns": {"servers": ["9.9.9.9"], "search": ["example.org"], "options": ["ndots:2", "timeout:1"]},
+            "init": true, "ipcMode": "shareable", "pidMode": "host", "utsMode": "host", "runtime": "runc",
+            "platform": "linux/amd64", "tty": true, "stdin": true,
+            "logging": {"driver": "json-file", "options": {"max-size": "1m", "tag": "x"}},
+        }));
+        spec.restart_policy = RestartPolicy::OnFailure;
+        spec.networks[0].address = Some("10.89.0.9".parse().unwrap());
+        spec.networks.push(Attachment { network: "shop.data".into(), aliases: Default::default(), address: None });
+        let mount = |path: &str, source, read_only| MountSpec { path: path.into(), source, read_only };
+        spec.mounts = vec![
+            mount("/data", MountSource::Volume("shop.data".into()), false),
+            mount("/host", MountSource::HostPath("/srv/host".into()), true),
+            mount("/tmp", MountSource::Tmpfs { size: Some(64 << 20), mode: Some(0o1777) }, false),
+            mount("/etc/web", MountSource::Files(files(None)), true),
+            mount("/etc/one", MountSource::Files(files(Some("one"))), true),
+        ];
+        let provided = Provided {
+            env: vec![("A".into(), SecretBytes::new(b"1=2".to_vec())), ("B".into(), SecretBytes::new(Vec::new()))],
+            files: [(files(None), PathBuf::from("/run/x/c-1")), (files(Some("one")), PathBuf::from("/run/x/c-1/one"))]
+                .into(),
+        };
+        insta::assert_snapshot!(pretty(&spec, &provided));
+    }
+
+    #[test]
+    fn on_the_hosts_network_there_are_no_endpoints_and_no_resolver_options() {
+        let mut spec = spec(json!({"image": "web:1", "hostNetwork": true}));
+        spec.networks.clear();
+        let body = json(&spec, &Provided::default());
+        assert_eq!(body["HostConfig"]["NetworkMode"], "host");
+        assert_eq!((&body["NetworkingConfig"], &body["HostConfig"]["DnsOptions"]), (&json!(null), &json!(null)));
+    }
+
+    #[test]
+    fn a_health_check_can_be_switched_off_or_only_timed_otherwise() {
+        let check = |check| {
+            let template = json!({"image": "web:1", "healthCheck": check});
+            json(&spec(template), &Provided::default())["Healthcheck"].clone()
+        };
+        assert_eq!(check(json!({"disable": true})), json!({"Test": ["NONE"]}));
+        assert_eq!(check(json!({"interval": "1s"})), json!({"Interval": 1_000_000_000}));
+    }
+
+    #[test]
+    fn a_log_driver_that_writes_no_files_gets_no_sizes() {
+        let template = json!({"image": "web:1", "logging": {"driver": "journald"}});
+        let body = json(&spec(template), &Provided::default());
+        assert_eq!(body["HostConfig"]["LogConfig"], json!({"Type": "journald", "Config": {}}));
+    }
+
+    #[test]
+    fn what_cannot_be_created_is_said_without_the_secret_itself() {
+        let provided =
+            Provided { env: vec![("KEY".into(), SecretBytes::new(b"\xffhunter2".to_vec()))], ..Provided::default() };
+        let error = body(&spec(json!({"image": "web:1"})), &provided).unwrap_err();
+        assert!(error.message.contains("KEY") && !error.message.contains("hunter"), "{error}");
+        assert_eq!(error.fault, Fault::Invalid);
+
+        let mut spec = spec(json!({"image": "web:1"}));
+        spec.mounts =
+            vec![MountSpec { path: "/etc/web".into(), source: MountSource::Files(files(None)), read_only: true }];
+        let error = body(&spec, &Provided::default()).unwrap_err();
+        assert_eq!(
+            (error.fault, error.message.as_str()),
+            (Fault::Unavailable, "the files for /etc/web were not written")
+        );
+    }
+}

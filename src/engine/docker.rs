@@ -11,18 +11,21 @@ pub struct Docker {
     client: Client,
     ownership: Ownership,
     following: Following,
+    /// Where the docker command keeps its registry credentials.
+    docker_config: Option<PathBuf>,
 }
 
 impl Docker {
     /// The engine that the environment names (`DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`), by default the one
     /// at `/var/run/docker.sock`. Nothing is asked of it yet: an error is about the environment.
     pub fn connect(instance: Instance) -> Result<Docker, EngineError> {
-        Ok(Docker::at(Host::from_env()?, instance))
+        Ok(Docker::at(Host::from_env()?, host::docker_config(), instance))
     }
 
-    /// The engine at `host`.
-    pub fn at(host: Host, instance: Instance) -> Docker {
-        Docker { client: Client::new(host), ownership: Ownership { instance }, following: Following::default() }
+    /// The engine at `host`, with the registry credentials of the directory `docker_config`.
+    pub fn at(host: Host, docker_config: Option<PathBuf>, instance: Instance) -> Docker {
+        let (client, following) = (Client::new(host), Following::default());
+        Docker { client, ownership: Ownership { instance }, following, docker_config }
     }
 
     /// The way to the engine, for what is beside the trait.
@@ -79,7 +82,8 @@ impl Engine for Docker {
         credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
-        pull::pull(&self.client, image, platform, credentials, progress).await
+        let found = auth::candidates(image, credentials, self.docker_config.as_deref()).await;
+        pull::pull(&self.client, image, platform, found, progress).await
     }
 
     async fn create_network(&self, network: &NetworkCreate) -> Result<(), EngineError> {

@@ -36,9 +36,17 @@ impl From<Error> for Failed {
             }
             Error::DockerStreamError { error } => Failed::Refused { status: 200, message: error },
             Error::RequestTimeoutError => Failed::Late(Duration::ZERO),
+            Error::SocketNotFoundError(_) => Failed::Unreachable("no such socket".into()),
+            // Its own text is about the library.
+            Error::HyperLegacyError { err } => Failed::Unreachable(innermost(&err)),
             other => Failed::Unreachable(chain(&other)),
         }
     }
+}
+
+/// The cause of all causes: `Connection refused (os error 111)`.
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// An error with its causes, which libraries keep out of their own text.
@@ -174,6 +182,8 @@ fn engine_fault(status: u16, message: &str) -> Fault {
     let by_words = ENGINE_WORDS.iter().find(|(_, phrases)| phrases.iter().any(|phrase| message.contains(phrase)));
     match (by_words, status) {
         (Some((fault, _)), _) => *fault,
+        // Engine 20.10 says 500 to some wrong options.
+        (None, _) if message.starts_with("invalid ") => Fault::Invalid,
         (None, 400 | 501) => Fault::Invalid,
         (None, 403 | 409) => Fault::Conflict,
         (None, _) => Fault::Unavailable,
@@ -288,6 +298,7 @@ mod tests {
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
             Fault::Conflict,
         ),
+        (500, "Invalid IPC mode: nonsense", Fault::Invalid),
         (404, "plugin \"nope\" not found", Fault::Invalid),
         (404, "create v: error looking up volume plugin nope: plugin \"nope\" not found", Fault::Invalid),
         (

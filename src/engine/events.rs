@@ -66,7 +66,6 @@ impl Following {
             Some(mark) => self.next(client, mark.nanos).await,
             None => now(client).await.map(|nanos| EventMark { nanos, beyond_containers: true, touched: Vec::new() }),
         };
-        client.forget_if_lost(&result);
         result.map_err(|failed| failed.attempting("follow the engine's events"))
     }
 
@@ -78,7 +77,7 @@ impl Following {
         };
         let first = loop {
             match tokio::time::timeout(SILENT_MAX, stream.next()).await {
-                Ok(Some(event)) => break event?,
+                Ok(Some(event)) => break event.map_err(|error| client.failed(error))?,
                 Ok(None) => return Err(Failed::Unreachable("the engine ended the stream of events".into())),
                 Err(_) => stream = follow(client, since).await?,
             }
@@ -89,7 +88,7 @@ impl Following {
         while heard.touched.len() < TOUCHED_MAX {
             let pause = TOGETHER.min(stop_at.saturating_duration_since(tokio::time::Instant::now()));
             match tokio::time::timeout(pause, stream.next()).await {
-                Ok(Some(event)) => heard.add(event?),
+                Ok(Some(event)) => heard.add(event.map_err(|error| client.failed(error))?),
                 // The end of the stream is for the next wait to find.
                 Ok(None) | Err(_) => break,
             }

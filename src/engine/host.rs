@@ -28,8 +28,10 @@ impl Host {
     /// What the environment says, as for the docker command: `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`.
     #[allow(clippy::disallowed_methods, reason = "where the engine is, is the environment's to say, as for docker")]
     pub fn from_env() -> Result<Host, EngineError> {
-        Host::from_variables(|name| std::env::var(name).ok().filter(|value| !value.is_empty())).map_err(|message| {
-            EngineError { attempted: "find the Docker Engine".into(), message, fault: Fault::Unavailable }
+        Host::from_variables(environment).map_err(|message| EngineError {
+            attempted: "find the Docker Engine".into(),
+            message,
+            fault: Fault::Unavailable,
         })
     }
 
@@ -39,7 +41,7 @@ impl Host {
         };
         let secured = variable("DOCKER_TLS_VERIFY").is_some();
         let certificates = || {
-            let configuration = || super::auth::docker_config_dir(&variable);
+            let configuration = || docker_config_of(&variable);
             variable("DOCKER_CERT_PATH")
                 .map(PathBuf::from)
                 .or_else(configuration)
@@ -57,6 +59,21 @@ impl Host {
             )),
         }
     }
+}
+
+/// Where the docker command keeps its certificates and registry credentials: `DOCKER_CONFIG`, or `.docker` at home.
+pub(super) fn docker_config() -> Option<PathBuf> {
+    docker_config_of(&environment)
+}
+
+fn docker_config_of(variable: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
+}
+
+/// As for the docker command, an empty variable is none.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// `host:port` of the rest of an address, with the port that the docker command would use when there is none.

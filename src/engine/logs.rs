@@ -19,7 +19,6 @@ const LINE_MAX: usize = 1000;
 
 pub(super) async fn last(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
     let result = tokio::time::timeout(CALL, read(client, id, lines)).await.unwrap_or(Err(Failed::Late(CALL)));
-    client.forget_if_lost(&result);
     match result {
         // Log drivers such as `none` and `syslog` cannot be read; a container that is gone has no log.
         Err(failed) if failed.is(404) || failed.says("does not support reading") => Ok(Vec::new()),
@@ -33,7 +32,7 @@ async fn read(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<Strin
     let mut tail = Tail::new(lines as usize);
     let mut read = 0;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
+        let chunk = chunk.map_err(|error| client.failed(error))?;
         read += chunk.as_ref().len();
         tail.take(chunk);
         if read > READ_MAX {

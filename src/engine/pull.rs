@@ -9,12 +9,12 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout};
 
-use super::auth::candidates;
+use super::EngineError;
+use super::auth::Candidates;
 use super::client::Client;
 use super::errors::Failed;
 use super::images;
 use super::reference::Reference;
-use super::{Credentials, EngineError};
 use crate::model::observed::Fault;
 
 /// How long a pull may show no progress at all.
@@ -28,7 +28,7 @@ pub(super) async fn pull(
     client: &Client,
     image: &str,
     platform: Option<&str>,
-    credentials: &[Credentials],
+    candidates: Candidates,
     progress: Progress<'_>,
 ) -> Result<(), EngineError> {
     let Some(reference) = Reference::parse(image) else {
@@ -38,13 +38,11 @@ pub(super) async fn pull(
             fault: Fault::ImageMissing,
         });
     };
-    let candidates = candidates(reference.registry(), credentials).await;
     let mut result = Err(Failed::Unreachable("nothing was tried".into()));
     // Without any credentials the registry is asked anonymously.
     let attempts = candidates.credentials.into_iter().map(Some).collect::<Vec<_>>();
     for credentials in if attempts.is_empty() { vec![None] } else { attempts } {
         result = once(client, image, &reference, platform, credentials, progress).await;
-        client.forget_if_lost(&result);
         let Err(failed) = &result else { break };
         if !failed.unauthorized(reference.repository) {
             break;
@@ -77,7 +75,7 @@ async fn once(
     let mut layers = Layers::default();
     let mut told_at = Instant::now();
     while let Some(line) = timeout(NO_PROGRESS, lines.next()).await.map_err(|_| Failed::Late(NO_PROGRESS))? {
-        match line.map_err(Failed::from) {
+        match line.map_err(|error| client.failed(error)) {
             Ok(line) => layers.add(line),
             // bollard 0.21.1 can stumble over the end of a stream that said everything: then it is no failure.
             Err(Failed::Unreachable(_)) if layers.complete => break,

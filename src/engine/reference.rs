@@ -33,7 +33,10 @@ impl<'a> Reference<'a> {
     /// The registry's host, with its port.
     pub(super) fn registry(&self) -> &'a str {
         match self.repository.split_once('/') {
-            Some((host, _)) if host == "localhost" || host.contains(['.', ':']) => host,
+            // An account of Docker Hub has neither dots nor ports nor capitals.
+            Some((host, _)) if host == "localhost" || host.contains(|c: char| ".:".contains(c) || c.is_uppercase()) => {
+                host
+            }
             _ => DOCKER_HUB,
         }
     }

@@ -10,6 +10,7 @@ mod support;
 mod bench;
 mod content;
 mod drift;
+mod engine;
 mod failure;
 mod figures;
 mod in_a_container;

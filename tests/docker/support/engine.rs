@@ -13,6 +13,8 @@ pub struct Engine {
     pub generation: u32,
     /// Its API socket.
     pub socket: PathBuf,
+    /// The certificates with which it listens on 127.0.0.1:2376 too.
+    pub tls: Option<PathBuf>,
     /// It was started for one test, and ends with it.
     own: bool,
 }
@@ -26,15 +28,30 @@ impl Engine {
                 "{variable} is not set: these tests need private engines; run them with scripts/docker-tests [TEST]"
             );
         };
-        Engine { generation, socket: socket.into(), own: false }
+        Engine { generation, socket: socket.into(), tls: None, own: false }
     }
 
     /// An engine for one test alone. It ends when dropped.
     pub fn own(generation: u32) -> Self {
+        Self::started(generation, None)
+    }
+
+    /// The same, and it also listens on 127.0.0.1:2376 with `ca.pem`, `server-cert.pem` and `server-key.pem` of the directory.
+    pub fn own_with_tls(generation: u32, certificates: &Path) -> Self {
+        Self::started(generation, Some(certificates))
+    }
+
+    fn started(generation: u32, certificates: Option<&Path>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-own{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-        let mut engine = Engine { generation, socket: PathBuf::new(), own: true };
-        let output = script(&["start", &name, "--generation", &generation.to_string(), "--isolated"]);
+        let tls = certificates.map(Path::to_path_buf);
+        let mut engine = Engine { generation, socket: PathBuf::new(), tls, own: true };
+        let generation = generation.to_string();
+        let mut arguments = vec!["start", &*name, "--generation", &*generation, "--isolated"];
+        if let Some(certificates) = certificates {
+            arguments.extend(["--tls", certificates.to_str().expect("a temporary directory's path is text")]);
+        }
+        let output = script(&arguments);
         engine.socket = text(&output.stdout).trim().into();
         engine
     }

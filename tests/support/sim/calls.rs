@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 use evenkeel::engine::{EngineError, Listed};
 use evenkeel::model::observed::Fault;
@@ -10,7 +11,7 @@ use tokio::time::{Duration, sleep};
 
 use super::Sim;
 use super::app::Millis;
-use super::world::{EventFault, Power, Refusal};
+use super::world::{EventFault, Power, Refusal, World};
 
 /// How long a client waits for a reply that does not come.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -30,10 +31,15 @@ pub struct Calls {
     pub rules: Vec<Rule>,
     /// Whether a fault has killed the controller; whoever runs it looks at this.
     pub crashed: bool,
+    /// Sees every call just before it is made.
+    pub guard: Option<Guard>,
     /// The last list that was answered, for one that is stale, and whether the next one is.
     last_list: Option<Vec<Listed>>,
     stale: bool,
 }
+
+/// Somebody who watches the calls and the world that they meet.
+pub type Guard = Arc<dyn Fn(&World, &Call) + Send + Sync>;
 
 /// A call as it was made.
 #[derive(Debug, Clone)]
@@ -112,12 +118,16 @@ impl FaultMode {
 }
 
 /// A call about to be made.
-pub(super) struct Call {
+pub struct Call {
+    /// `create`, `start`, `connect` …
     pub name: &'static str,
+    /// The name of what it acts on.
     pub target: String,
+    /// What else there is to say.
     pub detail: String,
     /// How long the engine takes, at least.
     pub cost: Millis,
+    /// Whether it changes anything.
     pub changes: bool,
 }
 
@@ -149,12 +159,28 @@ impl Sim {
         call: Call,
         effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, EngineError> {
+        if self.life.is_over() {
+            return Err(call.error(Fault::Timeout, "this process is dead"));
+        }
+        self.inspect_call(&call);
         let (index, fault) = self.begin(&call);
-        let outcome = self.answer(&call, fault, effect).await;
+        let outcome = tokio::select! {
+            biased;
+            () = self.life.over() => Err(call.error(Fault::Timeout, "this process is dead")),
+            outcome = self.answer(&call, fault, effect) => outcome,
+        };
         let now = self.now();
         let summary = outcome.as_ref().map(|_| ()).map_err(|error| error.message.clone());
         self.calls().made[index].ended = Some((now, summary));
         outcome
+    }
+
+    /// Lets whoever guards the invariants see the call before it is made.
+    fn inspect_call(&self, call: &Call) {
+        let guard = self.calls().guard.clone();
+        if let Some(guard) = guard {
+            self.with(|world| guard(world, call));
+        }
     }
 
     fn begin(&self, call: &Call) -> (usize, Option<FaultMode>) {
@@ -262,8 +288,7 @@ impl Sim {
 
     async fn die<T>(&self) -> T {
         self.calls().crashed = true;
-        // Whoever runs the controller looks at `crashed` when the world moves.
-        self.with(|world| world.version += 1);
+        self.life.end();
         std::future::pending().await
     }
 }

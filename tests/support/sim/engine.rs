@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::Ipv4Addr;
 
-use evenkeel::engine::{Credentials, Engine, EngineError, EventMark, Identity, Listed, Ownership, Provided};
+use evenkeel::engine::{
+    Credentials, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed, Ownership, Provided,
+};
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::container::{Adjustable, ContainerSpec};
 use evenkeel::model::name::Instance;
@@ -22,6 +24,13 @@ use super::world::{Power, Refusal, World};
 const PULL_STEPS: u64 = 4;
 
 impl Engine for Sim {
+    async fn identify(&self) -> Result<EngineIdentity, EngineError> {
+        let version = EngineVersion { version: "26.1.5".into(), api: "1.45".into() };
+        // Without an id: it is shared with nobody outside this process.
+        let identity = EngineIdentity { id: String::new(), version };
+        self.call(Call::look("identify", "", 5), async move { Ok(identity) }).await
+    }
+
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {
         let (sim, instance) = (self.clone(), self.instance.clone());
         let effect = async move { Ok(sim.with(|world| listed(world, &instance))) };
@@ -207,6 +216,9 @@ impl Engine for Sim {
     }
 
     async fn changed(&self, since: Option<EventMark>) -> Result<EventMark, EngineError> {
+        if self.life.is_over() {
+            return std::future::pending().await;
+        }
         let from = since.map_or_else(|| self.timestamp().0 * 1_000_000 - 1, |mark| mark.nanos);
         let news = self.until(|world| match world.power {
             Power::Up => world.news(from).map(Ok),

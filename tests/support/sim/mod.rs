@@ -34,6 +34,28 @@ use world::{Power, World};
 pub struct Sim {
     shared: Arc<Shared>,
     instance: Instance,
+    life: Life,
+}
+
+/// One process that speaks with the engine; when it is over, its calls have no effect any more.
+#[derive(Clone, Default)]
+pub struct Life(Arc<tokio::sync::SetOnce<()>>);
+
+impl Life {
+    /// Ends it, as `kill -9` does.
+    pub fn end(&self) {
+        // Ending it twice is no different from ending it once.
+        let _ = self.0.set(());
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.0.initialized()
+    }
+
+    async fn over(&self) {
+        self.0.wait().await;
+    }
 }
 
 struct Shared {
@@ -54,13 +76,18 @@ impl Sim {
             version: watch::Sender::new(0),
         });
         tokio::spawn(drive(Arc::downgrade(&shared), shared.version.subscribe()));
-        Sim { shared, instance: Instance::new(instance).expect("a test's instance is well-formed") }
+        Sim { shared, instance: named(instance), life: Life::default() }
     }
 
     /// The same engine as another instance of Evenkeel sees it.
     pub fn as_seen_by(&self, instance: &str) -> Sim {
-        let instance = Instance::new(instance).expect("a test's instance is well-formed");
-        Sim { shared: self.shared.clone(), instance }
+        Sim { shared: self.shared.clone(), instance: named(instance), life: Life::default() }
+    }
+
+    /// The same engine for a new process of the same instance.
+    pub fn for_a_new_process(&self) -> (Sim, Life) {
+        let life = Life::default();
+        (Sim { life: life.clone(), ..self.clone() }, life)
     }
 
     /// Looks at the engine, or changes it by hand, at the present moment.
@@ -99,6 +126,10 @@ impl Sim {
             version.changed().await.expect("the sender lives as long as the engine");
         }
     }
+}
+
+fn named(instance: &str) -> Instance {
+    Instance::new(instance).expect("a test's instance is well-formed")
 }
 
 impl Shared {
