@@ -102,6 +102,11 @@ impl Looker {
         Ok(self.observed(&listed, silent))
     }
 
+    /// A network as it was last seen.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.get(name)
+    }
+
     async fn look_beyond<E: Engine>(&mut self, engine: &E) -> Result<(), EngineError> {
         let networks = engine.networks().await?;
         let volumes = engine.volumes().await?;

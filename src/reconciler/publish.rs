@@ -111,7 +111,27 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             labels: declared.map(|declared| declared.labels.clone()).unwrap_or_default(),
             created_at: self.created_at(key),
             status: status.clone(),
-            detail: declared.and_then(|declared| declared.detail.clone()).unwrap_or_else(|| self.detail(key)),
+            detail: match declared.and_then(|declared| declared.detail.clone()) {
+                Some(detail) => self.as_it_is(detail),
+                None => self.detail(key),
+            },
+        }
+    }
+
+    /// A network's subnets as they are: most manifests leave them to us.
+    fn as_it_is(&self, detail: Detail) -> Detail {
+        match detail {
+            Detail::Network { engine_name, driver, subnets } => match self.looker.network(&engine_name) {
+                Some(live) => {
+                    Detail::Network { engine_name, driver: live.driver.clone(), subnets: live.subnets.clone() }
+                }
+                None => Detail::Network { engine_name, driver, subnets },
+            },
+            Detail::Namespace
+            | Detail::Deployment { .. }
+            | Detail::Job { .. }
+            | Detail::Volume { .. }
+            | Detail::Content { .. } => detail,
         }
     }
 

@@ -47,13 +47,25 @@ pub fn router(parts: Parts) -> Router {
         .with_state(parts)
 }
 
-async fn view(State(parts): State<Parts>) -> Response {
+/// How long a daemon that has just started may take until it has something to show.
+const FIRST_PASS: Duration = Duration::from_secs(5);
+
+/// Waits for the first pass: before it, everything would seem to be undeclared.
+async fn first_pass(views: &mut watch::Receiver<Arc<View>>) {
+    let passed = views.wait_for(|view| view.passes > 0 || !view.engine.message.is_empty());
+    // Later than that, whatever there is to see is shown.
+    let _ = tokio::time::timeout(FIRST_PASS, passed).await;
+}
+
+async fn view(State(mut parts): State<Parts>) -> Response {
+    first_pass(&mut parts.views).await;
     // Serialised from the shared view: the reconciler never waits for a slow reader.
     let view = parts.views.borrow().clone();
     Json(SnapshotRef { now: (parts.clock)(), view: &view }).into_response()
 }
 
-async fn watch_view(State(parts): State<Parts>) -> Response {
+async fn watch_view(State(mut parts): State<Parts>) -> Response {
+    first_pass(&mut parts.views).await;
     let clock = parts.clock.clone();
     ndjson(changes(parts.views).map(move |view| line(&SnapshotRef { now: clock(), view: &view })))
 }
