@@ -52,10 +52,10 @@ pub struct SetupArgs {
     #[arg(long, short = 's', value_name = "DIR[=NAMESPACE]", value_parser = parse_source)]
     pub source: Vec<SourceArg>,
     /// A configuration file with sources and settings; flags win over it, and --source replaces its sources.
-    #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Where history is kept [default: /var/lib/evenkeel].
-    #[arg(long, value_name = "DIR", env = "EVENKEEL_STATE_DIR")]
+    #[arg(long, value_name = "DIR", env = "EVENKEEL_STATE_DIR", hide_env_values = true)]
     pub state_dir: Option<PathBuf>,
     /// Whose containers these are: two instances can share one engine [default: evenkeel].
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
@@ -69,7 +69,7 @@ pub struct SetupArgs {
 #[derive(Debug, Clone, Args)]
 pub struct Reach {
     /// The daemon's socket.
-    #[arg(long, value_name = "PATH", env = "EVENKEEL_SOCKET", default_value = DEFAULT_SOCKET)]
+    #[arg(long, value_name = "PATH", env = "EVENKEEL_SOCKET", hide_env_values = true, default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
 }
 

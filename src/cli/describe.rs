@@ -25,7 +25,7 @@ const EVENTS_SHOWN: usize = 20;
 /// Show everything that is known of an object.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  evenkeel describe deployment/web          why it is as it is, revisions, containers, last log lines, events
+  evenkeel describe deployment/web          why it is as it is, and all about it
   evenkeel describe job migrate -n shop
   evenkeel describe sources                 every problem of the manifest directories")]
 pub struct Describe {

@@ -19,10 +19,10 @@ use crate::reconciler::offline::{self, OfflineError, Outlook};
 
 /// Show what would be done, and why. Nothing is changed, and no daemon is needed.
 ///
-/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error, 5 when the manifests are invalid.
+/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  evenkeel plan --source /srv/shop              what would be done now, why, and whether it is free of downtime
+  evenkeel plan --source /srv/shop              what, why, and whether it is free of downtime
   evenkeel plan --source /srv/shop=staging -o json
   evenkeel plan --config /etc/evenkeel/evenkeel.yaml
 
@@ -54,7 +54,8 @@ impl Plan {
 
 fn refused(error: OfflineError, screen: &Screen) -> Failure {
     match error {
-        OfflineError::Invalid(diagnostics) => validate::invalid(&diagnostics, screen),
+        // Exit codes of `plan`: 0 nothing, 2 changes, 1 every error.
+        OfflineError::Invalid(diagnostics) => validate::invalid(&diagnostics, screen).exit(Exit::Error),
         OfflineError::Unavailable { message, hint } => Failure::new(message).hint(hint),
     }
 }

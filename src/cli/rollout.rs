@@ -21,9 +21,9 @@ use crate::server::wire::{RequestBody, Snapshot};
 /// Watch, steer and take back updates.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  evenkeel rollout status deployment/web          wait until it is over; exits 0 done, 2 rolled back, 3 stalled
+  evenkeel rollout status deployment/web          wait until it is over
   evenkeel rollout history web
-  evenkeel rollout undo web                       back to the newest revision that completed before this one
+  evenkeel rollout undo web                       back to what completed before
   evenkeel rollout undo web --to 4
   evenkeel rollout restart web                    replace all replicas, one step at a time")]
 pub struct Rollout {

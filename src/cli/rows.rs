@@ -66,7 +66,8 @@ fn cells(object: &ObjectView, now: Timestamp) -> Vec<Cell> {
             row
         }
         Detail::Job { attempt, started_at, finished_at, .. } => {
-            let attempts = if started_at.is_some() { attempt + 1 } else { *attempt };
+            let begun = started_at.or(*finished_at).is_some() || object.status.phase == "Retrying";
+            let attempts = attempt + u32::from(begun);
             let took = started_at.map(|start| age::span(finished_at.unwrap_or(now).since(start)));
             vec![status, cell(attempts.to_string()), cell(took.unwrap_or_default()), age, cell(image(object))]
         }
@@ -188,12 +189,8 @@ pub fn warn(view: &View, screen: &Screen) {
         screen.warn(&format!("the engine does not answer; this is how things stood before: {}", view.engine.message));
     }
     for source in view.sources.iter().filter(|source| source.state != SourcePhase::Loaded) {
-        let problems = match source.problems.len() {
-            0 => String::new(),
-            1 => " (1 problem; see `evenkeel describe sources`)".into(),
-            n => format!(" ({n} problems; see `evenkeel describe sources`)"),
-        };
-        screen.warn(&format!("source {} is {}: {}{problems}", source.dir, source.state.word(), source.message));
+        let state = source.state.word();
+        screen.warn(&format!("source {} is {state}: {} (see `evenkeel describe sources`)", source.dir, source.message));
     }
     for held in &view.held {
         screen.warn(&format!(

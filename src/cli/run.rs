@@ -42,7 +42,7 @@ pub struct Run {
     #[command(flatten)]
     setup: SetupArgs,
     /// The socket for the command line [default: /run/evenkeel/evenkeel.sock].
-    #[arg(long, value_name = "PATH", env = "EVENKEEL_SOCKET")]
+    #[arg(long, value_name = "PATH", env = "EVENKEEL_SOCKET", hide_env_values = true)]
     socket: Option<PathBuf>,
     /// Where /metrics, /healthz and /readyz are served, or `off` [default: 127.0.0.1:9790].
     #[arg(long, value_name = "ADDRESS")]
@@ -51,7 +51,7 @@ pub struct Run {
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug or trace, or a filter by module [default: info].
-    #[arg(long, value_name = "LEVEL", env = "EVENKEEL_LOG")]
+    #[arg(long, value_name = "LEVEL", env = "EVENKEEL_LOG", hide_env_values = true)]
     log_level: Option<String>,
 }
 

@@ -1,0 +1,65 @@
+//! Commands that need no daemon, and arguments that make no sense.
+
+use crate::daemon::says;
+
+async fn alone(words: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    says(words, &dir.path().join("evenkeel.sock")).await
+}
+
+#[tokio::test]
+async fn help_names_every_command_with_examples() {
+    insta::assert_snapshot!(alone("--help").await);
+}
+
+#[tokio::test]
+async fn the_help_of_each_command_fits_a_screen() {
+    let mut text = String::new();
+    for command in [
+        "run",
+        "plan",
+        "apply",
+        "validate",
+        "get",
+        "describe",
+        "events",
+        "logs",
+        "rollout",
+        "rollout status",
+        "prune",
+        "schema",
+    ] {
+        text.push_str(&alone(&format!("{command} --help")).await);
+        text.push('\n');
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn wrong_arguments_exit_with_1_because_2_means_changes() {
+    let said = alone("get --nonsense").await;
+    assert!(said.ends_with("--- exit 1\n"), "{said}");
+}
+
+#[tokio::test]
+async fn commands_that_need_a_source_say_so() {
+    for command in ["run", "plan", "validate"] {
+        let said = alone(command).await;
+        assert!(said.contains("hint: write --source DIR"), "{said}");
+        assert!(said.ends_with("--- exit 1\n"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn completions_know_the_subcommands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let said = alone(&format!("completions {shell}")).await;
+        assert!(said.contains("rollout") && said.ends_with("--- exit 0\n"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_missing_is_invalid() {
+    let said = alone("validate --source /nonexistent/manifests").await;
+    assert!(said.contains("/nonexistent/manifests") && said.ends_with("--- exit 5\n"), "{said}");
+}

@@ -1,0 +1,8 @@
+//! The command line as a person and a script meet it: the real binary against a daemon whose view is made by hand.
+
+mod daemon;
+mod local;
+mod screens;
+mod steering;
+mod view;
+mod waiting;

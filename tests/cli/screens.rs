@@ -1,0 +1,127 @@
+//! What a person sees. Each test is one screen, or a few that belong together.
+
+use insta::assert_snapshot;
+
+use crate::daemon::{Daemon, says};
+use crate::view::{busy, calm};
+
+/// The screens of these command lines against the busy view.
+async fn screens(lines: &[&str]) -> String {
+    let daemon = Daemon::showing(busy()).await;
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&daemon.says(line).await);
+        text.push('\n');
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_lists_everything_and_says_what_is_wrong_beside_it() {
+    assert_snapshot!(screens(&["get"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_lists_one_kind_in_the_columns_of_kubectl() {
+    let lines = ["get deployments", "get deploy -n shop", "get deploy -n shop -o wide", "get jobs -n shop"];
+    assert_snapshot!(screens(&lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_lists_networks_volumes_and_contents_by_their_names_in_docker() {
+    let lines = ["get networks", "get volumes", "get cm", "get secrets", "get ns"];
+    assert_snapshot!(screens(&lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_lists_replicas_and_sources() {
+    assert_snapshot!(
+        screens(&["get replicas", "get replicas -n shop -o wide", "get sources", "get sources -o wide"]).await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_gives_machines_the_shape_of_a_kubernetes_object() {
+    assert_snapshot!(screens(&["get deploy/api -o yaml", "get secrets -o json"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_tells_why_an_update_is_not_further() {
+    assert_snapshot!(screens(&["describe deployment/web"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_tells_why_a_deployment_was_rolled_back_with_its_last_log_lines() {
+    assert_snapshot!(screens(&["describe api"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_tells_of_jobs_secrets_and_sources() {
+    assert_snapshot!(screens(&["describe job/seed", "describe secret db -n shop", "describe sources"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_listed_oldest_first_for_all_or_for_one() {
+    assert_snapshot!(screens(&["events", "events deployment/web", "events -n other", "events web -o json"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollout_tells_how_it_stands_and_what_was_before() {
+    let lines = [
+        "rollout status web --wait=false",
+        "rollout status deploy/api",
+        "rollout status job/seed",
+        "rollout status job/migrate",
+        "rollout history api",
+        "rollout history web -o yaml",
+    ];
+    assert_snapshot!(screens(&lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prune_shows_what_is_held() {
+    assert_snapshot!(screens(&["prune"]).await);
+    assert_snapshot!(Daemon::showing(calm()).await.says("prune").await, @"
+    $ evenkeel prune
+    No removal is held.
+    --- exit 0
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_prefixed_and_cannot_command_the_terminal() {
+    assert_snapshot!(screens(&["logs web --tail 1", "logs shop.web.aaaaaaaaaa.0", "logs job/seed"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_does_not_fit_is_explained() {
+    let lines =
+        ["get deploy/nope", "get pods/x", "describe web -n other", "rollout pause job/seed", "logs volume/uploads"];
+    assert_snapshot!(screens(&lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_does_not_answer_is_said_beside_every_list() {
+    let mut view = calm();
+    view.engine.connected = false;
+    view.engine.message = "no Docker Engine at /var/run/docker.sock".into();
+    view.warnings = vec!["the state directory cannot be written: disk full".into()];
+    assert_snapshot!(Daemon::showing(view).await.says("get").await);
+}
+
+#[tokio::test]
+async fn without_a_daemon_the_way_to_start_one_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("evenkeel.sock");
+    assert_snapshot!(says("get", &socket).await);
+    assert_snapshot!(says("version", &socket).await, @"
+    $ evenkeel version
+    evenkeel 0.1.0
+    --- exit 0
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_tells_of_daemon_and_engine() {
+    assert_snapshot!(screens(&["version", "version -o json"]).await);
+}

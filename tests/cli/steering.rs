@@ -1,0 +1,59 @@
+//! What a person asks for reaches the reconciler, and its answer reaches the person.
+
+use evenkeel::model::action::{Confirmation, Request};
+use evenkeel::model::name::Name;
+use evenkeel::model::view::{Answer, Command, Refusal};
+
+use crate::daemon::Daemon;
+use crate::view::{busy, key};
+
+async fn obedient() -> Daemon {
+    Daemon::answering(busy(), |_| Ok(Answer::Done { message: "deployment/shop/web: it is done".into() })).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_reaches_the_reconciler() {
+    let daemon = obedient().await;
+    let lines = [
+        "restart web",
+        "pause deployment/web",
+        "resume deploy web",
+        "undo web -n shop",
+        "undo web --to 1",
+        "retry job/seed",
+    ];
+    for line in lines {
+        let said = daemon.says(&format!("rollout {line}")).await;
+        assert!(said.ends_with("deployment/shop/web: it is done\n--- exit 0\n"), "{said}");
+    }
+    let web = |request| Command::Request { key: key("deployment/shop/web"), request };
+    let expected = vec![
+        web(Request::Restart),
+        web(Request::Pause),
+        web(Request::Resume),
+        web(Request::Undo { to: None }),
+        web(Request::Undo { to: Some(1) }),
+        Command::Request { key: key("job/shop/seed"), request: Request::Retry },
+    ];
+    assert_eq!(*daemon.asked.lock().unwrap(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_removal_is_confirmed_by_the_id_that_was_shown() {
+    let daemon = obedient().await;
+    let said = daemon.says("prune confirm staging 5f3a9c").await;
+    assert!(said.ends_with("--- exit 0\n"), "{said}");
+    let expected = Confirmation { namespace: Name::new("staging").unwrap(), id: "5f3a9c".into() };
+    assert_eq!(*daemon.asked.lock().unwrap(), [Command::Confirm(expected)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_an_error_in_the_reconcilers_words() {
+    let daemon = Daemon::answering(busy(), |_| Err(Refusal::impossible("deployment/shop/web is paused already"))).await;
+    insta::assert_snapshot!(daemon.says("rollout pause web").await, @"
+    $ evenkeel rollout pause web
+    --- stderr
+    error: deployment/shop/web is paused already
+    --- exit 1
+    ");
+}

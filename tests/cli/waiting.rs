@@ -1,0 +1,165 @@
+//! Commands that wait: what they say on the way, and how they exit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel::model::view::{Answer, Detail, OutcomeWord, ProblemView, Reply, SourcePhase, View};
+use tokio::io::AsyncReadExt;
+
+use crate::daemon::Daemon;
+use crate::view::{busy, calm, complete, key};
+
+/// A view in which `web` alone is declared, in the middle of its update.
+fn web_alone() -> View {
+    let mut view = busy();
+    view.sources.truncate(1);
+    view.objects.retain(|object, _| *object == key("deployment/shop/web"));
+    view.sources[0].declares = [key("deployment/shop/web")].into();
+    view
+}
+
+fn synced(view: &View) -> Reply {
+    Ok(Answer::Synced { sources: view.sources.clone(), pass: view.passes })
+}
+
+async fn applying(view: View) -> Daemon {
+    let answer = view.clone();
+    Daemon::answering(view, move |_| synced(&answer)).await
+}
+
+/// Runs a command, changes the view when the command has said something, and gives all that it said.
+async fn watch(daemon: &Daemon, words: &str, changes: Vec<View>) -> (String, i32) {
+    let mut child = daemon.start(words);
+    let mut out = child.stdout.take().unwrap();
+    let mut said = String::new();
+    for view in changes {
+        let mut buffer = [0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(20), out.read(&mut buffer)).await.unwrap().unwrap();
+        said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        daemon.views.send_replace(Arc::new(view));
+    }
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), out.read_to_end(&mut rest)).await.unwrap().unwrap();
+    said.push_str(&String::from_utf8_lossy(&rest));
+    (said, child.wait().await.unwrap().code().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollout_status_waits_until_the_update_is_complete() {
+    let daemon = Daemon::showing(web_alone()).await;
+    let (said, code) = watch(&daemon, "rollout status web", vec![calm()]).await;
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(said, @"
+    deployment/shop/web is progressing: 1 of 3 replicas updated, 3 available, waiting for shop.web.bbbbbbbbbb.0 to become ready
+    deployment/shop/web successfully rolled out: revision 2
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_ends_the_wait_with_2_and_a_stall_with_3() {
+    let daemon = Daemon::showing(web_alone()).await;
+    let (said, code) = watch(&daemon, "rollout status web", vec![rolled_back()]).await;
+    assert_eq!(code, 2, "{said}");
+    let mut stalled = web_alone();
+    let status = &mut stalled.objects.get_mut(&key("deployment/shop/web")).unwrap().status;
+    status.phase = "Stalled".into();
+    status.message = "revision 1 does not become ready either".into();
+    let (said, code) = watch(&Daemon::showing(stalled).await, "rollout status web", vec![]).await;
+    assert_eq!(code, 3);
+    assert_eq!(said, "deployment/shop/web needs attention: Stalled (revision 1 does not become ready either)\n");
+}
+
+fn rolled_back() -> View {
+    let mut view = web_alone();
+    complete(&mut view, "deployment/shop/web");
+    let object = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
+    object.status.phase = "RolledBack".into();
+    object.status.revision.as_mut().unwrap().number = 1;
+    if let Detail::Deployment { revisions, .. } = &mut object.detail {
+        revisions[0].current = true;
+        revisions[1].current = false;
+        revisions[1].outcome = OutcomeWord::Rejected;
+        revisions[1].reason = "not ready within 5m".into();
+    }
+    view
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_takes_too_long_ends_with_4() {
+    let daemon = applying(web_alone()).await;
+    let said = daemon.says("rollout status web --timeout 300ms").await;
+    assert!(said.ends_with("timed out after 300ms; the daemon goes on with it\n--- exit 4\n"), "{said}");
+    let said = daemon.says("apply --wait --timeout 300ms").await;
+    assert!(said.ends_with("--- exit 4\n"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_waits_for_what_its_sources_declare() {
+    let daemon = applying(web_alone()).await;
+    let (said, code) = watch(&daemon, "apply --wait", vec![web_alone(), calm()]).await;
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(said, @"
+    source /srv/shop: generation 4 with 1 object is in force
+    deployment/shop/web is progressing: 1 of 3 replicas updated, 3 available, waiting for shop.web.bbbbbbbbbb.0 to become ready
+    deployment/shop/web successfully rolled out: revision 2
+    ");
+    let daemon = applying(rolled_back()).await;
+    insta::assert_snapshot!(daemon.says("apply --wait").await, @"
+    $ evenkeel apply --wait
+    source /srv/shop: generation 4 with 1 object is in force
+    deployment/shop/web was rolled back to revision 1: revision 2 failed (not ready within 5m)
+    --- exit 2
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_does_not_wait_for_what_a_failed_job_holds_up() {
+    let mut view = busy();
+    view.sources.truncate(1);
+    let web = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
+    web.status.phase = "Waiting".into();
+    web.status.waiting = vec!["job/shop/seed to complete".into()];
+    let said = applying(view).await.says("apply --wait").await;
+    assert!(said.ends_with("--- exit 3\n"), "{said}");
+    assert!(said.contains("job/shop/seed needs attention: Failed (exit code 1 after 1 attempt)"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_ends_with_5_when_the_daemon_finds_the_manifests_invalid() {
+    let mut view = web_alone();
+    view.sources[0].state = SourcePhase::LastGood;
+    view.sources[0].problems = vec![ProblemView { rendered: "a.yaml:1:1: error: no".into(), ..ProblemView::default() }];
+    insta::assert_snapshot!(applying(view).await.says("apply").await, @"
+    $ evenkeel apply
+    --- stderr
+    a.yaml:1:1: error: no
+
+    error: source /srv/shop is invalid: 1 problem; its last good state stays in force
+    --- exit 5
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_with_watch_prints_the_rows_that_change() {
+    let daemon = Daemon::showing(web_alone()).await;
+    let mut child = daemon.start("get deployments -n shop --watch");
+    let mut out = child.stdout.take().unwrap();
+    let mut said = String::new();
+    loop {
+        let mut buffer = [0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(20), out.read(&mut buffer)).await.unwrap().unwrap();
+        said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        if said.contains("Complete") {
+            break;
+        }
+        // A view in which only the time is another prints nothing.
+        daemon.views.send_replace(Arc::new(web_alone()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        daemon.views.send_replace(Arc::new(calm()));
+    }
+    insta::assert_snapshot!(said, @"
+    NAME   READY   UP-TO-DATE   AVAILABLE   AGE   STATUS        IMAGE
+    web    3/3     1            3           25h   Progressing   shop/web:2
+    web    3/3     3            3           25h   Complete   shop/web:2
+    ");
+}
