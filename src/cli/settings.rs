@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::args::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, SetupArgs};
 use super::failure::{Exit, Failure};
 use super::logging::LogFormat;
-use crate::manifest::Source;
+use crate::manifest::{self, Source};
 use crate::model::desired;
 use crate::model::name::Name;
 use crate::reconciler::Setup;
@@ -17,25 +18,37 @@ use crate::reconciler::Setup;
 /// Where `/metrics` is served unless it is told otherwise.
 const DEFAULT_METRICS_LISTEN: &str = "127.0.0.1:9790";
 
-/// The fields of the configuration file.
-#[derive(Debug, Default, Deserialize)]
+/// The configuration file of the daemon.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct ConfigFile {
+    /// Directories of manifests.
     sources: Vec<ConfigSource>,
+    /// Whose containers these are. Default: evenkeel.
     instance: Option<Name>,
+    /// The range that networks take their subnets from. Default: 10.201.0.0/16.
     subnet_pool: Option<String>,
+    /// Where history is kept. Default: /var/lib/evenkeel.
     state_dir: Option<PathBuf>,
+    /// The socket for the command line. Default: /run/evenkeel/evenkeel.sock.
     socket: Option<PathBuf>,
+    /// Where /metrics, /healthz and /readyz are served, or `off`. Default: 127.0.0.1:9790.
     metrics_listen: Option<String>,
+    /// How the log is written: text or json. Default: text.
     log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug or trace. Default: info.
     log_level: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A directory of manifests.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ConfigSource {
+    /// The directory; a relative one is relative to this file.
     dir: PathBuf,
+    /// The namespace of its manifests. Default: what each of them names.
     namespace: Option<Name>,
+    /// Variables for `${NAME}`; they win over those of a Namespace.
     #[serde(default)]
     variables: BTreeMap<String, String>,
 }
@@ -113,22 +126,9 @@ fn sources(args: &SetupArgs, file: Vec<ConfigSource>, base: &Path) -> Vec<Source
 fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
-    understand(path, &text)
-}
-
-fn understand(path: &Path, text: &str) -> Result<ConfigFile, Failure> {
-    let wrong = |message: String| Failure::new(message).exit(Exit::Invalid);
-    let tree: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-    serde_json::from_value(tree).map_err(|error| {
-        // serde names the field and those that there are: `unknown field `x`, expected one of …`.
-        let text = error.to_string();
-        match text.split_once(", expected") {
-            Some((what, known)) => {
-                wrong(format!("{}: {what}", path.display())).hint(format!("expected{}", known.replace('`', "")))
-            }
-            None => wrong(format!("{}: {text}", path.display())),
-        }
+    manifest::settings::read(&path.display().to_string(), &text).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(format!("the configuration is invalid\n{}", problems.join("\n"))).exit(Exit::Invalid)
     })
 }
 
@@ -153,30 +153,64 @@ fn check_pool(text: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn flags_win_over_the_file_and_the_file_over_defaults() {
+    fn read(text: &str) -> (tempfile::TempDir, Result<Settings, Failure>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("evenkeel.yaml");
-        std::fs::write(
-            &path,
-            r#"{"sources": [{"dir": "shop", "namespace": "shop"}], "instance": "one", "stateDir": "/s"}"#,
-        )
-        .unwrap();
-        let mut args = SetupArgs { config: Some(path), ..SetupArgs::default() };
-        let settings = Settings::read(&args).unwrap();
-        assert_eq!(settings.setup.sources[0].dir, dir.path().join("shop"), "relative to the file");
-        assert_eq!(settings.setup.settings.instance.as_str(), "one");
-        assert_eq!(settings.setup.settings.subnet_pool, "10.201.0.0/16");
-        assert_eq!(settings.setup.state_dir, PathBuf::from("/s"));
-        args.state_dir = Some("/flag".into());
-        assert_eq!(Settings::read(&args).unwrap().setup.state_dir, PathBuf::from("/flag"));
+        std::fs::write(&path, text).unwrap();
+        let settings = Settings::read(&SetupArgs { config: Some(path), ..SetupArgs::default() });
+        (dir, settings)
     }
 
     #[test]
-    fn an_unknown_field_of_the_file_is_an_error_that_names_the_known_ones() {
-        let failure = understand(Path::new("c.yaml"), r#"{"sorces": []}"#).unwrap_err();
+    fn the_file_wins_over_defaults_and_its_directories_are_relative_to_it() {
+        let text =
+            "instance: one\nsources:\n- dir: shop\n  namespace: shop\n  variables: {TAG: '1.4'}\nlogFormat: json\n";
+        let (dir, settings) = read(text);
+        let settings = settings.unwrap();
+        let source = &settings.setup.sources[0];
+        assert_eq!(source.dir, dir.path().join("shop"));
+        assert_eq!(source.variables["TAG"], "1.4");
+        assert_eq!(settings.setup.settings.instance.as_str(), "one");
+        assert_eq!(settings.setup.settings.subnet_pool, "10.201.0.0/16");
+        assert_eq!(settings.log_format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("evenkeel.yaml");
+        std::fs::write(&path, "stateDir: /file\nsources: [{dir: /file}]\n").unwrap();
+        let source = super::super::args::parse_source("/flag=shop").unwrap();
+        let state_dir = Some("/flag".into());
+        let args = SetupArgs { config: Some(path), source: vec![source], state_dir, ..SetupArgs::default() };
+        let setup = Settings::read(&args).unwrap().setup;
+        assert_eq!(setup.state_dir, PathBuf::from("/flag"));
+        assert_eq!(setup.sources.len(), 1);
+        assert_eq!(setup.sources[0].dir, PathBuf::from("/flag"));
+    }
+
+    #[test]
+    fn an_empty_file_changes_nothing() {
+        let (_dir, settings) = read("# nothing yet\n");
+        assert_eq!(settings.unwrap().metrics_listen, DEFAULT_METRICS_LISTEN);
+    }
+
+    #[test]
+    fn every_mistake_in_the_file_is_reported_with_its_place() {
+        let (dir, settings) = read("sorces: []\nlogFormat: xml\n");
+        let failure = settings.unwrap_err();
         assert_eq!(failure.exit, Exit::Invalid);
-        assert!(failure.message.contains("sorces") && failure.hint.contains("sources"), "{failure}");
+        insta::assert_snapshot!(failure.message.replace(&dir.path().display().to_string(), "[dir]"), @r"
+        the configuration is invalid
+        [dir]/evenkeel.yaml:1:1: error: this file has no field 'sorces'
+         1 | sorces: []
+           | ^^^^^^
+        hint: did you mean 'sources'?
+        [dir]/evenkeel.yaml:2:12: error: logFormat cannot be the text 'xml'
+         2 | logFormat: xml
+           |            ^^^
+        hint: it is one of: text, json
+        ");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod named;
 mod objects;
 mod place;
 pub mod schema;
+pub mod settings;
 pub mod snapshot;
 mod substitute;
 mod suggest;

@@ -32,6 +32,15 @@ pub fn of(kind: Kind) -> &'static Value {
     &SCHEMAS[&kind]
 }
 
+/// The schema of any other file's type.
+pub fn of_type<T: JsonSchema>() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let root = generator.subschema_for::<T>();
+    let mut schema = json!(root);
+    schema["$defs"] = definitions(&mut generator).into();
+    schema
+}
+
 /// A kind as manifests write it: `ConfigMap`.
 pub fn title(kind: Kind) -> &'static str {
     match kind {

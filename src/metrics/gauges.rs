@@ -1,8 +1,7 @@
 //! Gauges: a view as Prometheus sees it. They are made anew at each scrape, so what is gone leaves no series behind.
 
-use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, Opts};
+use prometheus::{GaugeVec, Opts, Registry};
 
 use super::names::{self, Named};
 use crate::model::name::{Key, Kind};
@@ -22,13 +21,14 @@ pub fn of(view: &View) -> Result<Vec<MetricFamily>, prometheus::Error> {
     deployments(&mut gauges, view)?;
     jobs(&mut gauges, view)?;
     held(&mut gauges, view)?;
-    Ok(gauges.families)
+    // Gathered by a registry, which sorts what it gives.
+    Ok(gauges.registry.gather())
 }
 
-/// Families of gauges so far.
+/// Gauges so far.
 #[derive(Default)]
 struct Gauges {
-    families: Vec<MetricFamily>,
+    registry: Registry,
 }
 
 impl Gauges {
@@ -44,7 +44,7 @@ impl Gauges {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             gauge.get_metric_with_label_values(&values)?.set(value);
         }
-        self.families.extend(gauge.collect().into_iter().filter(|family| !family.get_metric().is_empty()));
+        self.registry.register(Box::new(gauge))?;
         Ok(())
     }
 

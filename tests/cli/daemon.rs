@@ -45,17 +45,11 @@ impl Daemon {
     /// A daemon that shows `view` and answers commands.
     pub async fn answering(view: View, answer: impl Fn(&Command) -> Reply + Send + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (views, seen) = watch::channel(Arc::new(view));
-        let (commands, received) = mpsc::channel(8);
         let asked = Arc::new(Mutex::new(Vec::new()));
+        let (commands, received) = mpsc::channel(8);
         tokio::spawn(answer_all(received, asked.clone(), Box::new(answer)));
-        let parts = Parts {
-            views: seen,
-            commands,
-            logs: Arc::new(FakeLogs),
-            metrics: Arc::new(Metrics::new()),
-            clock: Arc::new(|| NOW),
-        };
+        let (views, parts) = parts(view, Metrics::new());
+        let parts = Parts { commands, ..parts };
         let (listener, file) = Socket::claim(&dir.path().join("evenkeel.sock")).await.unwrap().into_parts();
         tokio::spawn(async move {
             let _file = file;
@@ -77,6 +71,19 @@ impl Daemon {
     pub fn start(&self, words: &str) -> tokio::process::Child {
         command(words, &self.socket()).spawn().unwrap()
     }
+}
+
+/// What a server needs to show `view`; nobody answers commands.
+pub fn parts(view: View, metrics: Metrics) -> (watch::Sender<Arc<View>>, Parts) {
+    let (views, seen) = watch::channel(Arc::new(view));
+    let parts = Parts {
+        views: seen,
+        commands: mpsc::channel(1).0,
+        logs: Arc::new(FakeLogs),
+        metrics: Arc::new(metrics),
+        clock: Arc::new(|| NOW),
+    };
+    (views, parts)
 }
 
 async fn answer_all(mut received: mpsc::Receiver<Envelope>, asked: Arc<Mutex<Vec<Command>>>, answer: Answering) {

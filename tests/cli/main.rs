@@ -2,6 +2,7 @@
 
 mod daemon;
 mod local;
+mod scrape;
 mod screens;
 mod steering;
 mod view;
