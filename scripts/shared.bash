@@ -21,6 +21,12 @@ wait_until() {
   done
 }
 
+# running PIDFILE PROGRAM: the process in the file runs that program. (A pid may have been given to somebody else since, and
+# a process that has ended but was not waited for runs nothing.)
+running() { [[ -e $1 && "$(readlink "/proc/$(<"$1")/exe" 2>/dev/null)" == */"$2"* ]]; }
+
+not() { ! "$@"; }
+
 # locked NAME COMMAND…: one at a time among all processes that share the cache.
 locked() {
   local lock="$CACHE/$1.lock"
