@@ -1,7 +1,8 @@
 //! What the tests share: a simulated Docker engine in virtual time, and the runner of the scenario files. No test lives
-//! here. Start with [`sim`] (the engine), then `scenario` (the files that anyone can write).
+//! here. Start with [`sim`] (the engine), then [`scenario`] (the files that anyone can write).
 
 // Every test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod scenario;
 pub mod sim;

@@ -1,6 +1,6 @@
 //! Somebody who uses the names: looks each one up every 50 ms, and remembers what would have gone wrong. It changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use evenkeel::model::name::{Key, Name};
@@ -29,6 +29,7 @@ pub struct Findings {
     /// How long each name has led to nobody, after it had led to somebody.
     pub nobody: BTreeMap<Lookup, Millis>,
     last: BTreeMap<Lookup, usize>,
+    owners: BTreeMap<Lookup, Key>,
 }
 
 /// A name on a network.
@@ -46,13 +47,17 @@ impl std::fmt::Display for Lookup {
     }
 }
 
-/// Starts a client of all names of an engine; it lives as long as the runtime.
-pub fn follow(sim: &Sim) -> Arc<Mutex<Findings>> {
+/// Starts a client of all names of an engine; it lives as long as the runtime. `promised` says of a Deployment whether
+/// its names must lead to somebody.
+pub fn follow(sim: &Sim, promised: impl Fn(&Key) -> bool + Send + 'static) -> Arc<Mutex<Findings>> {
     let findings = Arc::new(Mutex::new(Findings::default()));
     let (sim, shared) = (sim.clone(), findings.clone());
     tokio::spawn(async move {
         loop {
-            sim.with(|world| shared.lock().expect("no test panics while it holds this").look(world, &sim.instance));
+            sim.with(|world| {
+                let mut findings = shared.lock().expect("no test panics while it holds this");
+                findings.look(world, &sim.instance, &promised);
+            });
             sleep(PERIOD).await;
         }
     });
@@ -60,17 +65,20 @@ pub fn follow(sim: &Sim) -> Arc<Mutex<Findings>> {
 }
 
 impl Findings {
-    fn look(&mut self, world: &World, instance: &Name) {
-        let mut lookups: BTreeSet<Lookup> = self.last.keys().cloned().collect();
+    fn look(&mut self, world: &World, instance: &Name, promised: &impl Fn(&Key) -> bool) {
+        let mut lookups: BTreeMap<Lookup, Key> = self.owners.clone();
         lookups.extend(names(world, instance));
-        for lookup in lookups {
+        self.owners.clone_from(&lookups);
+        for (lookup, owner) in lookups {
             let found = world.resolve(&lookup.network, &lookup.name);
             for id in found.values() {
                 self.ask(world, &lookup, id);
             }
             self.silent_since.retain(|(of, id), _| *of != lookup || found.values().any(|there| there == id));
             let before = self.last.insert(lookup.clone(), found.len());
-            if found.is_empty() && before.is_some() {
+            // Nobody can be reached while no program answers: that is the scenario's doing, or another invariant's.
+            let somebody_could = ready(world, &owner, instance) > 0;
+            if found.is_empty() && before.is_some() && somebody_could && promised(&owner) {
                 *self.nobody.entry(lookup.clone()).or_insert(0) += PERIOD.as_millis() as Millis;
             }
             if before != Some(found.len()) {
@@ -101,12 +109,24 @@ impl Findings {
     }
 }
 
-/// The names that replicas of this instance have now.
-fn names(world: &World, instance: &Name) -> BTreeSet<Lookup> {
-    let ours = world.containers.values().filter(|container| owned(container, instance).is_some());
-    let endpoints = ours.flat_map(|container| &container.endpoints);
-    let names = endpoints.flat_map(|(network, endpoint)| endpoint.aliases.iter().map(move |name| (network, name)));
-    names.map(|(network, name)| Lookup { network: network.clone(), name: name.clone() }).collect()
+/// The names that replicas of this instance have now, and whose they are.
+fn names(world: &World, instance: &Name) -> BTreeMap<Lookup, Key> {
+    let mut names = BTreeMap::new();
+    for container in world.containers.values() {
+        let Some(owned) = owned(container, instance) else { continue };
+        for (network, endpoint) in &container.endpoints {
+            for name in &endpoint.aliases {
+                names.insert(Lookup { network: network.clone(), name: name.clone() }, owned.owner.clone());
+            }
+        }
+    }
+    names
+}
+
+/// How many replicas of a Deployment answer.
+fn ready(world: &World, owner: &Key, instance: &Name) -> usize {
+    let ours = world.containers.values().filter(|c| owned(c, instance).is_some_and(|owned| owned.owner == *owner));
+    ours.filter(|container| container.serves(world.now)).count()
 }
 
 /// The owner of a container, if it is ours.

@@ -1,0 +1,96 @@
+//! Every file in tests/scenarios is played: the real controller on the simulated engine, in virtual time.
+//!
+//! `SCENARIO=first-start cargo test --test scenarios` plays one; `UPDATE_SCENARIOS=1` writes the transcripts anew.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use support::scenario::file::Scenario;
+use support::scenario::{crash_at_every_call, play, wants_crashes};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+/// The scenarios, those that `SCENARIO` names a part of if it is set.
+fn scenarios() -> Vec<(PathBuf, String)> {
+    let wanted = std::env::var("SCENARIO").unwrap_or_default();
+    let entries = fs::read_dir(folder()).expect("tests/scenarios is there");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(&wanted)));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        (path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Does something with every scenario on a few threads, and fails with everything that was wrong.
+fn with_every(check: impl Fn(&Path, &Scenario) -> Vec<String> + Sync) {
+    let scenarios = scenarios();
+    let (next, problems) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((path, text)) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                    let found = match Scenario::parse(&name, text) {
+                        Ok(scenario) => check(path, &scenario),
+                        Err(problem) => vec![problem],
+                    };
+                    problems.lock().expect("no thread panics while it holds this").extend(found);
+                }
+            });
+        }
+    });
+    let problems = problems.into_inner().expect("no thread has panicked");
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+#[test]
+fn every_scenario_plays_as_its_file_says_and_twice_the_same() {
+    with_every(|path, scenario| {
+        let outcome = play(scenario, None);
+        let again = play(scenario, None);
+        let mut problems = outcome.problems.clone();
+        if outcome.transcript != again.transcript {
+            problems.push(format!("{}: {}", scenario.path, difference(&outcome.transcript, &again.transcript)));
+        }
+        if std::env::var_os("UPDATE_SCENARIOS").is_some() {
+            fs::write(path, scenario.with_transcript(&outcome.transcript)).expect("it can be written");
+        } else if outcome.transcript != scenario.transcript {
+            problems.push(format!("{}: {}", scenario.path, difference(&scenario.transcript, &outcome.transcript)));
+        }
+        problems
+    });
+}
+
+#[test]
+fn a_crash_at_any_call_changes_nothing_about_the_end() {
+    with_every(|_, scenario| if wants_crashes(scenario) { crash_at_every_call(scenario) } else { Vec::new() });
+}
+
+#[test]
+fn a_mistake_in_a_scenario_is_reported_with_its_line() {
+    let text = "image web:1 redy\n--- script\nrun until converged\nexpect 3 of web\n";
+    let problems = Scenario::parse("x.txt", text).unwrap_err();
+    for line in ["x.txt:1: 'redy'", "x.txt:3: 'run until converged'", "x.txt:4: '3 of web'"] {
+        assert!(problems.contains(line), "{line} is not in:\n{problems}");
+    }
+}
+
+/// The first lines in which two transcripts differ.
+fn difference(expected: &str, found: &str) -> String {
+    let pairs = expected.lines().map(Some).chain(std::iter::repeat(None)).zip(found.lines().map(Some).chain([None]));
+    let first = pairs.enumerate().find(|(_, (expected, found))| expected != found);
+    let (at, (expected, found)) = first.unwrap_or((0, (None, None)));
+    let (expected, found) = (expected.unwrap_or("(the end)"), found.unwrap_or("(the end)"));
+    format!("another transcript, from its line {}:\n  expected: {expected}\n  found:    {found}", at + 1)
+}

@@ -1,0 +1,276 @@
+//! What a script can wait for and expect, and how it is checked against the engine and the view. It changes nothing.
+
+use std::collections::BTreeMap;
+
+use evenkeel::model::name::{Key, Name};
+use evenkeel::model::view::{SourcePhase, View};
+
+use super::names::Names;
+use crate::support::sim::calls::{CallRecord, matches_pattern};
+use crate::support::sim::client::owner;
+use crate::support::sim::container::{Container, State};
+use crate::support::sim::world::World;
+
+/// Something that holds or does not hold.
+#[derive(Debug, Clone)]
+pub enum Expectation {
+    /// Nothing to do, nothing under way, every object settled.
+    Converged,
+    /// An object's phase.
+    Phase { key: Key, phase: String },
+    /// No object of that key is known.
+    Unknown { key: Key },
+    /// Replicas whose program answers, whatever Evenkeel thinks.
+    Ready { count: usize, key: Key },
+    /// Containers, perhaps only those in a state.
+    Containers { count: usize, state: Option<String>, pattern: String },
+    /// An object's message.
+    Message { key: Key, text: String },
+    /// An event was told.
+    Event { reason: String, key: Option<Key>, happened: bool },
+    /// What a name leads to.
+    Addresses { count: usize, name: String, network: String },
+    /// The changing calls since the last mark, by name.
+    Calls { counts: BTreeMap<String, usize> },
+    /// What all these containers were made from.
+    Image { pattern: String, reference: String },
+    /// An environment variable of all these containers.
+    Env { pattern: String, name: String, value: String },
+    /// Limits and restart policy of all these containers.
+    Setting { pattern: String, what: String, value: String },
+    /// How often a job's containers were started.
+    Runs { count: u32, key: Key },
+    /// Whether a volume is there.
+    Volume { name: String, there: bool },
+    /// Whether a network is there.
+    Network { name: String, there: bool },
+    /// Which manifests are in force.
+    Source { phase: SourcePhase },
+    /// A problem of the newest manifests.
+    Problem { text: String },
+    /// Whether a brake holds a removal.
+    Held { namespace: Name, held: bool },
+    /// A warning that belongs to no object.
+    Warning { text: String },
+}
+
+/// Where an expectation looks.
+pub struct Scene<'a> {
+    pub world: &'a World,
+    pub view: &'a View,
+    pub names: &'a Names,
+    pub instance: &'a Name,
+    /// Calls since the last mark.
+    pub calls: &'a [CallRecord],
+}
+
+/// Reads an expectation.
+pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let key = |text: &str| Key::try_from(text.to_string());
+    let number = |text: &str| text.parse::<usize>().map_err(|_| format!("'{text}' is not a number"));
+    match words[..] {
+        ["converged"] => Ok(Expectation::Converged),
+        ["source", "is", ref phase @ ..] => Ok(Expectation::Source { phase: source_phase(&phase.join(" "))? }),
+        ["no", object] if object.contains('/') => Ok(Expectation::Unknown { key: key(object)? }),
+        [count, "ready", "of", object] => Ok(Expectation::Ready { count: number(count)?, key: key(object)? }),
+        [count, "containers", "like", pattern] => {
+            Ok(Expectation::Containers { count: number(count)?, state: None, pattern: pattern.into() })
+        }
+        [count, state, "containers", "like", pattern] => {
+            Ok(Expectation::Containers { count: number(count)?, state: Some(state.into()), pattern: pattern.into() })
+        }
+        ["message", "of", object, "contains", ..] => Ok(Expectation::Message {
+            key: key(object)?,
+            text: text.split_once(" contains ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
+        }),
+        ["event", reason] => Ok(Expectation::Event { reason: reason.into(), key: None, happened: true }),
+        ["event", reason, "on", object] => {
+            Ok(Expectation::Event { reason: reason.into(), key: Some(key(object)?), happened: true })
+        }
+        ["no", "event", reason] => Ok(Expectation::Event { reason: reason.into(), key: None, happened: false }),
+        [count, "addresses", "of", name, "on", network] => {
+            Ok(Expectation::Addresses { count: number(count)?, name: name.into(), network: network.into() })
+        }
+        ["calls", "since", "mark:", ..] => {
+            Ok(Expectation::Calls { counts: call_counts(text.split_once(':').map_or("", |(_, counts)| counts))? })
+        }
+        ["image", "of", pattern, "is", reference] => {
+            Ok(Expectation::Image { pattern: pattern.into(), reference: reference.into() })
+        }
+        ["env", name, "of", pattern, "is", value] => {
+            Ok(Expectation::Env { pattern: pattern.into(), name: name.into(), value: value.into() })
+        }
+        [what @ ("memory" | "cpu" | "restart"), "of", pattern, "is", value] => {
+            Ok(Expectation::Setting { pattern: pattern.into(), what: what.into(), value: value.into() })
+        }
+        [count, "runs", "of", object] => Ok(Expectation::Runs { count: number(count)? as u32, key: key(object)? }),
+        ["volume", name] => Ok(Expectation::Volume { name: name.into(), there: true }),
+        ["no", "volume", name] => Ok(Expectation::Volume { name: name.into(), there: false }),
+        ["network", name] => Ok(Expectation::Network { name: name.into(), there: true }),
+        ["no", "network", name] => Ok(Expectation::Network { name: name.into(), there: false }),
+        ["problem", "contains", ..] => Ok(Expectation::Problem { text: text["problem contains".len()..].trim().into() }),
+        ["warning", "contains", ..] => Ok(Expectation::Warning { text: text["warning contains".len()..].trim().into() }),
+        ["held", namespace] => Ok(Expectation::Held { namespace: Name::new(namespace)?, held: true }),
+        ["nothing", "held", "in", namespace] => {
+            Ok(Expectation::Held { namespace: Name::new(namespace)?, held: false })
+        }
+        [object, "is", phase] => Ok(Expectation::Phase { key: key(object)?, phase: phase.into() }),
+        _ => Err(format!("'{text}' is not something to expect; see tests/scenarios/README.md")),
+    }
+}
+
+fn source_phase(text: &str) -> Result<SourcePhase, String> {
+    match text {
+        "loaded" => Ok(SourcePhase::Loaded),
+        "last good" => Ok(SourcePhase::LastGood),
+        "unknown" => Ok(SourcePhase::Unknown),
+        other => Err(format!("a source is 'loaded', 'last good' or 'unknown', not '{other}'")),
+    }
+}
+
+/// `create 1, start 1`, or `none`.
+fn call_counts(text: &str) -> Result<BTreeMap<String, usize>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty() && *part != "none");
+    parts
+        .map(|part| {
+            let (name, count) = part.rsplit_once(' ').ok_or_else(|| format!("'{part}' is not CALL NUMBER"))?;
+            let count = count.parse().map_err(|_| format!("'{count}' is not a number"))?;
+            Ok((name.to_string(), count))
+        })
+        .collect()
+}
+
+impl Expectation {
+    /// Whether it holds now; if not, what there is instead.
+    pub fn check(&self, scene: &Scene) -> Result<(), String> {
+        let is = |holds: bool, instead: String| if holds { Ok(()) } else { Err(instead) };
+        match self {
+            Expectation::Converged => {
+                let view = scene.view;
+                let statuses: Vec<String> = view
+                    .objects
+                    .iter()
+                    .map(|(key, object)| format!("{key} is {} ({})", object.status.phase, object.status.message))
+                    .collect();
+                let steps: Vec<&String> = view.plan.iter().map(|step| &step.action).collect();
+                is(view.converged, format!("it has not converged: {statuses:#?}, next {steps:?}"))
+            }
+            Expectation::Phase { key, phase } => {
+                let status = scene.view.objects.get(key).map(|object| &object.status);
+                let is_it = status.is_some_and(|status| status.phase == *phase);
+                is(is_it, status.map_or("it is not known".into(), |s| format!("it is {}: {}", s.phase, s.message)))
+            }
+            Expectation::Unknown { key } => is(!scene.view.objects.contains_key(key), "it is known".into()),
+            Expectation::Ready { count, key } => {
+                let ready = scene.of(key).filter(|c| c.serves(scene.world.now)).count();
+                is(ready == *count, format!("{ready} are ready"))
+            }
+            Expectation::Containers { count, state, pattern } => {
+                let fitting = scene.like(pattern).into_iter();
+                let fitting: Vec<_> =
+                    fitting.filter(|c| state.as_ref().is_none_or(|state| c.state_word() == state)).collect();
+                let all: Vec<String> =
+                    scene.like("*").iter().map(|c| format!("{} {}", scene.names.show(&c.name), c.state_word())).collect();
+                is(fitting.len() == *count, format!("there are {} such, of {all:?}", fitting.len()))
+            }
+            Expectation::Message { key, text } => {
+                let message = scene.view.objects.get(key).map(|object| object.status.message.clone());
+                let message = scene.names.show(&message.unwrap_or_default());
+                is(message.contains(text), format!("it is '{message}'"))
+            }
+            Expectation::Event { reason, key, happened } => {
+                let fits = |event: &&evenkeel::model::status::Event| {
+                    event.reason == *reason && key.as_ref().is_none_or(|key| *key == event.object)
+                };
+                let told = scene.view.events.iter().find(fits);
+                is(told.is_some() == *happened, told.map_or("there is none".into(), |e| format!("there is: {}", e.message)))
+            }
+            Expectation::Addresses { count, name, network } => {
+                let found = scene.world.resolve(network, name);
+                is(found.len() == *count, format!("it leads to {}", found.len()))
+            }
+            Expectation::Calls { counts } => {
+                let mut made: BTreeMap<String, usize> = BTreeMap::new();
+                for call in scene.calls.iter().filter(|call| call.changes) {
+                    *made.entry(call.name.to_string()).or_default() += 1;
+                }
+                is(made == *counts, format!("there were {made:?}"))
+            }
+            Expectation::Image { pattern, reference } => scene.all_like(pattern, |container| {
+                let wanted = scene.world.image(reference).map(|image| &image.id);
+                is(wanted == Some(&container.image), format!("{} runs {}", container.name, container.reference))
+            }),
+            Expectation::Env { pattern, name, value } => scene.all_like(pattern, |container| {
+                let found = container.env.get(name);
+                is(found == Some(value), format!("{} has {found:?}", container.name))
+            }),
+            Expectation::Setting { pattern, what, value } => scene.all_like(pattern, |container| {
+                let found = setting(container, what);
+                is(found == *value, format!("{} has {found}", container.name))
+            }),
+            Expectation::Runs { count, key } => {
+                let prefix = format!("{}.{}.", key.namespace, key.name);
+                let runs: u32 = scene.world.starts.iter().filter(|(n, _)| n.starts_with(&prefix)).map(|(_, n)| n).sum();
+                is(runs == *count, format!("there were {runs}"))
+            }
+            Expectation::Volume { name, there } => {
+                is(scene.world.volumes.contains_key(name) == *there, format!("there are {:?}", scene.world.volumes.keys()))
+            }
+            Expectation::Network { name, there } => {
+                let all: Vec<_> = scene.world.networks.values().map(|network| &network.name).collect();
+                is(scene.world.network(name).is_some() == *there, format!("there are {all:?}"))
+            }
+            Expectation::Source { phase } => {
+                let states: Vec<_> = scene.view.sources.iter().map(|s| (s.state, s.message.clone())).collect();
+                is(scene.view.sources.iter().any(|source| source.state == *phase), format!("they are {states:?}"))
+            }
+            Expectation::Problem { text } => {
+                let problems = scene.view.sources.iter().flat_map(|source| &source.problems);
+                let problems: Vec<String> = problems.map(|problem| problem.rendered.clone()).collect();
+                let messages = scene.view.sources.iter().map(|source| source.message.clone());
+                let all: Vec<String> = problems.into_iter().chain(messages).collect();
+                is(all.iter().any(|problem| problem.contains(text)), format!("there are {all:?}"))
+            }
+            Expectation::Held { namespace, held } => {
+                let there = scene.view.held.iter().any(|prune| prune.namespace == *namespace);
+                is(there == *held, format!("held are {:?}", scene.view.held))
+            }
+            Expectation::Warning { text } => {
+                let all = &scene.view.warnings;
+                is(all.iter().any(|warning| warning.contains(text)), format!("there are {all:?}"))
+            }
+        }
+    }
+}
+
+fn setting(container: &Container, what: &str) -> String {
+    let limits = &container.adjustable.limits;
+    match what {
+        "memory" => limits.memory.map_or("none".into(), |memory| memory.to_string()),
+        "cpu" => limits.cpu.map_or("none".into(), |cpu| cpu.to_string()),
+        _ => format!("{:?}", container.adjustable.restart_policy),
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// Our containers of an object.
+    fn of(&self, key: &'a Key) -> impl Iterator<Item = &'a Container> {
+        let (world, instance) = (self.world, self.instance.clone());
+        world.containers.values().filter(move |c| owner(world, &c.id, &instance).as_ref() == Some(key))
+    }
+
+    /// Containers whose name, as the transcript shows it, fits; those that are being removed count no more.
+    pub fn like(&self, pattern: &str) -> Vec<&'a Container> {
+        let all = self.world.containers.values().filter(|c| c.state != State::Removing);
+        all.filter(|c| matches_pattern(pattern, &self.names.show(&c.name))).collect()
+    }
+
+    fn all_like(&self, pattern: &str, check: impl Fn(&Container) -> Result<(), String>) -> Result<(), String> {
+        let fitting = self.like(pattern);
+        if fitting.is_empty() {
+            return Err(format!("no container is like {pattern}"));
+        }
+        fitting.into_iter().try_for_each(check)
+    }
+}

@@ -1,0 +1,234 @@
+//! What must hold whatever happens. It is checked at every call and after every step, in every scenario. It changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use evenkeel::model::name::{Key, Kind, Name};
+use evenkeel::model::view::View;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::step::Allowance;
+use crate::support::sim::app::Millis;
+use crate::support::sim::calls::Call;
+use crate::support::sim::client::{Findings, owner};
+use crate::support::sim::container::{Container, State};
+use crate::support::sim::world::World;
+
+/// A name may lead to a replica that has stopped answering for as long as noticing it takes.
+const NOTICED_WITHIN: Millis = 45_000;
+/// A name may lead to nobody for as long as this in a row of lookups.
+const NOBODY_FOR: Millis = 1_000;
+
+/// The invariants, and what was found against them.
+#[derive(Clone)]
+pub struct Invariants {
+    instance: Name,
+    allowed: Arc<Mutex<BTreeSet<Allowance>>>,
+    /// The views of the controller that runs, for what is promised.
+    views: Arc<Mutex<Option<watch::Receiver<Arc<View>>>>>,
+    violations: Arc<Mutex<Vec<String>>>,
+    /// Other people's things and all volumes as they were.
+    before: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+/// What a Deployment's manifest promises.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Promise {
+    floor: u64,
+    ceiling: u64,
+}
+
+impl Invariants {
+    /// None violated.
+    pub fn new(instance: Name) -> Self {
+        Self {
+            instance,
+            allowed: Arc::default(),
+            views: Arc::default(),
+            violations: Arc::default(),
+            before: Arc::default(),
+        }
+    }
+
+    /// Lets the scenario break one of them.
+    pub fn allow(&self, allowance: Allowance) {
+        hold(&self.allowed).insert(allowance);
+    }
+
+    /// Whose views say what is promised from now on.
+    pub fn listen_to(&self, views: watch::Receiver<Arc<View>>) {
+        *hold(&self.views) = Some(views);
+    }
+
+    /// What was found, and is forgotten now.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *hold(&self.violations))
+    }
+
+    /// Remembers other people's things and all volumes as they are, after the script has changed them.
+    pub fn remember(&self, world: &World) {
+        *hold(&self.before) = self.keepsakes(world);
+    }
+
+    /// Looks at a call just before it is made.
+    pub fn before_call(&self, world: &World, call: &Call) {
+        let Some(container) = world.by_name(&call.target) else { return };
+        let Some(key) = owner(world, &container.id, &self.instance) else {
+            if call.changes {
+                self.violated(world, format!("{} {} touches what is not ours", call.name, call.target));
+            }
+            return;
+        };
+        match call.name {
+            "stop" | "restart" if key.kind == Kind::Deployment => self.before_stop(world, &key, container, call.name),
+            "start" if key.kind == Kind::Deployment => self.before_start(world, &key, container),
+            _ => {}
+        }
+    }
+
+    /// A ready replica is stopped only while enough others are ready, and after its name is gone for the drain.
+    fn before_stop(&self, world: &World, key: &Key, container: &Container, verb: &str) {
+        if !container.serves(world.now) || self.allows(Allowance::Downtime) {
+            return;
+        }
+        let serving = |c: &&Container| c.id != container.id && c.serves(world.now) && !c.stopped_by_call;
+        let others = self.of(world, key).filter(serving).count() as u64;
+        let floor = self.promise(key).floor;
+        if others < floor {
+            let name = &container.name;
+            self.violated(world, format!("{verb} of the ready {name} leaves {others} ready, {floor} are promised"));
+        }
+        let named = container.endpoints.values().any(|endpoint| !endpoint.aliases.is_empty());
+        let drain = container.spec.as_ref().map_or(0, |spec| spec.template.drain.0);
+        let drained = container.unnamed_at.is_none_or(|at| world.now - at >= drain);
+        if named || !drained {
+            let name = &container.name;
+            let since = container.unnamed_at.map(|at| world.now - at);
+            self.violated(world, format!("{verb} of the ready {name}: unnamed for {since:?} ms, named now: {named}"));
+        }
+    }
+
+    /// No more replicas run than wanted, and the surge.
+    fn before_start(&self, world: &World, key: &Key, container: &Container) {
+        let runs = |c: &&Container| c.id != container.id && c.is_alive() && !c.stopped_by_call;
+        let running = self.of(world, key).filter(runs).count() as u64;
+        let ceiling = self.promise(key).ceiling;
+        if running >= ceiling && !self.allows(Allowance::Crowd) {
+            let name = &container.name;
+            self.violated(world, format!("start of {name} while {running} run, at most {ceiling} are allowed"));
+        }
+    }
+
+    /// Looks at the world after a step.
+    pub fn after_step(&self, world: &World, findings: &mut Findings) {
+        for problem in std::mem::take(&mut findings.not_ready) {
+            self.violated(world, problem);
+        }
+        if !self.allows(Allowance::Downtime) {
+            for (lookup, silence) in std::mem::take(&mut findings.longest_silence) {
+                if silence > NOTICED_WITHIN {
+                    self.violated(world, format!("{lookup} led to a replica that did not answer for {silence} ms"));
+                }
+            }
+            for (lookup, nobody) in std::mem::take(&mut findings.nobody) {
+                if nobody > NOBODY_FOR {
+                    self.violated(world, format!("{lookup} led to nobody for {nobody} ms"));
+                }
+            }
+        }
+        self.keepsakes_kept(world);
+        self.jobs_run_once(world);
+        self.not_too_many(world);
+    }
+
+    fn keepsakes_kept(&self, world: &World) {
+        let now = self.keepsakes(world);
+        let mut before = hold(&self.before);
+        for (what, likeness) in before.iter() {
+            if now.get(what) != Some(likeness) {
+                self.violated(world, format!("{what} was {likeness}, it is {:?}", now.get(what)));
+            }
+        }
+        *before = now;
+    }
+
+    /// Every volume, and everything of other people, as it is. Volumes of ours are added to it, and never leave it.
+    fn keepsakes(&self, world: &World) -> BTreeMap<String, String> {
+        let volumes = world.volumes.values().filter(|volume| !volume.anonymous);
+        let volumes = volumes.map(|volume| (format!("volume {}", volume.name), format!("{volume:?}")));
+        let foreign = world.containers.values().filter(|c| owner(world, &c.id, &self.instance).is_none());
+        let foreign = foreign
+            .filter_map(|c| Some((format!("container {}", c.name), world.likeness(&c.id)?)));
+        let networks = world.networks.values().filter(|network| !network.labels.contains_key("evenkeel.dev/instance"));
+        let networks = networks.map(|network| (format!("network {}", network.name), format!("{network:?}")));
+        volumes.chain(foreign).chain(networks).collect()
+    }
+
+    /// Every attempt of a job has a container of its own, which is started once and never again.
+    fn jobs_run_once(&self, world: &World) {
+        for container in world.containers.values() {
+            let is_job = owner(world, &container.id, &self.instance).is_some_and(|key| key.kind == Kind::Job);
+            let starts = world.starts.get(&container.name).copied().unwrap_or(0);
+            if is_job && starts > 1 {
+                self.violated(world, format!("the job {} was started {starts} times", container.name));
+            }
+        }
+    }
+
+    /// Stopped containers that are kept do not pile up.
+    fn not_too_many(&self, world: &World) {
+        let mut counts: BTreeMap<Key, u64> = BTreeMap::new();
+        for container in world.containers.values() {
+            if let Some(key) = owner(world, &container.id, &self.instance) {
+                *counts.entry(key).or_default() += 1;
+            }
+        }
+        for (key, count) in counts.into_iter().filter(|(key, _)| key.kind == Kind::Deployment) {
+            let most = 2 * self.promise(&key).ceiling.max(5);
+            if count > most {
+                self.violated(world, format!("{key} has {count} containers, more than {most}"));
+            }
+        }
+    }
+
+    /// How many ready replicas a name's owner promises, for the client of the names.
+    pub fn floor(&self, key: &Key) -> u64 {
+        if self.allows(Allowance::Downtime) { 0 } else { self.promise(key).floor }
+    }
+
+    /// What the manifest in force says; nothing of an object that is not declared.
+    fn promise(&self, key: &Key) -> Promise {
+        let views = hold(&self.views).clone();
+        let Some(view) = views.map(|views| views.borrow().clone()) else { return Promise::default() };
+        let Some(object) = view.objects.get(key) else { return Promise::default() };
+        let spec = object.declared.value();
+        let Some(replicas) = spec["replicas"].as_u64() else { return Promise::default() };
+        let strategy = &spec["strategy"];
+        let number = |name: &str, default: u64| strategy[name].as_u64().unwrap_or(default);
+        match strategy["type"] == Value::from("Recreate") {
+            true => Promise { floor: 0, ceiling: replicas },
+            false => Promise {
+                floor: replicas.saturating_sub(number("maxUnavailable", 0)),
+                ceiling: replicas + number("maxSurge", 1),
+            },
+        }
+    }
+
+    fn of<'a>(&'a self, world: &'a World, key: &'a Key) -> impl Iterator<Item = &'a Container> {
+        let there = world.containers.values().filter(|c| c.state != State::Removing);
+        there.filter(move |c| owner(world, &c.id, &self.instance).as_ref() == Some(key))
+    }
+
+    fn allows(&self, allowance: Allowance) -> bool {
+        hold(&self.allowed).contains(&allowance)
+    }
+
+    fn violated(&self, world: &World, what: String) {
+        hold(&self.violations).push(format!("at {}.{:03}: {what}", world.now / 1000, world.now % 1000));
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no test panics while it holds this")
+}

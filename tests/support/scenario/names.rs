@@ -1,0 +1,49 @@
+//! Names that are the same in every run: a revision's hash becomes `r1`, `r2` … in the order of appearance, because hashes
+//! of Secrets have a random key. It changes only text.
+
+use std::collections::BTreeMap;
+
+/// The hashes that were seen, with what stands for them.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Hash to `r1`, counted for each object.
+    revisions: BTreeMap<String, String>,
+    counts: BTreeMap<String, u32>,
+}
+
+impl Names {
+    /// Learns the revision in a container's name such as `shop.web.3f9a2c71d0.0`.
+    pub fn learn(&mut self, container: &str) {
+        let parts: Vec<&str> = container.rsplitn(3, '.').collect();
+        let [_slot, revision, owner] = parts[..] else { return };
+        if revision.len() != 10 || !is_hex(revision) || self.revisions.contains_key(revision) {
+            return;
+        }
+        let count = self.counts.entry(owner.to_string()).or_insert(0);
+        *count += 1;
+        self.revisions.insert(revision.to_string(), format!("r{count}"));
+    }
+
+    /// `text` with every known hash replaced, and every other long one shortened away.
+    pub fn show(&self, text: &str) -> String {
+        let mut shown = String::new();
+        let mut run = String::new();
+        for c in text.chars().chain(std::iter::once('\0')) {
+            if c.is_ascii_hexdigit() {
+                run.push(c);
+                continue;
+            }
+            let hidden = if is_hex(&run) && run.len() >= 20 { Some("…") } else { None };
+            shown.push_str(self.revisions.get(&run).map(String::as_str).or(hidden).unwrap_or(&run));
+            run.clear();
+            if c != '\0' {
+                shown.push(c);
+            }
+        }
+        shown
+    }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+}

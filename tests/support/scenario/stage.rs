@@ -1,0 +1,396 @@
+//! The stage: a scenario while it is played. It does what the script says, and lets everything else happen.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use evenkeel::manifest::Source;
+use evenkeel::model::action::{Confirmation, VolumeCreate};
+use evenkeel::model::desired::Settings;
+use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
+use evenkeel::model::observed::ContainerId;
+use evenkeel::model::quantity::{Cpu, Memory};
+use evenkeel::model::spec::RestartPolicy;
+use evenkeel::model::view::{Command, View};
+use evenkeel::reconciler::Setup;
+use tokio::time::{Duration, sleep};
+
+use super::controller::Controller;
+use super::expectation::{Expectation, Scene};
+use super::file::Scenario;
+use super::invariants::Invariants;
+use super::journal::{self, Journal, Told};
+use super::names::Names;
+use super::step::{Process, Step, Verb, World as WorldLine};
+use crate::support::sim::Sim;
+use crate::support::sim::app::Millis;
+use crate::support::sim::calls::Rule;
+use crate::support::sim::client::{self, Findings};
+use crate::support::sim::world::{Refusal, World};
+
+/// How often a condition is looked at.
+const TICK: Duration = Duration::from_millis(20);
+/// Before this it cannot be known whether a change was noticed.
+const NOTICED_AFTER: Millis = 500;
+/// How soon a service manager starts a controller that has died.
+const RESTART_AFTER: Millis = 1_000;
+
+/// A scenario while it is played.
+pub struct Stage {
+    pub sim: Sim,
+    pub names: Names,
+    pub journal: Journal,
+    pub invariants: Invariants,
+    dir: tempfile::TempDir,
+    sources: Vec<Source>,
+    controller: Option<Controller>,
+    /// When a controller that a fault has killed is started again.
+    restart_at: Option<Millis>,
+    told: Arc<Mutex<Told>>,
+    findings: Arc<Mutex<Findings>>,
+    view: Arc<View>,
+    mark: usize,
+}
+
+impl Stage {
+    /// The world above the first section, the files, and a running controller.
+    pub async fn set(scenario: &Scenario) -> Result<Stage, String> {
+        let sim = Sim::new(DEFAULT_INSTANCE);
+        let instance = Name::new(DEFAULT_INSTANCE).expect("the default instance is a name");
+        let invariants = Invariants::new(instance);
+        let guard = invariants.clone();
+        sim.calls().guard = Some(Arc::new(move |world, call| guard.before_call(world, call)));
+        let floors = invariants.clone();
+        let findings = client::follow(&sim, move |key| floors.floor(key) > 0);
+        let mut stage = Stage {
+            sim,
+            names: Names::default(),
+            journal: Journal::default(),
+            invariants,
+            dir: tempfile::tempdir().map_err(|error| error.to_string())?,
+            sources: Vec::new(),
+            controller: None,
+            restart_at: None,
+            told: Arc::default(),
+            findings,
+            view: Arc::new(View::default()),
+            mark: 0,
+        };
+        fs::create_dir_all(stage.path("manifests")).map_err(|error| error.to_string())?;
+        for (path, text) in &scenario.files {
+            stage.write(path, text)?;
+        }
+        for (number, line) in &scenario.world {
+            stage.world(line).map_err(|problem| format!("{}:{number}: {problem}", scenario.path))?;
+        }
+        if stage.sources.is_empty() {
+            let (dir, namespace, variables) = (stage.path("manifests"), None, Default::default());
+            stage.sources.push(Source { dir, namespace, variables });
+        }
+        stage.sim.with(|world| stage.invariants.remember(world));
+        stage.start_controller().await?;
+        Ok(stage)
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    fn write(&self, relative: &str, text: &str) -> Result<(), String> {
+        let path = self.path(relative);
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        written.map_err(|error| format!("{relative}: {error}"))
+    }
+
+    async fn start_controller(&mut self) -> Result<(), String> {
+        let state_dir = self.path("state");
+        let setup = Setup { settings: Settings::default(), sources: self.sources.clone(), state_dir };
+        let controller = Controller::start(setup, &self.sim).await?;
+        self.invariants.listen_to(controller.views.clone());
+        tokio::spawn(journal::follow(self.sim.clone(), controller.views.clone(), self.told.clone()));
+        self.controller = Some(controller);
+        self.restart_at = None;
+        Ok(())
+    }
+
+    /// What is visible now.
+    pub fn view(&mut self) -> Arc<View> {
+        if let Some(controller) = &self.controller {
+            self.view = controller.views.borrow().clone();
+        }
+        self.view.clone()
+    }
+
+    /// Plays one line of the script.
+    pub async fn play(&mut self, text: &str, step: &Step) -> Result<(), String> {
+        self.catch_up();
+        self.journal.step(self.sim.now(), text);
+        let done = self.perform(step).await;
+        self.catch_up();
+        let mut findings = self.findings.lock().expect("no test panics while it holds this");
+        self.sim.with(|world| self.invariants.after_step(world, &mut findings));
+        done
+    }
+
+    /// Writes down what has happened.
+    pub fn catch_up(&mut self) {
+        let told = self.told.lock().expect("no test panics while it holds this");
+        let findings = self.findings.lock().expect("no test panics while it holds this");
+        self.journal.catch_up(&self.sim, &told, &findings, &mut self.names);
+    }
+
+    async fn perform(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::World(line) => {
+                self.world(line)?;
+                self.sim.with(|world| self.invariants.remember(world));
+                Ok(())
+            }
+            Step::Run { until, within } => self.run(until.as_ref(), *within).await,
+            Step::Expect(expectation) => self.check(expectation),
+            Step::Edit { file, from, to } => {
+                let text = fs::read_to_string(self.path(file)).map_err(|error| format!("{file}: {error}"))?;
+                if !text.contains(from) {
+                    return Err(format!("{file} does not contain '{from}'"));
+                }
+                self.write(file, &text.replace(from, to))?;
+                self.files_changed()
+            }
+            Step::Add { file, from } => {
+                let text = fs::read_to_string(self.path(from)).map_err(|error| format!("{from}: {error}"))?;
+                self.write(file, &text)?;
+                self.files_changed()
+            }
+            Step::Delete { file } => {
+                fs::remove_file(self.path(file)).map_err(|error| format!("{file}: {error}"))?;
+                self.files_changed()
+            }
+            Step::Empty { dir } => {
+                let emptied = fs::remove_dir_all(self.path(dir)).and_then(|()| fs::create_dir(self.path(dir)));
+                emptied.map_err(|error| format!("{dir}: {error}"))?;
+                self.files_changed()
+            }
+            Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
+            Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
+            Step::Accident { verb, container } => self.accident(*verb, container),
+            Step::Disconnect { container, network } => {
+                self.to_each(container, |world, id| world.disconnect(id, network).map(drop))
+            }
+            Step::Update { container, what, value } => self.update(container, what, value),
+            Step::Engine { graceful, down } => {
+                self.sim.with(|world| world.power_down(*graceful, *down));
+                Ok(())
+            }
+            Step::Controller(process) => self.process(*process).await,
+            Step::LoseState if self.controller.is_some() => Err("stop the controller first".into()),
+            Step::LoseState => fs::remove_dir_all(self.path("state")).map_err(|error| error.to_string()),
+            Step::Request { key, request } => {
+                self.command(Command::Request { key: key.clone(), request: request.clone() }).await
+            }
+            Step::Confirm(namespace) => {
+                let view = self.view();
+                let held = view.held.iter().find(|held| held.namespace == *namespace);
+                let id = held.ok_or_else(|| format!("nothing is held in {namespace}"))?.id.clone();
+                self.command(Command::Confirm(Confirmation { namespace: namespace.clone(), id })).await
+            }
+            Step::Fail { call, target, mode, times } => {
+                // The script knows revisions as r1, r2 …; the call will know them as hashes.
+                let rule = Rule { call: call.clone(), target: target.clone(), mode: *mode, times: *times };
+                self.sim.calls().rules.push(rule);
+                Ok(())
+            }
+            Step::Mark => {
+                self.mark = self.sim.calls().made.len();
+                Ok(())
+            }
+        }
+    }
+
+    async fn run(&mut self, until: Option<&Expectation>, within: Millis) -> Result<(), String> {
+        let began = self.sim.now();
+        loop {
+            self.revive().await?;
+            let ran = self.sim.now() - began;
+            let early = matches!(until, Some(Expectation::Converged | Expectation::Phase { .. })) && ran < NOTICED_AFTER;
+            let instead = match until {
+                Some(_) if early => Err("it is too early to tell".into()),
+                Some(condition) => self.check(condition),
+                None => Err(String::new()),
+            };
+            match (until, instead) {
+                (Some(_), Ok(())) => return Ok(()),
+                (Some(_), Err(instead)) if ran >= within => return Err(format!("not within that time: {instead}")),
+                (None, _) if ran >= within => return Ok(()),
+                (Some(_) | None, _) => sleep(TICK).await,
+            }
+        }
+    }
+
+    /// Starts a controller again that a fault has killed, as a service manager does.
+    async fn revive(&mut self) -> Result<(), String> {
+        if self.controller.as_ref().is_some_and(Controller::is_dead)
+            && let Some(dead) = self.controller.take()
+        {
+            dead.crash().await;
+            self.restart_at = Some(self.sim.now() + RESTART_AFTER);
+        }
+        match self.restart_at {
+            Some(at) if at <= self.sim.now() => self.start_controller().await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check(&mut self, expectation: &Expectation) -> Result<(), String> {
+        let view = self.view();
+        self.catch_up();
+        let calls = self.sim.calls().made[self.mark..].to_vec();
+        let (names, instance) = (&self.names, Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"));
+        self.sim.with(|world| {
+            expectation.check(&Scene { world, view: &view, names, instance: &instance, calls: &calls })
+        })
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), String> {
+        let controller = self.controller.as_ref().ok_or("no controller runs")?;
+        controller.command(command).await.map(drop).map_err(|refusal| refusal.message)
+    }
+
+    fn files_changed(&self) -> Result<(), String> {
+        if let Some(controller) = &self.controller {
+            controller.files_changed();
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), String> {
+        fs::rename(self.path(from), self.path(to)).map_err(|error| format!("{from}: {error}"))?;
+        self.files_changed()
+    }
+
+    async fn process(&mut self, process: Process) -> Result<(), String> {
+        match (process, self.controller.take()) {
+            (Process::Start, None) => self.start_controller().await,
+            (Process::Start, Some(running)) => {
+                self.controller = Some(running);
+                Err("it runs already".into())
+            }
+            (Process::Stop, Some(running)) => running.stop().await,
+            (Process::Crash, Some(running)) => {
+                running.crash().await;
+                Ok(())
+            }
+            (Process::Stop | Process::Crash, None) => Err("no controller runs".into()),
+        }
+    }
+
+    fn accident(&mut self, verb: Verb, container: &str) -> Result<(), String> {
+        self.to_each(container, |world, id| match verb {
+            Verb::Crash => world.crash(id),
+            Verb::Hang => world.hang(id, true),
+            Verb::Unhang => world.hang(id, false),
+            Verb::Kill => world.kill(id),
+            Verb::Stop => world.begin_stop(id, 10_000),
+            Verb::Start => world.start(id),
+            Verb::Remove => world.remove_by_force(id),
+            Verb::Pause => world.pause(id),
+            Verb::Unpause => world.unpause(id),
+        })
+    }
+
+    fn update(&mut self, container: &str, what: &str, value: &str) -> Result<(), String> {
+        let value = value.to_string();
+        match what {
+            "memory" => {
+                let memory = Memory::try_from(value)?;
+                self.to_each(container, |world, id| world.adjust(id, |a| a.limits.memory = Some(memory)))
+            }
+            "cpu" => {
+                let cpu = Cpu::try_from(value)?;
+                self.to_each(container, |world, id| world.adjust(id, |a| a.limits.cpu = Some(cpu)))
+            }
+            "restart" => {
+                let policy: RestartPolicy =
+                    serde_json::from_value(value.into()).map_err(|_| "a restart policy is Always, OnFailure or Never")?;
+                self.to_each(container, |world, id| world.adjust(id, |a| a.restart_policy = policy))
+            }
+            _ => Err(format!("'{what}' is not memory, cpu or restart")),
+        }
+    }
+
+    /// Does something to every container whose name fits; there must be one.
+    fn to_each(
+        &mut self,
+        pattern: &str,
+        act: impl Fn(&mut World, &ContainerId) -> Result<(), Refusal>,
+    ) -> Result<(), String> {
+        let names = &self.names;
+        let invariants = self.invariants.clone();
+        self.sim.with(|world| {
+            let fits = |name: &str| crate::support::sim::calls::matches_pattern(pattern, &names.show(name));
+            let ids: Vec<ContainerId> =
+                world.containers.values().filter(|c| fits(&c.name)).map(|c| c.id.clone()).collect();
+            if ids.is_empty() {
+                return Err(format!("no container is like {pattern}"));
+            }
+            for id in ids {
+                act(world, &id).map_err(|refusal| refusal.message)?;
+            }
+            invariants.remember(world);
+            Ok(())
+        })
+    }
+
+    fn world(&mut self, line: &WorldLine) -> Result<(), String> {
+        let refused = |refusal: Refusal| refusal.message;
+        self.sim.with(|world| match line {
+            WorldLine::Image { reference, app } => {
+                world.push(reference, app.clone());
+                Ok(())
+            }
+            WorldLine::LocalImage { reference, app } => {
+                world.build(reference, app.clone());
+                Ok(())
+            }
+            WorldLine::ForeignContainer { name, networks, port } => {
+                world.foreign_container(name, networks, *port, Default::default()).map(drop).map_err(refused)
+            }
+            WorldLine::ForeignNetwork { name, subnet } => {
+                world.foreign_network(name, subnet.as_deref()).map_err(refused)
+            }
+            WorldLine::ForeignVolume { name } => {
+                world.create_volume(&VolumeCreate {
+                    name: name.clone(),
+                    labels: [("somebody".to_string(), "else".to_string())].into(),
+                    driver: "local".into(),
+                    options: Default::default(),
+                });
+                Ok(())
+            }
+            WorldLine::Registry(mood) => {
+                world.registry.mood = *mood;
+                Ok(())
+            }
+            WorldLine::HostPath(path) => {
+                world.host_paths.insert(path.clone());
+                Ok(())
+            }
+            WorldLine::Source { .. } | WorldLine::Allow(_) | WorldLine::CrashAtEveryCall => Ok(()),
+        })?;
+        match line {
+            WorldLine::Source { dir, namespace, variables } => self.sources.push(Source {
+                dir: self.path(dir),
+                namespace: namespace.clone(),
+                variables: variables.iter().cloned().collect(),
+            }),
+            WorldLine::Allow(allowance) => self.invariants.allow(*allowance),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The scenario's own directory, which must not show in a transcript.
+    pub fn root(&self) -> String {
+        self.dir.path().display().to_string()
+    }
+}
