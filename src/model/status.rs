@@ -155,8 +155,9 @@ pub struct ProbeTask {
     pub started_at: Timestamp,
     /// What the result means.
     pub purpose: ProbePurpose,
-    /// Where to connect to: the container's address on one of its networks, or the host's own.
-    pub address: std::net::IpAddr,
+    /// Where to connect to: the container's address on one of its networks, or the host's own. None while it is between
+    /// two networks (a reconnection takes 0.1 s): results are kept, and no check is made.
+    pub address: Option<std::net::IpAddr>,
     /// The port's number (names are resolved).
     pub port: u16,
     /// The check and its thresholds.

@@ -235,9 +235,9 @@ fn task(
     template: &crate::model::spec::Template,
 ) -> Option<ProbeTask> {
     let address = if host_network {
-        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+        Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
     } else {
-        replica.container.networks.values().find_map(|endpoint| endpoint.address)?.into()
+        replica.container.networks.values().find_map(|endpoint| endpoint.address).map(std::net::IpAddr::V4)
     };
     let period = if hasten { probe.period.min(HASTY_PERIOD) } else { probe.period };
     let container = replica.container.id.clone();

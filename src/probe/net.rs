@@ -27,7 +27,8 @@ pub struct NetDial;
 
 impl Dial for NetDial {
     async fn check(&self, task: &ProbeTask) -> Result<(), String> {
-        let address = SocketAddr::new(task.address, task.port);
+        let address = task.address.ok_or("the replica has no address now")?;
+        let address = SocketAddr::new(address, task.port);
         let limit = task.probe.timeout;
         let (what, done) = match &task.probe.http_get {
             Some(get) => (format!("GET http://{address}{}", get.path), timeout(limit.std(), http(address, get)).await),
@@ -168,7 +169,7 @@ mod tests {
             container: ContainerId("c1".into()),
             started_at: Timestamp(0),
             purpose: ProbePurpose::Readiness,
-            address: address.ip(),
+            address: Some(address.ip()),
             port: address.port(),
             probe,
             period: Span::secs(1),

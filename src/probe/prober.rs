@@ -121,7 +121,7 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         let task = tasks.borrow_and_update().clone();
         let due = due(&task, started_at, last_due).max((means.now)());
         tokio::select! {
-            () = sleep(due.since((means.now)()).std()) => {}
+            () = sleep(due.since((means.now)()).std()), if task.address.is_some() => {}
             changed = tasks.changed() => match changed {
                 Ok(()) => continue,
                 // The prober is gone.
@@ -131,7 +131,8 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         last_due = Some(due);
         let Ok(_permit) = means.free.acquire().await else { return };
         let check = means.dial.check(&task).await;
-        if !same_target(&task, &tasks.borrow()) {
+        // A check that was cut off by a reconnection says nothing about the program.
+        if task.address != tasks.borrow().address || !same_target(&task, &tasks.borrow()) {
             continue;
         }
         if lock(&verdict).count(check, &task.probe) {
@@ -148,11 +149,10 @@ fn due(task: &ProbeTask, started_at: Timestamp, last_due: Option<Timestamp>) -> 
     }
 }
 
-/// Whether two tasks check the same, if not equally often and strictly.
+/// Whether two tasks check the same, if not equally often and strictly. The address is not compared: it is the same run
+/// of the same container, wherever it can be reached.
 fn same_target(a: &ProbeTask, b: &ProbeTask) -> bool {
-    (a.address, a.port) == (b.address, b.port)
-        && a.probe.http_get == b.probe.http_get
-        && a.probe.tcp_socket == b.probe.tcp_socket
+    a.port == b.port && a.probe.http_get == b.probe.http_get && a.probe.tcp_socket == b.probe.tcp_socket
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -239,7 +239,7 @@ mod tests {
             container: container(),
             started_at: START,
             purpose: ProbePurpose::Readiness,
-            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
             port,
             probe: serde_json::from_str::<Probe>("{}").unwrap(),
             period: Span::secs(1),
@@ -248,6 +248,21 @@ mod tests {
 
     async fn pass(millis: u64) {
         sleep(Duration::from_millis(millis)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_between_two_networks_keeps_its_result_and_is_not_checked() {
+        let world = World::new();
+        world.prober.set(vec![task(1)]);
+        pass(1500).await;
+        world.prober.set(vec![ProbeTask { address: None, ..task(1) }]);
+        pass(5000).await;
+        assert_eq!(world.checks(), [0, 1000]);
+        assert_eq!(world.readiness(), Some(ProbeResult::Success));
+        world.prober.set(vec![task(1)]);
+        pass(1500).await;
+        assert!(world.checks().len() > 2);
+        assert_eq!(world.wakes(), 1);
     }
 
     #[tokio::test(start_paused = true)]

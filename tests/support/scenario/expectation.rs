@@ -109,12 +109,14 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["no", "volume", name] => Ok(Expectation::Volume { name: name.into(), there: false }),
         ["network", name] => Ok(Expectation::Network { name: name.into(), there: true }),
         ["no", "network", name] => Ok(Expectation::Network { name: name.into(), there: false }),
-        ["problem", "contains", ..] => Ok(Expectation::Problem { text: text["problem contains".len()..].trim().into() }),
-        ["warning", "contains", ..] => Ok(Expectation::Warning { text: text["warning contains".len()..].trim().into() }),
-        ["held", namespace] => Ok(Expectation::Held { namespace: Name::new(namespace)?, held: true }),
-        ["nothing", "held", "in", namespace] => {
-            Ok(Expectation::Held { namespace: Name::new(namespace)?, held: false })
+        ["problem", "contains", ..] => {
+            Ok(Expectation::Problem { text: text["problem contains".len()..].trim().into() })
         }
+        ["warning", "contains", ..] => {
+            Ok(Expectation::Warning { text: text["warning contains".len()..].trim().into() })
+        }
+        ["held", namespace] => Ok(Expectation::Held { namespace: Name::new(namespace)?, held: true }),
+        ["nothing", "held", "in", namespace] => Ok(Expectation::Held { namespace: Name::new(namespace)?, held: false }),
         [object, "is", phase] => Ok(Expectation::Phase { key: key(object)?, phase: phase.into() }),
         _ => Err(format!("'{text}' is not something to expect; see tests/scenarios/README.md")),
     }
@@ -170,8 +172,11 @@ impl Expectation {
                 let fitting = scene.like(pattern).into_iter();
                 let fitting: Vec<_> =
                     fitting.filter(|c| state.as_ref().is_none_or(|state| c.state_word() == state)).collect();
-                let all: Vec<String> =
-                    scene.like("*").iter().map(|c| format!("{} {}", scene.names.show(&c.name), c.state_word())).collect();
+                let all: Vec<String> = scene
+                    .like("*")
+                    .iter()
+                    .map(|c| format!("{} {}", scene.names.show(&c.name), c.state_word()))
+                    .collect();
                 is(fitting.len() == *count, format!("there are {} such, of {all:?}", fitting.len()))
             }
             Expectation::Message { key, text } => {
@@ -184,7 +189,10 @@ impl Expectation {
                     event.reason == *reason && key.as_ref().is_none_or(|key| *key == event.object)
                 };
                 let told = scene.view.events.iter().find(fits);
-                is(told.is_some() == *happened, told.map_or("there is none".into(), |e| format!("there is: {}", e.message)))
+                is(
+                    told.is_some() == *happened,
+                    told.map_or("there is none".into(), |e| format!("there is: {}", e.message)),
+                )
             }
             Expectation::Addresses { count, name, network } => {
                 let found = scene.world.resolve(network, name);
@@ -214,9 +222,10 @@ impl Expectation {
                 let runs: u32 = scene.world.starts.iter().filter(|(n, _)| n.starts_with(&prefix)).map(|(_, n)| n).sum();
                 is(runs == *count, format!("there were {runs}"))
             }
-            Expectation::Volume { name, there } => {
-                is(scene.world.volumes.contains_key(name) == *there, format!("there are {:?}", scene.world.volumes.keys()))
-            }
+            Expectation::Volume { name, there } => is(
+                scene.world.volumes.contains_key(name) == *there,
+                format!("there are {:?}", scene.world.volumes.keys()),
+            ),
             Expectation::Network { name, there } => {
                 let all: Vec<_> = scene.world.networks.values().map(|network| &network.name).collect();
                 is(scene.world.network(name).is_some() == *there, format!("there are {all:?}"))

@@ -158,8 +158,7 @@ impl Invariants {
         let volumes = world.volumes.values().filter(|volume| !volume.anonymous);
         let volumes = volumes.map(|volume| (format!("volume {}", volume.name), format!("{volume:?}")));
         let foreign = world.containers.values().filter(|c| owner(world, &c.id, &self.instance).is_none());
-        let foreign = foreign
-            .filter_map(|c| Some((format!("container {}", c.name), world.likeness(&c.id)?)));
+        let foreign = foreign.filter_map(|c| Some((format!("container {}", c.name), world.likeness(&c.id)?)));
         let networks = world.networks.values().filter(|network| !network.labels.contains_key("evenkeel.dev/instance"));
         let networks = networks.map(|network| (format!("network {}", network.name), format!("{network:?}")));
         volumes.chain(foreign).chain(networks).collect()

@@ -131,7 +131,13 @@ impl Journal {
         }
     }
 
-    fn take_calls(&mut self, made: &[CallRecord], told: &Told, names: &mut Names, part: &mut Vec<(Millis, u8, String)>) {
+    fn take_calls(
+        &mut self,
+        made: &[CallRecord],
+        told: &Told,
+        names: &mut Names,
+        part: &mut Vec<(Millis, u8, String)>,
+    ) {
         for (index, call) in made.iter().enumerate().skip(self.calls).filter(|(_, call)| call.changes) {
             names.learn(&call.target);
             let mut line = format!("  {} {}", call.name, call.target);

@@ -212,7 +212,8 @@ impl Stage {
         loop {
             self.revive().await?;
             let ran = self.sim.now() - began;
-            let early = matches!(until, Some(Expectation::Converged | Expectation::Phase { .. })) && ran < NOTICED_AFTER;
+            let early =
+                matches!(until, Some(Expectation::Converged | Expectation::Phase { .. })) && ran < NOTICED_AFTER;
             let instead = match until {
                 Some(_) if early => Err("it is too early to tell".into()),
                 Some(condition) => self.check(condition),
@@ -246,9 +247,8 @@ impl Stage {
         self.catch_up();
         let calls = self.sim.calls().made[self.mark..].to_vec();
         let (names, instance) = (&self.names, Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"));
-        self.sim.with(|world| {
-            expectation.check(&Scene { world, view: &view, names, instance: &instance, calls: &calls })
-        })
+        self.sim
+            .with(|world| expectation.check(&Scene { world, view: &view, names, instance: &instance, calls: &calls }))
     }
 
     async fn command(&mut self, command: Command) -> Result<(), String> {
@@ -310,8 +310,8 @@ impl Stage {
                 self.to_each(container, |world, id| world.adjust(id, |a| a.limits.cpu = Some(cpu)))
             }
             "restart" => {
-                let policy: RestartPolicy =
-                    serde_json::from_value(value.into()).map_err(|_| "a restart policy is Always, OnFailure or Never")?;
+                let policy: RestartPolicy = serde_json::from_value(value.into())
+                    .map_err(|_| "a restart policy is Always, OnFailure or Never")?;
                 self.to_each(container, |world, id| world.adjust(id, |a| a.restart_policy = policy))
             }
             _ => Err(format!("'{what}' is not memory, cpu or restart")),

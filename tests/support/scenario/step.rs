@@ -221,11 +221,9 @@ fn edit(file: &str, expression: &str) -> Result<Step, String> {
     let rest = expression.strip_prefix('s').ok_or_else(wrong)?;
     let separator = rest.chars().next().ok_or_else(wrong)?;
     match rest.split(separator).collect::<Vec<_>>()[..] {
-        ["", from, to, ""] => Ok(Step::Edit {
-            file: file.into(),
-            from: from.replace("\\n", "\n"),
-            to: to.replace("\\n", "\n"),
-        }),
+        ["", from, to, ""] => {
+            Ok(Step::Edit { file: file.into(), from: from.replace("\\n", "\n"), to: to.replace("\\n", "\n") })
+        }
         _ => Err(wrong()),
     }
 }

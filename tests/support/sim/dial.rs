@@ -25,12 +25,13 @@ enum Answer {
 impl Dial for Sim {
     async fn check(&self, task: &ProbeTask) -> Result<(), String> {
         sleep(ROUND_TRIP).await;
+        let address = task.address.ok_or("it has no address")?;
         let http = task.probe.http_get.is_some();
-        match self.with(|world| world.answer(task.address, task.port, http)) {
+        match self.with(|world| world.answer(address, task.port, http)) {
             Answer::Accepts => Ok(()),
-            Answer::Refuses => Err(format!("connect to {}:{}: connection refused", task.address, task.port)),
+            Answer::Refuses => Err(format!("connect to {address}:{}: connection refused", task.port)),
             Answer::NotReady => Err("HTTP status 503".into()),
-            Answer::Nobody => Err(format!("connect to {}:{}: no route to host", task.address, task.port)),
+            Answer::Nobody => Err(format!("connect to {address}:{}: no route to host", task.port)),
             Answer::Silence => {
                 sleep(task.probe.timeout.std()).await;
                 Err(format!("no answer within {}", task.probe.timeout))
