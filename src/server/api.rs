@@ -31,6 +31,9 @@ const WATCH_PERIOD: Duration = Duration::from_millis(100);
 /// How long a command may take; a read of all sources is the longest.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long the pass after a command may take to show.
+const NEXT_PASS: Duration = Duration::from_millis(500);
+
 /// The paths of the Unix socket.
 pub fn router(parts: Parts) -> Router {
     Router::new()
@@ -149,11 +152,24 @@ async fn sync(State(parts): State<Parts>) -> Response {
 }
 
 async fn request(State(parts): State<Parts>, Json(body): Json<RequestBody>) -> Response {
-    command(&parts, Command::Request { key: body.key, request: body.request }).await
+    let response = command(&parts, Command::Request { key: body.key, request: body.request }).await;
+    seen(parts, response).await
 }
 
 async fn confirm(State(parts): State<Parts>, Json(confirmation): Json<Confirmation>) -> Response {
-    command(&parts, Command::Confirm(confirmation)).await
+    let response = command(&parts, Command::Confirm(confirmation)).await;
+    seen(parts, response).await
+}
+
+/// Holds a success back until the view shows the pass that acted on it: a `rollout status` right after a
+/// `rollout restart` must not read how things stood before.
+async fn seen(mut parts: Parts, response: Response) -> Response {
+    if response.status().is_success() {
+        let before = parts.views.borrow().passes;
+        // A pass that does not come soon (no engine, say) is no reason to keep a person waiting.
+        let _ = tokio::time::timeout(NEXT_PASS, parts.views.wait_for(|view| view.passes > before)).await;
+    }
+    response
 }
 
 async fn command(parts: &Parts, command: Command) -> Response {

@@ -1,7 +1,6 @@
 //! The command line as a person and a script meet it: the real binary against a daemon whose view is made by hand.
 
-// Clippy counts only functions marked as tests as tests; all of this is.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "tests and their helpers may")]
 
 mod daemon;
 mod local;

@@ -57,3 +57,15 @@ async fn a_refusal_is_an_error_in_the_reconcilers_words() {
     --- exit 1
     ");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_comes_with_the_view_that_shows_what_came_of_it() {
+    let daemon = obedient().await;
+    let mut child = daemon.start("rollout restart web");
+    while daemon.asked.lock().unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the next pass");
+    daemon.views.send_modify(|view| std::sync::Arc::make_mut(view).passes += 1);
+    assert!(child.wait().await.unwrap().success());
+}
