@@ -133,7 +133,8 @@ fn keys(loaded: &Loaded) -> Vec<String> {
 fn a_truncated_manifest_never_declares_more_than_the_whole() {
     let text = whole();
     let all = keys(&load_text(&[("a.yaml", text.as_bytes())]).map_err(|e| format!("{}", e[0])).unwrap());
-    for end in 0..text.len() {
+    let ends = (0..text.len()).filter(|end| end % 7 == 0 || text.as_bytes()[end - 1] == b'\n');
+    for end in ends {
         if let Ok(part) = load_text(&[("a.yaml", &text.as_bytes()[..end])]) {
             // A name may be cut short, but then it is one object fewer that has the whole name.
             assert!(keys(&part).len() <= all.len(), "at byte {end}");
@@ -267,5 +268,136 @@ fn a_megabyte_of_anything_is_read_in_no_time() {
         let shown: String = told.chars().take(200).collect();
         println!("{time:?}\t{}\t{shown}", text.chars().take(30).collect::<String>().replace('\n', "\\n"));
         assert!(time.as_millis() < 20 * PATIENCE, "{time:?} for {}", text.chars().take(60).collect::<String>());
+    }
+}
+
+/// Loads one text as a source with a namespace.
+fn in_namespace(dir: &str, namespace: &str, text: &str) -> (Source, Loaded) {
+    let source = Source { dir: dir.into(), namespace: Name::new(namespace).ok(), variables: BTreeMap::new() };
+    let files = [(PathBuf::from("a.yaml"), text.as_bytes().to_vec())].into();
+    let loaded = manifest::load(&source, &Snapshot::of(files), &hasher());
+    (source, loaded.unwrap_or_else(|problems| panic!("{}", problems[0])))
+}
+
+fn merge(sources: &[(Source, Loaded)]) -> Result<Loaded, String> {
+    let sources: Vec<(&Source, &Loaded)> = sources.iter().map(|(source, loaded)| (source, loaded)).collect();
+    let told = |problems: Vec<manifest::Diagnostic>| problems.iter().map(|p| format!("{p}\n")).collect::<String>();
+    manifest::merge(&sources).map_err(told)
+}
+
+const APP: &str = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {name: app}\nspec: {template: {image: \"app:${TAG}\", ports: [{port: 80, hostPort: \"${PORT}\"}]}}\n";
+
+fn environment(name: &str, variables: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1\nkind: Namespace\nmetadata: {{name: {name}}}\nspec: {{variables: {{{variables}}}}}\n---\n"
+    )
+}
+
+#[test]
+fn one_directory_serves_two_namespaces_with_their_own_variables() {
+    let text =
+        environment("production", "TAG: v1, PORT: '3000'") + &environment("staging", "TAG: v2, PORT: '3001'") + APP;
+    let sources = [in_namespace("m", "production", &text), in_namespace("m", "staging", &text)];
+    let all = merge(&sources).unwrap();
+    let images: Vec<String> = all.desired.images().into_iter().collect();
+    assert_eq!(images, ["app:v1", "app:v2"]);
+    let namespaces: Vec<&str> = all.desired.namespaces.keys().map(Name::as_str).collect();
+    assert_eq!(namespaces, ["production", "staging"]);
+    assert_eq!(all.desired.networks.len(), 2, "each namespace has its network default");
+}
+
+#[test]
+fn sources_that_claim_the_same_are_told_where() {
+    let production = environment("production", "TAG: v1, PORT: '3000'") + APP;
+    let staging = environment("staging", "TAG: v1, PORT: '3000'") + APP;
+    let port = merge(&[in_namespace("one", "production", &production), in_namespace("two", "staging", &staging)]);
+    insta::assert_snapshot!(port.err().unwrap(), @r#"
+    two/a.yaml:9:69: error: port 3000 of the host (127.0.0.1, tcp) would be used by Deployment 'app' of namespace 'production' too
+     9 | spec: {template: {image: "app:${TAG}", ports: [{port: 80, hostPort: "${PORT}"}]}}
+       |                                                                     ^^^^^^^^^
+    hint: the other one is in one/a.yaml:9
+    "#);
+    let object =
+        merge(&[in_namespace("one", "production", &production), in_namespace("two", "production", &production)]);
+    let told = object.err().unwrap();
+    assert!(
+        told.contains("two/a.yaml:8:18: error: Deployment 'app' of namespace 'production' is declared twice"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_diagnostic_is_plain_data_for_other_programs() {
+    let problems = load_text(&[("a.yaml", b"apiVersion: evenkeel.dev/v1\nkind: Volum\n")]).err().unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&problems).unwrap(), @r#"
+    [
+      {
+        "file": "a.yaml",
+        "line": 2,
+        "column": 7,
+        "width": 5,
+        "sourceLine": "kind: Volum",
+        "severity": "error",
+        "message": "there is no kind 'Volum'",
+        "hint": "did you mean 'Volume'?"
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn what_a_manifest_says_is_what_is_desired() {
+    let loaded = load_text(&[("a.yaml", whole().as_bytes())]).ok().unwrap();
+    let backend = loaded.desired.deployments.iter().find(|(key, _)| key.name.as_str() == "backend").unwrap().1;
+    insta::assert_snapshot!(serde_json::to_string_pretty(&backend.spec.template.env).unwrap(), @r#"
+    {
+      "DEBUG": "false",
+      "EMPTY": "",
+      "LEVEL": {
+        "configMap": "backend",
+        "key": "LOG_LEVEL"
+      },
+      "MODE": "012",
+      "NODE_ENV": "production",
+      "PORT": "3000",
+      "RATIO": "1.50"
+    }
+    "#);
+    assert_eq!(backend.spec.template.ports[0].port, 3001);
+    assert_eq!(backend.place, "a.yaml:66");
+    let db = loaded.desired.deployments.iter().find(|(key, _)| key.name.as_str() == "db").unwrap().1;
+    assert_eq!(db.spec.template.logging.as_ref().unwrap().driver, "json-file", "the namespace's default");
+    let content = loaded.contents.values().next().unwrap();
+    let text = String::from_utf8(content.entries["app.conf"].expose().to_vec()).unwrap();
+    assert_eq!(text, "listen 3001;\nhost $host;\nprice 5$;\n");
+}
+
+#[test]
+fn a_secrets_content_changes_its_id_and_its_file_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.env"), "A=hunter2\n").unwrap();
+    let text = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: a}\nspec: {envFiles: [./a.env]}\n";
+    let source = Source { dir: dir.path().into(), namespace: None, variables: BTreeMap::new() };
+    let snapshot = Snapshot::of([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())].into());
+    let id = || {
+        let loaded = manifest::load(&source, &snapshot, &hasher()).ok().unwrap();
+        assert_eq!(loaded.external, [dir.path().join("a.env")].into());
+        loaded.desired.contents.into_values().next().unwrap().spec.0
+    };
+    let first = id();
+    assert!(first.starts_with("s-"));
+    assert_eq!(first, id());
+    fs::write(dir.path().join("a.env"), "A=hunter3\n").unwrap();
+    assert_ne!(first, id());
+}
+
+#[test]
+fn every_folder_of_examples_loads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+    let examples = fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in examples.filter(|path| path.is_dir()).chain([root.join("quickstart")]) {
+        if let Err(told) = load(&folder) {
+            panic!("{}:\n{told}", folder.display());
+        }
     }
 }

@@ -19,10 +19,18 @@ use crate::model::time::Span;
 /// How much of a wrong value is quoted, in characters.
 const QUOTED_MAX: usize = 60;
 
-/// Checks `node` against `schema`. The result is whole only when `problems` got no new entry.
-pub fn check(file: &File, node: &Node, schema: &Json, quote: Quote, problems: &mut Problems) -> Json {
-    let mut walk = Walk { file, definitions: &schema["$defs"], quote, problems, path: Vec::new() };
-    walk.value(node, schema, node.pos)
+/// The JSON value of `node`, if it is what `schema` says and every variable could be put in.
+pub fn check(file: &File, node: &Node, schema: &Json, quote: Quote, problems: &mut Problems) -> Option<Json> {
+    let walk = Walk {
+        file,
+        definitions: &schema["$defs"],
+        quote,
+        problems,
+        path: Vec::new(),
+        above: Vec::new(),
+        broken: false,
+    };
+    walk.whole(node, schema)
 }
 
 /// Whether messages may quote values.
@@ -40,13 +48,24 @@ struct Walk<'a> {
     quote: Quote,
     problems: &'a mut Problems,
     path: Vec<String>,
+    /// The schemas of the mappings around the present value, with how long the path to each is.
+    above: Vec<(usize, &'a Json)>,
+    /// Whether a variable could not be put in somewhere; that is reported already.
+    broken: bool,
 }
 
 impl<'a> Walk<'a> {
+    fn whole(mut self, node: &Node, schema: &'a Json) -> Option<Json> {
+        let before = self.problems.count();
+        let value = self.value(node, schema, node.pos);
+        (!self.broken && self.problems.count() == before).then_some(value)
+    }
+
     /// The JSON value of `node`. `owner` is where the field that holds it is named.
     fn value(&mut self, node: &Node, schema: &'a Json, owner: Pos) -> Json {
         let schema = self.resolve(schema);
         if node.scalar().is_some_and(|scalar| scalar.broken) || self.problems.is_full() {
+            self.broken = true;
             return Json::Null;
         }
         if node.is_null() {
@@ -89,18 +108,12 @@ impl<'a> Walk<'a> {
 
     /// The path of the present value: `spec.template.ports[0]`.
     fn here(&self) -> String {
-        let mut path = String::new();
-        for step in &self.path {
-            if !step.starts_with('[') && !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(step);
-        }
-        if path.is_empty() { "the manifest".into() } else { path }
+        path_of(&self.path)
     }
 
     fn mapping(&mut self, node: &Node, entries: &[Entry], schema: &'a Json, owner: Pos) -> Json {
         let mut object = Map::new();
+        self.above.push((self.path.len(), schema));
         for Entry { key, key_pos, value } in entries {
             let known = &schema["properties"][key.as_str()];
             let further = &schema["additionalProperties"];
@@ -112,6 +125,7 @@ impl<'a> Walk<'a> {
                 self.unknown_field(key, *key_pos, schema);
             }
         }
+        self.above.pop();
         let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
         for name in required.iter().filter_map(Json::as_str).filter(|name| node.field(name).is_none()) {
             let message = format!("{} needs the field '{name}'", self.here());
@@ -125,7 +139,7 @@ impl<'a> Walk<'a> {
 
     fn unknown_field(&mut self, key: &str, pos: Pos, schema: &Json) {
         let known = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
-        let hint = suggest::hint(key, known, "its fields are");
+        let hint = self.belongs(key, schema).or_else(|| suggest::hint(key, known, "its fields are"));
         let message = format!("{} has no field '{key}'", self.here());
         let problem = self.problems.error(self.file, pos, message);
         if let Some(hint) = hint {
@@ -133,9 +147,23 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where a field of this very name is known: further out, or one step further in.
+    fn belongs(&self, key: &str, schema: &Json) -> Option<String> {
+        let outer = self.above.iter().rev().skip(1).find(|(_, schema)| !schema["properties"][key].is_null());
+        if let Some((length, _)) = outer {
+            return Some(format!("'{key}' belongs to {}", path_of(&self.path[..*length])));
+        }
+        let inside = |inner: &Json| !self.resolve(inner)["properties"][key].is_null();
+        let inner = schema["properties"].as_object()?.iter().find(|(_, inner)| inside(inner));
+        inner.map(|(name, _)| format!("'{key}' belongs to its field '{name}'"))
+    }
+
     fn null(&mut self, schema: &Json, owner: Pos) -> Json {
+        let branches = schema["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
         let hint = match () {
-            () if accepts(schema, "string") => "write \"\" for an empty text, or remove the field",
+            () if branches.iter().any(|branch| accepts(branch, "string")) || accepts(schema, "string") => {
+                "write \"\" for an empty text, or remove the field"
+            }
             () if accepts(schema, "array") => "write [] for an empty list, or remove the field",
             () if accepts(schema, "object") => "write {} for no fields, or remove the field",
             () => "write a value, or remove the field",
@@ -176,7 +204,7 @@ impl<'a> Walk<'a> {
         let found = match &node.value {
             Value::Scalar(scalar) => self.quoted(scalar),
             Value::Sequence(_) => "a list".into(),
-            Value::Mapping(_) => "fields".into(),
+            Value::Mapping(_) => "a mapping".into(),
         };
         let message = format!("{} must be {expected}, not {found}", self.here());
         let hint = match &node.value {
@@ -187,9 +215,7 @@ impl<'a> Walk<'a> {
                 let words: Vec<String> = scalar.text.split_whitespace().map(|word| format!("\"{word}\"")).collect();
                 Some(format!("write [{}]", words.join(", ")))
             }
-            Value::Sequence(_) if expected.starts_with("fields") => {
-                Some("write 'NAME: value' lines without '- '".into())
-            }
+            Value::Sequence(_) if expected == "a mapping" => Some("write 'NAME: value' lines without '- '".into()),
             Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
         };
         let problem = self.problems.error(self.file, node.pos, message);
@@ -296,6 +322,18 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// A path as people write it: `spec.template.ports[0]`.
+fn path_of(steps: &[String]) -> String {
+    let mut path = String::new();
+    for step in steps {
+        if !step.starts_with('[') && !path.is_empty() {
+            path.push('.');
+        }
+        path.extend(step.chars().take(QUOTED_MAX));
+    }
+    if path.is_empty() { "the manifest".into() } else { path }
+}
+
 /// Whether `text` is what a format of the model stands for.
 fn well_formed(format: &str, text: &str) -> Result<(), String> {
     let owned = text.to_string();
@@ -385,9 +423,9 @@ fn expected(schema: &Json) -> String {
         () if accepts(schema, "object") => match schema["required"].as_array() {
             Some(required) => {
                 let names: Vec<&str> = required.iter().filter_map(Json::as_str).collect();
-                format!("fields ({})", names.join(", "))
+                format!("{{{}}}", names.join(", "))
             }
-            None => "fields".into(),
+            None => "a mapping".into(),
         },
         () => "something else".into(),
     }

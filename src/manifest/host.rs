@@ -2,7 +2,7 @@
 //! missing ones too, so that a change is noticed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Source;
 use super::diagnostic::Problems;
@@ -30,7 +30,8 @@ fn shown(path: &str) -> String {
 impl Host<'_> {
     /// A file on the host: absolute, or relative to the manifest.
     pub fn path(&self, document: &Document, path: &str) -> PathBuf {
-        self.source.dir.join(document.folder()).join(path)
+        let path = self.source.dir.join(document.folder()).join(path);
+        path.components().filter(|part| *part != Component::CurDir).collect()
     }
 
     /// The bytes of a Secret's file. They never stay in the snapshot, wherever the file is.

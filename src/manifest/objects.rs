@@ -74,6 +74,7 @@ pub fn build(documents: Documents, host: &mut Host<'_>, problems: &mut Problems)
         source: host.source,
         objects: Objects { complete: documents.complete, ..Objects::default() },
         variables: BTreeMap::new(),
+        all_read: documents.complete,
         growth: Growth::default(),
         problems,
     };
@@ -92,6 +93,8 @@ struct Builder<'a> {
     objects: Objects,
     /// The variables of each declared namespace.
     variables: BTreeMap<Name, Variables>,
+    /// Whether every document could be read; if not, a Namespace that seems to be missing may be in another.
+    all_read: bool,
     growth: Growth,
     problems: &'a mut Problems,
 }
@@ -114,11 +117,11 @@ impl Builder<'_> {
             return;
         }
         let key = Key::new(Kind::Namespace, name.clone(), name.clone());
-        let sound = self.problems.count() == before;
-        let spec: Option<NamespaceSpec> = if sound { typed(&value["spec"]) } else { None };
+        let value = value.filter(|_| self.problems.count() == before);
+        let spec: Option<NamespaceSpec> = value.as_ref().and_then(|value| typed(&value["spec"]));
         let variables = self.variables_of(&document, spec.as_ref(), host);
         self.variables.insert(name, variables);
-        self.insert(key, document, value, sound);
+        self.insert(key, document, value);
     }
 
     /// Files in order, then the Namespace's own variables, then the source's; later ones win.
@@ -179,8 +182,8 @@ impl Builder<'_> {
         substitute(&document.file, &mut document.root, &variables, &mut self.growth, self.problems);
         let value = self.checked(&document);
         if let (Some(namespace), Some(name)) = (namespace, name_at(&document, "name")) {
-            let sound = self.problems.count() == before;
-            self.insert(Key::new(document.kind, namespace, name), document, value, sound);
+            let value = value.filter(|_| self.problems.count() == before);
+            self.insert(Key::new(document.kind, namespace, name), document, value);
         } else {
             // It is declared under a name that is not known.
             self.objects.complete = false;
@@ -219,31 +222,25 @@ impl Builder<'_> {
         self.variables.get(namespace).cloned().unwrap_or_else(|| Variables {
             values: self.source.variables.clone(),
             way_out: format!("declare a Namespace '{namespace}' that sets it in 'variables'"),
-            incomplete: !self.objects.complete,
+            incomplete: !self.all_read,
         })
     }
 
-    fn checked(&mut self, document: &Document) -> Json {
+    /// The manifest as JSON, if it is right by itself.
+    fn checked(&mut self, document: &Document) -> Option<Json> {
         let quote = if document.kind == Kind::Secret { Quote::Nothing } else { Quote::Values };
         check::check(&document.file, &document.root, schema::of(document.kind), quote, self.problems)
     }
 
-    fn insert(&mut self, key: Key, document: Document, value: Json, sound: bool) {
+    fn insert(&mut self, key: Key, document: Document, value: Option<Json>) {
         let at = document.at().field("metadata").field("name");
         if let Some(first) = self.objects.declared.get(&key) {
-            let message = format!(
-                "{} '{}' is declared twice in namespace '{}'",
-                schema::title(key.kind),
-                key.name,
-                key.namespace
-            );
+            let message = format!("{} is declared twice", called(&key));
             self.problems.error(at.file, at.pos, message).hint(format!("the other one is in {}", first.brief()));
             return;
         }
         self.objects.declared.insert(key.clone(), at.spot());
-        if !sound {
-            return;
-        }
+        let Some(value) = value else { return };
         match (typed(&value["metadata"]), spec(key.kind, &value["spec"])) {
             (Some(metadata), Some(spec)) => {
                 self.objects.list.insert(key.clone(), Object { key, metadata, spec, value, document });
@@ -253,6 +250,14 @@ impl Builder<'_> {
                 self.problems.error(at.file, at.pos, format!("{key} is not what its schema says"));
             }
         }
+    }
+}
+
+/// An object in a sentence: `Deployment 'web' of namespace 'shop'`.
+pub fn called(key: &Key) -> String {
+    match key.kind {
+        Kind::Namespace => format!("Namespace '{}'", key.name),
+        kind => format!("{} '{}' of namespace '{}'", schema::title(kind), key.name, key.namespace),
     }
 }
 

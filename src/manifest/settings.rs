@@ -17,14 +17,14 @@ pub fn read<T: JsonSchema + DeserializeOwned>(name: &str, text: &str) -> Result<
     let mut problems = Problems::default();
     let documents = yaml::parse(&file, &mut Budget::default(), &mut problems);
     let value = match &documents[..] {
-        [] => Value::Object(Default::default()),
+        [] => Some(Value::Object(Default::default())),
         [document] => check(&file, document, &schema::of_type::<T>(), Quote::Values, &mut problems),
         [_, second, ..] => {
             problems.error(&file, second.pos, "this file has one document only");
-            Value::Null
+            None
         }
     };
-    if !problems.is_empty() {
+    let Some(value) = value.filter(|_| problems.is_empty()) else {
         let mut problems = problems.into_sorted();
         for problem in &mut problems {
             problem.message = problem.message.replacen("the manifest", "this file", 1);

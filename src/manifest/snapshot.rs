@@ -133,11 +133,11 @@ impl Walk<'_> {
     fn folder(&mut self, relative: &Path) -> Result<(), ReadError> {
         let real = match fs::canonicalize(self.root.join(relative)) {
             Ok(real) if !real.starts_with(self.root) => {
-                return Ok(self.refuse(relative, format!("leads out of the source directory, to {}", real.display())));
+                return self.refuse(relative, format!("leads out of the source directory, to {}", real.display()));
             }
-            Ok(real) if self.folders.contains(&real) => return Ok(self.refuse(relative, "leads back to itself".into())),
+            Ok(real) if self.folders.contains(&real) => return self.refuse(relative, "leads back to itself".into()),
             Ok(_) if self.folders.len() > FOLDERS_MAX => {
-                return Ok(self.refuse(relative, format!("is nested deeper than {FOLDERS_MAX} folders")));
+                return self.refuse(relative, format!("is nested deeper than {FOLDERS_MAX} folders"));
             }
             Ok(real) => real,
             Err(error) => return self.failed(relative, door::refusal(error)),
@@ -181,7 +181,7 @@ impl Walk<'_> {
             () if kind.is_symlink() => match fs::metadata(&path) {
                 Ok(target) if target.is_dir() => self.folder(relative),
                 Ok(target) if target.is_file() && manifest => self.file(relative),
-                Err(_) if manifest => Ok(self.refuse(relative, "is a link that leads nowhere".into())),
+                Err(_) if manifest => self.refuse(relative, "is a link that leads nowhere".into()),
                 Ok(_) | Err(_) => Ok(()),
             },
             () => Ok(()),
@@ -253,12 +253,14 @@ impl Walk<'_> {
             Refusal::Because(why) if relative.as_os_str().is_empty() => {
                 Err(ReadError::Unreadable(format!("source directory {} {why}", self.dir.display())))
             }
-            Refusal::Because(why) => Ok(self.refuse(relative, why)),
+            Refusal::Because(why) => self.refuse(relative, why),
         }
     }
 
-    fn refuse(&mut self, relative: &Path, why: String) {
+    /// Remembers why a file was not read, and goes on.
+    fn refuse(&mut self, relative: &Path, why: String) -> Result<(), ReadError> {
         self.snapshot.refused.insert(relative.into(), why);
+        Ok(())
     }
 
     fn unreadable(&self, why: String) -> ReadError {

@@ -46,7 +46,7 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 /// How many known words are listed when none is near.
-const LISTED_MAX: usize = 24;
+const LISTED_MAX: usize = 60;
 
 /// What to say about `word`, given the known ones: a near one, its name here, or all of them.
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> Option<String> {
@@ -54,7 +54,7 @@ pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean '{near}'?"));
     }
-    if let Some((_, here)) = FOREIGN.iter().find(|(foreign, _)| fold(foreign) == fold(word)) {
+    if let Some(here) = foreign(word) {
         return Some(format!("here it is called {here}"));
     }
     match known.len() {
@@ -62,6 +62,12 @@ pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str
         n if n > LISTED_MAX => Some(format!("{what}: {}, … ({n} in all)", known[..LISTED_MAX].join(", "))),
         _ => Some(format!("{what}: {}", known.join(", "))),
     }
+}
+
+/// What a word of Compose or Kubernetes, even a mistyped one, is called here.
+fn foreign(word: &str) -> Option<&'static str> {
+    let near = nearest(word, FOREIGN.iter().map(|(foreign, _)| *foreign));
+    FOREIGN.iter().find(|(foreign, _)| fold(foreign) == fold(word) || Some(*foreign) == near).map(|(_, here)| *here)
 }
 
 /// The known word that `word` is most likely a slip of.
@@ -99,6 +105,7 @@ mod tests {
     #[test]
     fn somebody_who_comes_from_compose_is_told_the_word() {
         assert_eq!(hint("entrypoint", ["command"], "fields").as_deref(), Some("here it is called command"));
+        assert_eq!(hint("enviroment", ["command"], "fields").as_deref(), Some("here it is called env"));
         assert_eq!(hint("qqqqqq", ["a", "b"], "fields").as_deref(), Some("fields: a, b"));
     }
 }

@@ -74,7 +74,7 @@ struct Open {
 
 enum Parts {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, places: BTreeMap<String, Pos>, key: Option<(String, Pos)>, merge: Vec<Node> },
+    Mapping { entries: Vec<Entry>, places: BTreeMap<String, Pos>, key: Option<(Option<String>, Pos)>, merge: Vec<Node> },
 }
 
 /// A node that aliases can repeat.
@@ -233,6 +233,7 @@ impl Reader<'_> {
             *key = Some(key_of(self.file, part.node, places, self.problems));
             return Ok(());
         };
+        let Some(name) = name else { return Ok(()) };
         match name == MERGE_KEY && self.file.text[key_pos.start..].starts_with(MERGE_KEY) {
             true => merge.extend(merge_sources(self.file, part.node, self.problems)),
             // A key that is there twice is reported; the first one stays.
@@ -250,9 +251,8 @@ impl Reader<'_> {
         let Some(tag) = tag else { return false };
         if !tag.is_yaml_core_schema_tag("str") {
             let message = format!("the tag '{}' has no meaning here", tag.original());
-            self.problems
-                .error(self.file, position(span), message)
-                .hint("remove it; a text that begins with '!' needs quotes");
+            let place = position(&span.tag_span().unwrap_or(*span));
+            self.problems.error(self.file, place, message).hint("remove it; a text that begins with '!' needs quotes");
         }
         true
     }
@@ -261,13 +261,13 @@ impl Reader<'_> {
 /// The key under which YAML 1.1 merges another mapping in.
 const MERGE_KEY: &str = "<<";
 
-/// The name of a field from the node in its place.
-fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mut Problems) -> (String, Pos) {
+/// The name of a field from the node in its place; none when it can have none, and then its value is passed over.
+fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mut Problems) -> (Option<String>, Pos) {
     let pos = node.pos;
     let Value::Scalar(scalar) = node.value else {
         let message = "a field's name must be a text, not a mapping or a list";
         problems.error(file, pos, message).hint("a value that is a ${NAME} needs quotes: \"${NAME}\"");
-        return (String::new(), pos);
+        return (None, pos);
     };
     if let Some(first) = places.get(&scalar.text) {
         let hint = format!("the first one is in line {}", file.line_number(*first));
@@ -275,7 +275,7 @@ fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mu
     } else if scalar.is_null() {
         problems.error(file, pos, "a field's name is missing before ':'");
     }
-    (scalar.text, pos)
+    (Some(scalar.text), pos)
 }
 
 /// The mappings that a merge key names.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::subnet::Subnet;
 use super::{World, references, template_of};
 use crate::manifest::diagnostic::{Diagnostic, Problems, Spot};
-use crate::manifest::objects::{Object, Spec};
+use crate::manifest::objects::{Object, Spec, called};
 use crate::manifest::place::At;
 use crate::manifest::schema;
 use crate::model::name::{Key, Kind, Name};
@@ -94,7 +94,7 @@ fn template_claims(world: &World<'_>, object: &Object, template: &Template, clai
         if let Some(volume) =
             mount.volume.as_ref().filter(|volume| references::is_single_writer(world, &object.key, volume))
         {
-            let name = called(world, &object.key, Kind::Volume, volume);
+            let name = engine_name_of(world, &object.key, Kind::Volume, volume);
             claim(Thing::Writer(name), at.field("mounts").item(index).field("volume"));
         }
     }
@@ -116,13 +116,14 @@ fn network_claims(world: &World<'_>, object: &Object, template: &Template, claim
             claim(Thing::Alias(network.into(), hostname.clone()), at.field("hostname"));
         }
     };
-    if template.networks.is_empty() && !template.host_network {
-        if let Ok(default) = Name::new("default") {
-            join(&called(world, &object.key, Kind::Network, &default), claim);
-        }
+    if template.networks.is_empty()
+        && !template.host_network
+        && let Ok(default) = Name::new("default")
+    {
+        join(&engine_name_of(world, &object.key, Kind::Network, &default), claim);
     }
     for (index, attachment) in template.networks.iter().enumerate() {
-        let network = called(world, &object.key, Kind::Network, attachment.name());
+        let network = engine_name_of(world, &object.key, Kind::Network, attachment.name());
         let at = at.field("networks").item(index);
         join(&network, claim);
         for (index, alias) in attachment.aliases().iter().enumerate() {
@@ -135,7 +136,7 @@ fn network_claims(world: &World<'_>, object: &Object, template: &Template, claim
 }
 
 /// What Docker calls a sibling network or volume, for the default instance.
-fn called(world: &World<'_>, own: &Key, kind: Kind, name: &Name) -> String {
+fn engine_name_of(world: &World<'_>, own: &Key, kind: Kind, name: &Name) -> String {
     let key = own.sibling(kind, name);
     let own_name = match world.objects.list.get(&key).map(|object| &object.spec) {
         Some(Spec::Network(spec)) => spec.name.as_ref(),
@@ -237,9 +238,7 @@ fn clash(a: &Claim, b: &Claim, problems: &mut Problems) {
     let same = first.owner == second.owner;
     let owner = brief(&first.owner, &second.owner);
     let message = match &second.thing {
-        Thing::Object(key) => {
-            format!("{} '{}' is declared in namespace '{}' already", schema::title(key.kind), key.name, key.namespace)
-        }
+        Thing::Object(key) => format!("{} is declared twice", called(key)),
         // Its own name again does no harm.
         Thing::EngineName(..) | Thing::Alias(..) | Thing::Writer(_) | Thing::Addresses(..) if same => return,
         Thing::EngineName(kind, name) => {
@@ -267,6 +266,6 @@ fn brief(key: &Key, than: &Key) -> String {
     match () {
         () if key == than => "the same object".into(),
         () if key.namespace == than.namespace => format!("{} '{}'", schema::title(key.kind), key.name),
-        () => format!("{} '{}' of namespace '{}'", schema::title(key.kind), key.name, key.namespace),
+        () => called(key),
     }
 }
