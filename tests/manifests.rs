@@ -211,7 +211,7 @@ const PATIENCE: u128 = if cfg!(debug_assertions) { 1000 } else { 100 };
 #[test]
 fn an_alias_bomb_is_refused_at_once() {
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_string();
-    for (one, next) in ('a'..'z').zip('b'..='z') {
+    for (one, next) in ('a'..='y').zip('b'..='z') {
         bomb.push_str(&format!("{next}: &{next} [{}]\n", vec![format!("*{one}"); 10].join(",")));
     }
     let (told, time) = timed(&bomb);

@@ -16,6 +16,7 @@ mod documents;
 mod door;
 mod dotenv;
 mod file;
+mod format;
 mod git;
 mod host;
 mod image;

@@ -30,7 +30,7 @@ pub fn read<T: JsonSchema + DeserializeOwned>(name: &str, text: &str) -> Result<
             problem.message = problem.message.replacen("the manifest", "this file", 1);
         }
         return Err(problems);
-    }
+    };
     // What the schema cannot say, the type does.
     serde_json::from_value(value).map_err(|error| vec![Diagnostic::error(Spot::file(name), error.to_string())])
 }
