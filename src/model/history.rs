@@ -223,6 +223,8 @@ pub struct JobRun {
     pub contents: Contents,
     /// Its image.
     pub image: ImageId,
+    /// When it was first seen.
+    pub created_at: Timestamp,
     /// The attempt under way or last made, from 0.
     pub attempt: u32,
     /// Where it stands.
@@ -258,6 +260,9 @@ pub enum JobState {
         at: Timestamp,
         /// Why, for people.
         reason: String,
+        /// How it ended, if it ran.
+        #[serde(default)]
+        exit: Option<Exit>,
         /// Its last log lines.
         last_log: Vec<String>,
     },

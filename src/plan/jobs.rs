@@ -71,6 +71,7 @@ fn enter(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, history
         template: Arc::new(spec.template.clone()),
         contents,
         image,
+        created_at: world.now,
         attempt: 0,
         state: JobState::Pending,
     });
@@ -115,7 +116,8 @@ fn advance(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, past:
 fn create(world: World, decided: &mut Decided, key: &Key, past: &History, run: &mut JobRun) {
     let name = build::name(world, source(key, run), run.attempt);
     if let Some(failure) = world.failure(&create_target(&name)).filter(|failure| is_refused(failure.fault)) {
-        run.state = JobState::Failed { at: world.now, reason: failure.message.clone(), last_log: Vec::new() };
+        run.state =
+            JobState::Failed { at: world.now, reason: failure.message.clone(), exit: None, last_log: Vec::new() };
         return;
     }
     if world.observed.foreign_names.contains(&name) {
@@ -234,7 +236,15 @@ fn fail(world: World, spec: &JobSpec, run: &mut JobRun, reason: String, containe
     run.state = if run.attempt < spec.backoff_limit {
         JobState::Retrying { at: world.now }
     } else {
-        JobState::Failed { at: world.now, reason, last_log: container.last_log.clone() }
+        let exit = match &container.state {
+            ContainerState::Exited(exit) => Some(exit.clone()),
+            ContainerState::Created { .. }
+            | ContainerState::Running { .. }
+            | ContainerState::Paused
+            | ContainerState::Restarting { .. }
+            | ContainerState::Removing => None,
+        };
+        JobState::Failed { at: world.now, reason, exit, last_log: container.last_log.clone() }
     };
 }
 

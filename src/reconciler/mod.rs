@@ -28,7 +28,7 @@ use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
 use crate::model::observed::Observed;
 use crate::model::revision::{Content, ContentId};
-use crate::model::status::{Event, Plan};
+use crate::model::status::{Event, Plan, ProbeTask};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{Answer, Command, EVENTS_MAX, EngineState, Refusal, Reply, View};
 use crate::plan;
@@ -108,6 +108,22 @@ impl Handle {
     }
 }
 
+/// A dial whose failures are counted.
+struct Counted<D> {
+    dial: D,
+    metrics: Arc<Metrics>,
+}
+
+impl<D: Dial> Dial for Counted<D> {
+    async fn check(&self, task: &ProbeTask) -> Result<(), String> {
+        let result = self.dial.check(task).await;
+        if result.is_err() {
+            self.metrics.probe_failure();
+        }
+        result
+    }
+}
+
 /// The loop and all that it owns.
 pub struct Reconciler<E: Engine, D: Dial> {
     engine: Arc<E>,
@@ -125,7 +141,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     looker: Looker,
     redactor: Redactor,
     executor: Executor<E>,
-    prober: Arc<Prober<D>>,
+    prober: Prober<Counted<D>>,
     events: Arc<Vec<Event>>,
     warnings: Vec<String>,
     plan: Plan,
@@ -152,7 +168,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let Desk { views, commands, metrics } = desk;
         let paths = Arc::new(Mutex::new(setup.sources.iter().map(|source| source.dir.clone()).collect()));
         let probe_wake = wake.clone();
-        let prober = Prober::new(dial, move || clock.now(), move || probe_wake.ring(Reason::Probe));
+        let prober = Prober::new(
+            Counted { dial, metrics: metrics.clone() },
+            move || clock.now(),
+            move || probe_wake.ring(Reason::Probe),
+        );
         let executor =
             Executor::new(engine.clone(), store.clone(), metrics.clone(), clock, wake.clone(), hints.clone());
         let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
@@ -172,7 +192,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             looker: Looker::default(),
             redactor: Redactor::default(),
             executor,
-            prober: Arc::new(prober),
+            prober,
             events: Arc::new(events),
             warnings,
             plan: Plan::default(),
@@ -205,7 +225,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                         let _ = reply.send(Ok(Answer::Done { message: "stopped".into() }));
                         break;
                     }
-                    let _ = reply.send(self.obey(command).await);
+                    let answer = self.obey(command).await;
+                    // Answered after the pass that acts on it, so that whoever asks next sees what came of it.
+                    if matches!(answer, Ok(Answer::Done { .. })) {
+                        next = self.pass().await?;
+                    }
+                    let _ = reply.send(answer);
                     continue;
                 }
                 reasons = self.wake.wait() => {

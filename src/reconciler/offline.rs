@@ -1,13 +1,15 @@
 //! A plan without a daemon: load, observe, plan, and nothing else. It writes nothing and changes nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use super::Setup;
 use super::clock::Clock;
 use super::look::{Hints, Looker};
 use super::redact::Redactor;
 use crate::engine::Engine;
-use crate::manifest::{self, Diagnostic};
+use crate::manifest::{self, Diagnostic, ReadError, Snapshot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::status::Status;
@@ -53,8 +55,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let mut problems = Vec::new();
     let mut loaded = Vec::new();
     for source in &setup.sources {
-        let snapshot = manifest::snapshot::read(&source.dir)
-            .map_err(|error| OfflineError::Unavailable { message: error.to_string(), hint: String::new() })?;
+        let snapshot = read_settled(&source.dir).await?;
         match manifest::load(source, &snapshot, &hasher) {
             Ok(one) => loaded.push((source, one)),
             Err(mut found) => problems.append(&mut found),
@@ -84,5 +85,20 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         steps: steps.iter().map(PlanStep::from).collect(),
         status: plan.status,
         warnings: warnings.into_iter().chain(held).collect(),
+    })
+}
+
+/// Reads a directory, waiting a little for a git operation or an editor to finish.
+async fn read_settled(dir: &Path) -> Result<Snapshot, OfflineError> {
+    for _ in 0..20 {
+        match manifest::snapshot::read(dir) {
+            Err(ReadError::Unsettled(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Ok(snapshot) => return Ok(snapshot),
+            Err(error) => return Err(OfflineError::Unavailable { message: error.to_string(), hint: String::new() }),
+        }
+    }
+    Err(OfflineError::Unavailable {
+        message: format!("{} is being changed and does not come to rest", dir.display()),
+        hint: "wait for the git operation to end, or remove the lock that a killed git left behind".into(),
     })
 }

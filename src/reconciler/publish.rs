@@ -136,8 +136,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     fn created_at(&self, key: &Key) -> Option<crate::model::time::Timestamp> {
-        let revisions = &self.history.deployments.get(key)?.revisions;
-        revisions.first().map(|revision| revision.created_at)
+        let deployment = self.history.deployments.get(key).and_then(|history| history.revisions.first());
+        let job = self.history.jobs.get(key).and_then(|history| history.runs.first());
+        deployment.map(|revision| revision.created_at).or(job.map(|run| run.created_at))
     }
 
     fn detail(&self, key: &Key) -> Detail {
@@ -220,8 +221,10 @@ fn job(history: Option<&JobHistory>) -> Detail {
             *exit_code = Some(exit.code);
             last_log.clone_from(log);
         }
-        Some(JobState::Failed { at, last_log: log, .. }) => {
-            *finished_at = Some(*at);
+        Some(JobState::Failed { at, exit, last_log: log, .. }) => {
+            *started_at = exit.as_ref().map(|exit| exit.started_at);
+            *finished_at = Some(exit.as_ref().map_or(*at, |exit| exit.finished_at));
+            *exit_code = exit.as_ref().map(|exit| exit.code);
             last_log.clone_from(log);
         }
     }

@@ -86,6 +86,7 @@ fn history_survives_a_restart() {
         template: deployment(1).revisions.remove(0).template,
         contents: BTreeMap::new(),
         image: ImageId("sha256:1".into()),
+        created_at: Timestamp(3),
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
     };
