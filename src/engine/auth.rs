@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::Credentials;
 use super::reference::{DOCKER_HUB, Reference};
+use crate::model::secret::SecretBytes;
 
 /// Docker Hub's name in files that the docker command writes.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -100,6 +101,17 @@ struct Auth {
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
+}
+
+/// The user names and passwords in the text of a Docker `config.json`; none if it is not one.
+pub fn credentials_of(config: &[u8]) -> Vec<Credentials> {
+    let config: DockerConfig = serde_json::from_slice(config).unwrap_or_default();
+    let found = config.auths.iter().filter_map(|(server, auth)| {
+        let login = auth.read(host(server))?;
+        let (username, password) = (login.username?, login.password?);
+        Some(Credentials { server: server.clone(), username, password: SecretBytes::new(password.into_bytes()) })
+    });
+    found.collect()
 }
 
 async fn configured(registry: &str, directory: Option<&Path>) -> Result<Option<DockerCredentials>, String> {
@@ -198,6 +210,15 @@ mod tests {
 
     fn given(server: &str, username: &str) -> Credentials {
         Credentials { server: server.into(), username: username.into(), password: SecretBytes::new(b"p".to_vec()) }
+    }
+
+    #[test]
+    fn a_secret_with_a_docker_configuration_gives_its_logins() {
+        let found = credentials_of(br#"{"auths": {"registry.example:5000": {"auth": "bWU6c2VjcmV0"}}}"#);
+        let [login] = &found[..] else { panic!("{} logins", found.len()) };
+        assert_eq!((login.server.as_str(), login.username.as_str()), ("registry.example:5000", "me"));
+        assert_eq!(login.password.expose(), b"secret");
+        assert!(credentials_of(b"no json").is_empty());
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network,
 use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
 
+pub use auth::credentials_of;
 pub use docker::Docker;
 pub use host::Host;
 pub use log_stream::{LogRange, LogStream};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Credentials, EngineError, Provided};
+use crate::engine::{Credentials, EngineError, Provided, credentials_of};
 use crate::model::container::{ContainerSpec, EnvSource, MountSource};
 use crate::model::observed::Fault;
 use crate::model::revision::{Content, ContentId};
@@ -52,6 +52,8 @@ pub fn credentials(store: &Store, secrets: &[ContentId]) -> Result<Vec<Credentia
         let content =
             store.content(id).map_err(|error| unavailable("read registry credentials".into(), error.to_string()))?;
         found.extend(plain(&content));
+        let config = ["config.json", ".dockerconfigjson"].iter().find_map(|key| content.entries.get(*key));
+        found.extend(config.map(|config| credentials_of(config.expose())).unwrap_or_default());
     }
     Ok(found)
 }
