@@ -153,6 +153,7 @@ pub(super) async fn remove(client: &Client, ownership: &Ownership, id: &Containe
     }
 }
 
+/// Changes limits, requests and restart policy, and looks whether the engine did.
 pub(super) async fn update(
     client: &Client,
     ownership: &Ownership,
@@ -163,7 +164,17 @@ pub(super) async fn update(
     present(client, ownership, id, &attempted).await?;
     let (wanted, body) = (id.0.clone(), limits::update(adjustable));
     let updated = client.call(CALL, |api| async move { api.update_container(&wanted, body).await }).await;
-    updated.map_err(|failed| failed.attempting(attempted))
+    updated.map_err(|failed| failed.attempting(&attempted))?;
+    let now = present(client, ownership, id, &attempted).await?.adjustable;
+    match &now == adjustable {
+        true => Ok(()),
+        // The engine says 200 to what the kernel cannot do, and to a limit that shall go away.
+        false => Err(EngineError {
+            attempted,
+            message: format!("the engine kept {} instead of {}", limits::words(&now), limits::words(adjustable)),
+            fault: Fault::Unavailable,
+        }),
+    }
 }
 
 /// The fresh look before a destructive call: none when it is gone, an error when it is somebody else's.

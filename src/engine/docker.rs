@@ -1,6 +1,6 @@
 //! A real Docker Engine behind the trait. Each method names the file where it is done.
 
-use super::client::Client;
+use super::client::{CALL, Client};
 use super::events::Following;
 use super::inspect::Look;
 use super::*;
@@ -35,8 +35,9 @@ impl Docker {
 
     /// What the engine is. One older than 20.10 is refused, here and by every other call.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
-        let session = self.client.session().await;
-        session.map(|session| session.version).map_err(|failed| failed.attempting("ask for the version"))
+        let found = self.client.call(CALL, |api| async move { api.version().await }).await;
+        let found = found.map_err(|failed| failed.attempting("ask the engine for its version"))?;
+        Ok(EngineVersion { version: found.version.unwrap_or_default(), api: found.api_version.unwrap_or_default() })
     }
 }
 

@@ -52,6 +52,20 @@ pub(super) fn restart_policy(policy: RestartPolicy) -> EnginePolicy {
     EnginePolicy { name: Some(name), maximum_retry_count: None }
 }
 
+/// For people: `cpu 1500m, memory 64Mi, restart Always`.
+pub(super) fn words(adjustable: &Adjustable) -> String {
+    let Adjustable { limits, requests, restart_policy } = adjustable;
+    let parts = [
+        limits.cpu.map(|cpu| format!("cpu {cpu}")),
+        limits.memory.map(|memory| format!("memory {memory}")),
+        limits.pids.map(|pids| format!("pids {pids}")),
+        requests.cpu.map(|cpu| format!("cpu request {cpu}")),
+        requests.memory.map(|memory| format!("memory request {memory}")),
+        Some(format!("restart {restart_policy:?}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 pub(super) fn bytes(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
@@ -74,5 +88,6 @@ mod tests {
             "RestartPolicy": {"Name": "unless-stopped"},
         });
         assert_eq!(body, expected);
+        assert_eq!(words(&adjustable), "cpu 1500m, memory 64Mi, restart Always");
     }
 }

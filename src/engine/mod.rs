@@ -86,7 +86,8 @@ pub trait Engine: Send + Sync + 'static {
     fn reconnect(&self, connection: &Connection) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Starts a container.
     fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
-    /// Runs a command in a container and waits for its end, for at most `limit`; its failure is not an error.
+    /// Runs a command in a container and waits for its end, for at most `limit`. Neither its failure is an error, nor
+    /// that it takes longer, nor that the container cannot run it (it ended, it is paused).
     fn exec(
         &self,
         id: &ContainerId,
@@ -101,11 +102,12 @@ pub trait Engine: Send + Sync + 'static {
     fn unpause(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a stopped container with its anonymous volumes; one that is gone is a success. Never forced.
     fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
-    /// Changes limits, requests and restart policy in place.
+    /// Changes limits, requests and restart policy in place, and looks whether they did change.
     fn update(&self, id: &ContainerId, adjustable: &Adjustable)
     -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Waits until something happened in the engine that may matter, then returns; an error when the stream breaks.
-    /// `since` is where the last wait ended, so that nothing between two waits is lost.
+    /// `since` is where the last wait ended, so that nothing between two waits is lost. Without it, it returns at once
+    /// with the engine's present time: look then, and wait from there. After an error anything may have happened.
     fn changed(&self, since: Option<EventMark>) -> impl Future<Output = Result<EventMark, EngineError>> + Send;
 }
 
@@ -116,7 +118,8 @@ pub struct EventMark {
     pub nanos: i64,
     /// Networks, volumes or images changed too, so those must be listed again.
     pub beyond_containers: bool,
-    /// Containers with an event that a list does not show (an `update`): to be inspected again.
+    /// Containers with an event, anybody's: to be inspected again, because a list does not show everything (an `update`,
+    /// a second crash with the same exit code).
     pub touched: Vec<ContainerId>,
 }
 
@@ -130,6 +133,7 @@ pub struct Listed {
     /// Whether its labels say that it belongs to this instance and its name is the one that they imply.
     pub ours: bool,
     /// Changes whenever an inspect would say something else (state, health, image, endpoints), and not with time alone.
+    /// Not with limits, and not with why a start failed: after an action of one's own on it, inspect.
     pub fingerprint: String,
 }
 

@@ -195,6 +195,9 @@ on_each_engine! {
         assert_eq!(door.look(&id).adjustable, wanted);
         assert_eq!(bench.engine.inspect(&id.0).unwrap()["HostConfig"]["MemorySwap"], 32 << 20);
 
+        wanted.limits.memory = None;
+        fails(door.run(door.docker.update(&id, &wanted)), Fault::Unavailable, "kept cpu 700m, memory 32Mi");
+
         let none = Adjustable { restart_policy: RestartPolicy::Always, ..nothing };
         door.run(door.docker.update(&plain, &none)).unwrap();
         assert_eq!(door.look(&plain).adjustable, none);
