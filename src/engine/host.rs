@@ -26,7 +26,6 @@ pub enum Host {
 
 impl Host {
     /// What the environment says, as for the docker command: `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`.
-    #[allow(clippy::disallowed_methods, reason = "where the engine is, is the environment's to say, as for docker")]
     pub fn from_env() -> Result<Host, EngineError> {
         Host::from_variables(environment).map_err(|message| EngineError {
             attempted: "find the Docker Engine".into(),
@@ -72,6 +71,7 @@ fn docker_config_of(variable: &impl Fn(&str) -> Option<String>) -> Option<PathBu
 }
 
 /// As for the docker command, an empty variable is none.
+#[allow(clippy::disallowed_methods, reason = "where the engine is, is the environment's to say, as for docker")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -335,13 +335,13 @@ impl Bench {
 
     /// Removes everything of this instance from the engine, and what the test has made by hand.
     pub(super) fn clean(&self) {
-        for label in ["evenkeel.dev/instance", BENCH_LABEL] {
-            let filter = format!("label={label}={}", self.instance);
-            for (list, remove) in [
-                (vec!["ps", "-aq"], vec!["rm", "--force", "--volumes"]),
-                (vec!["network", "ls", "-q"], vec!["network", "rm"]),
-                (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
-            ] {
+        for (list, remove) in [
+            (vec!["ps", "-aq"], vec!["rm", "--force", "--volumes"]),
+            (vec!["network", "ls", "-q"], vec!["network", "rm"]),
+            (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
+        ] {
+            for label in ["evenkeel.dev/instance", BENCH_LABEL] {
+                let filter = format!("label={label}={}", self.instance);
                 // An engine that a test has killed has nothing to clean: it ends with the test.
                 let Ok(ids) = self.engine.try_docker(&[&list[..], &["--filter", &filter]].concat()) else { return };
                 for id in ids.lines() {
