@@ -29,9 +29,8 @@ pub struct Source<'a> {
 /// The container for `slot`; with `named` it has its names from the start.
 pub fn container(world: World, source: Source, slot: Slot, named: bool) -> ContainerSpec {
     let Source { owner, template, contents, .. } = source;
-    let names = if named { aliases(world, owner, template) } else { BTreeMap::new() };
-    let mut networks = attachments(world, owner, template);
-    for attachment in &mut networks {
+    let Places { attachments: mut networks, names } = places(world, owner, template);
+    for attachment in networks.iter_mut().filter(|_| named) {
         attachment.aliases = names.get(&attachment.network).cloned().unwrap_or_default();
     }
     ContainerSpec {
@@ -75,6 +74,20 @@ pub fn adjustable_of(spec: &ContainerSpec) -> Adjustable {
     }
 }
 
+/// Where a template's containers live: their networks, and the names that a ready one has there.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The networks, without names.
+    pub attachments: Vec<Attachment>,
+    /// The names on each network.
+    pub names: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The places of a template.
+pub fn places(world: World, owner: &Key, template: &Template) -> Places {
+    Places { attachments: attachments(world, owner, template), names: aliases(world, owner, template) }
+}
+
 /// The networks of a template by their names in the engine, without any alias: a name is given when it is ready.
 pub fn attachments(world: World, owner: &Key, template: &Template) -> Vec<Attachment> {
     let attachment = |n: &NetworkAttachment| Attachment {
@@ -92,7 +105,7 @@ pub fn attachments(world: World, owner: &Key, template: &Template) -> Vec<Attach
 }
 
 /// The names that a ready replica has on each of its networks. A Job has none.
-pub fn aliases(world: World, owner: &Key, template: &Template) -> BTreeMap<String, BTreeSet<String>> {
+fn aliases(world: World, owner: &Key, template: &Template) -> BTreeMap<String, BTreeSet<String>> {
     let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for attachment in attachments(world, owner, template) {
         names.insert(attachment.network, BTreeSet::from([owner.name.to_string()]));

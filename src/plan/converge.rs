@@ -1,7 +1,10 @@
 //! The steps towards one revision: what may be created, what may start, what may go. Each is judged by the budget of
 //! this moment alone, so any subset of them is safe.
 
-use super::build::{self, Source};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::build::{self, Places, Source};
 use super::images;
 use super::needs;
 use super::readiness;
@@ -13,8 +16,8 @@ use super::world::{Decided, World, pause};
 use crate::model::action::{Call, Connection, container_target};
 use crate::model::history::{DeploymentHistory, History, Restarts, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
-use crate::model::observed::{Container, ContainerState};
-use crate::model::spec::{DeploymentSpec, Template};
+use crate::model::observed::{Container, ContainerId, ContainerState};
+use crate::model::spec::DeploymentSpec;
 use crate::model::time::{Span, Timestamp};
 
 /// Everything that the steps of one Deployment look at.
@@ -33,6 +36,8 @@ pub struct Scene<'a> {
     pub replicas: &'a [Replica<'a>],
     /// The memory of all objects before this pass, for dependencies.
     pub past: &'a History,
+    /// The places of the target's containers.
+    pub places: Places,
 }
 
 impl<'a> Scene<'a> {
@@ -45,6 +50,15 @@ impl<'a> Scene<'a> {
             contents: &self.target.contents,
             image: &self.target.image,
         }
+    }
+
+    /// The places of a container's revision.
+    pub fn places_of(&self, history: &DeploymentHistory, container: &Container) -> Cow<'_, Places> {
+        if container.revision == self.target.id {
+            return Cow::Borrowed(&self.places);
+        }
+        let template = template_of(self.spec, history, &container.revision);
+        Cow::Owned(build::places(self.world, self.key, template))
     }
 
     /// Whether a new replica is ready the moment it runs, and so has its name from the start.
@@ -69,12 +83,12 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     let mut leaving: Vec<(&Replica, String)> = Vec::new();
     leaving.extend(surplus.iter().map(|r| (*r, format!("{} replicas are wanted", scene.strategy.replicas))));
     leaving.extend(replaceable(scene, history, &kept, &old));
-    let is_leaving = |r: &Replica| leaving.iter().any(|(gone, _)| gone.container.id == r.container.id);
+    let gone: BTreeSet<&ContainerId> = leaving.iter().map(|(replica, _)| &replica.container.id).collect();
 
     let retiring = leaving.iter().map(|(replica, reason)| retirement(replica, reason, history)).collect();
     history.retiring = retiring;
     // An old replica that somebody stopped is healed too, as long as it is not on its way out.
-    let staying_old: Vec<&Replica> = old.iter().copied().filter(|r| !is_leaving(r)).collect();
+    let staying_old: Vec<&Replica> = old.iter().copied().filter(|r| !gone.contains(&r.container.id)).collect();
 
     create_missing(scene, decided, history, &kept, &old);
     start_ready_to_start(scene, decided, history, &kept, &staying_old);
@@ -156,24 +170,16 @@ fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 
             kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
         return if prepared { u32::MAX } else { 0 };
     }
-    let prepared = kept
-        .iter()
-        .filter(|r| {
-            r.is_prepared()
-                && missing_network(scene.world, scene.key, &scene.target.template, r.container, false).is_none()
-        })
-        .count() as u32;
+    let prepared =
+        kept.iter().filter(|r| r.is_prepared() && missing_network(&scene.places, r.container, false).is_none()).count()
+            as u32;
     let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
     // A full set of new replicas needs no preparation any more.
     let surplus = kept.iter().filter(|r| r.runs()).count() as u32 >= scene.strategy.replicas;
     if surplus { u32::MAX } else { prepared.saturating_sub(going) }
 }
 
-fn retirement(
-    replica: &Replica,
-    reason: &str,
-    history: &DeploymentHistory,
-) -> (crate::model::observed::ContainerId, Retirement) {
+fn retirement(replica: &Replica, reason: &str, history: &DeploymentHistory) -> (ContainerId, Retirement) {
     let id = replica.container.id.clone();
     let earlier = history.retiring.get(&id).cloned();
     let retirement = earlier.unwrap_or_else(|| Retirement {
@@ -225,7 +231,7 @@ fn create_missing(
     if !may_begin(scene, decided, history) {
         return;
     }
-    let taken: Vec<Slot> = kept.iter().map(|r| r.container.slot).chain(used_slots(scene)).collect();
+    let taken: BTreeSet<Slot> = kept.iter().map(|r| r.container.slot).chain(used_slots(scene)).collect();
     let free = (0..).filter(|slot| !taken.contains(slot)).take(count as usize);
     for slot in free.collect::<Vec<Slot>>() {
         create(scene, decided, history, slot);
@@ -310,9 +316,8 @@ fn start_ready_to_start(
 /// Brings one stopped or new container to its start: attached to all networks, without a name, then started.
 fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
     let container = replica.container;
-    let template = template_of(scene.spec, history, &container.revision);
     let at_once = scene.is_new(container) && scene.is_ready_at_once();
-    if let Some(call) = missing_network(scene.world, scene.key, template, container, at_once) {
+    if let Some(call) = missing_network(&scene.places_of(history, container), container, at_once) {
         return decided.act(scene.world, scene.key, call, "a replica joins its networks before it starts");
     }
     if !at_once && let Some(call) = upkeep::unname(container) {
@@ -368,21 +373,14 @@ pub fn may_restart(
 }
 
 /// The call that attaches a container to the first of its template's networks that it lacks.
-pub fn missing_network(
-    world: World,
-    key: &Key,
-    template: &Template,
-    container: &Container,
-    named: bool,
-) -> Option<Call> {
-    let attachments = build::attachments(world, key, template);
-    let names = if named { build::aliases(world, key, template) } else { Default::default() };
-    let missing = attachments.into_iter().find(|attachment| !container.networks.contains_key(&attachment.network))?;
+pub fn missing_network(places: &Places, container: &Container, named: bool) -> Option<Call> {
+    let missing = places.attachments.iter().find(|attachment| !container.networks.contains_key(&attachment.network))?;
+    let names = places.names.get(&missing.network).filter(|_| named);
     Some(Call::Connect(Connection {
         container: container.id.clone(),
         name: container.name.clone(),
-        aliases: names.get(&missing.network).cloned().unwrap_or_default(),
-        network: missing.network,
+        network: missing.network.clone(),
+        aliases: names.cloned().unwrap_or_default(),
         address: missing.address,
     }))
 }

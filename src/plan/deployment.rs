@@ -167,7 +167,8 @@ fn act(
     let Some(target) = find(history, target).cloned() else {
         return;
     };
-    let scene = Scene { world, key, spec, strategy, target: &target, replicas, past };
+    let places = build::places(world, key, &target.template);
+    let scene = Scene { world, key, spec, strategy, target: &target, replicas, past, places };
     if !hold {
         return converge(&scene, decided, history);
     }

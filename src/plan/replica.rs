@@ -1,10 +1,12 @@
 //! The replicas of one Deployment as a decision sees them: each container with its readiness and its part in the update.
 
+use std::collections::BTreeSet;
+
 use super::readiness::{Readiness, readiness};
 use super::world::World;
 use crate::model::history::{DeploymentHistory, Revision};
 use crate::model::name::Key;
-use crate::model::observed::{Container, ContainerState, Fault};
+use crate::model::observed::{Container, ContainerId, ContainerState, Fault};
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::time::Timestamp;
@@ -48,7 +50,8 @@ pub fn replicas<'a>(
     history: &mut DeploymentHistory,
 ) -> Vec<Replica<'a>> {
     let containers = world.containers(key);
-    let exists = |id: &_| containers.iter().any(|container| container.id == *id);
+    let ids: BTreeSet<&ContainerId> = containers.iter().map(|container| &container.id).collect();
+    let exists = |id: &ContainerId| ids.contains(id);
     history.ready_since.retain(|id, _| exists(id));
     history.judged.retain(|id| exists(id));
     history.retiring.retain(|id, _| exists(id));
@@ -67,12 +70,14 @@ fn replica<'a>(
     let readiness = readiness(container, template, spec.min_ready, history, world.now);
     match &readiness {
         Readiness::Ready(since) => {
-            history.ready_since.insert(container.id.clone(), *since);
-            history.judged.insert(container.id.clone());
+            if history.ready_since.get(&container.id) != Some(since) {
+                history.ready_since.insert(container.id.clone(), *since);
+            }
+            judge(history, container);
         }
         Readiness::NotReady(_) => {
             history.ready_since.remove(&container.id);
-            history.judged.insert(container.id.clone());
+            judge(history, container);
         }
         Readiness::Unknown(_) => {}
     }
@@ -81,6 +86,12 @@ fn replica<'a>(
         available: readiness.is_available(spec.min_ready, world.now),
         retiring: history.retiring.contains_key(&container.id),
         readiness,
+    }
+}
+
+fn judge(history: &mut DeploymentHistory, container: &Container) {
+    if !history.judged.contains(&container.id) {
+        history.judged.insert(container.id.clone());
     }
 }
 

@@ -13,16 +13,17 @@ use crate::model::time::Span;
 
 /// The next step of a replica on its way out. With `retain` it is stopped and kept, for a quick way back.
 pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica, retain: bool) {
-    let template = template_of(scene.spec, history, &replica.container.revision).clone();
-    let Some(retirement) = history.retiring.get_mut(&replica.container.id) else {
-        return;
-    };
     let stopped = matches!(replica.container.state, ContainerState::Exited(_));
     if retain && stopped {
         return;
     }
+    let Some(mut retirement) = history.retiring.remove(&replica.container.id) else {
+        return;
+    };
+    let template = template_of(scene.spec, history, &replica.container.revision);
     let downtime = downtime(scene, replica);
-    leave(scene.world, decided, scene.key, replica.container, &template, retirement, downtime);
+    leave(scene.world, decided, scene.key, replica.container, template, &mut retirement, downtime);
+    history.retiring.insert(replica.container.id.clone(), retirement);
 }
 
 /// What does not serve once `replica` has stopped.

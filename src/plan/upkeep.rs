@@ -2,43 +2,44 @@
 
 use std::collections::BTreeSet;
 
-use super::build;
+use super::build::{self, Places};
 use super::converge::{Scene, may_restart, missing_network};
 use super::replica::{Replica, template_of};
 use super::world::Decided;
 use crate::model::action::{Call, Connection, Stop};
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::{Container, ContainerState, ProbeResult};
-use crate::model::spec::Template;
+
+static NO_NAMES: BTreeSet<String> = BTreeSet::new();
 
 /// The next thing that `replica` needs, if it needs anything: one at a time, because they act on the same container.
 pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
     let container = replica.container;
-    let name = container.name.clone();
     if container.state == ContainerState::Paused {
-        let call = Call::Unpause { container: container.id.clone(), name };
+        let call = Call::Unpause { container: container.id.clone(), name: container.name.clone() };
         return decided.act(scene.world, scene.key, call, "somebody paused it");
     }
     if !matches!(container.state, ContainerState::Running { .. }) {
         return;
     }
-    let template = template_of(scene.spec, history, &container.revision).clone();
-    if let Some(call) = missing_network(scene.world, scene.key, &template, container, false) {
+    let places = scene.places_of(history, container);
+    if let Some(call) = missing_network(&places, container, false) {
         return decided.act(scene.world, scene.key, call, "it was disconnected from its network");
     }
-    if let Some(call) = rename(scene, replica, &template) {
+    if let Some(call) = rename(&places, replica) {
         let cause =
             if replica.readiness.is_ready() { "it is ready".into() } else { replica.readiness.message().to_string() };
         return decided.act(scene.world, scene.key, call, cause);
     }
+    let template = template_of(scene.spec, history, &container.revision);
+    let (grace, wanted) = (template.termination_grace_period, build::adjustable(scene.key, template));
     if let Some(message) = dead(container)
         && may_restart(scene, decided, history, container)
     {
-        let grace = template.termination_grace_period;
+        let name = container.name.clone();
         let call = Call::Restart(Stop { container: container.id.clone(), name, pre_stop: Vec::new(), grace });
         return decided.act(scene.world, scene.key, call, message);
     }
-    let wanted = build::adjustable(scene.key, &template);
     if container.adjustable != wanted {
         let call = Call::Update { container: container.id.clone(), name: container.name.clone(), adjustable: wanted };
         decided.act(scene.world, scene.key, call, "its limits or restart policy differ from the manifest");
@@ -46,18 +47,14 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
 }
 
 /// Gives a ready replica its names, and takes them from one that certainly is not; what is unknown stays as it is.
-fn rename(scene: &Scene, replica: &Replica, template: &Template) -> Option<Call> {
+fn rename(places: &Places, replica: &Replica) -> Option<Call> {
     let readiness = &replica.readiness;
     if !readiness.is_ready() && !readiness.is_not_ready() {
         return None;
     }
-    let names = build::aliases(scene.world, scene.key, template);
     replica.container.networks.iter().find_map(|(network, endpoint)| {
-        let wanted = match names.get(network) {
-            Some(names) if readiness.is_ready() => names.clone(),
-            Some(_) | None => BTreeSet::new(),
-        };
-        (endpoint.aliases != wanted).then(|| reconnect(replica.container, network, wanted))
+        let wanted = places.names.get(network).filter(|_| readiness.is_ready()).unwrap_or(&NO_NAMES);
+        (endpoint.aliases != *wanted).then(|| reconnect(replica.container, network, wanted.clone()))
     })
 }
 

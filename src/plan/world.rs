@@ -1,6 +1,6 @@
 //! What a decision sees and what it says: the inputs of one pass, and the growing answer for one object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
@@ -76,6 +76,7 @@ pub fn retry_at(failure: &Failure) -> Timestamp {
 pub struct Decided {
     /// What to do now.
     pub actions: Vec<Action>,
+    targets: BTreeSet<String>,
     /// What to tell.
     pub events: Vec<Event>,
     /// What to probe.
@@ -104,7 +105,7 @@ impl Decided {
         downtime: Option<String>,
     ) {
         let target = call.target();
-        if world.observed.in_flight.contains(&target) || self.actions.iter().any(|a| a.call.target() == target) {
+        if world.observed.in_flight.contains(&target) || self.targets.contains(&target) {
             return;
         }
         if let Some(failure) = world.failure(&target)
@@ -114,6 +115,7 @@ impl Decided {
             self.wait(format!("{} (failed {}×; again at {at})", failure.message, failure.count));
             return self.wake(at);
         }
+        self.targets.insert(target);
         self.actions.push(Action { object: object.clone(), cause: cause.into(), downtime, call });
     }
 
