@@ -121,6 +121,8 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         let task = tasks.borrow_and_update().clone();
         let due = due(&task, started_at, last_due).max((means.now)());
         tokio::select! {
+            // In this order, so that virtual time gives the same result every time.
+            biased;
             () = sleep(due.since((means.now)()).std()), if task.address.is_some() => {}
             changed = tasks.changed() => match changed {
                 Ok(()) => continue,

@@ -158,7 +158,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 fn is_settled(status: &Status) -> bool {
     !matches!(
         status.phase.as_str(),
-        "Progressing" | "RollingBack" | "Waiting" | "Pending" | "Running" | "Retrying" | "Terminating"
+        "Progressing" | "RollingBack" | "Degraded" | "Waiting" | "Pending" | "Running" | "Retrying" | "Terminating"
     ) && status.waiting.is_empty()
 }
 

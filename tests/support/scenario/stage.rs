@@ -50,6 +50,8 @@ pub struct Stage {
     findings: Arc<Mutex<Findings>>,
     view: Arc<View>,
     mark: usize,
+    /// How many calls the names were learned from.
+    learned: usize,
 }
 
 impl Stage {
@@ -75,6 +77,7 @@ impl Stage {
             findings,
             view: Arc::new(View::default()),
             mark: 0,
+            learned: 0,
         };
         fs::create_dir_all(stage.path("manifests")).map_err(|error| error.to_string())?;
         for (path, text) in &scenario.files {

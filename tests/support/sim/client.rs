@@ -30,6 +30,8 @@ pub struct Findings {
     pub nobody: BTreeMap<Lookup, Millis>,
     last: BTreeMap<Lookup, usize>,
     owners: BTreeMap<Lookup, Key>,
+    /// The world's version that `owners` was read from.
+    version: Option<u64>,
 }
 
 /// A name on a network.
@@ -66,10 +68,11 @@ pub fn follow(sim: &Sim, promised: impl Fn(&Key) -> bool + Send + 'static) -> Ar
 
 impl Findings {
     fn look(&mut self, world: &World, instance: &Name, promised: &impl Fn(&Key) -> bool) {
-        let mut lookups: BTreeMap<Lookup, Key> = self.owners.clone();
-        lookups.extend(names(world, instance));
-        self.owners.clone_from(&lookups);
-        for (lookup, owner) in lookups {
+        if self.version != Some(world.version) {
+            self.version = Some(world.version);
+            self.owners.extend(names(world, instance));
+        }
+        for (lookup, owner) in self.owners.clone() {
             let found = world.resolve(&lookup.network, &lookup.name);
             for id in found.values() {
                 self.ask(world, &lookup, id);
@@ -77,8 +80,7 @@ impl Findings {
             self.silent_since.retain(|(of, id), _| *of != lookup || found.values().any(|there| there == id));
             let before = self.last.insert(lookup.clone(), found.len());
             // Nobody can be reached while no program answers: that is the scenario's doing, or another invariant's.
-            let somebody_could = ready(world, &owner, instance) > 0;
-            if found.is_empty() && before.is_some() && somebody_could && promised(&owner) {
+            if found.is_empty() && before.is_some() && ready(world, &owner, instance) > 0 && promised(&owner) {
                 *self.nobody.entry(lookup.clone()).or_insert(0) += PERIOD.as_millis() as Millis;
             }
             if before != Some(found.len()) {

@@ -18,11 +18,12 @@ mod life;
 mod network;
 pub mod world;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use evenkeel::model::name::Instance;
 use evenkeel::model::time::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use app::Millis;
@@ -62,8 +63,9 @@ struct Shared {
     world: Mutex<World>,
     calls: Mutex<Calls>,
     origin: Instant,
-    /// The world's version: whoever waits for something looks again when it changes.
-    version: watch::Sender<u64>,
+    /// Rung when the world's version changes: whoever waits for something looks again, in the order of waiting (a watch
+    /// channel wakes in a random order, and two plays of one scenario would differ).
+    moved: Notify,
 }
 
 impl Sim {
@@ -73,9 +75,9 @@ impl Sim {
             world: Mutex::new(World::default()),
             calls: Mutex::new(Calls::default()),
             origin: Instant::now(),
-            version: watch::Sender::new(0),
+            moved: Notify::new(),
         });
-        tokio::spawn(drive(Arc::downgrade(&shared), shared.version.subscribe()));
+        tokio::spawn(drive(Arc::downgrade(&shared)));
         Sim { shared, instance: named(instance), life: Life::default() }
     }
 
@@ -117,13 +119,13 @@ impl Sim {
 
     /// Waits until `done` says so; looks again whenever something in the engine changes.
     pub async fn until<T>(&self, mut done: impl FnMut(&mut World) -> Option<T>) -> T {
-        let mut version = self.shared.version.subscribe();
         loop {
-            version.mark_unchanged();
+            let mut moved = pin!(self.shared.moved.notified());
+            moved.as_mut().enable();
             if let Some(value) = self.with(&mut done) {
                 return value;
             }
-            version.changed().await.expect("the sender lives as long as the engine");
+            moved.await;
         }
     }
 }
@@ -139,28 +141,25 @@ impl Shared {
 
     fn with<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
         let mut world = self.world.lock().expect("no test panics while it holds this");
+        let before = world.version;
         world.advance(self.now());
         let value = f(&mut world);
-        let version = world.version;
-        self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        if world.version != before {
+            self.moved.notify_waiters();
+        }
         value
     }
 }
 
 /// Lets the world go on by itself: wakes at the next alarm, or when something changed the agenda.
-async fn drive(shared: Weak<Shared>, mut version: watch::Receiver<u64>) {
-    loop {
-        version.mark_unchanged();
-        let Some(strong) = shared.upgrade() else { return };
-        let next = strong.with(|world| world.next_alarm());
-        let wake = next.map(|at| strong.origin + Duration::from_millis(at));
-        drop(strong);
-        let changed = match wake {
-            Some(at) => tokio::time::timeout_at(at, version.changed()).await,
-            None => Ok(version.changed().await),
-        };
-        if matches!(changed, Ok(Err(_))) {
-            return;
+async fn drive(shared: Weak<Shared>) {
+    while let Some(strong) = shared.upgrade() {
+        let mut moved = pin!(strong.moved.notified());
+        moved.as_mut().enable();
+        match strong.with(|world| world.next_alarm()) {
+            // Whichever comes first, the world is looked at again.
+            Some(at) => drop(tokio::time::timeout_at(strong.origin + Duration::from_millis(at), moved).await),
+            None => moved.await,
         }
     }
 }
