@@ -364,7 +364,17 @@ pub fn may_restart(
     let count = earlier.map_or(0, |restarts| restarts.count);
     let at = earlier.map_or(now, |restarts| restarts.at + pause(Span::secs(1), restarts.count));
     if at > now {
-        decided.wait(format!("the back-off of {}, which was restarted {count} times (until {at})", container.name));
+        let why = match &container.state {
+            ContainerState::Created { error: Some(error) } => format!(": {}", error.message),
+            ContainerState::Exited(exit) => format!(": it {}", super::readiness::exit_text(exit)),
+            ContainerState::Created { error: None }
+            | ContainerState::Running { .. }
+            | ContainerState::Paused
+            | ContainerState::Restarting { .. }
+            | ContainerState::Removing => String::new(),
+        };
+        let name = &container.name;
+        decided.wait(format!("the back-off of {name}, which was restarted {count} times (until {at}){why}"));
         decided.wake(at);
         return false;
     }

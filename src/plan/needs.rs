@@ -9,17 +9,33 @@ use crate::model::spec::Template;
 /// Whether all networks and volumes of a template are there; if not, it says which are waited for.
 pub fn places_exist(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
     let networks = attachments(world, owner, template).into_iter().map(|attachment| attachment.network);
-    let missing_networks: Vec<String> = networks.filter(|name| !world.observed.networks.contains_key(name)).collect();
+    let networks: Vec<String> = networks.collect();
+    let foreign: Vec<&String> = networks.iter().filter(|name| is_foreign(world, name)).collect();
+    let missing_networks: Vec<&String> =
+        networks.iter().filter(|name| !world.observed.networks.contains_key(*name)).collect();
     let volumes = template.mounts.iter().filter_map(|mount| mount.volume.as_ref());
     let volumes = volumes.map(|volume| volume_name(world, owner, volume));
     let missing_volumes: Vec<String> = volumes.filter(|name| !world.observed.volumes.contains_key(name)).collect();
     for name in &missing_networks {
         decided.wait(format!("network {name}"));
     }
+    for name in &foreign {
+        decided.wait(format!("network {name}, which exists and is not Evenkeel's"));
+    }
     for name in &missing_volumes {
         decided.wait(format!("volume {name}"));
     }
-    missing_networks.is_empty() && missing_volumes.is_empty()
+    missing_networks.is_empty() && foreign.is_empty() && missing_volumes.is_empty()
+}
+
+/// Whether somebody else's network has the name of one that is to be ours: nothing of ours joins it.
+fn is_foreign(world: World, name: &str) -> bool {
+    let Some(live) = world.observed.networks.get(name) else { return false };
+    let called = |(key, declared): &(&Key, &crate::model::desired::Declared<crate::model::spec::NetworkSpec>)| {
+        let own = || world.engine_name(&key.namespace, &key.name);
+        !declared.spec.external && declared.spec.name.clone().unwrap_or_else(own) == name
+    };
+    world.desired.networks.iter().find(called).is_some_and(|(key, _)| !super::networks::is_ours(world, live, key))
 }
 
 /// Whether everything in `dependsOn` is in the state that is asked for; if not, it says what is waited for.

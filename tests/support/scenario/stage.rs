@@ -108,7 +108,9 @@ impl Stage {
 
     async fn start_controller(&mut self) -> Result<(), String> {
         let state_dir = self.path("state");
-        let setup = Setup { settings: Settings::default(), sources: self.sources.clone(), state_dir };
+        // A pool that no host routes, so that the transcript does not depend on where the test runs.
+        let settings = Settings { subnet_pool: "198.18.0.0/15".into(), ..Settings::default() };
+        let setup = Setup { settings, sources: self.sources.clone(), state_dir };
         let controller = Controller::start(setup, &self.sim).await?;
         self.invariants.listen_to(controller.views.clone());
         tokio::spawn(journal::follow(self.sim.clone(), controller.views.clone(), self.told.clone()));
