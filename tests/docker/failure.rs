@@ -26,7 +26,7 @@ on_each_engine! {
         let before = good(bench, &one);
         bench.write("web.yaml", &Deployment::new("web", &sick).replicas(2).spec("progressDeadline", "2s").to_string());
         assert_eq!(bench.applied(), ROLLED_BACK);
-        only_these(bench, &before).unwrap();
+        eventually("only the old ones are left", SOON, || only_these(bench, &before));
         controller.kill();
         let _controller = bench.start_controller();
         throughout("it is not tried again, not by a new controller either", Duration::from_secs(3), || only_these(bench, &before));
@@ -40,7 +40,7 @@ on_each_engine! {
         let before = good(bench, &one);
         bench.write("web.yaml", &Deployment::new("web", &crashing).replicas(2).spec("progressDeadline", "10s").to_string());
         assert_eq!(bench.applied(), ROLLED_BACK);
-        only_these(bench, &before).unwrap();
+        eventually("only the old ones are left", SOON, || only_these(bench, &before));
         let described = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
         assert!(described.contains("told to crash with 7"), "{described}");
     }
@@ -52,7 +52,7 @@ on_each_engine! {
         let wrong = Deployment::new("web", &one).replicas(2).spec("progressDeadline", "5s").template("command", "[/no/such/program]");
         bench.write("web.yaml", &wrong.to_string());
         assert_eq!(bench.applied(), ROLLED_BACK);
-        only_these(bench, &before).unwrap();
+        eventually("only the old ones are left", SOON, || only_these(bench, &before));
         let described = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
         assert!(described.contains("/no/such/program"), "{described}");
     }
@@ -63,9 +63,7 @@ on_each_engine! {
         let _controller = bench.start_controller();
         good(bench, &one);
         bench.write("web.yaml", &Deployment::new("web", &slow).replicas(2).spec("progressDeadline", "2m").to_string());
-        eventually("the slow one has begun", SOON, || {
-            if bench.running("web").iter().any(|c| c.image() == slow) { Ok(()) } else { Err("not yet".to_string()) }
-        });
+        eventually("the slow one has begun", SOON, || bench.has_begun("web", &slow));
         bench.apply("web.yaml", &Deployment::new("web", &three).replicas(2).to_string());
         bench.settled("web", 2, &three, SOON);
     }

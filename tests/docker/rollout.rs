@@ -63,6 +63,7 @@ on_each_engine! {
         let _controller = bench.start_controller();
         bench.apply("web.yaml", &Deployment::new("web", &one).replicas(3).to_string());
         bench.write("web.yaml", &Deployment::new("web", &two).replicas(3).to_string());
+        let two = bench.image_id(&two).unwrap();
         let mut most = 0;
         eventually("the new version runs alone", SOON, || {
             let running = bench.running("web");

@@ -237,12 +237,24 @@ impl Bench {
     #[track_caller]
     pub fn settled(&self, object: &str, count: usize, image: &str, deadline: Duration) -> Vec<Container> {
         eventually(&format!("{count} of {object} with {image}"), deadline, || {
+            let id = self.image_id(image)?;
             let all = self.containers(object);
-            if all.len() == count && all.iter().all(|c| c.running() && c.image() == image) {
+            if all.len() == count && all.iter().all(|c| c.running() && c.image() == id) {
                 return Ok(all);
             }
             Err(format!("{:?}", all.iter().map(|c| (c.name(), c.image(), c.running())).collect::<Vec<_>>()))
         })
+    }
+
+    /// The id that the engine has for a reference now.
+    pub fn image_id(&self, reference: &str) -> Result<String, String> {
+        Ok(self.engine.try_docker(&["image", "inspect", "--format", "{{.Id}}", reference])?.trim().to_string())
+    }
+
+    /// Whether any running replica of an object is of this image.
+    pub fn has_begun(&self, object: &str, image: &str) -> Result<(), String> {
+        let id = self.image_id(image)?;
+        if self.running(object).iter().any(|c| c.image() == id) { Ok(()) } else { Err("not yet".to_string()) }
     }
 
     /// A name that Docker sees, for something of this instance: `INSTANCE.NAMESPACE.NAME`.

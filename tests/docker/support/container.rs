@@ -27,9 +27,9 @@ impl Container {
         self.label("evenkeel.dev/revision")
     }
 
-    /// The image as written when it was created.
+    /// Its image's id. (The reference that it was created from may be a digest or an id, whatever the manifest says.)
     pub fn image(&self) -> &str {
-        self.text("/Config/Image")
+        self.text("/Image")
     }
 
     /// Whether its process runs.
