@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use super::process::Process;
@@ -74,27 +75,37 @@ impl<'a> Registry<'a> {
         format!("{}/{name}", self.address)
     }
 
-    /// Pushes a local image as `name` (`shop:1`), removes it from the engine, and returns its full reference.
+    /// Puts a local image here as `name` (`shop:1`) and returns its full reference. At no moment does the engine have an
+    /// image of that name itself: it is pushed under another one and copied within the registry.
     pub fn push(&self, image: &str, name: &str) -> String {
-        let reference = self.reference(name);
+        let (repository, tag) = name.split_once(':').expect("a name with a tag");
+        let incoming = self.reference(&format!("incoming-{repository}:{tag}"));
         let engine = &self.bench.engine;
-        let config = self.directory.join("client");
-        let config = config.display().to_string();
+        let config = self.directory.join("client").display().to_string();
         if self.private {
             engine.docker(&["--config", &config, "login", "--username", USER, "--password", PASSWORD, &self.address]);
         }
-        engine.docker(&["tag", image, &reference]);
-        engine.docker(&["--config", &config, "push", "--quiet", &reference]);
-        engine.docker(&["rmi", &reference]);
-        reference
+        engine.docker(&["tag", image, &incoming]);
+        engine.docker(&["--config", &config, "push", "--quiet", &incoming]);
+        engine.docker(&["rmi", &incoming]);
+        // The tag comes last: what it leads to is there by then.
+        for part in ["_layers", "_manifests/revisions", "_manifests/tags"] {
+            let (from, to) = (self.repository(&format!("incoming-{repository}")), self.repository(repository));
+            fs::create_dir_all(to.join(part)).expect("a directory in the registry");
+            let copied = Command::new("cp").arg("-r").arg(from.join(part).join(".")).arg(to.join(part)).status();
+            assert!(copied.expect("cp can be run").success(), "cp failed");
+        }
+        self.reference(name)
+    }
+
+    fn repository(&self, name: &str) -> PathBuf {
+        self.directory.join("docker/registry/v2/repositories").join(name)
     }
 
     /// The digest that a tag has here now. (Only of an open one.)
     pub fn digest(&self, name: &str) -> String {
         let (repository, tag) = name.split_once(':').expect("a name with a tag");
-        let link = self
-            .directory
-            .join(format!("docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"));
+        let link = self.repository(repository).join(format!("_manifests/tags/{tag}/current/link"));
         fs::read_to_string(&link).unwrap_or_else(|e| panic!("{}: {e}", link.display()))
     }
 }
