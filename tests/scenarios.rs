@@ -2,6 +2,8 @@
 //!
 //! `SCENARIO=first-start cargo test --test scenarios` plays one; `UPDATE_SCENARIOS=1` writes the transcripts anew.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
+
 mod support;
 
 use std::fs;

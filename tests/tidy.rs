@@ -39,7 +39,7 @@ const HOMES: [(&str, &[&str]); 24] = [
     ("log", &["engine"]),
     ("serde", &[]),
     ("serde_json", &[]),
-    ("schemars", &["model", "manifest"]),
+    ("schemars", &["model", "manifest", "cli"]),
     ("granit_parser", &["manifest/yaml"]),
     ("strsim", &["manifest"]),
     ("humantime", &["model"]),
