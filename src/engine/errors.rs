@@ -154,7 +154,8 @@ const ENGINE_WORDS: [(Fault, &[&str]); 5] = [
             "predefined address pools have been fully subnetted",
         ],
     ),
-    (Fault::ImageMissing, &["no such image"]),
+    // An image of another platform is not the one that is wanted.
+    (Fault::ImageMissing, &["no such image", "does not match the specified platform"]),
     (
         Fault::Invalid,
         &[
@@ -168,6 +169,7 @@ const ENGINE_WORDS: [(Fault, &[&str]); 5] = [
             "error gathering device information",
             "no log driver named",
             "unknown log opt",
+            "decoding seccomp profile failed",
             "bind source path does not exist",
             "unknown runtime",
             "unknown or invalid runtime",
@@ -274,6 +276,12 @@ mod tests {
         ),
         (409, "Container 0123 is paused, unpause the container before exec", Fault::Conflict),
         (404, "No such image: web:2", Fault::ImageMissing),
+        (
+            404,
+            "image with reference web:2 was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
+            Fault::ImageMissing,
+        ),
+        (500, "Decoding seccomp profile failed: invalid character '/' looking for beginning of value", Fault::Invalid),
         (
             400,
             "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/nope\": stat /nope: no such file or directory: unknown",
