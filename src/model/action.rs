@@ -172,6 +172,25 @@ impl Call {
             | Call::Update { container, .. } => container_target(container),
         }
     }
+
+    /// The existing container that the call acts on.
+    pub fn container(&self) -> Option<&ContainerId> {
+        match self {
+            Call::CreateNetwork(_)
+            | Call::RemoveNetwork { .. }
+            | Call::CreateVolume(_)
+            | Call::Pull { .. }
+            | Call::CreateContainer(_) => None,
+            Call::Connect(Connection { container, .. })
+            | Call::Reconnect(Connection { container, .. })
+            | Call::Start { container, .. }
+            | Call::Stop(Stop { container, .. })
+            | Call::Restart(Stop { container, .. })
+            | Call::Unpause { container, .. }
+            | Call::Remove { container, .. }
+            | Call::Update { container, .. } => Some(container),
+        }
+    }
 }
 
 /// The target of actions on a network.

@@ -191,6 +191,10 @@ impl<E: Engine> Shared<E> {
         if touches_places(&action.call) {
             self.hints.all();
         }
+        // A list shows neither why a start failed nor new limits, and no event tells of a start that failed.
+        if let Some(container) = action.call.container() {
+            self.hints.touch(container);
+        }
         let mut ledger = self.ledger();
         match outcome {
             Ok(()) => {

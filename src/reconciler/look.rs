@@ -50,6 +50,11 @@ impl Hints {
         self.lock().beyond_containers = true;
     }
 
+    /// One container may have changed in a way that a list does not show.
+    pub fn touch(&self, container: &ContainerId) {
+        self.lock().containers.insert(container.clone());
+    }
+
     fn take(&self) -> Touched {
         std::mem::take(&mut *self.lock())
     }
