@@ -14,6 +14,7 @@ mod engine;
 mod failure;
 mod figures;
 mod in_a_container;
+mod readme;
 mod rollout;
 mod traffic;
 mod trouble;
