@@ -30,6 +30,8 @@ use crate::support::sim::world::{Refusal, World};
 
 /// How often a condition is looked at.
 const TICK: Duration = Duration::from_millis(20);
+/// How often a controller that has died is noticed while nothing is waited for.
+const LONG_TICK: Millis = 500;
 /// Before this it cannot be known whether a change was noticed.
 const NOTICED_AFTER: Millis = 500;
 /// How soon a service manager starts a controller that has died.
@@ -228,7 +230,8 @@ impl Stage {
                 (Some(_), Ok(())) => return Ok(()),
                 (Some(_), Err(instead)) if ran >= within => return Err(format!("not within that time: {instead}")),
                 (None, _) if ran >= within => return Ok(()),
-                (Some(_) | None, _) => sleep(TICK).await,
+                (Some(_), _) => sleep(TICK).await,
+                (None, _) => sleep(Duration::from_millis((within - ran).min(LONG_TICK))).await,
             }
         }
     }

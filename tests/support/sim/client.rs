@@ -15,6 +15,10 @@ use super::world::World;
 /// How often each name is looked up.
 const PERIOD: Duration = Duration::from_millis(50);
 
+/// For how long after a change every lookup is made; then one each [`LAZY_PERIOD`], to save time.
+const LIVELY: Millis = 10_000;
+const LAZY_PERIOD: Millis = 1_000;
+
 /// What the client has found so far.
 #[derive(Default)]
 pub struct Findings {
@@ -30,8 +34,9 @@ pub struct Findings {
     pub nobody: BTreeMap<Lookup, Millis>,
     last: BTreeMap<Lookup, usize>,
     owners: BTreeMap<Lookup, Key>,
-    /// The world's version that `owners` was read from.
+    /// The world's version that `owners` was read from, and since when it is that.
     version: Option<u64>,
+    moved_at: Millis,
 }
 
 /// A name on a network.
@@ -70,7 +75,11 @@ impl Findings {
     fn look(&mut self, world: &World, instance: &Name, promised: &impl Fn(&Key) -> bool) {
         if self.version != Some(world.version) {
             self.version = Some(world.version);
+            self.moved_at = world.now;
             self.owners.extend(names(world, instance));
+        } else if world.now > self.moved_at + LIVELY && world.now % LAZY_PERIOD >= PERIOD.as_millis() as Millis {
+            // Long after anything happened, only a program that begins to hang can be news.
+            return;
         }
         for (lookup, owner) in self.owners.clone() {
             let found = world.resolve(&lookup.network, &lookup.name);

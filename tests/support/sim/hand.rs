@@ -7,7 +7,7 @@ use evenkeel::model::container::Adjustable;
 use evenkeel::model::observed::{ContainerId, Fault};
 
 use super::app::App;
-use super::container::{Publish, State};
+use super::container::Publish;
 use super::world::{Refusal, World, refuse};
 
 impl World {
@@ -102,7 +102,7 @@ impl World {
     pub fn likeness(&self, id: &ContainerId) -> Option<String> {
         let c = self.containers.get(id)?;
         let endpoints: Vec<_> = c.endpoints.iter().map(|(name, e)| (name, &e.network, &e.aliases)).collect();
-        let running = matches!(c.state, State::Running { .. });
-        Some(format!("{} {:?} {running} {} {endpoints:?} {:?}", c.name, c.labels, c.runs, c.adjustable))
+        let stopped = c.stopped_by_call;
+        Some(format!("{} {:?} {stopped} {} {endpoints:?} {:?}", c.name, c.labels, c.runs, c.adjustable))
     }
 }
