@@ -11,8 +11,9 @@ use super::screen::{Screen, lines};
 use super::settings::Settings;
 use super::validate;
 use crate::manifest::Source;
+use crate::model::command::Answer;
 use crate::model::time::Span;
-use crate::model::view::{Answer, SourcePhase, SourceState, View};
+use crate::model::view::{SourcePhase, SourceState, View};
 use crate::server::wire::Snapshot;
 
 /// How long a source may stay in the middle of a change before `apply` gives up on it.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::failure::Failure;
-use crate::model::view::Refusal;
+use crate::model::command::Refusal;
 
 /// The longest line that is read: a view of thousands of objects.
 const LINE_MAX: usize = 256 * 1024 * 1024;

@@ -7,9 +7,10 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::screen::{Screen, Tone, lines};
 use crate::model::action::Confirmation;
+use crate::model::command::Answer;
 use crate::model::name::Name;
 use crate::model::text::printable;
-use crate::model::view::{Answer, HeldPrune};
+use crate::model::view::HeldPrune;
 use crate::server::wire::Snapshot;
 
 /// Show removals that are held, and confirm them.

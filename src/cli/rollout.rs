@@ -13,9 +13,10 @@ use super::output;
 use super::screen::{Screen, lines};
 use super::standing;
 use crate::model::action::Request;
+use crate::model::command::Answer;
 use crate::model::name::{Key, Kind};
 use crate::model::time::Span;
-use crate::model::view::{Answer, Detail, ObjectView, View};
+use crate::model::view::{Detail, ObjectView, View};
 use crate::server::wire::{RequestBody, Snapshot};
 
 /// Watch, steer and take back updates.

@@ -2,10 +2,10 @@
 
 use super::rollout::newest_completed;
 use crate::model::action::Request;
+use crate::model::command::Refusal;
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Revision, Rollout};
 use crate::model::name::{Key, Kind};
-use crate::model::view::Refusal;
 
 /// The history after `request`, with a sentence for people; or why it makes no sense.
 pub fn request(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::build::{self, Places};
 use super::converge::{Scene, may_restart, missing_network};
 use super::replica::{Replica, template_of};
-use super::world::Decided;
+use super::world::{Decided, World};
 use crate::model::action::{Call, Connection, Stop};
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::{Container, ContainerState, ProbeResult};
@@ -62,6 +62,24 @@ fn rename(places: &Places, replica: &Replica) -> Option<Call> {
 pub fn unname(container: &Container) -> Option<Call> {
     let named = container.networks.iter().find(|(_, endpoint)| !endpoint.aliases.is_empty());
     named.map(|(network, _)| reconnect(container, network, BTreeSet::new()))
+}
+
+/// The call that attaches a stopped container to the network that has the name of its own, when that was removed and
+/// made anew: Docker remembers the old one's id and would refuse to start it for ever.
+pub fn move_to_living_network(world: World, container: &Container) -> Option<Call> {
+    let stale = container.networks.iter().find(|(name, endpoint)| {
+        let living = world.observed.networks.get(*name);
+        !endpoint.network.0.is_empty() && living.is_some_and(|living| living.id != endpoint.network)
+    });
+    stale.map(|(network, _)| {
+        Call::Reconnect(Connection {
+            container: container.id.clone(),
+            name: container.name.clone(),
+            network: network.clone(),
+            aliases: BTreeSet::new(),
+            address: None,
+        })
+    })
 }
 
 fn reconnect(container: &Container, network: &str, aliases: BTreeSet<String>) -> Call {

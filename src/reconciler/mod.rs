@@ -7,6 +7,7 @@ pub mod apply;
 pub mod clock;
 mod host;
 pub mod look;
+mod obey;
 pub mod offline;
 mod provide;
 mod publish;
@@ -24,13 +25,14 @@ use tokio::time::sleep_until;
 use crate::engine::{Docker, Engine, EngineError};
 use crate::manifest::Source;
 use crate::metrics::Metrics;
+use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
 use crate::model::observed::Observed;
 use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan, ProbeTask};
 use crate::model::time::{Span, Timestamp};
-use crate::model::view::{Answer, Command, EVENTS_MAX, EngineState, Refusal, Reply, View};
+use crate::model::view::{EVENTS_MAX, EngineState, View};
 use crate::plan;
 use crate::probe::{Dial, NetDial, Prober};
 use crate::store::Store;
@@ -424,55 +426,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         match self.store.keep_contents(&keep) {
             Ok(()) => self.kept_contents = keep,
             Err(error) => tracing::warn!(%error, "old ConfigMap and Secret contents cannot be removed"),
-        }
-    }
-
-    async fn obey(&mut self, command: Command) -> Reply {
-        match command {
-            Command::Request { key, request } => {
-                let (history, message) = plan::request(&self.desired, &self.history, &key, &request)?;
-                self.write(history)?;
-                Ok(Answer::Done { message })
-            }
-            Command::Confirm(confirmation) => {
-                let history =
-                    plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
-                self.write(history)?;
-                Ok(Answer::Done { message: format!("confirmed for namespace {}", confirmation.namespace) })
-            }
-            Command::Sync => Ok(self.sync().await),
-            Command::Shutdown => Err(Refusal::impossible("the loop handles a shutdown itself")),
-        }
-    }
-
-    fn write(&mut self, history: History) -> Result<(), Refusal> {
-        self.store.save(&history).map_err(|error| Refusal::unavailable(error.to_string()))?;
-        self.history = history;
-        self.wake.ring(Reason::Request);
-        Ok(())
-    }
-
-    /// Reads the sources until they are quiet, for at most two seconds.
-    async fn sync(&mut self) -> Answer {
-        let deadline = self.clock.now() + Span::secs(2);
-        while let Some(again) = self.load(self.clock.now()) {
-            if again > deadline {
-                break;
-            }
-            sleep_until(self.clock.instant(again)).await;
-        }
-        self.wake.ring(Reason::Request);
-        Answer::Synced { sources: self.sources.states(), pass: self.passes + 1 }
-    }
-
-    /// Lets what is under way end, for at most ten seconds: whatever is cut off, the next process sees and goes on.
-    async fn wind_down(&mut self) {
-        let deadline = self.clock.now() + Span::secs(10);
-        while !self.executor.is_idle() && self.clock.now() < deadline {
-            tokio::select! {
-                _ = self.wake.wait() => {}
-                () = sleep_until(self.clock.instant(deadline)) => {}
-            }
         }
     }
 }

@@ -17,10 +17,11 @@ use tokio::sync::{oneshot, watch};
 use super::wire::{Events, LogLine, RequestBody};
 use super::{LogQuery, Parts};
 use crate::model::action::Confirmation;
+use crate::model::command::{Command, Refusal, RefusalKind, Reply};
 use crate::model::observed::ContainerId;
 use crate::model::status::Event;
 use crate::model::time::Span;
-use crate::model::view::{Command, Refusal, RefusalKind, Reply, View};
+use crate::model::view::View;
 
 /// The largest body of a command, in bytes; the longest honest one is a few hundred.
 const BODY_MAX: usize = 16 * 1024;

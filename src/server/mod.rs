@@ -15,9 +15,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::metrics::Metrics;
+use crate::model::command::{Command, Reply};
 use crate::model::observed::ContainerId;
 use crate::model::time::Timestamp;
-use crate::model::view::{Command, Reply, View};
+use crate::model::view::View;
 
 /// A command on its way to the reconciler, with where to answer.
 pub type Envelope = (Command, oneshot::Sender<Reply>);

@@ -6,8 +6,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use evenkeel::metrics::Metrics;
+use evenkeel::model::command::{Command, Reply};
 use evenkeel::model::observed::ContainerId;
-use evenkeel::model::view::{Command, Reply, View};
+use evenkeel::model::view::View;
 use evenkeel::server::socket::Socket;
 use evenkeel::server::{self, Envelope, Lines, LogQuery, Logs, Parts};
 use futures_util::{StreamExt, stream};
@@ -39,7 +40,7 @@ impl Logs for FakeLogs {
 impl Daemon {
     /// A daemon that shows `view` and refuses every command.
     pub async fn showing(view: View) -> Self {
-        Self::answering(view, |_| Err(evenkeel::model::view::Refusal::impossible("not in this test"))).await
+        Self::answering(view, |_| Err(evenkeel::model::command::Refusal::impossible("not in this test"))).await
     }
 
     /// A daemon that shows `view` and answers commands.

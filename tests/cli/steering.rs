@@ -1,8 +1,8 @@
 //! What a person asks for reaches the reconciler, and its answer reaches the person.
 
 use evenkeel::model::action::{Confirmation, Request};
+use evenkeel::model::command::{Answer, Command, Refusal};
 use evenkeel::model::name::Name;
-use evenkeel::model::view::{Answer, Command, Refusal};
 
 use crate::daemon::Daemon;
 use crate::view::{busy, key};

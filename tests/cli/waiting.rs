@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel::model::view::{Answer, Detail, OutcomeWord, ProblemView, Reply, SourcePhase, View};
+use evenkeel::model::command::{Answer, Reply};
+use evenkeel::model::view::{Detail, OutcomeWord, ProblemView, SourcePhase, View};
 use tokio::io::AsyncReadExt;
 
 use crate::daemon::Daemon;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel::metrics::Metrics;
+use evenkeel::model::command::{Command, Reply};
 use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
-use evenkeel::model::view::{Command, Reply, View};
+use evenkeel::model::view::View;
 use evenkeel::reconciler::clock::Clock;
 use evenkeel::reconciler::{Desk, Handle, Reconciler, RunError, Setup};
 use evenkeel::store::Store;

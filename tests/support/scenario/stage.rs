@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::manifest::Source;
 use evenkeel::model::action::{Confirmation, VolumeCreate};
+use evenkeel::model::command::Command;
 use evenkeel::model::desired::Settings;
 use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::quantity::{Cpu, Memory};
 use evenkeel::model::spec::RestartPolicy;
-use evenkeel::model::view::{Command, View};
+use evenkeel::model::view::View;
 use evenkeel::reconciler::Setup;
 use tokio::time::{Duration, sleep};
 

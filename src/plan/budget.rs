@@ -1,0 +1,75 @@
+//! The budget of an update: which old replicas may go now, judged by this moment alone. It stops nothing itself.
+
+use super::converge::{Scene, missing_network};
+use super::replica::Replica;
+use crate::model::history::{DeploymentHistory, Rollout};
+use crate::model::observed::ContainerState;
+
+/// Old replicas that may go now, with the reason: within the budget, worst first.
+pub fn replaceable<'a>(
+    scene: &Scene,
+    history: &DeploymentHistory,
+    kept: &[&'a Replica<'a>],
+    old: &[&'a Replica<'a>],
+) -> Vec<(&'a Replica<'a>, String)> {
+    let floor = scene.strategy.floor();
+    let reason = format!("revision {} replaces it", scene.target.number);
+    let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
+    let available_new = kept.iter().filter(|r| r.available).count() as u32;
+    let mut available = available_new + old.iter().filter(|r| r.available && !r.retiring).count() as u32;
+    let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
+    let mut prepared = prepared_for_swap(scene, kept, old);
+    let mut ranked = old.to_vec();
+    ranked.sort_by_key(|r| {
+        (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), std::cmp::Reverse(r.container.slot))
+    });
+
+    let mut leaving = Vec::new();
+    for replica in ranked {
+        let goes = if replica.retiring || is_spent(replica) {
+            true
+        } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
+            // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
+            false
+        } else if replica.available {
+            available > floor
+        } else {
+            // One that is not ready adds nothing to the budget; it goes when enough others stay, or at once in a rollback.
+            let others = remaining - u32::from(replica.runs());
+            replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
+        };
+        if !goes {
+            continue;
+        }
+        if !replica.retiring && replica.runs() {
+            prepared = prepared.saturating_sub(1);
+            remaining = remaining.saturating_sub(1);
+            if replica.available {
+                available -= 1;
+            }
+        }
+        leaving.push((replica, reason.clone()));
+    }
+    leaving
+}
+
+/// An old container that never started, or whose start failed, serves nobody.
+fn is_spent(replica: &Replica) -> bool {
+    matches!(replica.container.state, ContainerState::Created { .. })
+}
+
+/// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.
+fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 {
+    if scene.strategy.recreate || scene.strategy.replicas == 0 {
+        let prepared =
+            kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
+        return if prepared { u32::MAX } else { 0 };
+    }
+    let prepared =
+        kept.iter().filter(|r| r.is_prepared() && missing_network(&scene.places, r.container, false).is_none()).count()
+            as u32;
+    let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
+    // A full set of new replicas needs no preparation any more.
+    let surplus = kept.iter().filter(|r| r.runs()).count() as u32 >= scene.strategy.replicas;
+    if surplus { u32::MAX } else { prepared.saturating_sub(going) }
+}

@@ -1,0 +1,65 @@
+//! What a person asks of the loop: requests, confirmations, a fresh look, the end. What a request means is decided by
+//! [`plan`](crate::plan).
+
+use tokio::time::sleep_until;
+
+use super::Reconciler;
+use crate::engine::Engine;
+use crate::model::command::{Answer, Command, Refusal, Reply};
+use crate::model::history::History;
+use crate::model::time::Span;
+use crate::plan;
+use crate::probe::Dial;
+use crate::wake::Reason;
+
+impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Carries out a command, as far as it can be before the next pass.
+    pub(super) async fn obey(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Request { key, request } => {
+                let (history, message) = plan::request(&self.desired, &self.history, &key, &request)?;
+                self.write(history)?;
+                Ok(Answer::Done { message })
+            }
+            Command::Confirm(confirmation) => {
+                let history =
+                    plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
+                self.write(history)?;
+                Ok(Answer::Done { message: format!("confirmed for namespace {}", confirmation.namespace) })
+            }
+            Command::Sync => Ok(self.sync().await),
+            Command::Shutdown => Err(Refusal::impossible("the loop handles a shutdown itself")),
+        }
+    }
+
+    fn write(&mut self, history: History) -> Result<(), Refusal> {
+        self.store.save(&history).map_err(|error| Refusal::unavailable(error.to_string()))?;
+        self.history = history;
+        self.wake.ring(Reason::Request);
+        Ok(())
+    }
+
+    /// Reads the sources until they are quiet, for at most two seconds.
+    async fn sync(&mut self) -> Answer {
+        let deadline = self.clock.now() + Span::secs(2);
+        while let Some(again) = self.load(self.clock.now()) {
+            if again > deadline {
+                break;
+            }
+            sleep_until(self.clock.instant(again)).await;
+        }
+        self.wake.ring(Reason::Request);
+        Answer::Synced { sources: self.sources.states(), pass: self.passes + 1 }
+    }
+
+    /// Lets what is under way end, for at most ten seconds: whatever is cut off, the next process sees and goes on.
+    pub(super) async fn wind_down(&mut self) {
+        let deadline = self.clock.now() + Span::secs(10);
+        while !self.executor.is_idle() && self.clock.now() < deadline {
+            tokio::select! {
+                _ = self.wake.wait() => {}
+                () = sleep_until(self.clock.instant(deadline)) => {}
+            }
+        }
+    }
+}
