@@ -6,6 +6,7 @@
 pub mod action;
 pub mod command;
 pub mod container;
+pub mod declaration;
 pub mod desired;
 pub mod history;
 pub mod name;

@@ -5,6 +5,8 @@
 
 pub mod apply;
 pub mod clock;
+mod counted;
+mod handle;
 mod host;
 pub mod look;
 mod obey;
@@ -30,16 +32,19 @@ use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
 use crate::model::observed::Observed;
 use crate::model::revision::{Content, ContentId};
-use crate::model::status::{Event, Plan, ProbeTask};
+use crate::model::status::{Event, Plan};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{EVENTS_MAX, EngineState, View};
 use crate::plan;
 use crate::probe::{Dial, NetDial, Prober};
 use crate::store::Store;
-use crate::wake::{Reason, Wake, events, files};
+use crate::wake::{Reason, Wake, events};
+
+pub use handle::Handle;
 
 use apply::Executor;
 use clock::Clock;
+use counted::Counted;
 use look::{Hints, Looker};
 use redact::Redactor;
 use sole::Claim;
@@ -90,39 +95,6 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
-    }
-}
-
-/// How others wake the loop.
-#[derive(Clone)]
-pub struct Handle {
-    /// The bell.
-    pub wake: Wake,
-    paths: Arc<Mutex<Vec<PathBuf>>>,
-}
-
-impl Handle {
-    /// Watches the manifests for ever; to be spawned beside the loop.
-    pub async fn watch_files(self) {
-        let paths = self.paths.clone();
-        let paths = move || paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match files::watch(paths, self.wake).await {}
-    }
-}
-
-/// A dial whose failures are counted.
-struct Counted<D> {
-    dial: D,
-    metrics: Arc<Metrics>,
-}
-
-impl<D: Dial> Dial for Counted<D> {
-    async fn check(&self, task: &ProbeTask) -> Result<(), String> {
-        let result = self.dial.check(task).await;
-        if result.is_err() {
-            self.metrics.probe_failure();
-        }
-        result
     }
 }
 
@@ -384,29 +356,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.plan = plan;
         self.passes += 1;
         next
-    }
-
-    fn remember(&mut self, events: &[Event]) {
-        for event in events {
-            self.metrics.event(event);
-            match event.severity {
-                crate::model::status::Severity::Normal => {
-                    tracing::info!(object = %event.object, reason = %event.reason, "{}", event.message);
-                }
-                crate::model::status::Severity::Warning => {
-                    tracing::warn!(object = %event.object, reason = %event.reason, "{}", event.message);
-                }
-            }
-        }
-        if events.is_empty() {
-            return;
-        }
-        if let Err(error) = self.store.append_events(events) {
-            tracing::warn!(%error, "events cannot be kept for a restart");
-        }
-        let all = Arc::make_mut(&mut self.events);
-        all.extend_from_slice(events);
-        all.drain(..all.len().saturating_sub(EVENTS_MAX));
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

@@ -9,8 +9,8 @@ use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::revision::{Content, ContentId, revision_id};
-use crate::model::status::Status;
-use crate::model::view::{Declaration, Detail, ObjectView, OutcomeWord, PlanStep, RevisionView, View};
+use crate::model::status::{Event, Severity, Status};
+use crate::model::view::{Declaration, Detail, EVENTS_MAX, ObjectView, OutcomeWord, PlanStep, RevisionView, View};
 use crate::probe::Dial;
 
 /// What manifests say of each object, made once per load.
@@ -74,6 +74,30 @@ fn entry<T: serde::Serialize>(declared: &Declared<T>, detail: Option<Detail>) ->
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Logs, counts and keeps what happened.
+    pub(super) fn remember(&mut self, events: &[Event]) {
+        for event in events {
+            self.metrics.event(event);
+            match event.severity {
+                Severity::Normal => {
+                    tracing::info!(object = %event.object, reason = %event.reason, "{}", event.message);
+                }
+                Severity::Warning => {
+                    tracing::warn!(object = %event.object, reason = %event.reason, "{}", event.message);
+                }
+            }
+        }
+        if events.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.append_events(events) {
+            tracing::warn!(%error, "events cannot be kept for a restart");
+        }
+        let all = Arc::make_mut(&mut self.events);
+        all.extend_from_slice(events);
+        all.drain(..all.len().saturating_sub(EVENTS_MAX));
+    }
+
     /// Makes the view of this moment the one that everybody reads.
     pub(super) fn publish(&self) {
         let plan = &self.plan;

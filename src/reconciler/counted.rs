@@ -1,0 +1,23 @@
+//! Counting what a probe's dial comes to: `probe` knows no metrics.
+
+use std::sync::Arc;
+
+use crate::metrics::Metrics;
+use crate::model::status::ProbeTask;
+use crate::probe::Dial;
+
+/// A dial whose failures are counted.
+pub(super) struct Counted<D> {
+    pub(super) dial: D,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl<D: Dial> Dial for Counted<D> {
+    async fn check(&self, task: &ProbeTask) -> Result<(), String> {
+        let result = self.dial.check(task).await;
+        if result.is_err() {
+            self.metrics.probe_failure();
+        }
+        result
+    }
+}
