@@ -120,6 +120,13 @@ fn load_text(files: &[(&str, &[u8])]) -> Result<Loaded, Vec<manifest::Diagnostic
     manifest::load(&source, &Snapshot::of(files), &hasher())
 }
 
+/// The check and the types are made from one source, so what passes the one never fails the other.
+fn check_agrees_with_types(bytes: &[u8]) {
+    let problems = load_text(&[("a.yaml", bytes)]).err().unwrap_or_default();
+    let apart = problems.iter().find(|problem| problem.message.contains("is not what its schema says"));
+    assert!(apart.is_none(), "{}", apart.unwrap());
+}
+
 fn keys(loaded: &Loaded) -> Vec<String> {
     let desired = &loaded.desired;
     let mut keys: Vec<String> = desired.deployments.keys().map(ToString::to_string).collect();
@@ -176,7 +183,7 @@ proptest! {
             let at = at % bytes.len();
             bytes[at] = byte;
         }
-        let _ = load_text(&[("a.yaml", &bytes)]);
+        check_agrees_with_types(&bytes);
     }
 
     #[test]
@@ -185,12 +192,24 @@ proptest! {
     }
 
     #[test]
+    fn a_value_that_is_replaced_is_taken_or_told(at in 0usize..2000, value in prop::sample::select(vec![
+        "0", "-1", "1", "99999999999", "1.5", "1e3", "true", "null", "~", "\"\"", "a", "A_b", "/", "[]", "{}", "[a]",
+        "{a: b}", "{secret: a, key: b}", "{name: data}", "10s", "5Mi", "0444", "1-2", "\"${TAG}\"", "\"${PORT}\"", "$$",
+    ])) {
+        let text = whole();
+        let colons: Vec<usize> = text.match_indices(": ").map(|(at, _)| at + 2).collect();
+        let start = colons[at % colons.len()];
+        let end = text[start..].find([',', '}', '\n']).map_or(text.len(), |length| start + length);
+        check_agrees_with_types(format!("{}{value}{}", &text[..start], &text[end..]).as_bytes());
+    }
+
+    #[test]
     fn a_line_that_is_left_out_or_doubled_never_makes_it_panic(line in 0usize..300, twice in any::<bool>()) {
         let text = whole();
         let mut lines: Vec<&str> = text.lines().collect();
         let line = line % lines.len();
         if twice { lines.insert(line, lines[line]) } else { let _ = lines.remove(line); }
-        let _ = load_text(&[("a.yaml", lines.join("\n").as_bytes())]);
+        check_agrees_with_types(lines.join("\n").as_bytes());
     }
 }
 
@@ -215,7 +234,23 @@ fn an_alias_bomb_is_refused_at_once() {
         bomb.push_str(&format!("{next}: &{next} [{}]\n", vec![format!("*{one}"); 10].join(",")));
     }
     let (told, time) = timed(&bomb);
+    println!("alias bomb: {time:?}");
     assert!(told.contains("too many values"), "{told}");
+    assert!(time.as_millis() < PATIENCE, "{time:?}");
+}
+
+#[test]
+fn two_hundred_deployments_are_read_in_no_time() {
+    let parts: Vec<String> = (0..200)
+        .map(|number| {
+            APP.replace("name: app", &format!("name: app-{number}"))
+                .replace("${TAG}", "1")
+                .replace("${PORT}", &format!("{}", 3000 + number))
+        })
+        .collect();
+    let (told, time) = timed(&parts.join("---\n"));
+    println!("200 Deployments: {time:?}");
+    assert_eq!(told, "it loads");
     assert!(time.as_millis() < PATIENCE, "{time:?}");
 }
 
@@ -228,6 +263,7 @@ fn deep_nesting_is_refused_at_once() {
     for text in ["[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(100_000), "? ".repeat(100_000), block] {
         let (told, time) = timed(&text);
         assert!(told.contains("nested deeper"), "{told}");
+        println!("{}: {time:?}", text.chars().take(8).collect::<String>().replace('\n', "\\n"));
         assert!(time.as_millis() < PATIENCE, "{time:?}");
     }
 }

@@ -99,6 +99,31 @@ fn every_example_and_every_accepted_manifest_is_valid_for_an_independent_validat
 }
 
 #[test]
+fn what_the_check_takes_the_independent_validator_takes_too() {
+    let schema: Value = serde_json::from_str(&schema::generate()["evenkeel.json"]).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let text = fs::read_to_string(root().join("tests/manifests/right/everything.yaml")).unwrap();
+    let source = Source { dir: PathBuf::new(), namespace: None, variables: BTreeMap::new() };
+    let (mut taken, colons): (usize, Vec<usize>) = (0, text.match_indices(": ").map(|(at, _)| at + 2).collect());
+    for start in colons {
+        let end = text[start..].find([',', '}', '\n']).map_or(text.len(), |length| start + length);
+        for value in
+            ["0", "1", "1.5", "true", "a", "\"1\"", "[]", "{}", "[a]", "10s", "5Mi", "\"0444\"", "0444", "\"${PORT}\""]
+        {
+            let changed = format!("{}{value}{}", &text[..start], &text[end..]);
+            let files = [(PathBuf::from("a.yaml"), changed.into_bytes())].into();
+            for (_, value) in manifest::values(&source, &Snapshot::of(files)).unwrap_or_default() {
+                taken += 1;
+                let told: Vec<String> =
+                    validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+                assert!(told.is_empty(), "{}: {}", &text[start - 20..end], told.join("\n"));
+            }
+        }
+    }
+    assert!(taken > 1000, "{taken}");
+}
+
+#[test]
 fn the_schemas_refuse_what_is_wrong() {
     let schema: Value = serde_json::from_str(&schema::generate()["evenkeel.json"]).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Source;
 use super::diagnostic::{Diagnostic, Problems};
 use super::objects::{Object, Objects, Spec};
-use super::validate::clashes::{self, Claim, Thing};
+use super::validate::clashes::{self, Claim};
 use crate::model::desired::{Declared, Desired};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{Content, ContentHasher, ContentId};
@@ -45,14 +45,15 @@ impl Loaded {
     /// Adds another source. What is implied gives way to what is declared.
     fn add(&mut self, other: &Loaded) {
         let from = other.desired.clone();
+        let declared: BTreeSet<&Key> = other.claims.iter().filter_map(Claim::object).collect();
         for (name, spec) in from.namespaces {
             let key = Key::new(Kind::Namespace, name.clone(), name.clone());
-            if other.declares(&key) || !self.desired.namespaces.contains_key(&name) {
+            if declared.contains(&key) || !self.desired.namespaces.contains_key(&name) {
                 self.desired.namespaces.insert(name, spec);
             }
         }
         for (key, network) in from.networks {
-            if other.declares(&key) || !self.desired.networks.contains_key(&key) {
+            if declared.contains(&key) || !self.desired.networks.contains_key(&key) {
                 self.desired.networks.insert(key, network);
             }
         }
@@ -62,10 +63,6 @@ impl Loaded {
         self.desired.contents.extend(from.contents);
         self.contents.extend(other.contents.clone());
         self.external.extend(other.external.clone());
-    }
-
-    fn declares(&self, key: &Key) -> bool {
-        self.claims.iter().any(|claim| matches!(&claim.thing, Thing::Object(object) if object == key))
     }
 }
 

@@ -43,6 +43,21 @@ pub struct Claim {
     pub spot: Spot,
 }
 
+impl Claim {
+    /// The object, if this is the claim to be one.
+    pub fn object(&self) -> Option<&Key> {
+        match &self.thing {
+            Thing::Object(key) => Some(key),
+            Thing::EngineName(..)
+            | Thing::Alias(..)
+            | Thing::Address(..)
+            | Thing::Writer(_)
+            | Thing::Ports(..)
+            | Thing::Addresses(..) => None,
+        }
+    }
+}
+
 /// All claims of a source.
 pub fn claims(world: &World<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NetworkSpec {
-    /// The name in Docker. Default: `NAMESPACE.NAME`. With `external`, the existing network's name.
+    /// The name in Docker. Default: `NAMESPACE.NAME`. With `external` it is required: the existing network's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Whether the network exists already and is only used: never created, changed or removed. Default: false.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VolumeSpec {
-    /// The name in Docker; naming an existing volume adopts it as it is. Default: `NAMESPACE.NAME`.
+    /// The name in Docker; naming an existing volume adopts it as it is. Default: `NAMESPACE.NAME`. Required with `external`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Whether the volume must exist already: a missing one is an error, not created. Default: false.
