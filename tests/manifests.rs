@@ -245,7 +245,7 @@ fn two_hundred_deployments_are_read_in_no_time() {
         .map(|number| {
             APP.replace("name: app", &format!("name: app-{number}"))
                 .replace("${TAG}", "1")
-                .replace("${PORT}", &format!("{}", 3000 + number))
+                .replace("\"${PORT}\"", &format!("{}", 3000 + number))
         })
         .collect();
     let (told, time) = timed(&parts.join("---\n"));

@@ -170,6 +170,11 @@ impl<'a> Walk<'a> {
     /// One of several schemas: the one that the value most likely means, so that its errors speak about that.
     fn branch(&mut self, node: &Node, branches: &'a [Json], owner: Pos) -> Json {
         let resolved = branches.iter().map(|branch| self.resolve(branch));
+        // A number in quotes is meant as the number, so that is what its error is about.
+        let quoted_number = node.scalar().is_some_and(Scalar::is_quoted_number);
+        if let Some(number) = resolved.clone().find(|branch| quoted_number && accepts(branch, "integer")) {
+            return self.value(node, number, owner);
+        }
         let fitting: Vec<&Json> = resolved.filter(|branch| accepts(branch, shape(node, branch))).collect();
         let score =
             |branch: &Json| node.entries().iter().filter(|entry| !branch["properties"][&entry.key].is_null()).count();
@@ -284,7 +289,7 @@ impl<'a> Walk<'a> {
         let Some(value) = scalar.integer() else {
             let message = format!("{} must be a whole number, not {}", self.here(), self.quoted(scalar));
             let problem = self.problems.error(self.file, pos, message);
-            if !scalar.plain && !scalar.text.is_empty() && scalar.text.bytes().all(|byte| byte.is_ascii_digit()) {
+            if scalar.is_quoted_number() {
                 problem.hint("remove the quotes");
             } else if scalar.is_number_or_bool() {
                 problem.hint("write it with decimal digits alone, without a leading 0");

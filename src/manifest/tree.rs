@@ -103,6 +103,12 @@ impl Scalar {
         self.plain && !self.substituted && (self.bool().is_some() || number(&self.text))
     }
 
+    /// Whether it is a whole number but for its quotes.
+    pub fn is_quoted_number(&self) -> bool {
+        let digits = !self.text.is_empty() && self.text.bytes().all(|byte| byte.is_ascii_digit());
+        digits && !self.plain && !self.substituted
+    }
+
     /// The boolean that it is. Quotes make it a text, unless a variable was put in.
     pub fn bool(&self) -> Option<bool> {
         match (self.plain || self.substituted, self.text.as_str()) {
