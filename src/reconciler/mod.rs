@@ -37,7 +37,7 @@ use crate::model::time::{Span, Timestamp};
 use crate::model::view::{EVENTS_MAX, EngineState, View};
 use crate::plan;
 use crate::probe::{Dial, NetDial, Prober};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::wake::{Reason, Wake, events};
 
 pub use handle::Handle;
@@ -112,6 +112,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     contents: BTreeMap<ContentId, Content>,
     /// As it was last written: what is not written yet is not acted upon.
     history: History,
+    half_saved: bool,
     looker: Looker,
     redactor: Redactor,
     executor: Executor<E>,
@@ -163,6 +164,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             desired: Desired { settings: setup.settings, ..Desired::default() },
             contents: BTreeMap::new(),
             history,
+            half_saved: false,
             looker: Looker::default(),
             redactor: Redactor::default(),
             executor,
@@ -340,7 +342,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     fn decide(&mut self, observed: &Observed) -> Timestamp {
         let now = self.clock.now();
         let mut plan = plan::plan(&self.desired, observed, &self.history, now);
-        if let Err(error) = self.store.save(&plan.history) {
+        if let Err(error) = self.save(&plan.history) {
             self.metrics.store_write_error();
             self.warnings = vec![format!("nothing is changed, because the history cannot be written: {error}")];
             tracing::error!(%error, "the history cannot be written, nothing is changed");
@@ -356,6 +358,17 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.plan = plan;
         self.passes += 1;
         next
+    }
+
+    /// Writes a history down, if it is another one or the last attempt may have written a part.
+    fn save(&mut self, history: &History) -> Result<(), StoreError> {
+        if *history == self.history && !self.half_saved {
+            return Ok(());
+        }
+        self.half_saved = true;
+        self.store.save(history)?;
+        self.half_saved = false;
+        Ok(())
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

@@ -33,7 +33,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     fn write(&mut self, history: History) -> Result<(), Refusal> {
-        self.store.save(&history).map_err(|error| Refusal::unavailable(error.to_string()))?;
+        self.save(&history).map_err(|error| Refusal::unavailable(error.to_string()))?;
         self.history = history;
         self.wake.ring(Reason::Request);
         Ok(())
