@@ -9,7 +9,7 @@ use super::build::{self, Places, Source};
 use super::images;
 use super::needs;
 use super::readiness;
-use super::replica::{Replica, template_of};
+use super::replica::{Replica, is_own_fault, template_of};
 use super::retire;
 use super::strategy::Effective;
 use super::upkeep;
@@ -281,7 +281,10 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         | ContainerState::Restarting { .. }
         | ContainerState::Removing => return,
     };
-    if !first_start && !may_restart(scene, decided, history, container) {
+    // A start that failed for want of a port or an address is no restart of the revision's: the action's own back-off paces it.
+    let of_the_host =
+        matches!(&container.state, ContainerState::Created { error: Some(e) } if !is_own_fault(&e.message));
+    if !first_start && !of_the_host && !may_restart(scene, decided, history, container) {
         return;
     }
     let call = Call::Start { container: container.id.clone(), name: container.name.clone() };

@@ -18,7 +18,7 @@ use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollo
 use crate::model::name::{Key, Slot};
 use crate::model::observed::ContainerState;
 use crate::model::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id, template_hash};
-use crate::model::spec::{DeploymentSpec, Probe};
+use crate::model::spec::{DeploymentSpec, Probe, Template};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::Span;
 
@@ -32,9 +32,10 @@ pub fn deployment(
     let spec = &declared.spec;
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
-    let strategy = effective(world.desired, key, spec);
     let wanted = wanted(world, &mut decided, key, spec, &mut history);
     let replicas = replicas(world, key, spec, &mut history);
+    let old = old_templates(spec, &history, &replicas, wanted.as_ref());
+    let strategy = effective(world.desired, key, spec, &old);
     if !spec.suspend {
         let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, refused: None };
         let facts = Facts { refused: refused(world, &facts, &history), ..facts };
@@ -76,6 +77,21 @@ fn wanted(
         return Some(id);
     }
     record(world, decided, spec, history, (hash, contents, image, id.clone())).then_some(id)
+}
+
+/// The templates of running replicas of other revisions than the manifest's; the manifest's where nobody remembers.
+fn old_templates(
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    replicas: &[Replica],
+    wanted: Option<&RevisionId>,
+) -> Vec<Arc<Template>> {
+    let old = replicas.iter().filter(|r| r.runs() && Some(&r.container.revision) != wanted);
+    let template = |revision: &RevisionId| match find(history, revision) {
+        Some(revision) => revision.template.clone(),
+        None => Arc::new(spec.template.clone()),
+    };
+    old.map(|replica| template(&replica.container.revision)).collect()
 }
 
 /// The image of running containers that were made from this very template, for when the history was lost.
@@ -233,7 +249,7 @@ fn task(
     purpose: ProbePurpose,
     probe: &Probe,
     hasten: bool,
-    template: &crate::model::spec::Template,
+    template: &Template,
 ) -> Option<ProbeTask> {
     let address = if host_network {
         Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
@@ -247,7 +263,7 @@ fn task(
 }
 
 /// The number of a probe's port; names are checked when the manifest is read.
-fn port(probe: &Probe, template: &crate::model::spec::Template) -> Option<u16> {
+fn port(probe: &Probe, template: &Template) -> Option<u16> {
     use crate::model::spec::PortRef;
     let http = probe.http_get.as_ref().map(|get| &get.port);
     match http.or(probe.tcp_socket.as_ref().map(|socket| &socket.port))? {

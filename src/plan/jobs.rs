@@ -65,6 +65,15 @@ fn enter(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, history
             return;
         }
     }
+    // Containers of another template and no memory of them: the history was lost, and with it the key that makes the
+    // ids of secrets, so this may be the very revision that ran. A person decides.
+    let containers = world.containers(key);
+    let lost = history.runs.is_empty() && !containers.is_empty() && !spec.idempotent;
+    let state = if lost && !containers.iter().any(|container| container.template == hash) {
+        JobState::Unknown { at: world.now }
+    } else {
+        JobState::Pending
+    };
     history.runs.push(JobRun {
         revision,
         template_hash: hash,
@@ -73,7 +82,7 @@ fn enter(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, history
         image,
         created_at: world.now,
         attempt: 0,
-        state: JobState::Pending,
+        state,
     });
     let surplus = history.runs.len().saturating_sub(RUNS_KEPT);
     history.runs.drain(..surplus);
@@ -264,7 +273,7 @@ fn tell(world: World, decided: &mut Decided, key: &Key, before: &JobState, run: 
         }
         JobState::Failed { reason, .. } => (Severity::Warning, "JobFailed", reason.clone()),
         JobState::Unknown { .. } => {
-            let message = "its container vanished before the result was seen; `evenkeel rollout retry` runs it again";
+            let message = "whether it has run is not known; `evenkeel rollout retry` runs it again";
             (Severity::Warning, "JobUnknown", message.to_string())
         }
     };
@@ -276,7 +285,8 @@ fn remove_old(world: World, decided: &mut Decided, key: &Key, history: &JobHisto
     let Some(run) = history.runs.last() else {
         return;
     };
-    if matches!(run.state, JobState::Pending) && run.attempt == 0 {
+    let undecided = matches!(run.state, JobState::Unknown { .. });
+    if undecided || matches!(run.state, JobState::Pending) && run.attempt == 0 {
         return;
     }
     for container in world.containers(key) {

@@ -98,7 +98,9 @@ fn contents(world: World, plan: &mut Plan) {
 /// What is no longer declared goes, unless a source is unknown (it may be declared there) or the brake holds it.
 fn removals(world: World, past: &History, plan: &mut Plan) {
     let orphans = prune::orphans(world, past);
-    plan.held = prune::held(world, past, &orphans);
+    // With an unknown source nobody can say what would be removed, so there is nothing to confirm.
+    let known = world.desired.unknown_sources.is_empty();
+    plan.held = if known { prune::held(world, past, &orphans) } else { Vec::new() };
     plan.history.confirmed = prune::still_confirmed(&past.confirmed, &orphans);
     let frozen = world.desired.unknown_sources.first().map(|why| format!("not removed: {why}"));
     for key in &orphans {
@@ -107,7 +109,7 @@ fn removals(world: World, past: &History, plan: &mut Plan) {
             format!("{}; confirm with: evenkeel prune confirm {} {}", held.reason, held.namespace, held.id)
         });
         match frozen.clone().or(held) {
-            Some(why) => hold(past, plan, key, why),
+            Some(why) => hold(world, past, plan, key, why),
             None => remove(world, past, plan, key),
         }
     }
@@ -119,10 +121,12 @@ fn removals(world: World, past: &History, plan: &mut Plan) {
 }
 
 /// An undeclared workload that is left exactly as it is, remembered too.
-fn hold(past: &History, plan: &mut Plan, key: &Key, why: String) {
+fn hold(world: World, past: &History, plan: &mut Plan, key: &Key, why: String) {
     keep_history(past, plan, key);
-    let condition = Condition { kind: "PruneHeld".into(), status: true, reason: "Held".into(), message: why.clone() };
-    let status = Status { phase: "PruneHeld".into(), message: why, conditions: vec![condition], ..Status::default() };
+    let phase = if world.desired.unknown_sources.is_empty() { "PruneHeld" } else { "Unknown" };
+    let condition = Condition { kind: "PruneHeld".into(), status: true, reason: phase.into(), message: why.clone() };
+    let as_it_is = status::undeclared(world, key);
+    let status = Status { phase: phase.into(), message: why, conditions: vec![condition], ..as_it_is };
     plan.status.insert(key.clone(), status);
 }
 

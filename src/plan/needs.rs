@@ -55,7 +55,7 @@ pub fn dependencies_met(
             }
             (None, Some(name)) => {
                 let key = owner.sibling(Kind::Job, name);
-                (!job_is_complete(world, history, &key)).then(|| format!("job {name} to be complete"))
+                (!job_is_complete(world, history, &key)).then(|| job_standing(history, &key))
             }
             (None, None) => None,
         };
@@ -86,6 +86,23 @@ fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: cr
         !history.retiring.contains_key(&container.id) && since.is_some_and(|since| *since + min_ready <= world.now)
     });
     available.count() as u32
+}
+
+/// What is waited for of a Job that is not complete, and the way out if it will not be by itself.
+fn job_standing(history: &History, key: &Key) -> String {
+    let state = history.jobs.get(key).and_then(|job| job.runs.last()).map(|run| &run.state);
+    match state {
+        Some(JobState::Failed { .. } | JobState::Unknown { .. }) => {
+            format!(
+                "job {0} to be complete; it failed or is unknown: `evenkeel rollout retry job/{0}` runs it again",
+                key.name
+            )
+        }
+        Some(JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } | JobState::Succeeded { .. })
+        | None => {
+            format!("job {} to be complete", key.name)
+        }
+    }
 }
 
 /// Whether the newest revision of a Job has succeeded, and it is the one that is declared.

@@ -68,6 +68,7 @@ fn replica<'a>(
 ) -> Replica<'a> {
     let template = template_of(spec, history, &container.revision);
     let readiness = readiness(container, template, spec.min_ready, history, world.now);
+    let named = has_its_names(container, template);
     match &readiness {
         Readiness::Ready(since) => {
             if history.ready_since.get(&container.id) != Some(since) {
@@ -83,10 +84,16 @@ fn replica<'a>(
     }
     Replica {
         container,
-        available: readiness.is_available(spec.min_ready, world.now),
+        available: readiness.is_available(spec.min_ready, world.now) && named,
         retiring: history.retiring.contains_key(&container.id),
         readiness,
     }
+}
+
+/// Whether the replica can be found on every network of its template: only then may another one give up its place.
+fn has_its_names(container: &Container, template: &Template) -> bool {
+    let named = container.networks.values().filter(|endpoint| !endpoint.aliases.is_empty()).count();
+    template.host_network || named >= template.networks.len().max(1)
 }
 
 fn judge(history: &mut DeploymentHistory, container: &Container) {

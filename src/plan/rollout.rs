@@ -201,7 +201,8 @@ fn fail(
     let number = find(history, failed).map_or(0, |revision| revision.number);
     let Some(back) = newest_completed(history, failed) else {
         // A first deployment has nothing to go back to: keep trying.
-        decided.wait(format!("revision {number} does not become available: {reason}"));
+        decided.trouble =
+            Some(format!("revision {number} does not become available, and there is none to go back to: {reason}"));
         return;
     };
     let last_log = culprit_log(facts, failed);

@@ -3,7 +3,7 @@
 use super::replica::{Replica, find};
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Rollout};
-use crate::model::name::Key;
+use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, JobSpec};
@@ -21,7 +21,10 @@ pub fn deployment(
     let current = current(history);
     let counts = counts(spec, history, replicas, current);
     let revision = current.and_then(|id| find(history, id));
-    let phase = phase(spec, history, counts);
+    let phase = match &decided.trouble {
+        Some(_) => "Degraded",
+        None => phase(spec, history, counts),
+    };
     let message = message(history, decided, phase, counts);
     Status {
         phase: phase.into(),
@@ -105,6 +108,7 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, counts: 
         (_, "Suspended") => "suspended by its manifest".into(),
         (_, "Paused") => "paused by `rollout pause`".into(),
         (Rollout::Stalled { reason, .. }, _) => reason.clone(),
+        _ if decided.trouble.is_some() => decided.trouble.clone().unwrap_or_default(),
         (_, "RolledBack" | "RollingBack") => reason.unwrap_or_default(),
         (_, "Complete") => waiting.unwrap_or_default(),
         _ => waiting.or_else(|| trouble(decided)).unwrap_or_else(|| {
@@ -182,6 +186,22 @@ fn state(state: &ContainerState) -> (&'static str, Option<Timestamp>) {
     }
 }
 
+/// What there is of a workload that is not declared and left as it is.
+pub fn undeclared(world: World, key: &Key) -> Status {
+    let containers = world.containers(key);
+    let running = containers.iter().filter(|c| matches!(c.state, ContainerState::Running { .. })).count() as u32;
+    let counts =
+        Replicas { desired: 0, current: containers.len() as u32, updated: 0, ready: running, available: running };
+    Status {
+        replicas: (key.kind == Kind::Deployment).then_some(counts),
+        containers: containers
+            .iter()
+            .map(|c| container(c, super::readiness::is_named(c), false, c.restart_count, ""))
+            .collect(),
+        ..Status::default()
+    }
+}
+
 /// How a Job stands.
 pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decided: &Decided) -> Status {
     let run = history.runs.last();
@@ -194,7 +214,7 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
         Some(JobState::Succeeded { .. }) => ("Complete", waiting.unwrap_or_default()),
         Some(JobState::Failed { reason, .. }) => ("Failed", reason.clone()),
         Some(JobState::Unknown { .. }) => {
-            let way_out = "its container vanished before the result was seen: check what it did, then `evenkeel rollout retry` runs it again";
+            let way_out = "whether it has run is not known, because its container or the history was lost: check what it did, then `evenkeel rollout retry` runs it again";
             ("Unknown", way_out.to_string())
         }
     };

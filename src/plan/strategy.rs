@@ -1,8 +1,10 @@
 //! The strategy that can work: what the manifest asks for, less what a host port, a volume or the network rules out.
 
+use std::sync::Arc;
+
 use crate::model::desired::Desired;
 use crate::model::name::{Key, Kind};
-use crate::model::spec::{AccessMode, DeploymentSpec, StrategyType};
+use crate::model::spec::{AccessMode, DeploymentSpec, Port, StrategyType, Template};
 use crate::model::time::Span;
 
 /// How replicas are replaced.
@@ -34,8 +36,8 @@ impl Effective {
     }
 }
 
-/// The strategy for a Deployment.
-pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec) -> Effective {
+/// The strategy for a Deployment; `old` are the templates of the running replicas that it replaces, where known.
+pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Effective {
     let strategy = &spec.strategy;
     let asked = Effective {
         replicas: spec.replicas,
@@ -48,7 +50,7 @@ pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec) -> Effecti
     if asked.stop_first() {
         return asked;
     }
-    match surge_limit(desired, key, spec) {
+    match surge_limit(desired, key, spec, old) {
         Some((limit, _)) if limit >= asked.surge => asked,
         Some((limit, because)) => {
             // With no room for even one more, the only way left is to stop one first.
@@ -60,7 +62,7 @@ pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec) -> Effecti
 }
 
 /// How many replicas can run beyond `replicas`, and why no more; `None` when nothing limits it.
-fn surge_limit(desired: &Desired, key: &Key, spec: &DeploymentSpec) -> Option<(u32, String)> {
+fn surge_limit(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Option<(u32, String)> {
     let template = &spec.template;
     if template.host_network {
         return Some((0, "two replicas cannot share the host's network ports".into()));
@@ -75,11 +77,25 @@ fn surge_limit(desired: &Desired, key: &Key, spec: &DeploymentSpec) -> Option<(u
     if let Some(volume) = single {
         return Some((0, format!("volume {volume} allows one replica at a time")));
     }
-    let rooms = template.ports.iter().filter_map(|port| {
+    // A port that no old replica uses is free for the new ones.
+    let contested =
+        |port: &&Port| old.is_empty() || old.iter().any(|old| old.ports.iter().any(|other| overlap(port, other)));
+    let rooms = template.ports.iter().filter(contested).filter_map(|port| {
         let (first, last) = port.host_port.as_ref()?.bounds().ok()?;
         let room = (u32::from(last - first) + 1).saturating_sub(spec.replicas);
         let text = if first == last { format!("host port {first}") } else { format!("host ports {first}-{last}") };
         Some((room, format!("{text}: each can be used by one replica at a time")))
     });
     rooms.min_by_key(|(room, _)| *room)
+}
+
+/// Whether two ports may want the same one of the host. Addresses are not compared: 0.0.0.0 covers them all.
+fn overlap(a: &Port, b: &Port) -> bool {
+    let bounds = |port: &Port| port.host_port.as_ref().and_then(|host| host.bounds().ok());
+    match (bounds(a), bounds(b)) {
+        (Some((first, last)), Some((other_first, other_last))) => {
+            a.protocol == b.protocol && first <= other_last && other_first <= last
+        }
+        (Some(_), None) | (None, Some(_)) | (None, None) => false,
+    }
 }

@@ -81,6 +81,8 @@ pub struct Decided {
     pub events: Vec<Event>,
     /// What to probe.
     pub probes: Vec<ProbeTask>,
+    /// What is wrong and will not mend itself, for people.
+    pub trouble: Option<String>,
     /// What it waits for, for people.
     pub waiting: Vec<String>,
     /// When to look again.

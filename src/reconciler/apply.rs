@@ -119,13 +119,14 @@ impl<E: Engine> Executor<E> {
     }
 
     /// Begins as many of `actions` as fit; the rest is planned again when one has ended.
-    pub fn begin(&self, actions: &[Action]) {
-        for action in actions {
-            if self.shared.admit(action) {
-                let (shared, action) = (self.shared.clone(), action.clone());
-                tokio::spawn(async move { shared.run(action).await });
-            }
+    /// Returns those that were begun.
+    pub fn begin<'a>(&self, actions: &'a [Action]) -> Vec<&'a Action> {
+        let begun: Vec<&Action> = actions.iter().filter(|action| self.shared.admit(action)).collect();
+        for action in &begun {
+            let (shared, action) = (self.shared.clone(), (*action).clone());
+            tokio::spawn(async move { shared.run(action).await });
         }
+        begun
     }
 
     /// Whether nothing is under way.

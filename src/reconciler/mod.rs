@@ -352,7 +352,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
         self.prober.set(std::mem::take(&mut plan.probes));
-        self.executor.begin(&plan.actions);
+        let begun = self.executor.begin(&plan.actions);
+        let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
+        self.remember(&healing);
         self.clean_up(observed);
         let next = plan.wake_at.map_or(now + LOOK_EVERY, |at| at.min(now + LOOK_EVERY)).max(now);
         self.plan = plan;

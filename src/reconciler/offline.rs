@@ -81,8 +81,16 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
         format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)
     });
+    let waiting = plan.held.iter().flat_map(|held| {
+        held.removes.iter().map(move |key| PlanStep {
+            object: key.clone(),
+            action: format!("remove {key}, once it is confirmed"),
+            cause: format!("it is no longer declared, and {}", held.reason),
+            downtime: None,
+        })
+    });
     Ok(Outlook {
-        steps: steps.iter().map(PlanStep::from).collect(),
+        steps: steps.iter().map(PlanStep::from).chain(waiting).collect(),
         status: plan.status,
         warnings: warnings.into_iter().chain(held).collect(),
     })

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::Reconciler;
 use crate::engine::Engine;
+use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::revision::{Content, ContentId, revision_id};
-use crate::model::status::{Event, Severity, Status};
+use crate::model::status::{Event, Plan, Severity, Status};
+use crate::model::time::Timestamp;
 use crate::model::view::{Declaration, Detail, EVENTS_MAX, ObjectView, OutcomeWord, PlanStep, RevisionView, View};
 use crate::probe::Dial;
 
@@ -159,7 +161,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
     }
 
-    fn created_at(&self, key: &Key) -> Option<crate::model::time::Timestamp> {
+    fn created_at(&self, key: &Key) -> Option<Timestamp> {
         let deployment = self.history.deployments.get(key).and_then(|history| history.revisions.first());
         let job = self.history.jobs.get(key).and_then(|history| history.runs.first());
         deployment.map(|revision| revision.created_at).or(job.map(|run| run.created_at))
@@ -176,6 +178,32 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Kind::Namespace => Detail::Namespace,
         }
     }
+}
+
+/// The event of an action that mends something outside a rollout: a person should see that there was something to mend.
+pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Event> {
+    let at_rest = plan.status.get(&action.object)?;
+    let mends = match &action.call {
+        Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } | Call::Update { .. } | Call::Connect(_) => true,
+        Call::CreateContainer(_)
+        | Call::CreateNetwork(_)
+        | Call::RemoveNetwork { .. }
+        | Call::CreateVolume(_)
+        | Call::Pull { .. }
+        | Call::Reconnect(_)
+        | Call::Stop(_)
+        | Call::Remove { .. } => false,
+    };
+    let phase = at_rest.phase.as_str();
+    (mends && action.object.kind == Kind::Deployment && matches!(phase, "Degraded" | "Complete" | "RolledBack")).then(
+        || Event {
+            at: now,
+            object: action.object.clone(),
+            severity: Severity::Normal,
+            reason: "Healing".into(),
+            message: format!("{}: {}", action.call, action.cause),
+        },
+    )
 }
 
 /// Whether an object is where it should be, or where it will stay until a person acts.

@@ -20,6 +20,8 @@ use crate::store::Store;
 const QUIET: Span = Span::millis(120);
 /// How soon to look again at a directory that is in the middle of a change.
 const UNSETTLED: Span = Span::millis(250);
+/// A change that takes longer than this is told as trouble.
+const STUCK: Span = Span::secs(30);
 /// How soon to try again what is invalid or unreadable: a missing secret file may have come.
 const RETRY: Span = Span::secs(5);
 
@@ -41,6 +43,8 @@ struct Watched {
     candidate: Option<(String, Timestamp)>,
     /// The digest that was found invalid, and when.
     rejected: Option<(String, Timestamp)>,
+    /// Since when something has been changing the directory.
+    unsettled_since: Option<Timestamp>,
     state: SourceState,
 }
 
@@ -69,14 +73,19 @@ impl Sources {
             Ok(snapshot) => snapshot,
             Err(ReadError::Unsettled(why)) => {
                 watched.candidate = None;
-                watched.state.message = why;
-                return (false, Some(now + UNSETTLED));
+                watched.state.message.clone_from(&why);
+                let since = *watched.unsettled_since.get_or_insert(now);
+                // A lock that a killed git left behind would hide every edit for ever, without a word.
+                let stuck = now.since(since) >= STUCK;
+                let changed = stuck && self.fall_back(index, why, Vec::new());
+                return (changed, Some(now + if stuck { RETRY } else { UNSETTLED }));
             }
             Err(ReadError::Unreadable(why)) => {
                 let changed = self.fall_back(index, why, Vec::new());
                 return (changed, Some(now + RETRY));
             }
         };
+        watched.unsettled_since = None;
         let digest = whole_digest(&snapshot, watched.in_force.as_ref());
         if watched.in_force.is_some() && digest == watched.digest {
             watched.candidate = None;
@@ -111,7 +120,7 @@ impl Sources {
                 let watched = &mut self.watched[index];
                 watched.digest = whole_digest(&snapshot, Some(&loaded));
                 watched.rejected = None;
-                watched.accept(loaded, SourcePhase::Loaded, now);
+                watched.accept(loaded, SourcePhase::Loaded, Some(now));
                 if let Err(error) = self.store.save_snapshot(&watched.state.dir, &snapshot.files) {
                     tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
                 }
@@ -161,7 +170,7 @@ impl Sources {
         let Some(loaded) = loaded.ok().filter(|loaded| self.fits(index, loaded).is_ok()) else {
             return false;
         };
-        self.watched[index].accept(loaded, SourcePhase::LastGood, Timestamp::default());
+        self.watched[index].accept(loaded, SourcePhase::LastGood, None);
         true
     }
 
@@ -220,13 +229,21 @@ impl Watched {
             generation: 0,
             declares: BTreeSet::new(),
         };
-        Self { source, in_force: None, digest: String::new(), candidate: None, rejected: None, state }
+        Self {
+            source,
+            in_force: None,
+            digest: String::new(),
+            candidate: None,
+            rejected: None,
+            unsettled_since: None,
+            state,
+        }
     }
 
-    fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Timestamp) {
+    fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
         self.state.declares = declares(&loaded.desired);
         self.in_force = Some(loaded);
-        self.state.loaded_at = Some(now);
+        self.state.loaded_at = now;
         self.state.digest = self.digest.clone();
         self.state.generation += 1;
         self.state.state = phase;
