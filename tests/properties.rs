@@ -1,7 +1,7 @@
 //! What is true of every plan, whatever the world. Each test is a sentence about `evenkeel::plan::plan`, tried on worlds
 //! that are made at random: some Deployments, an update or a change of scale, accidents, and passes of which only a part
 //! is carried out.
-
+#![allow(clippy::disallowed_methods, reason = "one property is about time")]
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
@@ -83,26 +83,26 @@ fn cases() -> impl Strategy<Value = Vec<Case>> {
 }
 
 /// Something that befalls a container, and how much of a plan is carried out, in which order.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Turn {
-    accident: Option<(Accident, Index)>,
+    /// A container that somebody removes. Not what counts as the revision's fault: three crashes would roll it back.
+    removed: Option<Index>,
     share: Vec<(bool, u16)>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Accident {
-    Kill,
-    Crash,
-    Remove,
-    Pause,
+/// On one line, because a failing case shows dozens.
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let order: Vec<_> =
+            self.share.iter().map(|(wanted, order)| if *wanted { i32::from(*order) } else { -1 }).collect();
+        f.write_str(&format!("{:?} {order:?}", self.removed))
+    }
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    let accident =
-        prop_oneof![Just(Accident::Kill), Just(Accident::Crash), Just(Accident::Remove), Just(Accident::Pause)];
-    let accident = prop::option::weighted(0.1, (accident, any::<Index>()));
+    let removed = prop::option::weighted(0.1, any::<Index>());
     let share = prop::collection::vec((prop::bool::weighted(0.6), any::<u16>()), 8);
-    prop::collection::vec((accident, share).prop_map(|(accident, share)| Turn { accident, share }), 0..40)
+    prop::collection::vec((removed, share).prop_map(|(removed, share)| Turn { removed, share }), 0..40)
 }
 
 fn name(index: usize) -> String {
@@ -129,20 +129,12 @@ fn changed(cases: &[Case]) -> Passes {
     passes
 }
 
-fn befall(passes: &mut Passes, accident: Accident, which: &Index) {
+fn remove_one(passes: &mut Passes, which: &Index) {
     let ours: Vec<ContainerId> =
         passes.world.containers.values().filter(|c| c.name.starts_with("shop.")).map(|c| c.id.clone()).collect();
-    if ours.is_empty() {
-        return;
+    if !ours.is_empty() {
+        passes.world.remove_by_force(&ours[which.index(ours.len())]).unwrap();
     }
-    let id = &ours[which.index(ours.len())];
-    // What cannot befall it does not.
-    let _ = match accident {
-        Accident::Kill => passes.world.kill(id),
-        Accident::Crash => passes.world.crash(id),
-        Accident::Remove => passes.world.remove_by_force(id),
-        Accident::Pause => passes.world.pause(id),
-    };
 }
 
 /// Carries out a part of a plan, in another order.
@@ -161,8 +153,8 @@ fn act_in_part(passes: &mut Passes, plan: &Plan, share: &[(bool, u16)]) {
 /// Plays the turns, lets `look` judge each plan with the world that it was made for, and then comes to rest.
 fn play(passes: &mut Passes, turns: &[Turn], mut look: impl FnMut(&Passes, &Plan)) {
     for turn in turns {
-        if let Some((accident, which)) = &turn.accident {
-            befall(passes, *accident, which);
+        if let Some(which) = &turn.removed {
+            remove_one(passes, which);
         }
         let plan = passes.plan();
         look(passes, &plan);
@@ -188,7 +180,7 @@ fn words(plan: &Plan) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn the_plan_of_a_converged_world_is_empty_and_changes_no_history(cases in cases()) {
@@ -258,7 +250,7 @@ proptest! {
         play(&mut changed(&cases), &turns, |passes, plan| {
             for (index, case) in cases.iter().enumerate() {
                 let taken = taken(passes, plan, &name(index));
-                let ready = passes.ready(&name(index));
+                let ready = passes.reachable(&name(index));
                 let floor = case.after.floor();
                 assert!(taken == 0 || ready - taken >= floor, "{ready} - {taken} < {floor}: {:#?}", words(plan));
             }
@@ -310,7 +302,7 @@ proptest! {
         passes.world.push("app:1", ends);
         let spec: JobSpec = serde_json::from_value(serde_json::json!({"template": {"image": "app:1"}})).unwrap();
         passes.declare_job("migrate", spec);
-        let calm: Vec<Turn> = turns.into_iter().map(|turn| Turn { accident: None, ..turn }).collect();
+        let calm: Vec<Turn> = turns.into_iter().map(|turn| Turn { removed: None, ..turn }).collect();
         play(&mut passes, &calm, |_, _| {});
         prop_assert_eq!(passes.world.starts.values().sum::<u32>(), 1);
     }
@@ -330,9 +322,8 @@ fn taken(passes: &Passes, plan: &Plan, deployment: &str) -> usize {
         Call::Reconnect(connection) if connection.aliases.is_empty() => Some(&connection.container),
         _ => None,
     });
-    let serves = |id: &&ContainerId| passes.world.containers.get(*id).is_some_and(|c| c.serves(passes.world.now));
-    // One whose name is gone already serves nobody and is counted in the same sum: it was allowed to go then.
-    taken.filter(serves).count()
+    // One whose name is gone serves nobody any more: it was counted when it was allowed to lose it.
+    taken.filter(|id| passes.world.containers.get(*id).is_some_and(|c| passes.is_reachable(c))).count()
 }
 
 /// The same snapshot with the ids of containers in the opposite order.
@@ -344,31 +335,4 @@ fn mirrored(observed: &Observed) -> Observed {
         (id.clone(), evenkeel::model::observed::Container { id, ..container.clone() })
     });
     Observed { containers: containers.collect(), ..observed.clone() }
-}
-
-#[test]
-fn ten_times_the_replicas_take_about_ten_times_as_long() {
-    let fastest = |replicas: u32| {
-        let mut passes = Passes::new();
-        for index in 0..replicas / 10 {
-            let shape =
-                Shape { replicas: 10, tag: 1, surge: 10, unavailable: 0, recreate: false, min_ready: 0, probed: false };
-            passes.declare(&name(index as usize), shape.spec());
-        }
-        for _ in 0..4 {
-            let plan = passes.plan();
-            plan.actions.iter().for_each(|action| passes.act(action));
-            passes.pass_time(&plan);
-        }
-        let (observed, now) = (passes.observed(), support::sim::world::World::timestamp(passes.world.now));
-        let times = (0..5).map(|_| {
-            let began = std::time::Instant::now();
-            let plan = evenkeel::plan::plan(&passes.desired, &observed, &passes.history, now);
-            assert_eq!(plan.status.len() as u32, replicas / 10 + 2);
-            began.elapsed()
-        });
-        times.min().unwrap()
-    };
-    let (small, large) = (fastest(500), fastest(5_000));
-    assert!(large < small * 30, "500 replicas: {small:?}, 5,000: {large:?}");
 }

@@ -26,8 +26,11 @@ pub fn replaceable<'a>(
 
     let mut leaving = Vec::new();
     for replica in ranked {
-        let goes = if replica.retiring || is_spent(replica) {
+        let goes = if is_spent(replica) || replica.retiring && !replica.runs() {
             true
+        } else if replica.retiring {
+            // It comes back when those that were to take its place are gone meanwhile.
+            available >= floor || replica.readiness.is_not_ready()
         } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
             // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
             false

@@ -9,7 +9,7 @@ use evenkeel::model::history::History;
 use evenkeel::model::name::{DEFAULT_INSTANCE, Key, Kind, Name};
 use evenkeel::model::observed::{Container, ContainerId, ContainerState, Observed, ProbeResult, Probes};
 use evenkeel::model::spec::{DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec};
-use evenkeel::model::status::Plan;
+use evenkeel::model::status::{Plan, ProbePurpose, ProbeTask, Status};
 use evenkeel::plan;
 
 use super::sim::app::{App, Millis};
@@ -20,6 +20,8 @@ pub struct Passes {
     pub world: World,
     pub desired: Desired,
     pub history: History,
+    /// What the last plan wanted probed: only that has results.
+    probes: Vec<ProbeTask>,
 }
 
 /// How long the actions of one pass take together.
@@ -37,7 +39,7 @@ impl Passes {
         desired.namespaces.insert(shop.clone(), NamespaceSpec::default());
         let network = Key::new(Kind::Network, shop, name("default"));
         desired.networks.insert(network, Declared::bare(NetworkSpec::default()));
-        Self { world, desired, history: History::default() }
+        Self { world, desired, history: History::default(), probes: Vec::new() }
     }
 
     /// Declares a Deployment, or changes it.
@@ -50,7 +52,7 @@ impl Passes {
         self.desired.jobs.insert(Key::new(Kind::Job, name("shop"), name(job)), Declared::bare(spec));
     }
 
-    /// What is, probes included: they say at once what the programs would answer.
+    /// What is, probes included: those that the last plan wanted say what the programs would answer.
     pub fn observed(&self) -> Observed {
         let instance = name(DEFAULT_INSTANCE);
         let ids: Vec<&ContainerId> = self.world.containers.keys().collect();
@@ -67,23 +69,29 @@ impl Passes {
     }
 
     fn probed(&self, container: Container) -> Container {
-        let live = &self.world.containers[&container.id];
-        let Some(spec) = &live.spec else { return container };
-        if !matches!(container.state, ContainerState::Running { .. }) {
-            return container;
-        }
-        let result = match live.serves(self.world.now) {
-            true => ProbeResult::Success,
-            false => ProbeResult::Failure { message: "connection refused".into() },
+        let ContainerState::Running { since } = container.state else { return container };
+        let result = |purpose| {
+            let wanted = |task: &&ProbeTask| {
+                task.container == container.id && task.started_at == since && task.purpose == purpose
+            };
+            self.probes.iter().find(wanted).map(|_| match self.world.containers[&container.id].serves(self.world.now) {
+                true => ProbeResult::Success,
+                false => ProbeResult::Failure { message: "connection refused".into() },
+            })
         };
-        let readiness = spec.template.readiness_probe.as_ref().map(|_| result);
-        Container { probes: Probes { readiness, ..Probes::default() }, ..container }
+        let probes = Probes {
+            startup: result(ProbePurpose::Startup),
+            readiness: result(ProbePurpose::Readiness),
+            liveness: result(ProbePurpose::Liveness),
+        };
+        Container { probes, ..container }
     }
 
     /// Makes a pass, and remembers its history. The actions are for the caller to carry out.
     pub fn plan(&mut self) -> Plan {
         let plan = self.decide();
         self.history = plan.history.clone();
+        self.probes.clone_from(&plan.probes);
         plan
     }
 
@@ -152,7 +160,9 @@ impl Passes {
 
     /// Whether a plan says that all is as it should be.
     pub fn is_at_rest(&self, plan: &Plan) -> bool {
-        plan.actions.is_empty() && plan.status.values().all(|s| ["Complete", "Ready"].contains(&s.phase.as_str()))
+        let settled =
+            |status: &Status| ["Complete", "Ready"].contains(&status.phase.as_str()) && status.waiting.is_empty();
+        plan.actions.is_empty() && plan.status.values().all(settled)
     }
 
     /// The containers of a Deployment that answer now.
@@ -160,6 +170,18 @@ impl Passes {
         let prefix = format!("shop.{deployment}.");
         let ours = self.world.containers.values().filter(|c| c.name.starts_with(&prefix));
         ours.filter(|container| container.serves(self.world.now)).count()
+    }
+
+    /// Whether a container has a name and answers now.
+    pub fn is_reachable(&self, container: &super::sim::container::Container) -> bool {
+        container.serves(self.world.now) && container.endpoints.values().any(|endpoint| !endpoint.aliases.is_empty())
+    }
+
+    /// The containers of a Deployment that its name leads to and that answer now.
+    pub fn reachable(&self, deployment: &str) -> usize {
+        let prefix = format!("shop.{deployment}.");
+        let ours = self.world.containers.values().filter(|c| c.name.starts_with(&prefix));
+        ours.filter(|container| self.is_reachable(container)).count()
     }
 
     /// The containers of a Deployment that have a process.

@@ -183,7 +183,7 @@ impl Stage {
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
             Step::Disconnect { container, network } => {
-                self.to_each(container, |world, id| world.disconnect(id, network).map(drop))
+                self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
             }
             Step::Update { container, what, value } => self.update(container, what, value),
             Step::Engine { graceful, down } => {
@@ -301,7 +301,7 @@ impl Stage {
     }
 
     fn accident(&mut self, verb: Verb, container: &str) -> Result<(), String> {
-        self.to_each(container, |world, id| match verb {
+        self.on_each(container, |world, id| match verb {
             Verb::Crash => world.crash(id),
             Verb::Hang => world.hang(id, true),
             Verb::Unhang => world.hang(id, false),
@@ -319,23 +319,23 @@ impl Stage {
         match what {
             "memory" => {
                 let memory = Memory::try_from(value)?;
-                self.to_each(container, |world, id| world.adjust(id, |a| a.limits.memory = Some(memory)))
+                self.on_each(container, |world, id| world.adjust(id, |a| a.limits.memory = Some(memory)))
             }
             "cpu" => {
                 let cpu = Cpu::try_from(value)?;
-                self.to_each(container, |world, id| world.adjust(id, |a| a.limits.cpu = Some(cpu)))
+                self.on_each(container, |world, id| world.adjust(id, |a| a.limits.cpu = Some(cpu)))
             }
             "restart" => {
                 let policy: RestartPolicy = serde_json::from_value(value.into())
                     .map_err(|_| "a restart policy is Always, OnFailure or Never")?;
-                self.to_each(container, |world, id| world.adjust(id, |a| a.restart_policy = policy))
+                self.on_each(container, |world, id| world.adjust(id, |a| a.restart_policy = policy))
             }
             _ => Err(format!("'{what}' is not memory, cpu or restart")),
         }
     }
 
     /// Does something to every container whose name fits; there must be one.
-    fn to_each(
+    fn on_each(
         &mut self,
         pattern: &str,
         act: impl Fn(&mut World, &ContainerId) -> Result<(), Refusal>,
