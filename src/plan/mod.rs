@@ -61,6 +61,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         take(&mut plan, key, decided);
     }
     removals(world, history, &mut plan);
+    plan.actions = images::one_pull_each(plan.actions);
     plan
 }
 

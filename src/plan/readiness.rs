@@ -70,17 +70,23 @@ pub fn readiness(
         ContainerState::Removing => return Readiness::NotReady("being removed".into()),
     };
     let checked = has_check(container, template);
+    let was_ready = history.ready_since.get(&container.id).is_some_and(|since| *since >= running_since);
     match verdict(container, template) {
         Verdict::NotReady(why) => Readiness::NotReady(why),
         // A name is given to ready replicas only, so one that has it was ready before this process looked.
         Verdict::Unknown(_) if is_named(container) && !history.judged.contains(&container.id) => {
             Readiness::Unknown("not probed yet".into())
         }
+        // A probe that was added to a manifest has no result yet; what was ready in this run does not lose its name for it.
+        Verdict::Unknown(_) if was_ready => Readiness::Unknown("a new probe was not made yet".into()),
         Verdict::Unknown(why) => Readiness::NotReady(why),
         // With nothing to check, running for `minReady` is all there is to go by.
         Verdict::Ready if !checked && running_since + min_ready <= now => Readiness::Ready(running_since),
         Verdict::Ready if !checked && is_named(container) && !history.judged.contains(&container.id) => {
             Readiness::Unknown("running, but not for minReady yet".into())
+        }
+        Verdict::Ready if !checked && was_ready => {
+            Readiness::Unknown("running, but not for the new minReady yet".into())
         }
         Verdict::Ready if !checked => Readiness::NotReady("running, but not for minReady yet".into()),
         Verdict::Ready => {

@@ -220,8 +220,9 @@ impl Stage {
         loop {
             self.revive().await?;
             let ran = self.sim.now() - began;
-            let early =
-                matches!(until, Some(Expectation::Converged | Expectation::Phase { .. })) && ran < NOTICED_AFTER;
+            let of_view = matches!(until, Some(Expectation::Converged | Expectation::Phase { .. }));
+            // The last view of a dead controller says nothing.
+            let early = of_view && (ran < NOTICED_AFTER || self.restart_at.is_some());
             let instead = match until {
                 Some(_) if early => Err("it is too early to tell".into()),
                 Some(condition) => self.check(condition),
@@ -284,11 +285,17 @@ impl Stage {
                 self.controller = Some(running);
                 Err("it runs already".into())
             }
+            (Process::Stop, Some(running)) if running.is_dead() => {
+                running.crash().await;
+                Ok(())
+            }
             (Process::Stop, Some(running)) => running.stop().await,
             (Process::Crash, Some(running)) => {
                 running.crash().await;
                 Ok(())
             }
+            // A fault was quicker than the script.
+            (Process::Stop | Process::Crash, None) if self.restart_at.take().is_some() => Ok(()),
             (Process::Stop | Process::Crash, None) => Err("no controller runs".into()),
         }
     }

@@ -91,6 +91,10 @@ impl App {
     /// Reads phrases with commas between them, such as `ready after 2s, ignores SIGTERM`.
     pub fn parse(text: &str) -> Result<App, String> {
         let mut app = App::default();
+        if text.contains("exits with") && !text.contains("ready") {
+            // Who crashes on boot, or is a job, never answers.
+            app.ready_after = None;
+        }
         for phrase in text.split(',').map(str::trim).filter(|phrase| !phrase.is_empty()) {
             app.learn(phrase)?;
         }
