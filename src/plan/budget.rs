@@ -2,6 +2,7 @@
 
 use super::converge::{Scene, missing_network};
 use super::replica::Replica;
+use super::upkeep;
 use crate::model::history::{DeploymentHistory, Rollout};
 use crate::model::observed::ContainerState;
 
@@ -15,8 +16,10 @@ pub fn replaceable<'a>(
     let floor = scene.strategy.floor();
     let reason = format!("revision {} replaces it", scene.target.number);
     let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
-    let available_new = kept.iter().filter(|r| r.available).count() as u32;
-    let mut available = available_new + old.iter().filter(|r| r.available && !r.retiring).count() as u32;
+    // What clients cannot reach yet takes nobody's place: getting a name can fail like any other call.
+    let is_reached = |r: &Replica| r.available && upkeep::has_its_names(scene, history, r);
+    let available_new = kept.iter().filter(|r| is_reached(r)).count() as u32;
+    let mut available = available_new + old.iter().filter(|r| !r.retiring && is_reached(r)).count() as u32;
     let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
     let mut prepared = prepared_for_swap(scene, kept, old);
     let mut ranked = old.to_vec();
@@ -47,7 +50,7 @@ pub fn replaceable<'a>(
         if !replica.retiring && replica.runs() {
             prepared = prepared.saturating_sub(1);
             remaining = remaining.saturating_sub(1);
-            if replica.available {
+            if is_reached(replica) {
                 available -= 1;
             }
         }

@@ -80,7 +80,8 @@ impl<'a> Scene<'a> {
 /// One pass of steps towards `scene.target`.
 pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory) {
     let (new, old): (Vec<&Replica>, Vec<&Replica>) = scene.replicas.iter().partition(|r| scene.is_new(r.container));
-    let (kept, surplus) = choose(&new, scene.strategy.replicas);
+    let named = |r: &Replica| upkeep::has_its_names(scene, history, r);
+    let (kept, surplus) = choose(&new, scene.strategy.replicas, named);
     let mut leaving: Vec<(&Replica, String)> = Vec::new();
     leaving.extend(surplus.iter().map(|r| (*r, format!("{} replicas are wanted", scene.strategy.replicas))));
     leaving.extend(replaceable(scene, history, &kept, &old));
@@ -103,9 +104,15 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
 }
 
 /// The replicas to keep, best first, and the surplus. One that is on its way out comes back only when it is needed.
-fn choose<'a>(new: &[&'a Replica<'a>], wanted: u32) -> (Vec<&'a Replica<'a>>, Vec<&'a Replica<'a>>) {
+fn choose<'a>(
+    new: &[&'a Replica<'a>],
+    wanted: u32,
+    named: impl Fn(&Replica) -> bool,
+) -> (Vec<&'a Replica<'a>>, Vec<&'a Replica<'a>>) {
     let mut ranked = new.to_vec();
-    ranked.sort_by_key(|r| (!r.readiness.is_ready(), r.retiring, !r.available, !r.runs(), r.container.slot));
+    ranked.sort_by_cached_key(|r| {
+        (!r.readiness.is_ready(), r.retiring, !r.available, !named(r), !r.runs(), r.container.slot)
+    });
     let surplus = ranked.split_off(ranked.len().min(wanted as usize));
     ranked.sort_by_key(|r| r.container.slot);
     (ranked, surplus)

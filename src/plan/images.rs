@@ -1,10 +1,10 @@
 //! Images: which one a template means, and whether it must be pulled first. The answer is kept, so that every replica
 //! of a revision runs the same image even when the tag moves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Decided, World};
-use crate::model::action::Call;
+use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
 use crate::model::history::{History, Resolution, Rollout};
 use crate::model::name::{Key, Kind};
@@ -94,6 +94,23 @@ pub fn resolve(
 }
 
 /// The next look includes the image, because now it is of interest; it comes at once.
+/// One pull for each image, with the credentials of everybody who wants it: two would only wait for each other.
+pub fn one_pull_each(actions: Vec<Action>) -> Vec<Action> {
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    let mut merged: Vec<Action> = Vec::with_capacity(actions.len());
+    for action in actions {
+        if let Call::Pull { image, secrets, .. } = &action.call {
+            let at = *first.entry(image.clone()).or_insert(merged.len());
+            if let Some(Action { call: Call::Pull { secrets: known, .. }, .. }) = merged.get_mut(at) {
+                known.extend(secrets.iter().filter(|secret| !known.contains(secret)).cloned().collect::<Vec<_>>());
+                continue;
+            }
+        }
+        merged.push(action);
+    }
+    merged
+}
+
 fn look_up(world: World, decided: &mut Decided) {
     decided.wake(world.now);
 }

@@ -46,6 +46,11 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
     }
 }
 
+/// Whether a ready replica has all its names: only then do clients reach it, and only then may it take another's place.
+pub fn has_its_names(scene: &Scene, history: &DeploymentHistory, replica: &Replica) -> bool {
+    rename(&scene.places_of(history, replica.container), replica).is_none()
+}
+
 /// Gives a ready replica its names, and takes them from one that certainly is not; what is unknown stays as it is.
 fn rename(places: &Places, replica: &Replica) -> Option<Call> {
     let readiness = &replica.readiness;

@@ -125,10 +125,10 @@ fn one_deployment_of_three() {
         recorder.forget();
         let killed = Instant::now();
         bench.engine.docker(&["kill", victim.id()]);
-        let healed = eventually("the name is given again", LONG, || {
-            let calls = recorder.calls();
-            let given = calls.iter().rev().find(|call| call.path.contains("/connect")).map(|call| call.at);
-            given.filter(|_| bench.running("web").len() == 3).ok_or_else(|| format!("{calls:?}"))
+        let healed = eventually("three have the name again", LONG, || {
+            let named = bench.running("web").iter().filter(|c| c.aliases(None).contains(&"web".to_string())).count();
+            let given = recorder.calls().iter().rev().find(|call| call.path.contains("/connect")).map(|call| call.at);
+            given.filter(|_| named == 3).ok_or_else(|| format!("{named} have it"))
         });
         let healed = healed.duration_since(killed);
         let floor = create_start + Duration::from_millis(200);
@@ -309,7 +309,8 @@ fn compose_up(bench: &Bench, image: &str, count: usize) -> (Duration, Output) {
 }
 
 fn compose_down(bench: &Bench) {
-    compose(bench, &bench.directory().join("compose.yaml"), &["down", "--timeout", "0"]);
+    bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
+    bench.engine.docker(&["network", "rm", &format!("{}_default", bench.instance)]);
 }
 
 fn compose(bench: &Bench, file: &Path, arguments: &[&str]) -> Output {

@@ -75,6 +75,21 @@ on_each_engine! {
         assert_eq!(bench.applied(), 0);
     }
 
+    fn a_single_replica_is_replaced_without_its_name_ever_leading_nowhere(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &["ENV WARMUP=1s"]));
+        let web = |image: &str| Deployment::new("web", image).template("drain", "1s").to_string();
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one));
+        let network = bench.engine_name("shop", "default");
+        let load = ["load", "http://web:8080/", "--new-connections", "--connections", "2", "--rate", "100", "--seconds", "60", "--expect-version-in", "1,2"];
+        let client = bench.run_foreign(&[&["--network", network.as_str(), one.as_str()][..], &load].concat());
+        bench.apply("web.yaml", &web(&two));
+        bench.settled("web", 1, &two, SOON);
+        bench.engine.docker(&["stop", &client]);
+        let counted = bench.engine.docker(&["logs", &client]);
+        assert!(counted.contains("\"failed\":0,") && counted.contains("\"2\":"), "{counted}");
+    }
+
     fn a_fixed_host_port_is_updated_stop_first(bench) {
         let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
         let port = bench.free_port();

@@ -1,6 +1,6 @@
 //! Somebody who uses the names: looks each one up every 50 ms, and remembers what would have gone wrong. It changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use evenkeel::model::name::{Key, Name};
@@ -32,6 +32,8 @@ pub struct Findings {
     pub longest_silence: BTreeMap<Lookup, Millis>,
     /// How long each name has led to nobody, after it had led to somebody.
     pub nobody: BTreeMap<Lookup, Millis>,
+    /// Whom `not_ready` speaks of already.
+    accused: BTreeSet<ContainerId>,
     last: BTreeMap<Lookup, usize>,
     owners: BTreeMap<Lookup, Key>,
     /// The world's version that `owners` was read from, and since when it is that.
@@ -109,7 +111,7 @@ impl Findings {
         if !container.served && !container.served_in_this_run(world.now) {
             let (at, name) = (world.now, &container.name);
             let words = format!("at {at} ms {lookup} leads to {name}, which has never been ready");
-            if self.not_ready.last() != Some(&words) {
+            if self.accused.insert(id.clone()) {
                 self.not_ready.push(words);
             }
             return;
