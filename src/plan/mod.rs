@@ -61,9 +61,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         take(&mut plan, key, decided);
     }
     removals(world, history, &mut plan);
-    // Two objects may want the same image pulled; once is enough.
-    let mut targets = BTreeSet::new();
-    plan.actions.retain(|action| targets.insert(action.call.target()));
+    plan.actions = images::one_pull_each(std::mem::take(&mut plan.actions));
     plan
 }
 

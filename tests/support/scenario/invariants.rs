@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::view::View;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::step::Allowance;
