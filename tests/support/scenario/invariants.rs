@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::view::View;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::step::Allowance;
@@ -205,7 +204,7 @@ impl Invariants {
         let Some(replicas) = spec["replicas"].as_u64() else { return Promise::default() };
         let strategy = &spec["strategy"];
         let number = |name: &str, default: u64| strategy[name].as_u64().unwrap_or(default);
-        match strategy["type"] == Value::from("Recreate") {
+        match strategy["type"] == "Recreate" {
             true => Promise { floor: 0, ceiling: replicas },
             false => Promise {
                 floor: replicas.saturating_sub(number("maxUnavailable", 0)),

@@ -1,5 +1,8 @@
 //! The stage: a scenario while it is played. It does what the script says, and lets everything else happen.
 
+// A scenario's directory is its own, and scripts empty parts of it.
+#![allow(clippy::disallowed_methods)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -183,7 +186,7 @@ impl Stage {
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
             Step::Disconnect { container, network } => {
-                self.to_each(container, |world, id| world.disconnect(id, network).map(drop))
+                self.each(container, |world, id| world.disconnect(id, network).map(drop))
             }
             Step::Update { container, what, value } => self.update(container, what, value),
             Step::Engine { graceful, down } => {
@@ -301,7 +304,7 @@ impl Stage {
     }
 
     fn accident(&mut self, verb: Verb, container: &str) -> Result<(), String> {
-        self.to_each(container, |world, id| match verb {
+        self.each(container, |world, id| match verb {
             Verb::Crash => world.crash(id),
             Verb::Hang => world.hang(id, true),
             Verb::Unhang => world.hang(id, false),
@@ -319,23 +322,23 @@ impl Stage {
         match what {
             "memory" => {
                 let memory = Memory::try_from(value)?;
-                self.to_each(container, |world, id| world.adjust(id, |a| a.limits.memory = Some(memory)))
+                self.each(container, |world, id| world.adjust(id, |a| a.limits.memory = Some(memory)))
             }
             "cpu" => {
                 let cpu = Cpu::try_from(value)?;
-                self.to_each(container, |world, id| world.adjust(id, |a| a.limits.cpu = Some(cpu)))
+                self.each(container, |world, id| world.adjust(id, |a| a.limits.cpu = Some(cpu)))
             }
             "restart" => {
                 let policy: RestartPolicy = serde_json::from_value(value.into())
                     .map_err(|_| "a restart policy is Always, OnFailure or Never")?;
-                self.to_each(container, |world, id| world.adjust(id, |a| a.restart_policy = policy))
+                self.each(container, |world, id| world.adjust(id, |a| a.restart_policy = policy))
             }
             _ => Err(format!("'{what}' is not memory, cpu or restart")),
         }
     }
 
     /// Does something to every container whose name fits; there must be one.
-    fn to_each(
+    fn each(
         &mut self,
         pattern: &str,
         act: impl Fn(&mut World, &ContainerId) -> Result<(), Refusal>,
