@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "one property is about time")]
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
+// One property is about the time that a plan takes.
+#![allow(clippy::disallowed_methods)]
 
 mod support;
 
