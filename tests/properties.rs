@@ -1,7 +1,6 @@
 //! What is true of every plan, whatever the world. Each test is a sentence about `evenkeel::plan::plan`, tried on worlds
 //! that are made at random: some Deployments, an update or a change of scale, accidents, and passes of which only a part
 //! is carried out.
-#![allow(clippy::disallowed_methods, reason = "one property is about time")]
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 // One property is about the time that a plan takes.
