@@ -153,12 +153,14 @@ fn create_missing(
     let living = scene.replicas.iter().filter(|r| r.runs()).count() as u32;
     let waiting = kept.iter().filter(|r| !r.runs()).count() as u32;
     let room = (scene.strategy.replicas + scene.strategy.surge).saturating_sub(living + waiting);
-    let ahead = if scene.strategy.stop_first() && updating {
-        let at_once = if scene.strategy.recreate { scene.strategy.replicas } else { scene.strategy.unavailable.max(1) };
-        at_once.saturating_sub(waiting)
-    } else {
-        0
+    // What takes the place of one on its way out is prepared meanwhile.
+    let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
+    let ahead = match (scene.strategy.stop_first(), scene.strategy.recreate) {
+        (true, true) => scene.strategy.replicas,
+        (true, false) => scene.strategy.unavailable.max(1),
+        (false, _) => going,
     };
+    let ahead = ahead.saturating_sub(waiting);
     let count = missing.min(if updating { room.max(ahead) } else { missing });
     if count == 0 {
         return;

@@ -18,6 +18,8 @@ use crate::model::time::{Span, Timestamp};
 const CHECKS_AT_ONCE: usize = 128;
 /// The shortest period, whatever a task says: an endless loop of checks would harm the container.
 const SHORTEST_PERIOD: Span = Span::millis(100);
+/// The first pause between early looks; each further one is twice as long.
+const FIRST_PAUSE: Span = Span::millis(20);
 
 /// A run of a container and what its check is for.
 type Id = (ContainerId, Timestamp, ProbePurpose);
@@ -116,10 +118,11 @@ impl Running {
 async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTask>, verdict: Arc<Mutex<Verdict>>) {
     // The engine's clock may be ahead of ours by anything after a jump; the container has started in any case.
     let started_at = tasks.borrow().started_at.min((means.now)());
-    let mut last_due = None;
+    let (mut last_due, mut early) = (None, Early::default());
     loop {
         let task = tasks.borrow_and_update().clone();
-        let due = due(&task, started_at, last_due).max((means.now)());
+        let regular = due(&task, started_at, last_due);
+        let due = early.due(&task, regular, &lock(&verdict)).max((means.now)());
         tokio::select! {
             // In this order, so that virtual time gives the same result every time.
             biased;
@@ -130,16 +133,46 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
                 Err(_) => return,
             },
         }
-        last_due = Some(due);
+        let is_early = due < regular;
+        if !is_early {
+            last_due = Some(due);
+        }
         let Ok(_permit) = means.free.acquire().await else { return };
         let check = means.dial.check(&task).await;
-        // A check that was cut off by a reconnection says nothing about the program.
-        if task.address != tasks.borrow().address || !same_target(&task, &tasks.borrow()) {
+        early.made((means.now)());
+        // A check that was cut off by a reconnection says nothing about the program, and an early one that fails only
+        // says that it was early.
+        let is_void = task.address != tasks.borrow().address || !same_target(&task, &tasks.borrow());
+        if is_void || is_early && check.is_err() {
             continue;
         }
         if lock(&verdict).count(check, &task.probe) {
             (means.wake)();
         }
+    }
+}
+
+/// Looks between the regular checks while a program starts, so that it is not unready for a whole period because it
+/// listened a moment after the first check. They thin out quickly, and their failures do not count.
+#[derive(Default)]
+struct Early {
+    count: u32,
+    last: Option<Timestamp>,
+}
+
+impl Early {
+    /// When to check: at the regular time, or earlier.
+    fn due(&self, task: &ProbeTask, regular: Timestamp, verdict: &Verdict) -> Timestamp {
+        let starts = task.purpose != ProbePurpose::Liveness && verdict.is_undecided();
+        match self.last.filter(|_| starts) {
+            Some(last) => regular.min(last + Span(FIRST_PAUSE.0 << self.count.min(12))),
+            None => regular,
+        }
+    }
+
+    fn made(&mut self, now: Timestamp) {
+        self.count += u32::from(self.last.is_some());
+        self.last = Some(now);
     }
 }
 
@@ -171,7 +204,7 @@ mod tests {
     use super::*;
     use crate::model::spec::Probe;
 
-    /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time.
+    /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time, 5 listens from 100 ms on.
     #[derive(Clone)]
     struct Script {
         start: Instant,
@@ -193,6 +226,8 @@ mod tests {
                     sleep(Duration::from_secs(10)).await;
                     Ok(())
                 }
+                5 if self.start.elapsed() >= Duration::from_millis(100) => Ok(()),
+                5 => Err("not yet".into()),
                 _ if count % 2 == 1 => Ok(()),
                 _ => Err("odd".into()),
             }
@@ -300,11 +335,29 @@ mod tests {
         let world = World::new();
         world.prober.set(vec![task(2)]);
         pass(1500).await;
-        assert_eq!(world.readiness(), Some(ProbeResult::Unknown { message: "refused 2".into() }));
+        assert_eq!(world.readiness(), Some(ProbeResult::Unknown { message: "refused 7".into() }));
         assert_eq!(world.wakes(), 0);
         pass(60_000).await;
         assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })));
         assert_eq!(world.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_listens_a_moment_late_does_not_wait_for_the_second_regular_check() {
+        let world = World::new();
+        world.prober.set(vec![task(5)]);
+        pass(3500).await;
+        assert_eq!(world.checks(), [0, 20, 60, 140, 1000, 2000, 3000]);
+        assert_eq!((world.readiness(), world.wakes()), (Some(ProbeResult::Success), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn early_looks_that_fail_do_not_count_and_thin_out() {
+        let world = World::new();
+        world.prober.set(vec![task(2)]);
+        pass(1900).await;
+        assert_eq!(world.checks(), [0, 20, 60, 140, 300, 620, 1000]);
+        assert!(matches!(world.readiness(), Some(ProbeResult::Unknown { .. })), "two regular failures of three");
     }
 
     #[tokio::test(start_paused = true)]
@@ -325,8 +378,9 @@ mod tests {
         pass(1000).await;
         world.prober.set(vec![slower]);
         pass(9000).await;
-        assert_eq!(world.checks(), [0, 1000, 11_000]);
-        assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })), "the third failure in a row");
+        let regular: Vec<_> = world.checks().into_iter().filter(|at| at % 1000 == 0).collect();
+        assert_eq!(regular, [0, 1000, 11_000]);
+        assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })), "the third regular failure in a row");
     }
 
     #[tokio::test(start_paused = true)]

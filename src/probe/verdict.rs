@@ -28,6 +28,11 @@ impl Verdict {
         &self.result
     }
 
+    /// Whether neither threshold has been reached since the start.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.result, ProbeResult::Unknown { .. })
+    }
+
     /// Counts one check and says whether the result is another one now. A new message alone is not.
     pub(super) fn count(&mut self, check: Result<(), String>, probe: &Probe) -> bool {
         let before = discriminant(&self.result);

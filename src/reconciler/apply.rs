@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use super::clock::Clock;
 use super::look::Hints;
 use super::provide;
@@ -19,7 +21,13 @@ use crate::store::Store;
 use crate::wake::{Reason, Wake};
 
 /// Calls that make the engine work hard: it is fastest with a few at once.
-const WORKING: usize = 5;
+const WORKING: usize = 4;
+/// Starts at once. They wait for the runtime and the kernel more than they compute, so creations go on beside them.
+const STARTING: usize = 4;
+/// Those that wait their turn, so that the engine is not idle until the next pass.
+const QUEUED: usize = 12;
+/// Changes of a name: clients wait for them, so they wait for nothing else.
+const NAMING: usize = 8;
 /// Pulls at once.
 const PULLING: usize = 3;
 /// Stops spend their time waiting for a process to end, so many may run at once.
@@ -40,6 +48,8 @@ struct Shared<E> {
     wake: Wake,
     hints: Hints,
     ledger: Mutex<Ledger>,
+    working: Semaphore,
+    starting: Semaphore,
 }
 
 #[derive(Default)]
@@ -53,6 +63,8 @@ struct Ledger {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Work,
+    Start,
+    Name,
     Pull,
     Stop,
 }
@@ -77,7 +89,9 @@ impl<E: Engine> Executor<E> {
         wake: Wake,
         hints: Hints,
     ) -> Self {
-        Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger: Mutex::default() }) }
+        let ledger = Mutex::default();
+        let (working, starting) = (Semaphore::new(WORKING), Semaphore::new(STARTING));
+        Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger, working, starting }) }
     }
 
     /// Secrets to mask from now on.
@@ -121,12 +135,22 @@ impl<E: Engine> Executor<E> {
     /// Begins as many of `actions` as fit; the rest is planned again when one has ended.
     /// Returns those that were begun.
     pub fn begin<'a>(&self, actions: &'a [Action]) -> Vec<&'a Action> {
-        let begun: Vec<&Action> = actions.iter().filter(|action| self.shared.admit(action)).collect();
-        for action in &begun {
-            let (shared, action) = (self.shared.clone(), (*action).clone());
-            tokio::spawn(async move { shared.run(action).await });
+        let mut begun = Vec::new();
+        for action in actions {
+            let Some(kind) = self.shared.admit(action) else { continue };
+            begun.push(action);
+            let (shared, action) = (self.shared.clone(), action.clone());
+            tokio::spawn(async move { shared.run(action, kind).await });
         }
         begun
+    }
+
+    /// Whether the engine has enough to do for a while: a pass could begin nothing that would be done sooner.
+    pub fn is_saturated(&self) -> bool {
+        let ledger = self.shared.ledger();
+        let count = |wanted| ledger.in_flight.values().filter(|(kind, _)| *kind == wanted).count();
+        // Work that nothing follows (the last starts) needs no further work beside it.
+        count(Kind::Work) > 2 * WORKING || count(Kind::Work) == 0 && count(Kind::Start) > 2 * STARTING
     }
 
     /// Whether nothing is under way.
@@ -141,7 +165,7 @@ impl<E: Engine> Shared<E> {
     }
 
     /// Enters an action as under way, if there is room for it.
-    fn admit(&self, action: &Action) -> bool {
+    fn admit(&self, action: &Action) -> Option<Kind> {
         let (kind, limit) = match &action.call {
             Call::Pull { .. } => (Kind::Pull, PULLING),
             Call::Stop(_) | Call::Restart(_) => (Kind::Stop, STOPPING),
@@ -150,17 +174,17 @@ impl<E: Engine> Shared<E> {
             | Call::CreateVolume(_)
             | Call::CreateContainer(_)
             | Call::Connect(_)
-            | Call::Reconnect(_)
-            | Call::Start { .. }
             | Call::Unpause { .. }
             | Call::Remove { .. }
-            | Call::Update { .. } => (Kind::Work, WORKING),
+            | Call::Update { .. } => (Kind::Work, WORKING + QUEUED),
+            Call::Start { .. } => (Kind::Start, STARTING + QUEUED),
+            Call::Reconnect(_) => (Kind::Name, NAMING),
         };
         let target = action.call.target();
         let mut ledger = self.ledger();
         let room = ledger.in_flight.values().filter(|(other, _)| *other == kind).count() < limit;
         if !room || ledger.in_flight.contains_key(&target) {
-            return false;
+            return None;
         }
         let entry = InFlight {
             object: action.object.clone(),
@@ -169,10 +193,15 @@ impl<E: Engine> Shared<E> {
             progress: String::new(),
         };
         ledger.in_flight.insert(target, (kind, entry));
-        true
+        Some(kind)
     }
 
-    async fn run(self: Arc<Self>, action: Action) {
+    async fn run(self: Arc<Self>, action: Action, kind: Kind) {
+        let _turn = match kind {
+            Kind::Work => Some(self.working.acquire().await.expect("the semaphore is never closed")),
+            Kind::Start => Some(self.starting.acquire().await.expect("the semaphore is never closed")),
+            Kind::Name | Kind::Pull | Kind::Stop => None,
+        };
         let began = self.clock.now();
         tracing::debug!(object = %action.object, cause = %action.cause, "{}", action.call);
         let outcome = self.call(&action.call).await;

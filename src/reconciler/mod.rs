@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod clock;
+mod contents;
 mod counted;
 mod handle;
 mod host;
@@ -54,6 +55,9 @@ use sources::Sources;
 const LOOK_EVERY: Span = Span::secs(30);
 /// How soon to try again after an engine that did not answer, or a history that could not be written.
 const TROUBLE_PAUSE: Span = Span::millis(1000);
+/// How often to look while the engine has enough to do: each look costs it time that it could work.
+const BUSY_PAUSE: Span = Span::millis(250);
+
 /// What the loop is told by the command line and the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
@@ -210,6 +214,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                     continue;
                 }
                 reasons = self.wake.wait() => {
+                    let is_progress = |reason: &Reason| matches!(reason, Reason::Finished | Reason::Engine);
+                    if self.executor.is_saturated() && reasons.iter().all(is_progress) {
+                        continue;
+                    }
                     let read = [Reason::Start, Reason::Files, Reason::Request];
                     if read.iter().any(|reason| reasons.contains(reason)) {
                         self.read_at = self.clock.now();
@@ -281,16 +289,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         again
     }
 
-    /// Writes new contents down before anything refers to them.
-    fn keep_contents(&mut self) {
-        for (id, content) in &self.contents {
-            if let Err(error) = self.store.put_content(id, content) {
-                self.metrics.store_write_error();
-                tracing::error!(%error, "a ConfigMap or Secret cannot be kept; containers that need it wait");
-            }
-        }
-    }
-
     /// Claims an engine that is new or came back. One that does not answer is met at the next look.
     async fn meet_engine(&mut self) -> Result<(), RunError> {
         let Ok(identity) = self.engine.identify().await else {
@@ -356,7 +354,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
         self.remember(&healing);
         self.clean_up(observed);
-        let next = plan.wake_at.map_or(now + LOOK_EVERY, |at| at.min(now + LOOK_EVERY)).max(now);
+        let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
+        let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);
         self.plan = plan;
         self.passes += 1;
         next
@@ -371,25 +370,5 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.store.save(history)?;
         self.half_saved = false;
         Ok(())
-    }
-
-    /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.
-    fn clean_up(&mut self, observed: &Observed) {
-        let targets: BTreeSet<String> = self.executor.progress().failures.into_keys().collect();
-        if targets.len() > 100 {
-            let living = |target: &str| observed.containers.keys().any(|id| target.ends_with(&id.0));
-            self.executor.forget_failures(|target| !target.starts_with("container ") || living(target));
-        }
-        if !self.plan.actions.is_empty() || !self.executor.is_idle() || !observed.in_flight.is_empty() {
-            return;
-        }
-        let keep = plan::contents_in_use(&self.desired, &self.history);
-        if keep == self.kept_contents {
-            return;
-        }
-        match self.store.keep_contents(&keep) {
-            Ok(()) => self.kept_contents = keep,
-            Err(error) => tracing::warn!(%error, "old ConfigMap and Secret contents cannot be removed"),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The figures that Evenkeel promises, each beside what it is compared with, in one run: `make bench`. They are printed, not
 //! asserted: a busy machine is not a broken program.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -21,35 +22,59 @@ fn report(what: &str, figure: f64, unit: &str, limit: f64, beside: &str) {
     println!("{verdict} {what:<58} {figure:>9.3} {unit:<4} (limit {limit:.3})  {beside}");
 }
 
+/// A line of the table without a limit.
+fn note(what: &str, figure: &str) {
+    println!("     {what:<58} {figure}");
+}
+
+fn times(ours: Duration, floor: Duration) -> String {
+    format!("{:.2} x: ours {:.2} s, floor {:.2} s", ratio(ours, floor), ours.as_secs_f64(), floor.as_secs_f64())
+}
+
 #[test]
 #[ignore = "a figure: make bench"]
 fn fifty_deployments_from_nothing() {
     run(Engine::shared(26), "fifty_deployments", |bench| {
         let image = bench.app_image("1", &[]);
-        let floors: Vec<_> =
-            [1, 2, 4, 8].iter().map(|at_once| (*at_once, floor_of_starting(bench, &image, 50, *at_once))).collect();
-        let floor = floors.iter().map(|(_, took)| *took).min().unwrap();
-        let compose = compose_up(bench, &image, 50);
-        let compose_took = compose.0;
-        compose_down(bench);
-
         bench.write("all.yaml", &deployments(&image, 50));
-        let started = Instant::now();
-        let controller = bench.spawn_controller(&[]);
-        wait_until_complete(bench);
-        let ours = started.elapsed();
-        drop(controller);
-        let floors =
-            floors.iter().map(|(at_once, took)| format!("{at_once}: {:.1}", took.as_secs_f64())).collect::<Vec<_>>();
-        let beside = format!(
-            "ours {:.2} s, floor {} s, compose {:.2} s",
-            ours.as_secs_f64(),
-            floors.join(" "),
-            compose_took.as_secs_f64()
+        // In turns, and the best of each: a machine is not equally quick all the time.
+        let mut best = BTreeMap::new();
+        let mut took = |what, time: Duration| {
+            let least = best.entry(what).or_insert(time);
+            *least = time.min(*least);
+        };
+        for _ in 0..3 {
+            for (what, at_once) in [("floor, 4 at once", 4), ("floor, 8 at once", 8)] {
+                took(what, floor_of_starting(bench, &image, 50, at_once));
+            }
+            took("compose", compose_up(bench, &image, 50).0);
+            compose_down(bench);
+            took("ours", ours_from_nothing(bench));
+        }
+        let floor = best["floor, 4 at once"].min(best["floor, 8 at once"]);
+        let beside: Vec<_> = best.iter().map(|(what, time)| format!("{what} {:.2} s", time.as_secs_f64())).collect();
+        report(
+            "50 deployments from nothing, by the engine's floor",
+            ratio(best["ours"], floor),
+            "x",
+            1.05,
+            &beside.join(", "),
         );
-        report("50 deployments from nothing, by the engine's floor", ratio(ours, floor), "x", 1.05, &beside);
-        report("50 deployments from nothing, by docker compose", ratio(ours, compose_took), "x", 1.0, "");
+        report("50 deployments from nothing, by docker compose", ratio(best["ours"], best["compose"]), "x", 1.0, "");
     });
+}
+
+/// Until all of the source is complete; nothing of it is left afterwards.
+fn ours_from_nothing(bench: &Bench) -> Duration {
+    let started = Instant::now();
+    let controller = bench.spawn_controller(&[]);
+    wait_until_complete(bench);
+    let took = started.elapsed();
+    drop(controller);
+    bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
+    bench.engine.docker(&["network", "rm", &format!("{}.bench.default", bench.instance)]);
+    std::fs::remove_dir_all(bench.state_directory()).unwrap();
+    took
 }
 
 #[test]
@@ -65,21 +90,18 @@ fn two_hundred_containers_at_rest() {
         let plans: Vec<_> = (0..5).map(|_| measured_plan(bench)).collect();
         let best = plans.iter().map(|(seconds, _)| *seconds).fold(f64::INFINITY, f64::min);
         let memory = plans.iter().map(|(_, mib)| *mib).fold(0.0, f64::max);
-        report("plan with nothing to do, 200 containers", best * 1000.0, "ms", 60.0, "compose: see below");
-        report("its memory", memory, "MiB", 20.0, "");
 
         at_rest(&controller, &recorder);
         drop(controller);
         bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
 
         compose_up(bench, &image, 200);
-        let (took, output) = compose_up(bench, &image, 200);
-        let cost = String::from_utf8_lossy(&output.stderr);
-        println!(
-            "     compose with nothing to do, 200 containers: {:.0} ms, {}",
-            took.as_secs_f64() * 1000.0,
-            cost.lines().last().unwrap_or_default()
-        );
+        let compose = (0..5).map(|_| compose_up(bench, &image, 200).0).min().unwrap().as_secs_f64();
+        let beside = format!("compose {:.0} ms", compose * 1000.0);
+        report("plan with nothing to do, 200 containers", best * 1000.0, "ms", 60.0, &beside);
+        // What was promised is 60 ms beside compose's 150 ms.
+        report("the same, by docker compose", best / compose, "x", 0.4, "");
+        report("its memory", memory, "MiB", 20.0, "");
         compose_down(bench);
     });
 }
@@ -115,16 +137,29 @@ fn one_deployment_of_three() {
     run(Engine::shared(26), "one_deployment", |bench| {
         let versions: Vec<_> = ["1", "2"].iter().map(|version| bench.app_image(version, &[])).collect();
         let sick = bench.app_image("3", &["ENV NEVER_READY=1"]);
-        let (create_start, stop) = floor_of_one(bench, &versions[0]);
-        bench.write("web.yaml", &web(&versions[0], "1m"));
+        let (called, create_start, stop) = floor_of_one(bench, &versions[0]);
+        bench.write("web.yaml", &plain(&versions[0]));
         let (_controller, recorder) = bench.start_recorded_controller();
+        wait_until_complete(bench);
+
+        // Ready at once: nothing is checked.
+        let (_, took) = updated(bench, &recorder, &plain(&versions[1]));
+        let floor = (called + stop) * 3;
+        report(
+            "rolling update of 3, one at a time, by its floor",
+            ratio(took, floor),
+            "x",
+            1.3,
+            &format!("{}; swarm 9.9 s", times(took, floor)),
+        );
+        bench.write("web.yaml", &web(&versions[0], "1m"));
         wait_until_complete(bench);
 
         // A killed replica: until its replacement has the name.
         let victim = bench.running("web").remove(0);
         recorder.forget();
         let killed = Instant::now();
-        bench.engine.docker(&["kill", victim.id()]);
+        api::must(&bench.engine.socket, "POST", &format!("/containers/{}/kill", victim.id()), None);
         let healed = eventually("three have the name again", LONG, || {
             let named = bench.running("web").iter().filter(|c| c.aliases(None).contains(&"web".to_string())).count();
             let given = recorder.calls().iter().rev().find(|call| call.path.contains("/connect")).map(|call| call.at);
@@ -140,25 +175,10 @@ fn one_deployment_of_three() {
             "limit: create + start + app start + 0.2 s; swarm 6.6 s",
         );
 
-        // An edit: until the first call that changes something, and until it is complete.
-        wait_until_complete(bench);
-        recorder.forget();
-        bench.write("web.yaml", &web(&versions[1], "1m"));
-        let edited = Instant::now();
-        let first = eventually("the edit is acted on", LONG, || {
-            recorder.calls().into_iter().find(|call| !call.reads()).ok_or_else(|| "no call yet".to_string())
-        });
-        report("edit to first engine call", first.at.duration_since(edited).as_secs_f64(), "s", 0.3, "");
-        wait_until_complete(bench);
-        let took = edited.elapsed();
+        let (first, took) = updated(bench, &recorder, &web(&versions[1], "1m"));
+        report("edit to first engine call", first.as_secs_f64(), "s", 0.3, "");
         let floor = (create_start + stop) * 3;
-        report(
-            "rolling update of 3, one at a time, by its floor",
-            ratio(took, floor),
-            "x",
-            1.3,
-            &format!("ours {:.2} s, floor {:.2} s; swarm 9.9 s", took.as_secs_f64(), floor.as_secs_f64()),
-        );
+        note("the same with a readiness probe, by its floor", &times(took, floor));
 
         // An update that fails: from its deadline until the old version is alone again.
         let deadline = Duration::from_secs(5);
@@ -194,6 +214,37 @@ fn web(image: &str, deadline: &str) -> String {
     format!(
         "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{name: web, namespace: bench}}\nspec:\n  replicas: 3\n  minReady: 0s\n  progressDeadline: {deadline}\n  template:\n    image: '{image}'\n    drain: 0s\n    readinessProbe: {{httpGet: {{port: 8080, path: /healthz}}, period: 100ms}}\n"
     )
+}
+
+/// Three replicas of which nothing is checked: ready the moment they run.
+fn plain(image: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{name: web, namespace: bench}}\nspec:\n  replicas: 3\n  minReady: 0s\n  template: {{image: '{image}', drain: 0s}}\n"
+    )
+}
+
+/// Edits the manifest: how long it takes until the first call that changes something, and until it is complete.
+fn updated(bench: &Bench, recorder: &Recorder, manifest: &str) -> (Duration, Duration) {
+    wait_until_complete(bench);
+    recorder.forget();
+    bench.write("web.yaml", manifest);
+    let edited = Instant::now();
+    let first = eventually("the edit is acted on", LONG, || {
+        recorder.calls().into_iter().find(|call| !call.reads()).ok_or_else(|| "no call yet".to_string())
+    });
+    wait_until_complete(bench);
+    let took = edited.elapsed();
+    if std::env::var_os("TRACE").is_some() {
+        for call in recorder.calls() {
+            println!(
+                "   {:>8.3} {} {}",
+                call.at.saturating_duration_since(edited).as_secs_f64(),
+                call.method,
+                call.path
+            );
+        }
+    }
+    (first.at.duration_since(edited), took)
 }
 
 fn apply(bench: &Bench) -> Output {
@@ -254,13 +305,14 @@ fn create_and_start(bench: &Bench, image: &str, network: &str) -> String {
     id
 }
 
-/// Create + start + the application's start, and stop, of one container: the median of five.
-fn floor_of_one(bench: &Bench, image: &str) -> (Duration, Duration) {
+/// The calls create + start, the same until the application listens, and stop, of one container: the median of five.
+fn floor_of_one(bench: &Bench, image: &str) -> (Duration, Duration, Duration) {
     let network = bench_network(bench);
     let mut figures: Vec<_> = (0..5)
         .map(|_| {
             let started = Instant::now();
             let id = create_and_start(bench, image, &network);
+            let called = started.elapsed();
             eventually("the application listens", LONG, || {
                 let log = bench.engine.docker(&["logs", &id]);
                 if log.contains("listens") { Ok(()) } else { Err(log) }
@@ -268,7 +320,7 @@ fn floor_of_one(bench: &Bench, image: &str) -> (Duration, Duration) {
             let start = started.elapsed();
             let stopped = Instant::now();
             api::must(&bench.engine.socket, "POST", &format!("/containers/{id}/stop"), None);
-            (start, stopped.elapsed())
+            (called, start, stopped.elapsed())
         })
         .collect();
     figures.sort();

@@ -1,0 +1,41 @@
+//! Contents of ConfigMaps and Secrets on disk: written before anything refers to them, removed when nothing does.
+
+use std::collections::BTreeSet;
+
+use super::Reconciler;
+use crate::engine::Engine;
+use crate::model::observed::Observed;
+use crate::plan;
+use crate::probe::Dial;
+
+impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Writes new contents down before anything refers to them.
+    pub(super) fn keep_contents(&mut self) {
+        for (id, content) in &self.contents {
+            if let Err(error) = self.store.put_content(id, content) {
+                self.metrics.store_write_error();
+                tracing::error!(%error, "a ConfigMap or Secret cannot be kept; containers that need it wait");
+            }
+        }
+    }
+
+    /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.
+    pub(super) fn clean_up(&mut self, observed: &Observed) {
+        let targets: BTreeSet<String> = self.executor.progress().failures.into_keys().collect();
+        if targets.len() > 100 {
+            let living = |target: &str| observed.containers.keys().any(|id| target.ends_with(&id.0));
+            self.executor.forget_failures(|target| !target.starts_with("container ") || living(target));
+        }
+        if !self.plan.actions.is_empty() || !self.executor.is_idle() || !observed.in_flight.is_empty() {
+            return;
+        }
+        let keep = plan::contents_in_use(&self.desired, &self.history);
+        if keep == self.kept_contents {
+            return;
+        }
+        match self.store.keep_contents(&keep) {
+            Ok(()) => self.kept_contents = keep,
+            Err(error) => tracing::warn!(%error, "old ConfigMap and Secret contents cannot be removed"),
+        }
+    }
+}
