@@ -4,6 +4,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::diagnostic::Problems;
+use super::expect::{accepts, expected, first_sentence, shape, words};
 use super::file::{File, Pos};
 use super::format::{matches, well_formed};
 use super::suggest;
@@ -13,8 +14,16 @@ use crate::model::text::printable;
 /// How much of a wrong value is quoted, in characters.
 const QUOTED_MAX: usize = 60;
 
-/// The JSON value of `node`, if it is what `schema` says and every variable could be put in.
-pub fn check(file: &File, node: &Node, schema: &Json, quote: Quote, problems: &mut Problems) -> Option<Json> {
+/// What is in a document.
+pub enum Checked {
+    /// It is what its schema says, and every variable could be put in.
+    Right(Json),
+    /// It is not; this is the rest, with `null` in the place of a wrong value and without unknown fields.
+    Flawed(Json),
+}
+
+/// The JSON value of `node` by `schema`.
+pub fn check(file: &File, node: &Node, schema: &Json, quote: Quote, problems: &mut Problems) -> Checked {
     let walk = Walk {
         file,
         definitions: &schema["$defs"],
@@ -49,10 +58,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn whole(mut self, node: &Node, schema: &'a Json) -> Option<Json> {
+    fn whole(mut self, node: &Node, schema: &'a Json) -> Checked {
         let before = self.problems.count();
         let value = self.value(node, schema, node.pos);
-        (!self.broken && self.problems.count() == before).then_some(value)
+        match !self.broken && self.problems.count() == before {
+            true => Checked::Right(value),
+            false => Checked::Flawed(value),
+        }
     }
 
     /// The JSON value of `node`. `owner` is where the field that holds it is named.
@@ -303,6 +315,7 @@ impl<'a> Walk<'a> {
             let limit = if value < minimum { format!("at least {minimum}") } else { format!("at most {maximum}") };
             let message = format!("{} must be {limit}, not {}", self.here(), scalar.text);
             self.problems.error(self.file, pos, message);
+            return Json::Null;
         }
         value.into()
     }
@@ -315,7 +328,12 @@ impl<'a> Walk<'a> {
         if let Err(wrong) = checked {
             let wrong = if self.quote == Quote::Nothing { "this is not allowed here".into() } else { wrong };
             let message = format!("{}: {wrong}", self.here());
-            self.problems.error(self.file, pos, message);
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let problem = self.problems.error(self.file, pos, message);
+            if schema["format"] == "duration" && is_number && self.quote == Quote::Values {
+                problem.hint(format!("write {text}s for seconds"));
+            }
+            return Json::Null;
         }
         text.into()
     }
@@ -331,59 +349,4 @@ fn path_of(steps: &[String]) -> String {
         path.extend(step.chars().take(QUOTED_MAX));
     }
     if path.is_empty() { "the manifest".into() } else { path }
-}
-
-/// Whether the schema takes values of a type.
-fn accepts(schema: &Json, name: &str) -> bool {
-    match &schema["type"] {
-        Json::String(only) => only == name,
-        Json::Array(types) => types.iter().any(|each| each == name),
-        _ => false,
-    }
-}
-
-/// The type to look for in `branch` when the value is `node`.
-fn shape(node: &Node, branch: &Json) -> &'static str {
-    match &node.value {
-        Value::Mapping(_) => "object",
-        Value::Sequence(_) => "array",
-        Value::Scalar(scalar) if accepts(branch, "integer") && scalar.integer().is_some() => "integer",
-        Value::Scalar(_) => "string",
-    }
-}
-
-/// The words that the schema allows, if it allows only some.
-fn words(schema: &Json) -> Vec<&str> {
-    let list = |name: &str| schema[name].as_array().map(Vec::as_slice).unwrap_or_default();
-    let choices = list("oneOf").iter().map(|choice| &choice["const"]);
-    choices.chain(list("enum")).chain(schema.get("const")).filter_map(Json::as_str).collect()
-}
-
-/// What the schema asks for, in words.
-fn expected(schema: &Json) -> String {
-    let format = schema["format"].as_str().unwrap_or_default();
-    match () {
-        () if !words(schema).is_empty() => format!("one of {}", words(schema).join(", ")),
-        () if format == "duration" => "a duration such as 10s".into(),
-        () if format == "memory" => "an amount of memory such as 512Mi".into(),
-        () if format == "cpu" => "an amount of CPU such as 500m".into(),
-        () if format == "port-range" => "a range such as 3001-3003".into(),
-        () if accepts(schema, "integer") => "a whole number".into(),
-        () if accepts(schema, "string") => "text".into(),
-        () if accepts(schema, "boolean") => "true or false".into(),
-        () if accepts(schema, "array") => "a list".into(),
-        () if accepts(schema, "object") => match schema["required"].as_array() {
-            Some(required) => {
-                let names: Vec<&str> = required.iter().filter_map(Json::as_str).collect();
-                format!("{{{}}}", names.join(", "))
-            }
-            None => "a mapping".into(),
-        },
-        () => "something else".into(),
-    }
-}
-
-fn first_sentence(text: &str) -> &str {
-    let text = text.lines().next().unwrap_or_default();
-    text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
 }

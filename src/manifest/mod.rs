@@ -15,6 +15,7 @@ pub mod diagnostic;
 mod documents;
 mod door;
 mod dotenv;
+mod expect;
 mod file;
 mod format;
 mod git;

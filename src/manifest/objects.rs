@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use super::Source;
-use super::check::{self, Quote};
+use super::check::{self, Checked, Quote};
 use super::diagnostic::{Diagnostic, Problems, Spot};
 use super::documents::{Document, Documents, file_name};
 use super::door::{self, Refusal};
@@ -62,6 +62,8 @@ pub struct Object {
 pub struct Objects {
     /// Those whose manifests are right by themselves.
     pub list: BTreeMap<Key, Object>,
+    /// What can be read of the others, so that their references are checked in the same round.
+    pub flawed: BTreeMap<Key, Object>,
     /// Where every declared object stands, those with mistakes included, so that a reference to them is none.
     pub declared: BTreeMap<Key, Spot>,
     /// Whether `declared` is everything; if not, a reference to something unknown is not reported.
@@ -117,8 +119,11 @@ impl Builder<'_> {
             return;
         }
         let key = Key::new(Kind::Namespace, name.clone(), name.clone());
-        let value = value.filter(|_| self.problems.count() == before);
-        let spec: Option<NamespaceSpec> = value.as_ref().and_then(|value| typed(&value["spec"]));
+        let value = self.flawed_since(before, value);
+        let spec: Option<NamespaceSpec> = match &value {
+            Checked::Right(value) => typed(&value["spec"]),
+            Checked::Flawed(_) => None,
+        };
         let variables = self.variables_of(&document, spec.as_ref(), host);
         self.variables.insert(name, variables);
         self.insert(key, document, value);
@@ -182,7 +187,7 @@ impl Builder<'_> {
         substitute(&document.file, &mut document.root, &variables, &mut self.growth, self.problems);
         let value = self.checked(&document);
         if let (Some(namespace), Some(name)) = (namespace, name_at(&document, "name")) {
-            let value = value.filter(|_| self.problems.count() == before);
+            let value = self.flawed_since(before, value);
             self.insert(Key::new(document.kind, namespace, name), document, value);
         } else {
             // It is declared under a name that is not known.
@@ -226,13 +231,21 @@ impl Builder<'_> {
         })
     }
 
-    /// The manifest as JSON, if it is right by itself.
-    fn checked(&mut self, document: &Document) -> Option<Json> {
+    /// Something may be wrong that the schema does not see, such as a namespace that is not the source's.
+    fn flawed_since(&self, before: usize, checked: Checked) -> Checked {
+        match checked {
+            Checked::Right(value) if self.problems.count() > before => Checked::Flawed(value),
+            other => other,
+        }
+    }
+
+    /// The manifest as JSON.
+    fn checked(&mut self, document: &Document) -> Checked {
         let quote = if document.kind == Kind::Secret { Quote::Nothing } else { Quote::Values };
         check::check(&document.file, &document.root, schema::of(document.kind), quote, self.problems)
     }
 
-    fn insert(&mut self, key: Key, document: Document, value: Option<Json>) {
+    fn insert(&mut self, key: Key, document: Document, checked: Checked) {
         let at = document.at().field("metadata").field("name");
         if let Some(first) = self.objects.declared.get(&key) {
             let message = format!("{} is declared twice", called(&key));
@@ -240,7 +253,16 @@ impl Builder<'_> {
             return;
         }
         self.objects.declared.insert(key.clone(), at.spot());
-        let Some(value) = value else { return };
+        let value = match checked {
+            Checked::Right(value) => value,
+            Checked::Flawed(rest) => {
+                let value = readable(rest);
+                if let (Some(metadata), Some(spec)) = (typed(&value["metadata"]), spec(key.kind, &value["spec"])) {
+                    self.objects.flawed.insert(key.clone(), Object { key, metadata, spec, value, document });
+                }
+                return;
+            }
+        };
         match (typed(&value["metadata"]), spec(key.kind, &value["spec"])) {
             (Some(metadata), Some(spec)) => {
                 self.objects.list.insert(key.clone(), Object { key, metadata, spec, value, document });
@@ -293,6 +315,27 @@ fn spec(kind: Kind, value: &Json) -> Option<Spec> {
         Kind::Job => Spec::Job(Box::new(typed(value)?)),
         Kind::Deployment => Spec::Deployment(Box::new(typed(value)?)),
     })
+}
+
+/// The rest of a flawed manifest without its wrong fields. A template cannot do without an image.
+fn readable(mut rest: Json) -> Json {
+    drop_nulls(&mut rest);
+    if let Some(template) = rest.pointer_mut("/spec/template").and_then(Json::as_object_mut) {
+        template.entry("image").or_insert_with(|| "unknown".into());
+    }
+    rest
+}
+
+fn drop_nulls(value: &mut Json) {
+    match value {
+        Json::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        // Items keep their places: a problem names one by its number.
+        Json::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }
 
 /// The typed value; a spec that is left out is one without fields.

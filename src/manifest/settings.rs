@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{Quote, check};
+use super::check::{Checked, Quote, check};
 use super::diagnostic::{Diagnostic, Problems, Spot};
 use super::file::File;
 use super::schema;
@@ -18,7 +18,10 @@ pub fn read<T: JsonSchema + DeserializeOwned>(name: &str, text: &str) -> Result<
     let documents = yaml::parse(&file, &mut Budget::default(), &mut problems);
     let value = match &documents[..] {
         [] => Some(Value::Object(Default::default())),
-        [document] => check(&file, document, &schema::of_type::<T>(), Quote::Values, &mut problems),
+        [document] => match check(&file, document, &schema::of_type::<T>(), Quote::Values, &mut problems) {
+            Checked::Right(value) => Some(value),
+            Checked::Flawed(_) => None,
+        },
         [_, second, ..] => {
             problems.error(&file, second.pos, "this file has one document only");
             None

@@ -263,6 +263,19 @@ pub enum Request {
     Retry,
 }
 
+impl Request {
+    /// The reason of the event that it was asked.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Request::Pause => "Paused",
+            Request::Resume => "Resumed",
+            Request::Restart => "RestartRequested",
+            Request::Undo { .. } => "UndoRequested",
+            Request::Retry => "RetryRequested",
+        }
+    }
+}
+
 /// What a person confirms: a removal that the brake held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -71,9 +71,12 @@ impl<'a> Scene<'a> {
         readiness::is_ready_at_once(template, self.spec.min_ready, image_has_check)
     }
 
-    /// Whether a container is what the target revision wants: a moved tag can make one from another image.
+    /// Whether a container is what the target revision wants: a moved tag can make one from another image, and a hand
+    /// one with a limit that stays.
     fn is_new(&self, container: &Container) -> bool {
-        container.revision == self.target.id && container.image == self.target.image
+        container.revision == self.target.id
+            && container.image == self.target.image
+            && !upkeep::is_stuck_with_a_limit(container, &build::adjustable(self.key, &self.target.template))
     }
 }
 
@@ -83,7 +86,7 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     let named = |r: &Replica| upkeep::has_its_names(scene, history, r);
     let (kept, surplus) = choose(&new, scene.strategy.replicas, named);
     let mut leaving: Vec<(&Replica, String)> = Vec::new();
-    leaving.extend(surplus.iter().map(|r| (*r, format!("{} replicas are wanted", scene.strategy.replicas))));
+    leaving.extend(surplus.iter().map(|r| (*r, wanted(scene))));
     leaving.extend(replaceable(scene, history, &kept, &old));
     let gone: BTreeSet<&ContainerId> = leaving.iter().map(|(replica, _)| &replica.container.id).collect();
 
@@ -190,14 +193,23 @@ fn create(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory, slo
     if scene.world.observed.foreign_names.contains(&spec.name) {
         return decided.wait(format!("the name {}, which a container that is not ours has", spec.name));
     }
-    let cause = match &history.rollout {
+    decided.act(scene.world, scene.key, Call::CreateContainer(Box::new(spec)), purpose(scene, history));
+}
+
+/// Why there shall be another replica.
+fn purpose(scene: &Scene, history: &DeploymentHistory) -> String {
+    match &history.rollout {
         Rollout::Progressing { .. } | Rollout::New => format!("revision {} is rolled out", scene.target.number),
         Rollout::RollingBack { .. } => format!("going back to revision {}", scene.target.number),
-        Rollout::Complete { .. } | Rollout::Stalled { .. } => {
-            format!("{} replicas are wanted", scene.strategy.replicas)
-        }
-    };
-    decided.act(scene.world, scene.key, Call::CreateContainer(Box::new(spec)), cause);
+        Rollout::Complete { .. } | Rollout::Stalled { .. } => wanted(scene),
+    }
+}
+
+fn wanted(scene: &Scene) -> String {
+    match scene.strategy.replicas {
+        1 => "1 replica is wanted".to_owned(),
+        count => format!("{count} replicas are wanted"),
+    }
 }
 
 /// When the next new replica may be created; none when that is now.
@@ -282,7 +294,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         return;
     }
     let cause = match &container.state {
-        ContainerState::Created { error: None } => format!("revision {} is rolled out", scene.target.number),
+        ContainerState::Created { error: None } => purpose(scene, history),
         ContainerState::Created { error: Some(error) } => format!("its last start failed: {}", error.message),
         ContainerState::Exited(exit) => format!("it {}", super::readiness::exit_text(exit)),
         ContainerState::Running { .. }

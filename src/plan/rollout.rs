@@ -3,8 +3,10 @@
 use super::replica::{Replica, failure, find, is_refused, template_of};
 use super::strategy::Effective;
 use super::world::{Decided, World};
+use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::name::Key;
+use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, OnFailure};
 use crate::model::status::Severity;
@@ -108,7 +110,8 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
         return;
     };
     let mark = Mark { started_at, progress_at, available };
-    if let Some(reason) = fault(world, decided, facts, history, to, &mark) {
+    let fault = fault(world, decided, facts, history, to, &mark).or_else(|| stuck(world, facts, to));
+    if let Some(reason) = fault {
         return fail(world, decided, facts, history, to, reason);
     }
     let now_available = count_available(facts, to);
@@ -179,7 +182,12 @@ fn complete(
     };
     let number = find(history, to).map_or(0, |revision| revision.number);
     let took = humantime_seconds(took);
-    let message = format!("all {} replicas run revision {number}; it took {took}", facts.strategy.replicas);
+    let who = match facts.strategy.replicas {
+        0 => "no replica is wanted of".to_owned(),
+        1 => "its replica runs".to_owned(),
+        count => format!("all {count} replicas run"),
+    };
+    let message = format!("{who} revision {number}; it took {took}");
     decided.tell(world, facts.key, Severity::Normal, reason, message);
     set_outcome(history, to, |_| Outcome::Completed { at: world.now });
     history.rollout = Rollout::Complete { revision: to.clone() };
@@ -296,6 +304,26 @@ fn fault(
     let why = culprit.readiness.message();
     let why = if why.is_empty() { "it is not available yet" } else { why };
     Some(format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline))
+}
+
+/// How often the host may keep a new replica from starting (its port is taken, its disk full) while an old one that
+/// stopped for it stays down. It is not the revision's fault, but waiting for ever would serve nobody.
+const STUCK_LIMIT: u32 = 2;
+
+/// Why a new replica cannot start on this host, where an old one stopped first to make room for it.
+fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<String> {
+    let stopped = |r: &Replica| r.container.revision != *to && matches!(r.container.state, ContainerState::Exited(_));
+    if !facts.strategy.stop_first() || !facts.replicas.iter().any(stopped) {
+        return None;
+    }
+    facts.replicas.iter().filter(|r| r.container.revision == *to).find_map(|replica| {
+        let ContainerState::Created { error: Some(error) } = &replica.container.state else {
+            return None;
+        };
+        let tries = world.failure(&container_target(&replica.container.id))?.count;
+        let name = &replica.container.name;
+        (tries >= STUCK_LIMIT).then(|| format!("{name} cannot start on this host: {}", error.message))
+    })
 }
 
 /// Whether an action on something of the revision failed, since the rollout began, because the engine refuses it.

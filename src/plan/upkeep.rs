@@ -7,6 +7,7 @@ use super::converge::{Scene, may_restart, missing_network};
 use super::replica::{Replica, template_of};
 use super::world::{Decided, World};
 use crate::model::action::{Call, Connection, Stop};
+use crate::model::container::Adjustable;
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::{Container, ContainerState, ProbeResult};
 
@@ -40,10 +41,17 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
         let call = Call::Restart(Stop { container: container.id.clone(), name, pre_stop: Vec::new(), grace });
         return decided.act(scene.world, scene.key, call, message);
     }
-    if container.adjustable != wanted {
+    if container.adjustable != wanted && !is_stuck_with_a_limit(container, &wanted) {
         let call = Call::Update { container: container.id.clone(), name: container.name.clone(), adjustable: wanted };
         decided.act(scene.world, scene.key, call, "its limits or restart policy differ from the manifest");
     }
+}
+
+/// Whether somebody gave a container a limit that it should not have: the engine cannot take one away, so that only
+/// another container helps.
+pub fn is_stuck_with_a_limit(container: &Container, wanted: &Adjustable) -> bool {
+    let (is, should_be) = (&container.adjustable.limits, &wanted.limits);
+    is.cpu.is_some() && should_be.cpu.is_none() || is.memory.is_some() && should_be.memory.is_none()
 }
 
 /// Whether a ready replica has all its names: only then do clients reach it, and only then may it take another's place.

@@ -14,6 +14,7 @@ use crate::engine::{Engine, EngineError};
 use crate::metrics::{ActionResult, Metrics};
 use crate::model::action::{Action, Call, Stop};
 use crate::model::observed::{Failure, Fault};
+use crate::model::status::{Event, Severity};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 use crate::model::view::{FailureView, InFlight};
@@ -57,6 +58,8 @@ struct Ledger {
     in_flight: BTreeMap<String, (Kind, InFlight)>,
     failures: BTreeMap<String, Failure>,
     pulled: BTreeMap<String, Timestamp>,
+    /// Targets that failed for the first time and were not told yet.
+    untold: Vec<Event>,
     redactor: Redactor,
 }
 
@@ -107,6 +110,11 @@ impl<E: Engine> Executor<E> {
             failures: ledger.failures.clone(),
             pulled: ledger.pulled.clone(),
         }
+    }
+
+    /// What failed for the first time since this was last asked. Further failures in a row are no news.
+    pub fn news(&self) -> Vec<Event> {
+        std::mem::take(&mut self.shared.ledger().untold)
     }
 
     /// What is under way, for people.
@@ -236,7 +244,17 @@ impl<E: Engine> Shared<E> {
             Err(error) => {
                 let message = printable(&ledger.redactor.clean(&error.to_string()));
                 let count = ledger.failures.get(&target).map_or(1, |earlier| earlier.count.saturating_add(1));
-                tracing::warn!(object = %action.object, count, "{message}");
+                if count == 1 {
+                    ledger.untold.push(Event {
+                        at: now,
+                        object: action.object.clone(),
+                        severity: Severity::Warning,
+                        reason: failed_word(&action.call).into(),
+                        message: message.clone(),
+                    });
+                } else {
+                    tracing::warn!(object = %action.object, count, "{message}");
+                }
                 if ledger.failures.len() < FAILURES_MAX || ledger.failures.contains_key(&target) {
                     ledger.failures.insert(target.clone(), Failure { count, at: now, fault: error.fault, message });
                 }
@@ -286,6 +304,19 @@ impl<E: Engine> Shared<E> {
         if let Some((_, action)) = self.ledger().in_flight.get_mut(target) {
             action.progress = printable(line);
         }
+    }
+}
+
+/// The reason of the event that a call failed.
+fn failed_word(call: &Call) -> &'static str {
+    match call {
+        Call::CreateNetwork(_) | Call::CreateVolume(_) | Call::CreateContainer(_) => "CreateFailed",
+        Call::Pull { .. } => "PullFailed",
+        Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
+        Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
+        Call::Stop(_) => "StopFailed",
+        Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
+        Call::Update { .. } => "UpdateFailed",
     }
 }
 

@@ -307,6 +307,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     async fn observe(&mut self, now: Timestamp) -> Result<Observed, EngineError> {
         // Before the look: an action that ends during it must still count as under way, because the list may be older.
         let progress = self.executor.progress();
+        self.remember(&self.executor.news());
         let images = plan::images_of_interest(&self.desired, &self.history);
         let mut observed = self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now).await?;
         observed.in_flight.extend(progress.in_flight);
@@ -353,6 +354,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let begun = self.executor.begin(&plan.actions);
         let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
         self.remember(&healing);
+        self.remember(&publish::newly_held(&self.plan, &plan, now));
         self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
         let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);

@@ -7,6 +7,8 @@ use super::Reconciler;
 use crate::engine::Engine;
 use crate::model::command::{Answer, Command, Refusal, Reply};
 use crate::model::history::History;
+use crate::model::name::{Key, Kind};
+use crate::model::status::{Event, Severity};
 use crate::model::time::Span;
 use crate::plan;
 use crate::probe::Dial;
@@ -19,17 +21,27 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Command::Request { key, request } => {
                 let (history, message) = plan::request(&self.desired, &self.history, &key, &request)?;
                 self.write(history)?;
+                self.tell(key, request.word(), &message);
                 Ok(Answer::Done { message })
             }
             Command::Confirm(confirmation) => {
                 let history =
                     plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
                 self.write(history)?;
-                Ok(Answer::Done { message: format!("confirmed for namespace {}", confirmation.namespace) })
+                let namespace = confirmation.namespace;
+                let message = format!("confirmed for namespace {namespace}");
+                self.tell(Key::new(Kind::Namespace, namespace.clone(), namespace), "RemovalConfirmed", &message);
+                Ok(Answer::Done { message })
             }
             Command::Sync => Ok(self.sync().await),
             Command::Shutdown => Err(Refusal::impossible("the loop handles a shutdown itself")),
         }
+    }
+
+    /// The event of what a person asked for: who looks later must see that it was asked.
+    fn tell(&mut self, object: Key, reason: &str, message: &str) {
+        let (at, severity) = (self.clock.now(), Severity::Normal);
+        self.remember(&[Event { at, object, severity, reason: reason.into(), message: message.into() }]);
     }
 
     fn write(&mut self, history: History) -> Result<(), Refusal> {

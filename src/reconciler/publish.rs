@@ -10,9 +10,12 @@ use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::revision::{Content, ContentId, revision_id};
+use crate::model::spec::RestartPolicy;
 use crate::model::status::{Event, Plan, Severity, Status};
 use crate::model::time::Timestamp;
-use crate::model::view::{Declaration, Detail, EVENTS_MAX, ObjectView, OutcomeWord, PlanStep, RevisionView, View};
+use crate::model::view::{
+    Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, OutcomeWord, PlanStep, RevisionView, View,
+};
 use crate::probe::Dial;
 
 /// What manifests say of each object, made once per load.
@@ -60,7 +63,12 @@ impl Declarations {
             let detail = Detail::Content { id: declared.spec.to_string(), keys: keys.unwrap_or_default() };
             objects.insert(key.clone(), entry(declared, Some(detail)));
         }
-        objects.extend(desired.jobs.iter().map(|(key, declared)| (key.clone(), entry(declared, None))));
+        for (key, declared) in &desired.jobs {
+            let mut declared = declared.clone();
+            // As it is: a Job is never restarted by the engine, whatever a template's default is.
+            declared.spec.template.restart_policy = RestartPolicy::Never;
+            objects.insert(key.clone(), entry(&declared, None));
+        }
         objects.extend(desired.deployments.iter().map(|(key, declared)| (key.clone(), entry(declared, None))));
         Self { objects }
     }
@@ -204,6 +212,19 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
             message: format!("{}: {}", action.call, action.cause),
         },
     )
+}
+
+/// The events of removals that the brake holds now and did not before.
+pub(super) fn newly_held(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let news = plan.held.iter().filter(|held| !before.held.iter().any(|b| b.namespace == held.namespace));
+    let event = |held: &HeldPrune| Event {
+        at: now,
+        object: Key::new(Kind::Namespace, held.namespace.clone(), held.namespace.clone()),
+        severity: Severity::Warning,
+        reason: "RemovalHeld".into(),
+        message: held.reason.clone(),
+    };
+    news.map(event).collect()
 }
 
 /// Whether an object is where it should be, or where it will stay until a person acts.

@@ -52,6 +52,17 @@ pub fn validate(world: &World<'_>, problems: &mut Problems) {
             }
         }
     }
+    for object in world.objects.flawed.values() {
+        if let Some(template) = template_of(object) {
+            references::template(
+                world,
+                object,
+                object.document.at().field("spec").field("template"),
+                template,
+                problems,
+            );
+        }
+    }
     references::circles(world, problems);
 }
 

@@ -20,6 +20,7 @@ pub fn check(at: At<'_>, template: &Template, replicas: u32, problems: &mut Prob
     networks(at.field("networks"), template, replicas, problems);
     mounts(at.field("mounts"), &template.mounts, problems);
     resources(at.field("resources"), &template.resources, problems);
+    security_options(at.field("securityOptions"), &template.security_options, problems);
     probes(at, template, problems);
     reserved_labels(at.field("labels"), &template.labels, problems);
     lifecycle(at, template, problems);
@@ -168,6 +169,17 @@ fn mounts(at: At<'_>, mounts: &[Mount], problems: &mut Problems) {
     }
 }
 
+/// The engine wants the profile itself, where its own command line reads a file.
+fn security_options(at: At<'_>, options: &[String], problems: &mut Problems) {
+    for (index, option) in options.iter().enumerate() {
+        let profile = option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:"));
+        if profile.is_some_and(|p| !matches!(p, "unconfined" | "builtin") && !p.trim_start().starts_with('{')) {
+            wrong(problems, at.item(index), "a seccomp profile is given as JSON text here, not as a file's path")
+                .hint("write seccomp=unconfined, seccomp=builtin, or seccomp={…} with the profile's content");
+        }
+    }
+}
+
 fn resources(at: At<'_>, resources: &Resources, problems: &mut Problems) {
     let (limits, requests) = (&resources.limits, &resources.requests);
     let limit_at = |name| at.field("limits").field(name);
@@ -182,6 +194,9 @@ fn resources(at: At<'_>, resources: &Resources, problems: &mut Problems) {
         && request > limit
     {
         wrong(problems, request_at("memory"), format!("the request is more than the limit of {limit}"));
+    }
+    if requests.cpu.is_some_and(|cpu| cpu.0 < 2) {
+        wrong(problems, request_at("cpu"), "a CPU request is at least 2m");
     }
     if requests.memory.is_some_and(|request| request < MEMORY_MIN) {
         wrong(problems, request_at("memory"), format!("a memory request is at least {MEMORY_MIN}"));

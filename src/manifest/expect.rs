@@ -1,0 +1,60 @@
+//! What a schema asks for: its types, its words, and how to say so. It reads schemas only, and reports nothing.
+
+use serde_json::Value as Json;
+
+use super::tree::{Node, Value};
+
+/// Whether the schema takes values of a type.
+pub fn accepts(schema: &Json, name: &str) -> bool {
+    match &schema["type"] {
+        Json::String(only) => only == name,
+        Json::Array(types) => types.iter().any(|each| each == name),
+        _ => false,
+    }
+}
+
+/// The type to look for in `branch` when the value is `node`.
+pub fn shape(node: &Node, branch: &Json) -> &'static str {
+    match &node.value {
+        Value::Mapping(_) => "object",
+        Value::Sequence(_) => "array",
+        Value::Scalar(scalar) if accepts(branch, "integer") && scalar.integer().is_some() => "integer",
+        Value::Scalar(_) => "string",
+    }
+}
+
+/// The words that the schema allows, if it allows only some.
+pub fn words(schema: &Json) -> Vec<&str> {
+    let list = |name: &str| schema[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let choices = list("oneOf").iter().map(|choice| &choice["const"]);
+    choices.chain(list("enum")).chain(schema.get("const")).filter_map(Json::as_str).collect()
+}
+
+/// What the schema asks for, in words.
+pub fn expected(schema: &Json) -> String {
+    let format = schema["format"].as_str().unwrap_or_default();
+    match () {
+        () if !words(schema).is_empty() => format!("one of {}", words(schema).join(", ")),
+        () if format == "duration" => "a duration such as 10s".into(),
+        () if format == "memory" => "an amount of memory such as 512Mi".into(),
+        () if format == "cpu" => "an amount of CPU such as 500m".into(),
+        () if format == "port-range" => "a range such as 3001-3003".into(),
+        () if accepts(schema, "integer") => "a whole number".into(),
+        () if accepts(schema, "string") => "text".into(),
+        () if accepts(schema, "boolean") => "true or false".into(),
+        () if accepts(schema, "array") => "a list".into(),
+        () if accepts(schema, "object") => match schema["required"].as_array() {
+            Some(required) => {
+                let names: Vec<&str> = required.iter().filter_map(Json::as_str).collect();
+                format!("{{{}}}", names.join(", "))
+            }
+            None => "a mapping".into(),
+        },
+        () => "something else".into(),
+    }
+}
+
+pub fn first_sentence(text: &str) -> &str {
+    let text = text.lines().next().unwrap_or_default();
+    text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
+}
