@@ -140,10 +140,8 @@ pub fn failure(
     let ours = history.restarted.get(&container.id).map_or(0, |restarts| restarts.count);
     let restarts = container.restart_count + ours;
     if restarts >= CRASH_LIMIT {
-        return Some(format!(
-            "{name} was restarted {restarts} times without becoming available; it {}",
-            last_end(replica)
-        ));
+        let end = last_end(container);
+        return Some(format!("{name} was restarted {restarts} times without becoming available{end}"));
     }
     match &container.state {
         ContainerState::Exited(exit) if template.restart_policy != crate::model::spec::RestartPolicy::Always => {
@@ -153,16 +151,28 @@ pub fn failure(
     }
 }
 
-fn last_end(replica: &Replica) -> String {
-    match &replica.container.state {
-        ContainerState::Restarting { exit_code } => format!("exited with code {exit_code}"),
-        ContainerState::Exited(exit) => super::readiness::exit_text(exit),
+/// How a container that crashes ended, with its last words: `; it exited with code 1: "no DATABASE_URL"`.
+fn last_end(container: &Container) -> String {
+    let end = match &container.state {
+        ContainerState::Restarting { exit_code } => Some(format!("it exited with code {exit_code}")),
+        ContainerState::Exited(exit) => Some(format!("it {}", super::readiness::exit_text(exit))),
         ContainerState::Created { .. }
         | ContainerState::Running { .. }
         | ContainerState::Paused
-        | ContainerState::Removing => "runs again".into(),
+        | ContainerState::Removing => None,
+    };
+    let words = container.last_log.iter().rev().find(|line| !line.trim().is_empty());
+    let words = words.map(|line| line.trim().chars().take(LAST_WORDS_MAX).collect::<String>());
+    match (end, words) {
+        (Some(end), Some(words)) => format!("; {end}: \"{words}\""),
+        (Some(end), None) => format!("; {end}"),
+        (None, Some(words)) => format!("; the last that it said is \"{words}\""),
+        (None, None) => String::new(),
     }
 }
+
+/// How much of a last log line a reason quotes, in characters.
+const LAST_WORDS_MAX: usize = 200;
 
 /// Whether a failed start is the container's own fault (a missing command), not the host's (a port that is taken).
 pub fn is_own_fault(message: &str) -> bool {
