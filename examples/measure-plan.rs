@@ -114,6 +114,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
             let endpoint = Endpoint {
                 network: NetworkId("n".into()),
                 address: Some([10, 201, 0, 2].into()),
+                fixed: None,
                 aliases: BTreeSet::from([key.name.to_string()]),
             };
             let container = Container {

@@ -63,7 +63,7 @@ pub async fn within(
     }
 }
 
-/// The progress of several objects together. It is over when none moves any more, or when one is stuck and the others
+/// The progress of several objects together. It is over when none moves any more, or when one has failed and the others
 /// only wait.
 pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) -> Progress {
     let mut progress = Progress::default();
@@ -79,7 +79,7 @@ pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) ->
         }
         progress.sentences.insert(key.to_string(), standing.text().into());
     }
-    let over = !moving && (!waiting || worst == Exit::Stalled);
+    let over = !moving && (!waiting || worst != Exit::Done);
     progress.exit = over.then_some(worst);
     progress
 }

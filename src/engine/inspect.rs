@@ -135,6 +135,7 @@ fn endpoint(settings: EndpointSettings, added: &Added<'_>) -> Endpoint {
     Endpoint {
         network: NetworkId(settings.network_id.unwrap_or_default()),
         address: settings.ip_address.and_then(|address| address.parse().ok()),
+        fixed: settings.ipam_config.and_then(|config| config.ipv4_address?.parse().ok()),
         aliases: settings.aliases.unwrap_or_default().into_iter().filter(|alias| !added.contains(alias)).collect(),
     }
 }

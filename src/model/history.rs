@@ -130,6 +130,9 @@ pub enum Rollout {
         available: u32,
         /// When the last new replica became available; the next step waits `delay` from here.
         stepped_at: Option<Timestamp>,
+        /// How many other replicas were available when it began: as many stay until new ones have taken over.
+        #[serde(default)]
+        before: u32,
     },
     /// On the way back to a revision that completed before.
     RollingBack {

@@ -163,6 +163,8 @@ pub struct Endpoint {
     pub network: NetworkId,
     /// The address; none while the container does not run.
     pub address: Option<Ipv4Addr>,
+    /// The address that it insists on at each start: asked for by its template, or left by a reconnection.
+    pub fixed: Option<Ipv4Addr>,
     /// The names it was given there (without the container's own name and id, which some engines add).
     pub aliases: BTreeSet<String>,
 }

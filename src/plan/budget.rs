@@ -1,6 +1,7 @@
 //! The budget of an update: which old replicas may go now, judged by this moment alone. It stops nothing itself.
 
 use super::converge::{Scene, missing_network};
+use super::last_good;
 use super::replica::Replica;
 use super::upkeep;
 use crate::model::history::{DeploymentHistory, Rollout};
@@ -29,7 +30,7 @@ pub fn replaceable<'a>(
 
     let mut leaving = Vec::new();
     for replica in ranked {
-        let goes = if is_spent(replica) || replica.retiring && !replica.runs() {
+        let goes = if is_spent(scene, history, replica) || replica.retiring && !replica.runs() {
             true
         } else if replica.retiring {
             // It comes back when those that were to take its place are gone meanwhile.
@@ -59,9 +60,10 @@ pub fn replaceable<'a>(
     leaving
 }
 
-/// An old container that never started, or whose start failed, serves nobody.
-fn is_spent(replica: &Replica) -> bool {
-    matches!(replica.container.state, ContainerState::Created { .. })
+/// An old container that never started, or whose start failed, serves nobody, unless it is about to.
+fn is_spent(scene: &Scene, history: &DeploymentHistory, replica: &Replica) -> bool {
+    let created = matches!(replica.container.state, ContainerState::Created { .. });
+    created && !last_good::is_restored(scene, history, replica)
 }
 
 /// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::budget::replaceable;
 use super::build::{self, Places, Source};
 use super::images;
+use super::last_good;
 use super::needs;
 use super::readiness;
 use super::replica::{Replica, is_own_fault, template_of};
@@ -95,6 +96,7 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     // An old replica that somebody stopped is healed too, as long as it is not on its way out.
     let staying_old: Vec<&Replica> = old.iter().copied().filter(|r| !gone.contains(&r.container.id)).collect();
 
+    last_good::restore(scene, decided, history, &kept, &staying_old);
     create_missing(scene, decided, history, &kept, &old);
     start_ready_to_start(scene, decided, history, &kept, &staying_old);
     for replica in kept.iter().chain(&staying_old) {
@@ -178,22 +180,23 @@ fn create_missing(
     let taken: BTreeSet<Slot> = kept.iter().map(|r| r.container.slot).chain(used_slots(scene)).collect();
     let free = (0..).filter(|slot| !taken.contains(slot)).take(count as usize);
     for slot in free.collect::<Vec<Slot>>() {
-        create(scene, decided, history, slot);
+        create(scene, decided, purpose(scene, history), slot);
     }
 }
 
 /// Slots of this revision that a container on its way out still occupies: its name is taken until it is gone.
-fn used_slots<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
+pub fn used_slots<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
     let own = scene.world.containers(scene.key).iter().filter(|c| c.revision == scene.target.id);
     own.map(|container| container.slot)
 }
 
-fn create(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory, slot: Slot) {
+/// Creates the replica for `slot` of the scene's target.
+pub fn create(scene: &Scene, decided: &mut Decided, cause: String, slot: Slot) {
     let spec = build::container(scene.world, scene.source(), slot, scene.is_ready_at_once());
     if scene.world.observed.foreign_names.contains(&spec.name) {
         return decided.wait(format!("the name {}, which a container that is not ours has", spec.name));
     }
-    decided.act(scene.world, scene.key, Call::CreateContainer(Box::new(spec)), purpose(scene, history));
+    decided.act(scene.world, scene.key, Call::CreateContainer(Box::new(spec)), cause);
 }
 
 /// Why there shall be another replica.
@@ -242,20 +245,35 @@ fn start_ready_to_start(
     kept: &[&Replica],
     staying_old: &[&Replica],
 ) {
-    let mut running = scene.replicas.iter().filter(|r| r.runs()).count() as u32;
+    // What is being done to one that does not run may be its start.
+    let is_busy = |r: &Replica| scene.world.observed.in_flight.contains(&container_target(&r.container.id));
+    let mut running = scene.replicas.iter().filter(|r| r.runs() || is_busy(r)).count() as u32;
     let old_runs = scene.replicas.iter().any(|r| r.runs() && !scene.is_new(r.container));
     let limit = scene.strategy.replicas + scene.strategy.surge;
-    for replica in kept.iter().chain(staying_old) {
-        if replica.runs() {
+    // Old ones that are still needed come before new ones: those may never become ready.
+    let (up, down): (Vec<&Replica>, Vec<&Replica>) = staying_old.iter().copied().partition(|r| r.runs());
+    let wanted = last_good::needed(scene, history, kept).saturating_sub(up.len());
+    let needed = wanted.min(down.len());
+    // One that is being made again has its place already.
+    let reserved = (wanted - needed) as u32;
+    let (needed, others) = down.split_at(needed);
+    for (order, replica) in needed.iter().chain(kept).chain(others).enumerate() {
+        if replica.runs() || is_busy(replica) {
             continue;
         }
+        let needed = order < needed.len();
         let is_new = scene.is_new(replica.container);
         if is_new && scene.strategy.recreate && old_runs {
             decided.wait("the old replicas to stop");
             continue;
         }
         // An old one is only healed while replicas are missing: its place is about to be taken.
-        if running >= if is_new { limit.max(1) } else { scene.strategy.replicas } {
+        let room = match (needed, is_new) {
+            (true, _) => limit.max(1),
+            (false, true) => limit.saturating_sub(reserved).max(1),
+            (false, false) => scene.strategy.replicas,
+        };
+        if running >= room {
             if is_new {
                 decided.wait("an old replica to stop");
             }
@@ -281,12 +299,12 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
             "its network was made anew, and it could not start on the old one",
         );
     }
-    if !at_once && let Some(call) = upkeep::unname(container) {
+    if let Some(call) = upkeep::reset(&scene.places_of(history, container), container, at_once) {
         return decided.act(
             scene.world,
             scene.key,
             call,
-            "a name leads to ready replicas only, and this one does not run",
+            "a stopped replica has neither a name nor an address of its own",
         );
     }
     let first_start = matches!(container.state, ContainerState::Created { error: None });
@@ -294,7 +312,8 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         return;
     }
     let cause = match &container.state {
-        ContainerState::Created { error: None } => purpose(scene, history),
+        ContainerState::Created { error: None } if scene.is_new(container) => purpose(scene, history),
+        ContainerState::Created { error: None } => "it serves until new ones have taken over".into(),
         ContainerState::Created { error: Some(error) } => format!("its last start failed: {}", error.message),
         ContainerState::Exited(exit) => format!("it {}", super::readiness::exit_text(exit)),
         ContainerState::Running { .. }

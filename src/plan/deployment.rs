@@ -33,6 +33,7 @@ pub fn deployment(
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
     let wanted = wanted(world, &mut decided, key, spec, &mut history);
+    let unresolved = wanted.is_none();
     let replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
     let strategy = effective(world.desired, key, spec, &old);
@@ -45,7 +46,7 @@ pub fn deployment(
     }
     probes(&mut decided, spec, &history, &replicas);
     wake_for_min_ready(world, &mut decided, spec, &replicas);
-    decided.status = status::deployment(spec, &history, &replicas, &decided);
+    decided.status = status::deployment(unresolved, spec, &history, &replicas, &decided);
     (history, decided)
 }
 

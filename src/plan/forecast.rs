@@ -144,6 +144,7 @@ fn connect(world: &mut Observed, connection: &Connection) {
     let endpoint = Endpoint {
         network: network.unwrap_or(NetworkId(connection.network.clone())),
         address: connection.address,
+        fixed: connection.address,
         aliases: connection.aliases.clone(),
     };
     change(world, &connection.container, |container| {
@@ -176,7 +177,8 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
     let first = spec.networks.first().map(|attachment| {
         let network = world.networks.get(&attachment.network).map(|network| network.id.clone());
         let network = network.unwrap_or(NetworkId(attachment.network.clone()));
-        (attachment.network.clone(), Endpoint { network, address: None, aliases: attachment.aliases.clone() })
+        let (fixed, aliases) = (attachment.address, attachment.aliases.clone());
+        (attachment.network.clone(), Endpoint { network, address: None, fixed, aliases })
     });
     Some(Container {
         id: ContainerId(format!("new {}", spec.name)),

@@ -93,7 +93,6 @@ pub fn resolve(
     resolution
 }
 
-/// The next look includes the image, because now it is of interest; it comes at once.
 /// One pull for each image, with the credentials of everybody who wants it: two would only wait for each other.
 pub fn one_pull_each(actions: Vec<Action>) -> Vec<Action> {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
@@ -111,6 +110,7 @@ pub fn one_pull_each(actions: Vec<Action>) -> Vec<Action> {
     merged
 }
 
+/// The next look includes the image, because now it is of interest; it comes at once.
 fn look_up(world: World, decided: &mut Decided) {
     decided.wake(world.now);
 }

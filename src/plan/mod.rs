@@ -12,6 +12,7 @@ mod deployment;
 mod forecast;
 mod images;
 mod jobs;
+mod last_good;
 mod needs;
 mod networks;
 mod prune;

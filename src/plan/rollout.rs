@@ -97,8 +97,15 @@ fn begin(
         None => format!("revision {to} is being rolled out"),
     };
     decided.tell(world, facts.key, Severity::Normal, reason, message);
-    history.rollout =
-        Rollout::Progressing { to, started_at: world.now, progress_at: world.now, available: 0, stepped_at: None };
+    let others = facts.replicas.iter().filter(|r| r.container.revision != to && !r.retiring && r.available);
+    history.rollout = Rollout::Progressing {
+        before: others.count() as u32,
+        to,
+        started_at: world.now,
+        progress_at: world.now,
+        available: 0,
+        stepped_at: None,
+    };
 }
 
 /// One look at a rollout under way: complete, failed, further on, or as before.
@@ -106,7 +113,8 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     if is_complete(facts, to) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
-    let Rollout::Progressing { started_at, progress_at, available, stepped_at, .. } = history.rollout.clone() else {
+    let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, .. } = history.rollout.clone()
+    else {
         return;
     };
     let mark = Mark { started_at, progress_at, available };
@@ -117,7 +125,7 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     let now_available = count_available(facts, to);
     let stepped_at = if now_available > available { Some(world.now) } else { stepped_at };
     let Mark { progress_at, available, .. } = advance(world, facts, to, mark);
-    history.rollout = Rollout::Progressing { to: to.clone(), started_at, progress_at, available, stepped_at };
+    history.rollout = Rollout::Progressing { to: to.clone(), started_at, progress_at, available, stepped_at, before };
 }
 
 /// One look at a rollback under way. It is never rolled back itself.

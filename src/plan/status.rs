@@ -11,8 +11,9 @@ use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 
-/// How a Deployment stands.
+/// How a Deployment stands. `unresolved`: the manifest makes no revision yet, because its image is not known.
 pub fn deployment(
+    unresolved: bool,
     spec: &DeploymentSpec,
     history: &DeploymentHistory,
     replicas: &[Replica],
@@ -23,6 +24,8 @@ pub fn deployment(
     let revision = current.and_then(|id| find(history, id));
     let phase = match &decided.trouble {
         Some(_) => "Degraded",
+        // What runs is well, but it is not what the manifest asks for.
+        None if unresolved && history.pin.is_none() && phase(spec, history, counts) == "Complete" => "Waiting",
         None => phase(spec, history, counts),
     };
     let message = message(history, decided, phase, counts);
@@ -132,7 +135,8 @@ fn conditions(history: &DeploymentHistory, counts: Replicas, phase: &str, messag
     };
     let enough = counts.available >= counts.desired;
     let available = format!("{} of {} replicas are available", counts.available, counts.desired);
-    let moving = matches!(history.rollout, Rollout::Progressing { .. } | Rollout::RollingBack { .. });
+    let moving =
+        phase == "Waiting" || matches!(history.rollout, Rollout::Progressing { .. } | Rollout::RollingBack { .. });
     let degraded = matches!(phase, "RolledBack" | "RollingBack" | "Stalled" | "Degraded");
     vec![
         condition("Available", enough, if enough { "MinimumReplicasAvailable" } else { "ReplicasMissing" }, &available),

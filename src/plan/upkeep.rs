@@ -77,6 +77,25 @@ pub fn unname(container: &Container) -> Option<Call> {
     named.map(|(network, _)| reconnect(container, network, BTreeSet::new()))
 }
 
+/// The call that makes a stopped container's attachments as they are at a start: without names (`named` is for one that
+/// is ready at once), and with the template's own address or any. An address that an earlier reconnection left may
+/// belong to somebody else by now, and Docker would refuse the start for ever.
+pub fn reset(places: &Places, container: &Container, named: bool) -> Option<Call> {
+    places.attachments.iter().find_map(|attachment| {
+        let endpoint = container.networks.get(&attachment.network)?;
+        let aliases = if named { endpoint.aliases.clone() } else { BTreeSet::new() };
+        (endpoint.fixed != attachment.address || endpoint.aliases != aliases).then(|| {
+            Call::Reconnect(Connection {
+                container: container.id.clone(),
+                name: container.name.clone(),
+                network: attachment.network.clone(),
+                aliases,
+                address: attachment.address,
+            })
+        })
+    })
+}
+
 /// The call that attaches a stopped container to the network that has the name of its own, when that was removed and
 /// made anew: Docker remembers the old one's id and would refuse to start it for ever.
 pub fn move_to_living_network(world: World, container: &Container) -> Option<Call> {

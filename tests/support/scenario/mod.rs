@@ -22,7 +22,7 @@ use stage::Stage;
 use step::{Step, World};
 
 /// How a play ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What happened.
     pub transcript: String,
@@ -30,6 +30,8 @@ pub struct Outcome {
     pub end: BTreeMap<String, String>,
     /// The indices of the calls that changed something.
     pub changes: Vec<usize>,
+    /// The calls, as people know them: `create web.r1.0`.
+    pub calls: Vec<String>,
     /// What is wrong, with file and line; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -48,8 +50,7 @@ async fn perform(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
     let mut stage = match Stage::set(scenario).await {
         Ok(stage) => stage,
         Err(problem) => {
-            let (transcript, end, changes) = (String::new(), BTreeMap::new(), Vec::new());
-            return Outcome { transcript, end, changes, problems: vec![problem] };
+            return Outcome { problems: vec![problem], ..Outcome::default() };
         }
     };
     if let Some((index, mode)) = fault {
@@ -76,7 +77,9 @@ async fn perform(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
     let transcript = stage.journal.text.replace(&stage.root(), "<dir>");
     let problems = problems.iter().map(|problem| show(&stage, problem)).collect();
     let changes = stage.sim.calls().made.iter().enumerate().filter(|(_, call)| call.changes).map(|(i, _)| i).collect();
-    Outcome { transcript, end: end(&mut stage), changes, problems }
+    let calls = stage.sim.calls().made.iter().map(|call| format!("{} {}", call.name, call.target)).collect::<Vec<_>>();
+    let calls = calls.iter().map(|call| show(&stage, call)).collect();
+    Outcome { transcript, end: end(&mut stage), changes, calls, problems }
 }
 
 /// What is there at the end.
@@ -102,18 +105,21 @@ fn end(stage: &mut Stage) -> BTreeMap<String, String> {
 /// plays that do not end as the undisturbed one did.
 pub fn crash_at_every_call(scenario: &Scenario) -> Vec<String> {
     let undisturbed = play(scenario, None);
-    let mut problems = Vec::new();
-    for index in &undisturbed.changes {
-        for mode in [FaultMode::CrashBefore, FaultMode::CrashAfter] {
-            let outcome = play(scenario, Some((*index, mode)));
-            let label = format!("{} with {mode:?} at call {index}", scenario.path);
-            problems.extend(outcome.problems.iter().map(|problem| format!("{label}: {problem}")));
-            if outcome.end != undisturbed.end {
-                let other: Vec<_> = outcome.end.iter().filter(|(k, v)| undisturbed.end.get(*k) != Some(v)).collect();
-                let missing: Vec<_> = undisturbed.end.keys().filter(|key| !outcome.end.contains_key(*key)).collect();
-                problems.push(format!("{label} ends otherwise: {other:#?}, missing: {missing:?}"));
-            }
-        }
+    let faults =
+        undisturbed.changes.iter().flat_map(|at| [(*at, FaultMode::CrashBefore), (*at, FaultMode::CrashAfter)]);
+    faults.flat_map(|fault| play_with_fault(scenario, &undisturbed, fault)).collect()
+}
+
+/// Plays a scenario with a fault, and reports what differs from the undisturbed play at the end.
+pub fn play_with_fault(scenario: &Scenario, undisturbed: &Outcome, (index, mode): Fault) -> Vec<String> {
+    let outcome = play(scenario, Some((index, mode)));
+    let call = undisturbed.calls.get(index).map_or("?", String::as_str);
+    let label = format!("{} with {mode:?} at call {index} ({call})", scenario.path);
+    let mut problems: Vec<String> = outcome.problems.iter().map(|problem| format!("{label}: {problem}")).collect();
+    if problems.is_empty() && outcome.end != undisturbed.end {
+        let other: Vec<_> = outcome.end.iter().filter(|(k, v)| undisturbed.end.get(*k) != Some(v)).collect();
+        let missing: Vec<_> = undisturbed.end.keys().filter(|key| !outcome.end.contains_key(*key)).collect();
+        problems.push(format!("{label} ends otherwise: {other:?}, missing: {missing:?}"));
     }
     problems
 }

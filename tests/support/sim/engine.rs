@@ -386,7 +386,8 @@ fn health(health: &Health) -> seen::Health {
 }
 
 fn endpoint(endpoint: &Endpoint) -> seen::Endpoint {
-    seen::Endpoint { network: endpoint.network.clone(), address: endpoint.address, aliases: endpoint.aliases.clone() }
+    let Endpoint { network, address, fixed, aliases, .. } = endpoint.clone();
+    seen::Endpoint { network, address, fixed, aliases }
 }
 
 /// Networks by name, for whoever builds a whole snapshot from a world.
