@@ -6,6 +6,7 @@ use crate::model::command::Refusal;
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Revision, Rollout};
 use crate::model::name::{Key, Kind};
+use crate::model::revision::{revision_id, template_hash};
 
 /// The history after `request`, with a sentence for people; or why it makes no sense.
 pub fn request(
@@ -40,14 +41,43 @@ fn deployment(history: &mut DeploymentHistory, key: &Key, request: &Request) -> 
             history.paused = false;
             Ok(format!("{key} goes on"))
         }
-        Request::Restart => {
-            history.restarts += 1;
-            history.pin = None;
-            Ok(format!("{key}: all replicas will be replaced"))
-        }
+        Request::Restart => Ok(restart(history, key)),
         Request::Undo { to } => undo(history, key, *to),
         Request::Retry => retry(history, key),
     }
+}
+
+/// Replaces all replicas by new ones of the revision that runs. Where that is not the manifest's (it was undone, or the
+/// manifest's was rejected), the copy is pinned: a restart must not bring back what somebody has just taken away.
+fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
+    let wanted = history.resolution.as_ref().and_then(|r| Some(revision_id(&r.template, r.image.as_ref()?)));
+    let running = match &history.rollout {
+        Rollout::Complete { revision } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
+        Rollout::Progressing { to, .. } if history.pin.is_some() => Some(to.clone()),
+        Rollout::New | Rollout::Progressing { .. } | Rollout::Stalled { .. } => None,
+    };
+    let other = running.filter(|running| wanted.as_ref() != Some(running));
+    let other = other.and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned());
+    let (Some(other), Some(resolution)) = (other, &history.resolution) else {
+        history.restarts += 1;
+        return format!("{key}: all replicas will be replaced");
+    };
+    let copy = copy(history, &other);
+    history.pin = Some(Pin { revision: copy.id.clone(), template: resolution.template.clone() });
+    let message = format!("{key}: all replicas of revision {} will be replaced", other.number);
+    history.revisions.push(copy);
+    message
+}
+
+/// The same revision under another id: nothing but the count of restarts tells them apart.
+fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
+    let hash = |restarts| template_hash(&revision.template, &revision.contents, restarts);
+    let id = |restarts| revision_id(&hash(restarts), &revision.image);
+    let is_free = |restarts: &u64| !history.revisions.iter().any(|known| known.id == id(*restarts));
+    let restarts = (history.restarts + 1..).find(is_free).unwrap_or(u64::MAX);
+    let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
+    let (id, template_hash, outcome) = (id(restarts), hash(restarts), Outcome::Pending);
+    Revision { number, id, template_hash, outcome, ..revision.clone() }
 }
 
 /// Pins an earlier revision until the manifest changes.

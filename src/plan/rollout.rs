@@ -198,6 +198,11 @@ fn complete(
     let message = format!("{who} revision {number}; it took {took}");
     decided.tell(world, facts.key, Severity::Normal, reason, message);
     set_outcome(history, to, |_| Outcome::Completed { at: world.now });
+    // Where the manifest's revision was rejected, the one that completed last runs anyway.
+    let rejected = |id: &RevisionId| find(history, id).is_some_and(|r| matches!(r.outcome, Outcome::Rejected { .. }));
+    if facts.wanted.as_ref().is_some_and(rejected) {
+        history.pin = history.pin.take().filter(|pin| pin.revision != *to);
+    }
     history.rollout = Rollout::Complete { revision: to.clone() };
 }
 
@@ -223,7 +228,10 @@ fn fail(
     };
     let last_log = culprit_log(facts, failed);
     set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
-    history.pin = history.pin.take().filter(|pin| pin.revision != *failed);
+    // What was undone stays undone, whichever revision takes its place.
+    if let Some(pin) = history.pin.as_mut().filter(|pin| pin.revision == *failed) {
+        pin.revision = back.clone();
+    }
     match facts.spec.on_failure {
         OnFailure::Pause => {
             stall(world, decided, facts, history, failed, format!("revision {number} failed: {reason}"))
