@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use super::container::{Adjustable, ContainerSpec};
+use super::container::{Adjustable, ContainerSpec, Files};
 use super::name::{Key, Name};
 use super::observed::{ContainerId, NetworkId};
 use super::time::Span;
@@ -61,6 +61,8 @@ pub enum Call {
         container: ContainerId,
         /// Its name, for people.
         name: String,
+        /// Rendered files that it mounts: Docker refuses to start it without them.
+        files: Vec<Files>,
     },
     /// Run the preStop command, then stop the container.
     Stop(Stop),

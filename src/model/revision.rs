@@ -87,13 +87,12 @@ impl ContentHasher {
             bytes.extend((value.expose().len() as u64).to_be_bytes());
             bytes.extend(value.expose());
         }
-        if kind == Kind::Secret {
-            let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length");
-            mac.update(&bytes);
-            ContentId(format!("s-{}", hex(&mac.finalize().into_bytes(), 24)))
-        } else {
-            ContentId(format!("c-{}", hex(&Sha256::digest(&bytes), 24)))
-        }
+        // The key is the state directory's own. A ConfigMap is no secret, but its files lie in that directory: if it is
+        // lost they are lost with it, and another id makes new containers with new files.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length");
+        mac.update(&bytes);
+        let prefix = if kind == Kind::Secret { 's' } else { 'c' };
+        ContentId(format!("{prefix}-{}", hex(&mac.finalize().into_bytes(), 24)))
     }
 }
 
@@ -202,10 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn a_secrets_id_cannot_be_computed_without_the_key() {
+    fn an_id_cannot_be_computed_without_the_key() {
         let content = Content { entries: BTreeMap::from([("k".to_string(), SecretBytes::new(b"v".to_vec()))]) };
         let id = |key: &[u8], kind| ContentHasher::new(SecretBytes::new(key.to_vec())).id(kind, &content);
         assert_ne!(id(b"one", Kind::Secret), id(b"two", Kind::Secret));
-        assert_eq!(id(b"one", Kind::ConfigMap), id(b"two", Kind::ConfigMap));
+        assert_ne!(id(b"one", Kind::ConfigMap), id(b"two", Kind::ConfigMap));
     }
 }

@@ -84,6 +84,9 @@ impl View {
         if let Some(source) = self.sources.iter().find(|source| !source.in_force()) {
             return Err(format!("source {} is {}: {}", source.dir, source.state.word(), source.message));
         }
+        if let Some(warning) = self.warnings.first() {
+            return Err(warning.clone());
+        }
         if self.passes == 0 {
             return Err("the first pass is not finished".into());
         }

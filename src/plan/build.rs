@@ -195,6 +195,16 @@ fn mount(world: World, owner: &Key, template: &Template, contents: &Contents, mo
     spec(MountSource::Files(files), true)
 }
 
+/// The rendered files that a template's containers mount.
+pub fn files(world: World, owner: &Key, template: &Template, contents: &Contents) -> Vec<Files> {
+    let mounts = template.mounts.iter().filter_map(|m| mount(world, owner, template, contents, m));
+    let files = mounts.filter_map(|mount| match mount.source {
+        MountSource::Files(files) => Some(files),
+        MountSource::Volume(_) | MountSource::HostPath(_) | MountSource::Tmpfs { .. } => None,
+    });
+    files.collect()
+}
+
 /// A secret that only root may read is of no use to a container that runs as somebody else: take its numeric user.
 fn owner_of_files(template: &Template) -> (u32, u32) {
     let user = template.user.as_deref().unwrap_or("");

@@ -16,6 +16,7 @@ use super::strategy::Effective;
 use super::upkeep;
 use super::world::{Decided, World, pause};
 use crate::model::action::{Call, Connection, container_target};
+use crate::model::container::Files;
 use crate::model::history::{DeploymentHistory, History, Restarts, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
 use crate::model::observed::{Container, ContainerId, ContainerState};
@@ -327,8 +328,15 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
     if !first_start && !of_the_host && !may_restart(scene, decided, history, container) {
         return;
     }
-    let call = Call::Start { container: container.id.clone(), name: container.name.clone() };
+    let files = files_of(scene, history, container);
+    let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
     decided.act(scene.world, scene.key, call, cause);
+}
+
+/// The rendered files that a container mounts, as far as its revision is known.
+fn files_of(scene: &Scene, history: &DeploymentHistory, container: &Container) -> Vec<Files> {
+    let revision = super::replica::find(history, &container.revision);
+    revision.map(|r| build::files(scene.world, scene.key, &r.template, &r.contents)).unwrap_or_default()
 }
 
 /// Restarts by us have a back-off: at once, then after 1 s, 2 s, 4 s … 5 min; forgotten after 10 minutes of peace.
@@ -343,9 +351,7 @@ pub fn may_restart(
         return false;
     }
     let now = scene.world.now;
-    let earlier = history.restarted.get(&container.id).filter(|restarts| now.since(restarts.at) < Span::secs(600));
-    let count = earlier.map_or(0, |restarts| restarts.count);
-    let at = earlier.map_or(now, |restarts| restarts.at + pause(Span::secs(1), restarts.count));
+    let (count, at) = restart_due(history, container, now);
     if at > now {
         let why = match &container.state {
             ContainerState::Created { error: Some(error) } => format!(": {}", error.message),
@@ -363,6 +369,12 @@ pub fn may_restart(
     }
     history.restarted.insert(container.id.clone(), Restarts { count: count + 1, at: now });
     true
+}
+
+/// How often a container was restarted of late, and when it may be again.
+pub fn restart_due(history: &DeploymentHistory, container: &Container, now: Timestamp) -> (u32, Timestamp) {
+    let earlier = history.restarted.get(&container.id).filter(|restarts| now.since(restarts.at) < Span::secs(600));
+    earlier.map_or((0, now), |restarts| (restarts.count, restarts.at + pause(Span::secs(1), restarts.count)))
 }
 
 /// The call that attaches a container to the first of its template's networks that it lacks.

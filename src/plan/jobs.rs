@@ -198,7 +198,7 @@ fn start(world: World, decided: &mut Decided, key: &Key, past: &History, run: &m
     if !needs::dependencies_met(world, decided, past, key, &template) {
         return;
     }
-    let call = Call::Start { container: container.id.clone(), name: container.name.clone() };
+    let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files: Vec::new() };
     let planned = decided.actions.len();
     decided.act(world, key, call, "the job has not run in this revision");
     // Written down before it is done; the container's own state tells whether it was.

@@ -129,6 +129,11 @@ fn hold(world: World, past: &History, plan: &mut Plan, key: &Key, why: String) {
     let condition = Condition { kind: "PruneHeld".into(), status: true, reason: phase.into(), message: why.clone() };
     let as_it_is = status::undeclared(world, key);
     let status = Status { phase: phase.into(), message: why, conditions: vec![condition], ..as_it_is };
+    if let Some(history) = plan.history.deployments.get_mut(key).filter(|_| phase == "PruneHeld") {
+        let mut decided = prune::keep_alive(world, key, history);
+        decided.status = status;
+        return take(plan, key, decided);
+    }
     plan.status.insert(key.clone(), status);
 }
 

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use super::build;
+use super::converge::restart_due;
 use super::networks::{self, waiting};
 use super::readiness::is_named;
 use super::retire;
 use super::world::{Decided, World};
-use crate::model::action::{Call, Confirmation};
+use crate::model::action::{Call, Confirmation, container_target};
 use crate::model::container::label;
-use crate::model::history::{Confirmed, DeploymentHistory, History, Retirement};
+use crate::model::history::{Confirmed, DeploymentHistory, History, Restarts, Retirement, Rollout};
 use crate::model::name::{Key, Kind, Name};
-use crate::model::observed::Container;
+use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
 use crate::model::view::HeldPrune;
 
@@ -89,6 +91,30 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
     decided.status = super::networks::waiting("being removed: it is no longer declared".into());
     decided.status.phase = "Terminating".into();
     (decided, containers.is_empty())
+}
+
+/// Starts what ended of a workload whose removal is held: until that is confirmed, it may well be a mistake.
+pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> Decided {
+    let mut decided = Decided::default();
+    for container in world.containers(key) {
+        let ended = matches!(container.state, ContainerState::Exited(_));
+        let served = matches!(&history.rollout, Rollout::Complete { revision } if *revision == container.revision);
+        let busy = world.observed.in_flight.contains(&container_target(&container.id));
+        if history.paused || !ended || !served || busy || history.retiring.contains_key(&container.id) {
+            continue;
+        }
+        let (count, at) = restart_due(history, container, world.now);
+        if at > world.now {
+            decided.wake(at);
+            continue;
+        }
+        let revision = history.revisions.iter().find(|revision| revision.id == container.revision);
+        let files = revision.map(|r| build::files(world, key, &r.template, &r.contents)).unwrap_or_default();
+        let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
+        decided.act(world, key, call, "its removal is held, so it is kept alive");
+        history.restarted.insert(container.id.clone(), Restarts { count: count + 1, at: world.now });
+    }
+    decided
 }
 
 /// The template of an orphan's container: for its drain and grace. When it is unknown, the defaults apply.

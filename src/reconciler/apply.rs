@@ -281,7 +281,15 @@ impl<E: Engine> Shared<E> {
             }
             Call::Connect(connection) => engine.connect(connection).await,
             Call::Reconnect(connection) => engine.reconnect(connection).await,
-            Call::Start { container, .. } => engine.start(container).await,
+            Call::Start { container, files, .. } => {
+                for files in files {
+                    // One whose content is lost too may still be there; if not, the engine says so.
+                    if let Err(error) = self.store.render(files) {
+                        tracing::debug!(%error, "files of a container cannot be rendered again");
+                    }
+                }
+                engine.start(container).await
+            }
             Call::Stop(stop) => self.stop(stop).await,
             Call::Restart(stop) => engine.restart(&stop.container, stop.grace).await,
             Call::Unpause { container, .. } => engine.unpause(container).await,

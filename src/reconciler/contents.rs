@@ -11,12 +11,28 @@ use crate::probe::Dial;
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Writes new contents down before anything refers to them.
     pub(super) fn keep_contents(&mut self) {
-        for (id, content) in &self.contents {
-            if let Err(error) = self.store.put_content(id, content) {
-                self.metrics.store_write_error();
-                tracing::error!(%error, "a ConfigMap or Secret cannot be kept; containers that need it wait");
+        let failed = self.contents.iter().find_map(|(id, content)| self.store.put_content(id, content).err());
+        match failed {
+            Some(error) => {
+                self.store_failed(format!(
+                    "containers that need a ConfigMap or Secret wait: it cannot be kept: {error}"
+                ));
+            }
+            None => {
+                self.warnings.clear();
+                self.store_trouble.clear();
             }
         }
+    }
+
+    /// Tells trouble with the state directory: in the view as long as it lasts, in the log once.
+    pub(super) fn store_failed(&mut self, trouble: String) {
+        self.metrics.store_write_error();
+        if self.store_trouble != trouble {
+            tracing::error!("{trouble}");
+        }
+        self.warnings = vec![trouble.clone()];
+        self.store_trouble = trouble;
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

@@ -135,6 +135,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     /// Contents that are kept on disk, so that the store is only asked to clean up when that changes.
     kept_contents: BTreeSet<ContentId>,
     declared: publish::Declarations,
+    /// What is wrong with the state directory, as it was last told.
+    store_trouble: String,
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
@@ -185,6 +187,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             paths: paths.clone(),
             kept_contents: BTreeSet::new(),
             declared: publish::Declarations::default(),
+            store_trouble: String::new(),
             store,
         };
         (reconciler, Handle { wake, paths })
@@ -283,7 +286,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.redactor = Redactor::new(&self.contents);
             self.executor.set_redactor(self.redactor.clone());
             self.declared = publish::Declarations::of(&self.desired, &self.contents);
-            self.keep_contents();
             *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = self.sources.paths();
         }
         again
@@ -342,14 +344,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let now = self.clock.now();
         let mut plan = plan::plan(&self.desired, observed, &self.history, now);
         if let Err(error) = self.save(&plan.history) {
-            self.metrics.store_write_error();
-            self.warnings = vec![format!("nothing is changed, because the history cannot be written: {error}")];
-            tracing::error!(%error, "the history cannot be written, nothing is changed");
+            self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));
             return now + TROUBLE_PAUSE;
         }
-        self.warnings.clear();
         self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
+        self.keep_contents();
         self.prober.set(std::mem::take(&mut plan.probes));
         let begun = self.executor.begin(&plan.actions);
         let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();

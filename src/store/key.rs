@@ -28,12 +28,17 @@ pub(super) fn read_or_make(disk: &Disk, warnings: &mut Vec<String>) -> Result<Se
         )),
         None => {}
     }
-    let path = disk.path(KEY);
-    let key =
-        random().map_err(|error| StoreError::Disk { operation: Operation::Write, path: path.clone(), cause: error })?;
-    disk.replace(&path, &key)?;
-    disk.sync(super::disk::parent(&path))?;
+    let failed = |cause| StoreError::Disk { operation: Operation::Write, path: disk.path(KEY), cause };
+    let key = random().map_err(failed)?;
+    write(disk, &key)?;
     Ok(SecretBytes::new(key))
+}
+
+/// Writes the key.
+pub(super) fn write(disk: &Disk, key: &[u8]) -> Result<(), StoreError> {
+    let path = disk.path(KEY);
+    disk.replace(&path, key)?;
+    disk.sync(super::disk::parent(&path))
 }
 
 /// A new key.

@@ -56,7 +56,8 @@ pub struct Store {
     contents: Mutex<Contents>,
     sources: Mutex<Sources>,
     journal: Mutex<Journal>,
-    _lock: File,
+    key: SecretBytes,
+    lock: Mutex<File>,
 }
 
 /// A state directory, read in passing.
@@ -88,8 +89,10 @@ impl Store {
         }
         sweep(&disk);
         let mut warnings = Vec::new();
-        let hasher = ContentHasher::new(key::read_or_make(&disk, &mut warnings)?);
+        let key = key::read_or_make(&disk, &mut warnings)?;
+        let hasher = ContentHasher::new(key.clone());
         Ok(Self {
+            key,
             disk,
             hasher: hasher.clone(),
             warnings: Mutex::new(warnings),
@@ -97,7 +100,7 @@ impl Store {
             contents: Mutex::new(Contents::new(hasher)),
             sources: Mutex::default(),
             journal: Mutex::default(),
-            _lock: lock,
+            lock: Mutex::new(lock),
         })
     }
 
@@ -132,11 +135,34 @@ impl Store {
     /// Writes the objects that changed and removes the files of those that are gone. After an error, any subset of the
     /// objects is written, each whole; the next save writes the rest.
     pub fn save(&self, history: &History) -> Result<(), StoreError> {
+        if !self.disk.root().is_dir() {
+            self.rebuild()?;
+        }
         hold(&self.objects).save(&self.disk, history)
+    }
+
+    /// Makes the state directory again that somebody removed while we run. Everything is in memory but older contents.
+    fn rebuild(&self) -> Result<(), StoreError> {
+        let root = self.disk.root();
+        make_root(&self.disk, root)?;
+        *hold(&self.lock) = lock::take(&self.disk, root)?;
+        for dir in [OBJECTS, CONTENTS, FILES, SOURCES] {
+            self.disk.create_dir(&self.disk.path(dir), PRIVATE_DIR)?;
+        }
+        key::write(&self.disk, self.key.expose())?;
+        *hold(&self.objects) = Objects::default();
+        *hold(&self.contents) = Contents::new(self.hasher.clone());
+        *hold(&self.sources) = Sources::default();
+        *hold(&self.journal) = Journal::default();
+        tracing::warn!("the state directory {} was removed, and is made again", root.display());
+        Ok(())
     }
 
     /// Keeps a content under its id. One that is there already costs next to nothing.
     pub fn put_content(&self, id: &ContentId, content: &Content) -> Result<(), StoreError> {
+        if !self.disk.root().is_dir() {
+            self.rebuild()?;
+        }
         hold(&self.contents).put(&self.disk, id, content)
     }
 

@@ -200,6 +200,10 @@ impl Invariants {
         let views = hold(&self.views).clone();
         let Some(view) = views.map(|views| views.borrow().clone()) else { return Promise::default() };
         let Some(object) = view.objects.get(key) else { return Promise::default() };
+        // Nothing declares it any more, and nobody has confirmed that it goes: it is kept alive as it was.
+        if object.status.phase == "PruneHeld" {
+            return Promise { floor: 0, ceiling: u64::MAX / 4 };
+        }
         let spec = object.declared.value();
         let Some(replicas) = spec["replicas"].as_u64() else { return Promise::default() };
         let strategy = &spec["strategy"];
