@@ -25,7 +25,10 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
         Failure::new(format!("'{level}' is not a log level: {error}"))
             .hint("write error, warn, info, debug or trace, or a filter such as evenkeel::engine=debug,info")
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // What the file watcher says of a directory that was moved away, the sources say in our words.
+    let quiet = "notify=off".parse().expect("it is a directive");
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter.add_directive(quiet)).with_writer(std::io::stderr);
     #[allow(clippy::disallowed_methods, reason = "the environment is the command line's to read")]
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let begun = match format {

@@ -175,6 +175,22 @@ impl Call {
         }
     }
 
+    /// The id and the name of what it acts on, if that exists already.
+    pub fn existing(&self) -> Option<(&str, &str)> {
+        match self {
+            Call::CreateNetwork(_) | Call::CreateVolume(_) | Call::Pull { .. } | Call::CreateContainer(_) => None,
+            Call::RemoveNetwork { id, name } => Some((&id.0, name)),
+            Call::Connect(Connection { container, name, .. })
+            | Call::Reconnect(Connection { container, name, .. })
+            | Call::Start { container, name, .. }
+            | Call::Stop(Stop { container, name, .. })
+            | Call::Restart(Stop { container, name, .. })
+            | Call::Unpause { container, name, .. }
+            | Call::Remove { container, name, .. }
+            | Call::Update { container, name, .. } => Some((&container.0, name)),
+        }
+    }
+
     /// The existing container that the call acts on.
     pub fn container(&self) -> Option<&ContainerId> {
         match self {

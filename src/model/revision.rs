@@ -29,7 +29,7 @@ pub struct RevisionId(pub String);
 #[serde(transparent)]
 pub struct TemplateHash(pub String);
 
-/// The content of a ConfigMap (`c-…`, a plain hash) or Secret (`s-…`, a keyed hash).
+/// The content of a ConfigMap (`c-…`) or Secret (`s-…`): a keyed hash of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContentId(pub String);
@@ -65,7 +65,7 @@ pub struct Content {
     pub entries: BTreeMap<String, SecretBytes>,
 }
 
-/// Makes content ids. Secrets are hashed with a key of this host, so that a guess cannot be checked by its label.
+/// Makes content ids with a key of this host, so that a guess at a secret cannot be checked by its label.
 #[derive(Clone)]
 pub struct ContentHasher {
     key: SecretBytes,

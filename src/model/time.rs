@@ -73,7 +73,7 @@ impl TryFrom<String> for Span {
             return Ok(Self::ZERO);
         }
         let parsed = humantime::parse_duration(text.trim())
-            .map_err(|error| format!("'{text}' is not a duration such as 10s or 1m 30s: {error}"))?;
+            .map_err(|_| format!("'{text}' is not a duration such as 10s or 1m 30s"))?;
         // A century is longer than any machine lives; beyond it sums could overflow.
         match u64::try_from(parsed.as_millis()) {
             Ok(millis) if millis <= 3_155_760_000_000 => Ok(Self(millis)),

@@ -249,6 +249,12 @@ fn start_ready_to_start(
     // What is being done to one that does not run may be its start.
     let is_busy = |r: &Replica| scene.world.observed.in_flight.contains(&container_target(&r.container.id));
     let mut running = scene.replicas.iter().filter(|r| r.runs() || is_busy(r)).count() as u32;
+    // One that has been told to stop is as good as gone, as in Kubernetes; but no more of them than the surge, and not
+    // where it may still hold the host port that the next one needs.
+    let no_host_port = scene.target.template.ports.iter().all(|port| port.host_port.is_none());
+    if no_host_port {
+        running -= retire::stopping(scene, history).min(scene.strategy.surge);
+    }
     let old_runs = scene.replicas.iter().any(|r| r.runs() && !scene.is_new(r.container));
     let limit = scene.strategy.replicas + scene.strategy.surge;
     // Old ones that are still needed come before new ones: those may never become ready.

@@ -4,12 +4,12 @@ use super::converge::Scene;
 use super::replica::{Replica, template_of};
 use super::upkeep::unname;
 use super::world::{Decided, World};
-use crate::model::action::{Call, Stop};
+use crate::model::action::{Call, Stop, container_target};
 use crate::model::history::{DeploymentHistory, Retirement};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
-use crate::model::time::Span;
+use crate::model::time::{Span, Timestamp};
 
 /// The next step of a replica on its way out. With `retain` it is stopped and kept, for a quick way back.
 pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica, retain: bool) {
@@ -72,11 +72,27 @@ pub fn leave(
 }
 
 /// Until when the container drains; none when it is done, or has nothing to drain.
-fn drain(world: World, template: &Template, retirement: &mut Retirement) -> Option<crate::model::time::Timestamp> {
+fn drain(world: World, template: &Template, retirement: &mut Retirement) -> Option<Timestamp> {
+    let since = *retirement.unnamed_at.get_or_insert(world.now);
+    Some(since + draining(template, retirement)).filter(|until| *until > world.now)
+}
+
+fn draining(template: &Template, retirement: &Retirement) -> Span {
     let sleep = template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep).unwrap_or(Span::ZERO);
     let drain = if retirement.drain { template.drain } else { Span::ZERO };
-    let since = *retirement.unnamed_at.get_or_insert(world.now);
-    Some(since + Span(drain.0 + sleep.0)).filter(|until| *until > world.now)
+    Span(drain.0 + sleep.0)
+}
+
+/// How many replicas have been told to stop: what is under way with one that has drained is its stop.
+pub fn stopping(scene: &Scene, history: &DeploymentHistory) -> u32 {
+    let is_stopping = |r: &&Replica| {
+        let Some(retirement) = history.retiring.get(&r.container.id) else { return false };
+        let template = template_of(scene.spec, history, &r.container.revision);
+        let drained = |since: Timestamp| since + draining(template, retirement) <= scene.world.now;
+        let busy = scene.world.observed.in_flight.contains(&container_target(&r.container.id));
+        r.runs() && busy && retirement.unnamed_at.is_some_and(drained)
+    };
+    scene.replicas.iter().filter(is_stopping).count() as u32
 }
 
 fn stop(container: &Container, template: &Template) -> Call {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::clock::Clock;
 use super::look::Hints;
@@ -16,7 +17,7 @@ use crate::model::action::{Action, Call, Stop};
 use crate::model::observed::{Failure, Fault};
 use crate::model::status::{Event, Severity};
 use crate::model::text::printable;
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
 use crate::model::view::{FailureView, InFlight};
 use crate::store::Store;
 use crate::wake::{Reason, Wake};
@@ -212,7 +213,14 @@ impl<E: Engine> Shared<E> {
         };
         let began = self.clock.now();
         tracing::debug!(object = %action.object, cause = %action.cause, "{}", action.call);
-        let outcome = self.call(&action.call).await;
+        let outcome = match timeout(longest(&action.call).std(), self.call(&action.call)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(EngineError {
+                attempted: action.call.to_string(),
+                message: format!("it did not end within {}", longest(&action.call)),
+                fault: Fault::Timeout,
+            }),
+        };
         let now = self.clock.now();
         let result = match &outcome {
             Ok(()) => ActionResult::Success,
@@ -242,7 +250,7 @@ impl<E: Engine> Shared<E> {
                 }
             }
             Err(error) => {
-                let message = printable(&ledger.redactor.clean(&error.to_string()));
+                let message = printable(&with_name(&action.call, ledger.redactor.clean(&error.to_string())));
                 let count = ledger.failures.get(&target).map_or(1, |earlier| earlier.count.saturating_add(1));
                 if count == 1 {
                     ledger.untold.push(Event {
@@ -314,6 +322,38 @@ impl<E: Engine> Shared<E> {
         }
     }
 }
+
+/// The longest that an action may take. The engine's own limits are shorter; this one makes sure that whatever goes
+/// wrong there, no object waits for ever.
+fn longest(call: &Call) -> Span {
+    match call {
+        Call::Pull { .. } => Span::secs(24 * 3600),
+        Call::Stop(stop) | Call::Restart(stop) => Span(stop.grace.0.saturating_mul(2).saturating_add(180_000)),
+        Call::CreateNetwork(_)
+        | Call::RemoveNetwork { .. }
+        | Call::CreateVolume(_)
+        | Call::CreateContainer(_)
+        | Call::Connect(_)
+        | Call::Reconnect(_)
+        | Call::Start { .. }
+        | Call::Unpause { .. }
+        | Call::Remove { .. }
+        | Call::Update { .. } => Span::secs(180),
+    }
+}
+
+/// A message of the engine's with the name in the place of the id, whole or short, that it knows.
+fn with_name(call: &Call, message: String) -> String {
+    let Some((id, name)) = call.existing() else { return message };
+    let message = message.replace(id, name);
+    match id.get(..SHORT_ID) {
+        Some(short) => message.replace(short, name),
+        None => message,
+    }
+}
+
+/// How many digits of an id Docker shows to people.
+const SHORT_ID: usize = 12;
 
 /// The reason of the event that a call failed.
 fn failed_word(call: &Call) -> &'static str {

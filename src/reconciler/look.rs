@@ -22,6 +22,8 @@ const FULL_LOOK_EVERY: Span = Span::secs(300);
 const INSPECT_DEADLINE: Span = Span::secs(5);
 /// Inspections at once.
 const INSPECTIONS: usize = 8;
+/// How often the log of a container that is not ready is read.
+const LOGS_EVERY: Span = Span::secs(5);
 /// Log lines that are kept of a container in trouble.
 const LOG_LINES: u32 = 20;
 
@@ -75,6 +77,8 @@ pub struct Looker {
     full_at: Option<Timestamp>,
     /// Places and images must be listed again, because the last attempt failed half-way.
     stale: bool,
+    /// When the logs of containers that are not ready were last read.
+    logs_at: BTreeMap<ContainerId, Timestamp>,
 }
 
 impl Looker {
@@ -105,6 +109,33 @@ impl Looker {
             self.full_at = Some(now);
         }
         Ok(self.observed(&listed, silent))
+    }
+
+    /// Reads the last words of containers that run and are not ready, now and then: what Docker takes for well may
+    /// have said in its log why it is not.
+    pub async fn read_logs<E: Engine>(
+        &mut self,
+        engine: &E,
+        unready: &BTreeSet<ContainerId>,
+        observed: &mut Observed,
+        redactor: &Redactor,
+        now: Timestamp,
+    ) {
+        self.logs_at.retain(|id, _| unready.contains(id));
+        for id in unready {
+            let due = self.logs_at.get(id).is_none_or(|at| now.since(*at) >= LOGS_EVERY);
+            let (Some((_, known)), true) = (self.containers.get_mut(id), due) else { continue };
+            known.last_log = last_words(engine, id, redactor).await;
+            self.logs_at.insert(id.clone(), now);
+            if let Some(container) = observed.containers.get_mut(id) {
+                container.last_log.clone_from(&known.last_log);
+            }
+        }
+    }
+
+    /// Looks at everything anew the next time: what was said to have changed may be lost with a look that failed.
+    pub fn start_over(&mut self) {
+        self.full_at = None;
     }
 
     /// A network as it was last seen.
@@ -202,12 +233,16 @@ async fn inspect<E: Engine>(
         return Ok(None);
     };
     if in_trouble(&container) {
-        // A log that cannot be read (another driver, a full disk) is no reason to look away from the container.
-        let lines = timeout(INSPECT_DEADLINE.std(), engine.last_log(id, LOG_LINES)).await;
-        let lines = lines.unwrap_or(Ok(Vec::new())).unwrap_or_default();
-        container.last_log = lines.iter().map(|line| printable(&redactor.clean(line))).collect();
+        container.last_log = last_words(engine, id, redactor).await;
     }
     Ok(Some(container))
+}
+
+/// A log that cannot be read (another driver, a full disk) is no reason to look away from the container.
+async fn last_words<E: Engine>(engine: &E, id: &ContainerId, redactor: &Redactor) -> Vec<String> {
+    let lines = timeout(INSPECT_DEADLINE.std(), engine.last_log(id, LOG_LINES)).await;
+    let lines = lines.unwrap_or(Ok(Vec::new())).unwrap_or_default();
+    lines.iter().map(|line| printable(&redactor.clean(line))).collect()
 }
 
 fn in_trouble(container: &Container) -> bool {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use crate::engine::{Docker, Engine, EngineError};
 use crate::manifest::Source;
@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
-use crate::model::observed::Observed;
+use crate::model::observed::{Fault, Observed};
 use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan};
 use crate::model::time::{Span, Timestamp};
@@ -55,6 +55,8 @@ use sources::Sources;
 const LOOK_EVERY: Span = Span::secs(30);
 /// How soon to try again after an engine that did not answer, or a history that could not be written.
 const TROUBLE_PAUSE: Span = Span::millis(1000);
+/// The longest that a look may take. The engine's own limits are shorter; this one makes sure that the loop goes on.
+const LOOK_DEADLINE: Span = Span::secs(120);
 /// How often to look while the engine has enough to do: each look costs it time that it could work.
 const BUSY_PAUSE: Span = Span::millis(250);
 
@@ -93,6 +95,11 @@ pub async fn run(setup: Setup, desk: Desk) -> Result<(), RunError> {
     let ended = reconciler.run().await;
     watching.abort();
     ended
+}
+
+fn too_late() -> EngineError {
+    let message = format!("no answer within {LOOK_DEADLINE}");
+    EngineError { attempted: "look at the engine".into(), message, fault: Fault::Timeout }
 }
 
 fn with_cause(error: &dyn std::error::Error) -> String {
@@ -293,7 +300,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 
     /// Claims an engine that is new or came back. One that does not answer is met at the next look.
     async fn meet_engine(&mut self) -> Result<(), RunError> {
-        let Ok(identity) = self.engine.identify().await else {
+        let Ok(Ok(identity)) = timeout(LOOK_DEADLINE.std(), self.engine.identify()).await else {
             return Ok(());
         };
         let held = self.claim.as_ref().is_some_and(|claim| claim.is_on(&identity));
@@ -311,7 +318,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let progress = self.executor.progress();
         self.remember(&self.executor.news());
         let images = plan::images_of_interest(&self.desired, &self.history);
-        let mut observed = self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now).await?;
+        let look = self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now);
+        let mut observed = timeout(LOOK_DEADLINE.std(), look).await.map_err(|_| too_late())??;
+        let unready = publish::unready(&self.plan);
+        self.looker.read_logs(self.engine.as_ref(), &unready, &mut observed, &self.redactor, now).await;
         observed.in_flight.extend(progress.in_flight);
         observed.failures = progress.failures;
         observed.pulled = progress.pulled;
@@ -335,7 +345,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         self.engine_state.connected = false;
         self.engine_state.message = message;
-        self.hints.all();
+        self.looker.start_over();
         self.clock.now() + TROUBLE_PAUSE
     }
 

@@ -1,6 +1,6 @@
 //! Publishing: the view that a pass leaves behind, for the command line and `/metrics`. It only tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Reconciler;
@@ -9,6 +9,7 @@ use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
+use crate::model::observed::ContainerId;
 use crate::model::revision::{Content, ContentId, revision_id};
 use crate::model::spec::RestartPolicy;
 use crate::model::status::{Event, Plan, Severity, Status};
@@ -212,6 +213,15 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
             message: format!("{}: {}", action.call, action.cause),
         },
     )
+}
+
+/// Containers that ran and were not ready when the plan was made.
+pub(super) fn unready(plan: &Plan) -> BTreeSet<ContainerId> {
+    let deployments = plan.status.iter().filter(|(key, _)| key.kind == Kind::Deployment);
+    let containers = deployments.flat_map(|(_, status)| &status.containers);
+    let unready =
+        containers.filter(|container| container.state == "Running" && !container.ready && !container.retiring);
+    unready.map(|container| ContainerId(container.id.clone())).collect()
 }
 
 /// The events of removals that the brake holds now and did not before.

@@ -155,21 +155,12 @@ fn one_deployment_of_three() {
         bench.write("web.yaml", &web(&versions[0], "1m"));
         wait_until_complete(bench);
 
-        // A killed replica: until its replacement has the name.
-        let victim = bench.running("web").remove(0);
-        recorder.forget();
-        let killed = Instant::now();
-        api::must(&bench.engine.socket, "POST", &format!("/containers/{}/kill", victim.id()), None);
-        let healed = eventually("three have the name again", LONG, || {
-            let named = bench.running("web").iter().filter(|c| c.aliases(None).contains(&"web".to_string())).count();
-            let given = recorder.calls().iter().rev().find(|call| call.path.contains("/connect")).map(|call| call.at);
-            given.filter(|_| named == 3).ok_or_else(|| format!("{named} have it"))
-        });
-        let healed = healed.duration_since(killed);
+        let mut healed: Vec<_> = (0..3).map(|_| killed_until_healed(bench, &recorder)).collect();
+        healed.sort();
         let floor = create_start + Duration::from_millis(200);
         report(
-            "killed replica to ready replacement",
-            healed.as_secs_f64(),
+            "killed replica to ready replacement, median of 3",
+            healed[1].as_secs_f64(),
             "s",
             floor.as_secs_f64(),
             "limit: create + start + app start + 0.2 s; swarm 6.6 s",
@@ -214,6 +205,21 @@ fn web(image: &str, deadline: &str) -> String {
     format!(
         "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{name: web, namespace: bench}}\nspec:\n  replicas: 3\n  minReady: 0s\n  progressDeadline: {deadline}\n  template:\n    image: '{image}'\n    drain: 0s\n    readinessProbe: {{httpGet: {{port: 8080, path: /healthz}}, period: 100ms}}\n"
     )
+}
+
+/// From the kill of a replica until its replacement has the name.
+fn killed_until_healed(bench: &Bench, recorder: &Recorder) -> Duration {
+    wait_until_complete(bench);
+    let victim = bench.running("web").remove(0);
+    recorder.forget();
+    let killed = Instant::now();
+    api::must(&bench.engine.socket, "POST", &format!("/containers/{}/kill", victim.id()), None);
+    let healed = eventually("three have the name again", LONG, || {
+        let named = bench.running("web").iter().filter(|c| c.aliases(None).contains(&"web".to_string())).count();
+        let given = recorder.calls().iter().rev().find(|call| call.path.contains("/connect")).map(|call| call.at);
+        given.filter(|_| named == 3).ok_or_else(|| format!("{named} have it"))
+    });
+    healed.duration_since(killed)
 }
 
 /// Three replicas of which nothing is checked: ready the moment they run.

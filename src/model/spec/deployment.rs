@@ -44,7 +44,8 @@ pub struct Strategy {
     /// RollingUpdate or Recreate. Default: RollingUpdate.
     #[serde(rename = "type")]
     pub kind: StrategyType,
-    /// How many replicas may run beyond `replicas` during an update. Default: 1 (start-first).
+    /// How many replicas may run beyond `replicas` during an update; one that has been told to stop no longer counts, as
+    /// in Kubernetes. Default: 1 (start-first).
     #[schemars(range(max = 1000))]
     pub max_surge: u32,
     /// How many replicas may be missing during an update. Default: 0. Stop-first is `maxSurge: 0, maxUnavailable: 1`.

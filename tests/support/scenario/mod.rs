@@ -62,7 +62,7 @@ async fn perform(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
             // What holds on the way may differ after a fault; everything takes longer, too.
             (Step::Expect(_), Some(_)) if index < last_run => continue,
             (Step::Expect(expectation::Expectation::Calls { .. }), Some(_)) => continue,
-            (Step::Run { until, within }, Some(_)) => Step::Run { until: until.clone(), within: *within * 2 + 60_000 },
+            (Step::Run { until, within }, Some(_)) => Step::Run { until: until.clone(), within: *within * 2 + 300_000 },
             (step, _) => step.clone(),
         };
         let played = stage.play(&line.text, &step).await;
