@@ -28,6 +28,7 @@ use tokio::time::{sleep_until, timeout};
 use crate::engine::{Docker, Engine, EngineError};
 use crate::manifest::Source;
 use crate::metrics::Metrics;
+use crate::model::action::Call;
 use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
@@ -362,6 +363,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.keep_contents();
         self.prober.set(std::mem::take(&mut plan.probes));
         let begun = self.executor.begin(&plan.actions);
+        if begun.iter().any(|action| matches!(action.call, Call::Stop(_))) {
+            // A stop takes as long as the program likes; what may be done beside it is seen in the next pass.
+            self.wake.ring(Reason::Timer);
+        }
         let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
         self.remember(&healing);
         self.remember(&publish::newly_held(&self.plan, &plan, now));
