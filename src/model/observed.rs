@@ -54,6 +54,8 @@ pub struct Observed {
     pub failures: BTreeMap<String, Failure>,
     /// When each image reference was last pulled with success by this process.
     pub pulled: BTreeMap<String, Timestamp>,
+    /// Since when this process has been watching the engine without a gap. What happened before, nobody saw.
+    pub watched_since: Timestamp,
 }
 
 /// A container of ours.

@@ -311,6 +311,8 @@ fn fault(
     }
     let culprit = of_it().find(|r| r.runs() && !r.available)?;
     let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
+    // While nobody watched, no probe was made: that time counts against nobody.
+    let since = since.max(world.observed.watched_since);
     let deadline = since + facts.spec.progress_deadline;
     decided.wake(deadline);
     if deadline > world.now {

@@ -133,6 +133,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     warnings: Vec<String>,
     plan: Plan,
     started_at: Timestamp,
+    watched_since: Timestamp,
     passes: u64,
     /// When to read the sources.
     read_at: Timestamp,
@@ -187,6 +188,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             warnings,
             plan: Plan::default(),
             started_at,
+            watched_since: started_at,
             passes: 0,
             read_at: started_at,
             views,
@@ -333,7 +335,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         if !self.engine_state.connected {
             tracing::info!("the engine answers");
+            self.watched_since = now;
         }
+        observed.watched_since = self.watched_since;
         self.engine_state.connected = true;
         self.engine_state.message.clear();
         Ok(observed)
