@@ -155,7 +155,7 @@ fn one_deployment_of_three() {
         bench.write("web.yaml", &web(&versions[0], "1m"));
         wait_until_complete(bench);
 
-        let mut healed: Vec<_> = (0..3).map(|_| killed_until_healed(bench, &recorder)).collect();
+        let mut healed: Vec<_> = (0..3).map(|number| killed_until_healed(bench, &recorder, number)).collect();
         healed.sort();
         let floor = create_start + Duration::from_millis(200);
         report(
@@ -208,9 +208,12 @@ fn web(image: &str, deadline: &str) -> String {
 }
 
 /// From the kill of a replica until its replacement has the name.
-fn killed_until_healed(bench: &Bench, recorder: &Recorder) -> Duration {
+fn killed_until_healed(bench: &Bench, recorder: &Recorder, number: usize) -> Duration {
     wait_until_complete(bench);
-    let victim = bench.running("web").remove(0);
+    // Another one each time: a replica that dies again and again waits for its back-off.
+    let mut replicas = bench.running("web");
+    replicas.sort_by_key(|replica| replica.id().to_string());
+    let victim = replicas.remove(number);
     recorder.forget();
     let killed = Instant::now();
     api::must(&bench.engine.socket, "POST", &format!("/containers/{}/kill", victim.id()), None);
