@@ -168,6 +168,21 @@ fn open_again(store: Store, dir: &tempfile::TempDir) -> Store {
 }
 
 #[test]
+fn a_state_directory_that_is_removed_is_made_again_with_its_key_and_its_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("state");
+    let store = Store::open(&root).unwrap();
+    store.save(&history(&[("web", 1)])).unwrap();
+    let key = fs::read(root.join(key::KEY)).unwrap();
+    fs::remove_dir_all(&root).unwrap();
+    store.save(&history(&[("web", 1)])).unwrap();
+    assert_eq!(fs::read(root.join(key::KEY)).unwrap(), key, "no secret gets another id");
+    assert!(Store::open(&root).is_err(), "it is still held");
+    drop(store);
+    assert_eq!(Store::open(&root).unwrap().load().0, history(&[("web", 1)]));
+}
+
+#[test]
 fn a_failed_write_is_made_up_for_by_the_next_save() {
     for failing in 0..9 {
         let dir = tempfile::tempdir().unwrap();
