@@ -164,22 +164,37 @@ impl Call {
             Call::CreateVolume(VolumeCreate { name, .. }) => volume_target(name),
             Call::Pull { image, .. } => pull_target(image),
             Call::CreateContainer(spec) => create_target(&spec.name),
-            Call::Connect(Connection { container, .. })
-            | Call::Reconnect(Connection { container, .. })
-            | Call::Start { container, .. }
-            | Call::Stop(Stop { container, .. })
-            | Call::Restart(Stop { container, .. })
-            | Call::Unpause { container, .. }
-            | Call::Remove { container, .. }
-            | Call::Update { container, .. } => container_target(container),
+            Call::Connect(_)
+            | Call::Reconnect(_)
+            | Call::Start { .. }
+            | Call::Stop(_)
+            | Call::Restart(_)
+            | Call::Unpause { .. }
+            | Call::Remove { .. }
+            | Call::Update { .. } => container_target(self.container().expect("these act on a container")),
         }
     }
 
     /// The id and the name of what it acts on, if that exists already.
     pub fn existing(&self) -> Option<(&str, &str)> {
         match self {
-            Call::CreateNetwork(_) | Call::CreateVolume(_) | Call::Pull { .. } | Call::CreateContainer(_) => None,
             Call::RemoveNetwork { id, name } => Some((&id.0, name)),
+            _ => self.named_container().map(|(id, name)| (id.0.as_str(), name)),
+        }
+    }
+
+    /// The existing container that the call acts on.
+    pub fn container(&self) -> Option<&ContainerId> {
+        self.named_container().map(|(id, _)| id)
+    }
+
+    fn named_container(&self) -> Option<(&ContainerId, &str)> {
+        match self {
+            Call::CreateNetwork(_)
+            | Call::RemoveNetwork { .. }
+            | Call::CreateVolume(_)
+            | Call::Pull { .. }
+            | Call::CreateContainer(_) => None,
             Call::Connect(Connection { container, name, .. })
             | Call::Reconnect(Connection { container, name, .. })
             | Call::Start { container, name, .. }
@@ -187,26 +202,7 @@ impl Call {
             | Call::Restart(Stop { container, name, .. })
             | Call::Unpause { container, name, .. }
             | Call::Remove { container, name, .. }
-            | Call::Update { container, name, .. } => Some((&container.0, name)),
-        }
-    }
-
-    /// The existing container that the call acts on.
-    pub fn container(&self) -> Option<&ContainerId> {
-        match self {
-            Call::CreateNetwork(_)
-            | Call::RemoveNetwork { .. }
-            | Call::CreateVolume(_)
-            | Call::Pull { .. }
-            | Call::CreateContainer(_) => None,
-            Call::Connect(Connection { container, .. })
-            | Call::Reconnect(Connection { container, .. })
-            | Call::Start { container, .. }
-            | Call::Stop(Stop { container, .. })
-            | Call::Restart(Stop { container, .. })
-            | Call::Unpause { container, .. }
-            | Call::Remove { container, .. }
-            | Call::Update { container, .. } => Some(container),
+            | Call::Update { container, name, .. } => Some((container, name)),
         }
     }
 }

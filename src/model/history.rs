@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Key;
 use super::observed::{ContainerId, Exit};
-use super::revision::{Contents, ImageId, RevisionId, TemplateHash};
+use super::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id};
 use super::spec::Template;
 use super::time::Timestamp;
 
@@ -168,6 +168,13 @@ pub struct Resolution {
     pub seen_at: Timestamp,
     /// The image, once known.
     pub image: Option<ImageId>,
+}
+
+impl Resolution {
+    /// The revision that the manifest asks for, once its image is known.
+    pub fn revision(&self) -> Option<RevisionId> {
+        self.image.as_ref().map(|image| revision_id(&self.template, image))
+    }
 }
 
 /// The revision that a person chose.

@@ -334,15 +334,15 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
     if !first_start && !of_the_host && !may_restart(scene, decided, history, container) {
         return;
     }
-    let files = files_of(scene, history, container);
+    let files = files_of(scene.world, scene.key, history, container);
     let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
     decided.act(scene.world, scene.key, call, cause);
 }
 
 /// The rendered files that a container mounts, as far as its revision is known.
-fn files_of(scene: &Scene, history: &DeploymentHistory, container: &Container) -> Vec<Files> {
+pub fn files_of(world: World, key: &Key, history: &DeploymentHistory, container: &Container) -> Vec<Files> {
     let revision = super::replica::find(history, &container.revision);
-    revision.map(|r| build::files(scene.world, scene.key, &r.template, &r.contents)).unwrap_or_default()
+    revision.map(|r| build::files(world, key, &r.template, &r.contents)).unwrap_or_default()
 }
 
 /// Restarts by us have a back-off: at once, then after 1 s, 2 s, 4 s … 5 min; forgotten after 10 minutes of peace.

@@ -32,8 +32,10 @@ pub fn restore(
     staying_old: &[&Replica],
 ) {
     let missing = needed(scene, history, kept).saturating_sub(staying_old.len());
-    let back = newest_completed(history, &scene.target.id);
-    let Some(back) = back.and_then(|id| find(history, &id)).filter(|_| missing > 0) else {
+    if missing == 0 {
+        return;
+    }
+    let Some(back) = newest_completed(history, &scene.target.id).and_then(|id| find(history, &id)) else {
         return;
     };
     let places = build::places(scene.world, scene.key, &back.template);

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::build;
-use super::converge::restart_due;
+use super::converge::{files_of, restart_due};
 use super::networks::{self, waiting};
 use super::readiness::is_named;
 use super::retire;
@@ -108,8 +107,7 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
             decided.wake(at);
             continue;
         }
-        let revision = history.revisions.iter().find(|revision| revision.id == container.revision);
-        let files = revision.map(|r| build::files(world, key, &r.template, &r.contents)).unwrap_or_default();
+        let files = files_of(world, key, history, container);
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
         decided.act(world, key, call, "its removal is held, so it is kept alive");
         history.restarted.insert(container.id.clone(), Restarts { count: count + 1, at: world.now });

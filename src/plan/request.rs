@@ -4,7 +4,7 @@ use super::rollout::newest_completed;
 use crate::model::action::Request;
 use crate::model::command::Refusal;
 use crate::model::desired::Desired;
-use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Resolution, Revision, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::revision::{revision_id, template_hash};
 
@@ -50,7 +50,7 @@ fn deployment(history: &mut DeploymentHistory, key: &Key, request: &Request) -> 
 /// Replaces all replicas by new ones of the revision that runs. Where that is not the manifest's (it was undone, or the
 /// manifest's was rejected), the copy is pinned: a restart must not bring back what somebody has just taken away.
 fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
-    let wanted = history.resolution.as_ref().and_then(|r| Some(revision_id(&r.template, r.image.as_ref()?)));
+    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
     let running = match &history.rollout {
         Rollout::Complete { revision } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
         Rollout::Progressing { to, .. } if history.pin.is_some() => Some(to.clone()),

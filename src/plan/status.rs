@@ -94,9 +94,7 @@ fn wanted_is_rejected(history: &DeploymentHistory, running: &RevisionId) -> bool
 
 /// The rejected revision that the manifest asks for.
 fn rejected(history: &DeploymentHistory) -> Option<&crate::model::history::Revision> {
-    let resolution = history.resolution.as_ref()?;
-    let image = resolution.image.as_ref()?;
-    let wanted = crate::model::revision::revision_id(&resolution.template, image);
+    let wanted = history.resolution.as_ref()?.revision()?;
     let revision = find(history, &wanted)?;
     (matches!(revision.outcome, Outcome::Rejected { .. }) && history.pin.is_none()).then_some(revision)
 }

@@ -18,21 +18,17 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                     "containers that need a ConfigMap or Secret wait: it cannot be kept: {error}"
                 ));
             }
-            None => {
-                self.warnings.clear();
-                self.store_trouble.clear();
-            }
+            None => self.warnings.clear(),
         }
     }
 
     /// Tells trouble with the state directory: in the view as long as it lasts, in the log once.
     pub(super) fn store_failed(&mut self, trouble: String) {
         self.metrics.store_write_error();
-        if self.store_trouble != trouble {
+        if self.warnings.first() != Some(&trouble) {
             tracing::error!("{trouble}");
         }
-        self.warnings = vec![trouble.clone()];
-        self.store_trouble = trouble;
+        self.warnings = vec![trouble];
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

@@ -144,8 +144,6 @@ pub struct Reconciler<E: Engine, D: Dial> {
     /// Contents that are kept on disk, so that the store is only asked to clean up when that changes.
     kept_contents: BTreeSet<ContentId>,
     declared: publish::Declarations,
-    /// What is wrong with the state directory, as it was last told.
-    store_trouble: String,
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
@@ -197,7 +195,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             paths: paths.clone(),
             kept_contents: BTreeSet::new(),
             declared: publish::Declarations::default(),
-            store_trouble: String::new(),
             store,
         };
         (reconciler, Handle { wake, paths })

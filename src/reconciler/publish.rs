@@ -7,10 +7,10 @@ use super::Reconciler;
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Resolution, Revision, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
-use crate::model::revision::{Content, ContentId, revision_id};
+use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
 use crate::model::status::{Event, Plan, Severity, Status};
 use crate::model::time::Timestamp;
@@ -254,7 +254,7 @@ fn deployment(history: Option<&DeploymentHistory>) -> Detail {
         Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     };
-    let resolved = history.resolution.as_ref().and_then(|r| Some(revision_id(&r.template, r.image.as_ref()?)));
+    let resolved = history.resolution.as_ref().and_then(Resolution::revision);
     let wanted = history.pin.as_ref().map(|pin| pin.revision.clone()).or(resolved);
     let view = |revision: &Revision| {
         let (outcome, reason, last_log) = match &revision.outcome {
