@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test bench
+.PHONY: help build demo demo-keep demo-down check test fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -27,8 +27,12 @@ check: ## The quick part: format, lints, and every test that needs no engine
 	cargo clippy --all-targets -- -D warnings
 	cargo test
 
-test: check build ## Everything: check, then the real-engine tests on private engines 20.10 and 26.1
+test: check build ## Everything: check, a short fuzzing, then the real-engine tests on private engines 20.10 and 26.1
+	scripts/fuzz --seconds 5
 	scripts/docker-tests
+
+fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (600)
+	scripts/fuzz --seconds $(or $(SECONDS),600)
 
 bench: build ## The figures that Evenkeel promises, measured against the engine itself and docker compose
 	scripts/bench $(BINARY)

@@ -373,7 +373,7 @@ pub fn may_restart(
         decided.wake(at);
         return false;
     }
-    history.restarted.insert(container.id.clone(), Restarts { count: count + 1, at: now });
+    history.restarted.insert(container.id.clone(), Restarts { count: count.saturating_add(1), at: now });
     true
 }
 

@@ -116,7 +116,7 @@ fn record(
         decided.wait(format!("a mount for {paths}: the image declares a volume there, and without a mount its content would be lost with the container (use a volume, or tmpfs if that is what you want)"));
         return false;
     }
-    let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
+    let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0).saturating_add(1);
     history.revisions.push(Revision {
         number,
         id,

@@ -105,12 +105,12 @@ fn advance(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, past:
     match (&run.state, container) {
         (JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. }, _) => {}
         (JobState::Retrying { at }, _) => {
-            let again = *at + pause(Span::secs(10), run.attempt + 1);
+            let again = *at + pause(Span::secs(10), run.attempt.saturating_add(1));
             if again > world.now {
-                decided.wait(format!("the back-off after attempt {} (until {again})", run.attempt + 1));
+                decided.wait(format!("the back-off after attempt {} (until {again})", run.attempt.saturating_add(1)));
                 return decided.wake(again);
             }
-            run.attempt += 1;
+            run.attempt = run.attempt.saturating_add(1);
             run.state = JobState::Pending;
             advance(world, decided, key, spec, past, run);
         }
@@ -264,9 +264,11 @@ fn tell(world: World, decided: &mut Decided, key: &Key, before: &JobState, run: 
     let (severity, reason, message) = match &run.state {
         JobState::Pending => return,
         JobState::Started { .. } => (Severity::Normal, "JobStarted", format!("revision {} was started", run.revision)),
-        JobState::Retrying { .. } => {
-            (Severity::Warning, "JobRetrying", format!("attempt {} failed and is tried again", run.attempt + 1))
-        }
+        JobState::Retrying { .. } => (
+            Severity::Warning,
+            "JobRetrying",
+            format!("attempt {} failed and is tried again", run.attempt.saturating_add(1)),
+        ),
         JobState::Succeeded { exit, .. } => {
             let took = exit.finished_at.since(exit.started_at);
             (Severity::Normal, "JobComplete", format!("it ended well after {took}"))

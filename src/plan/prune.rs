@@ -110,7 +110,7 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
         let files = files_of(world, key, history, container);
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
         decided.act(world, key, call, "its removal is held, so it is kept alive");
-        history.restarted.insert(container.id.clone(), Restarts { count: count + 1, at: world.now });
+        history.restarted.insert(container.id.clone(), Restarts { count: count.saturating_add(1), at: world.now });
     }
     decided
 }

@@ -59,7 +59,7 @@ fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
     let other = running.filter(|running| wanted.as_ref() != Some(running));
     let other = other.and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned());
     let (Some(other), Some(resolution)) = (other, &history.resolution) else {
-        history.restarts += 1;
+        history.restarts = history.restarts.saturating_add(1);
         return format!("{key}: all replicas will be replaced");
     };
     let copy = copy(history, &other);
@@ -74,8 +74,8 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
     let hash = |restarts| template_hash(&revision.template, &revision.contents, restarts);
     let id = |restarts| revision_id(&hash(restarts), &revision.image);
     let is_free = |restarts: &u64| !history.revisions.iter().any(|known| known.id == id(*restarts));
-    let restarts = (history.restarts + 1..).find(is_free).unwrap_or(u64::MAX);
-    let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
+    let restarts = (history.restarts.saturating_add(1)..).find(is_free).unwrap_or(u64::MAX);
+    let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0).saturating_add(1);
     let (id, template_hash, outcome) = (id(restarts), hash(restarts), Outcome::Pending);
     Revision { number, id, template_hash, outcome, ..revision.clone() }
 }
