@@ -35,7 +35,7 @@ mod validate;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use loaded::{Loaded, merge};
@@ -94,6 +94,15 @@ pub fn values(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Kind, serde_j
         true => Ok(objects.list.into_values().map(|object| (object.key.kind, object.value)).collect()),
         false => Err(problems.into_sorted()),
     }
+}
+
+/// The bytes of a file on the host that manifests name (one of [`Loaded::external`]), as [`load`] reads it: never more
+/// than a limit, and never from a pipe or a device that took the file's place.
+pub fn read_outside(path: &Path) -> Result<Vec<u8>, String> {
+    door::read(path, None, snapshot::FILE_BYTES_MAX).map_err(|refusal| match refusal {
+        door::Refusal::Missing => "does not exist".into(),
+        door::Refusal::Because(why) => why,
+    })
 }
 
 /// A source without objects is a mistake: nothing is never what is desired.

@@ -15,6 +15,7 @@ pub mod offline;
 mod provide;
 mod publish;
 mod redact;
+mod said;
 mod sole;
 pub mod sources;
 
@@ -50,7 +51,7 @@ use counted::Counted;
 use look::{Hints, Looker};
 use redact::Redactor;
 use sole::Claim;
-use sources::Sources;
+use sources::{Occasion, Sources};
 
 /// How often to look again when nothing rings: events can be lost.
 const LOOK_EVERY: Span = Span::secs(30);
@@ -264,7 +265,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     async fn pass(&mut self) -> Result<Timestamp, RunError> {
         let began = self.clock.now();
         if self.read_at <= began {
-            self.load(began);
+            self.load(began, Occasion::Change);
         }
         let next = if self.sources.all_read() {
             if !self.engine_state.connected {
@@ -284,8 +285,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     /// Reads the sources, and says when to read them again: soon while they change, else now and then.
-    fn load(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let (changed, again) = self.sources.look(now);
+    fn load(&mut self, now: Timestamp, occasion: Occasion) -> Option<Timestamp> {
+        let (changed, again) = self.sources.look(now, occasion);
         self.read_at = again.unwrap_or(now + LOOK_EVERY);
         if changed || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.desired = self.sources.desired();

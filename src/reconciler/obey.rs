@@ -4,6 +4,7 @@
 use tokio::time::sleep_until;
 
 use super::Reconciler;
+use super::sources::Occasion;
 use crate::engine::Engine;
 use crate::model::command::{Answer, Command, Refusal, Reply};
 use crate::model::history::History;
@@ -54,7 +55,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Reads the sources until they are quiet, for at most two seconds.
     async fn sync(&mut self) -> Answer {
         let deadline = self.clock.now() + Span::secs(2);
-        while let Some(again) = self.load(self.clock.now()) {
+        while let Some(again) = self.load(self.clock.now(), Occasion::Command) {
             if again > deadline {
                 break;
             }

@@ -124,6 +124,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             objects: plan.status.iter().map(|(key, status)| (key.clone(), self.object(key, status))).collect(),
             converged: self.passes > 0
                 && self.engine_state.connected
+                && !self.sources.wait()
                 && plan.actions.is_empty()
                 && in_flight.is_empty()
                 && settled,

@@ -2,12 +2,14 @@
 //!
 //! A source loads as a whole or keeps its last good state, also over a restart. Nothing read means nothing changes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::said::Said;
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
 use crate::model::name::{Key, Kind};
@@ -18,12 +20,24 @@ use crate::store::Store;
 
 /// How long a directory must stay the same before it is believed.
 const QUIET: Span = Span::millis(120);
+/// How long it must stay the same when it says less than before: a tool that writes slowly (a copy over the network, an
+/// archive) leaves things out for a while, and what is left out would be removed.
+const QUIET_WITH_LESS: Span = Span::secs(5);
 /// How soon to look again at a directory that is in the middle of a change.
 const UNSETTLED: Span = Span::millis(250);
 /// A change that takes longer than this is told as trouble.
 const STUCK: Span = Span::secs(30);
 /// How soon to try again what is invalid or unreadable: a missing secret file may have come.
 const RETRY: Span = Span::secs(5);
+
+/// Why the sources are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Something may have changed.
+    Change,
+    /// A person says that the directories are as they should be: what they leave out is meant.
+    Command,
+}
 
 /// All sources.
 pub struct Sources {
@@ -37,6 +51,8 @@ pub struct Sources {
 struct Watched {
     source: Source,
     in_force: Option<Loaded>,
+    /// What is in force, as it was said.
+    said: Option<Said>,
     /// The digest of what is in force, files outside the directory included.
     digest: String,
     /// A digest that was seen and is waited on to stay.
@@ -48,6 +64,13 @@ struct Watched {
     state: SourceState,
 }
 
+/// A state of a source that stayed the same for a while.
+struct Candidate {
+    snapshot: Snapshot,
+    digest: String,
+    since: Timestamp,
+}
+
 impl Sources {
     /// The sources of the command line, nothing of them in force yet.
     pub fn new(sources: Vec<Source>, settings: Settings, hasher: ContentHasher, store: Arc<Store>) -> Self {
@@ -56,18 +79,18 @@ impl Sources {
     }
 
     /// Reads all sources. `true` if what is in force has changed; and when to look again, if soon.
-    pub fn look(&mut self, now: Timestamp) -> (bool, Option<Timestamp>) {
+    pub fn look(&mut self, now: Timestamp, occasion: Occasion) -> (bool, Option<Timestamp>) {
         let mut changed = false;
         let mut again: Option<Timestamp> = None;
         for index in 0..self.watched.len() {
-            let (this_changed, this_again) = self.look_at(index, now);
+            let (this_changed, this_again) = self.look_at(index, now, occasion);
             changed |= this_changed;
             again = [again, this_again].into_iter().flatten().min();
         }
         (changed, again)
     }
 
-    fn look_at(&mut self, index: usize, now: Timestamp) -> (bool, Option<Timestamp>) {
+    fn look_at(&mut self, index: usize, now: Timestamp, occasion: Occasion) -> (bool, Option<Timestamp>) {
         let watched = &mut self.watched[index];
         let snapshot = match manifest::snapshot::read(&watched.source.dir) {
             Ok(snapshot) => snapshot,
@@ -100,7 +123,8 @@ impl Sources {
         }
         match &watched.candidate {
             Some((candidate, since)) if *candidate == digest && now.since(*since) >= QUIET => {
-                self.load(index, snapshot, digest, now)
+                let candidate = Candidate { snapshot, digest, since: *since };
+                self.load(index, candidate, now, occasion)
             }
             Some((candidate, since)) if *candidate == digest => (false, Some(*since + QUIET)),
             Some(_) | None => {
@@ -110,29 +134,81 @@ impl Sources {
         }
     }
 
-    /// Loads a snapshot that stayed the same; it comes into force if it is valid, alone and beside the other sources.
-    fn load(&mut self, index: usize, snapshot: Snapshot, digest: String, now: Timestamp) -> (bool, Option<Timestamp>) {
-        self.watched[index].candidate = None;
-        let loaded = manifest::load(&self.watched[index].source, &snapshot, &self.hasher);
+    /// Loads a snapshot that stayed the same; it comes into force if it is valid, alone and beside the other sources,
+    /// and does not look like one that is still being written.
+    fn load(
+        &mut self,
+        index: usize,
+        candidate: Candidate,
+        now: Timestamp,
+        occasion: Occasion,
+    ) -> (bool, Option<Timestamp>) {
+        let loaded = manifest::load(&self.watched[index].source, &candidate.snapshot, &self.hasher);
         let loaded = loaded.and_then(|loaded| self.fits(index, &loaded).map(|()| loaded));
-        match loaded {
-            Ok(loaded) => {
-                let watched = &mut self.watched[index];
-                watched.digest = whole_digest(&snapshot, Some(&loaded));
-                watched.rejected = None;
-                watched.accept(loaded, SourcePhase::Loaded, Some(now));
-                if let Err(error) = self.store.save_snapshot(&watched.state.dir, &snapshot.files) {
-                    tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
-                }
-                (true, None)
-            }
-            Err(problems) => {
-                self.watched[index].rejected = Some((digest, now));
-                let count = problems.len();
-                let message = format!("{count} {}", if count == 1 { "problem" } else { "problems" });
-                (self.fall_back(index, message, problems), Some(now + RETRY))
-            }
+        let (loaded, said) = match loaded.and_then(|loaded| self.whole(index, &candidate.snapshot, loaded)) {
+            Ok(whole) => whole,
+            Err(problems) => return (self.reject(index, candidate.digest, problems, now), Some(now + RETRY)),
+        };
+        let enough = candidate.since + QUIET_WITH_LESS;
+        if occasion == Occasion::Change
+            && now < enough
+            && let Some(less) = self.before(index).and_then(|before| before.says_less(&said))
+        {
+            return (self.wait_for_more(index, less), Some(enough));
         }
+        self.come_into_force(index, candidate.snapshot, loaded, said, now);
+        (true, None)
+    }
+
+    /// What a snapshot says, if none of its files looks cut off.
+    fn whole(&self, index: usize, snapshot: &Snapshot, loaded: Loaded) -> Result<(Loaded, Said), Vec<Diagnostic>> {
+        let source = &self.watched[index].source;
+        let said = Said::of(source, snapshot, &loaded);
+        let cut_off = self.before(index).map(|before| before.cut_off(&said, source)).unwrap_or_default();
+        if cut_off.is_empty() { Ok((loaded, said)) } else { Err(cut_off) }
+    }
+
+    /// What a source said before: what is in force, at the start the last good state of an earlier run.
+    fn before(&self, index: usize) -> Option<Cow<'_, Said>> {
+        let watched = &self.watched[index];
+        if let Some(said) = &watched.said {
+            return Some(Cow::Borrowed(said));
+        }
+        let last_good = Snapshot::of(self.store.load_snapshot(&watched.state.dir)?);
+        let loaded = manifest::load(&watched.source, &last_good, &self.hasher).ok()?;
+        Some(Cow::Owned(Said::of(&watched.source, &last_good, &loaded)))
+    }
+
+    /// Keeps what is in force while less is said than before. `true` if the last good state came into force.
+    fn wait_for_more(&mut self, index: usize, less: String) -> bool {
+        let restored = self.watched[index].in_force.is_none() && self.restore(index);
+        let state = &mut self.watched[index].state;
+        let message = format!("{less}; that counts once nothing has changed for {QUIET_WITH_LESS}");
+        if state.message != message {
+            tracing::info!(source = %state.dir, "{message}");
+            state.message = message;
+        }
+        restored
+    }
+
+    fn come_into_force(&mut self, index: usize, snapshot: Snapshot, loaded: Loaded, said: Said, now: Timestamp) {
+        let watched = &mut self.watched[index];
+        watched.candidate = None;
+        watched.digest = whole_digest(&snapshot, Some(&loaded));
+        watched.rejected = None;
+        watched.said = Some(said);
+        watched.accept(loaded, SourcePhase::Loaded, Some(now));
+        if let Err(error) = self.store.save_snapshot(&watched.state.dir, &snapshot.files) {
+            tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
+        }
+    }
+
+    fn reject(&mut self, index: usize, digest: String, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
+        self.watched[index].candidate = None;
+        self.watched[index].rejected = Some((digest, now));
+        let count = problems.len();
+        let message = format!("{count} {}", if count == 1 { "problem" } else { "problems" });
+        self.fall_back(index, message, problems)
     }
 
     /// Whether a source's objects clash with those of the others in force.
@@ -187,6 +263,11 @@ impl Sources {
         self.watched.iter().filter(|watched| watched.in_force.is_none()).count()
     }
 
+    /// Whether a state was seen that is waited on to stay.
+    pub fn wait(&self) -> bool {
+        self.watched.iter().any(|watched| watched.candidate.is_some())
+    }
+
     /// The contents in force.
     pub fn contents(&self) -> BTreeMap<ContentId, Content> {
         self.merged().contents
@@ -232,6 +313,7 @@ impl Watched {
         Self {
             source,
             in_force: None,
+            said: None,
             digest: String::new(),
             candidate: None,
             rejected: None,
@@ -277,9 +359,9 @@ fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
     hash.update(snapshot.digest());
     for path in loaded.iter().flat_map(|loaded| &loaded.external) {
         hash.update(path.as_os_str().as_encoded_bytes());
-        match std::fs::read(path) {
+        match manifest::read_outside(path) {
             Ok(bytes) => hash.update(Sha256::digest(&bytes)),
-            Err(error) => hash.update(error.kind().to_string()),
+            Err(why) => hash.update(why),
         }
     }
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
