@@ -10,12 +10,13 @@ use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
 use evenkeel::model::view::View;
 use evenkeel::reconciler::clock::Clock;
 use evenkeel::reconciler::{Desk, Handle, Reconciler, RunError, Setup};
-use evenkeel::store::Store;
+use evenkeel::store::{Store, StoreError};
 use evenkeel::wake::Reason;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 
+use super::disk::FailingDisk;
 use crate::support::sim::{Life, Sim};
 
 /// A running controller.
@@ -29,13 +30,13 @@ pub struct Controller {
 
 impl Controller {
     /// Starts one.
-    pub async fn start(setup: Setup, sim: &Sim) -> Result<Controller, String> {
-        let store = open(&setup.state_dir).await?;
+    pub async fn start(setup: Setup, sim: &Sim, disk: &FailingDisk) -> Result<Controller, String> {
+        let (process, life) = sim.for_a_new_process();
+        let store = open(&setup.state_dir, disk, &life).await?;
         let instance = Name::new(DEFAULT_INSTANCE).expect("the default instance is a name");
         let (view_sender, views) = watch::channel(Arc::new(View::starting(instance, sim.timestamp())));
         let (commands, command_receiver) = mpsc::channel(64);
         let desk = Desk { views: view_sender, commands: command_receiver, metrics: Arc::new(Metrics::new()) };
-        let (process, life) = sim.for_a_new_process();
         let clock = Clock::starting_at(sim.timestamp());
         let (reconciler, handle) =
             Reconciler::new(setup, desk, Arc::new(process.clone()), process, Arc::new(store), clock);
@@ -48,17 +49,26 @@ impl Controller {
         self.handle.wake.ring(Reason::Files);
     }
 
-    /// Asks something of it.
-    pub async fn command(&self, command: Command) -> Reply {
+    /// Asks something of it; none when its process dies before it answers.
+    pub async fn command(&self, command: Command) -> Option<Reply> {
         let (sender, receiver) = oneshot::channel();
-        let sent = self.commands.send((command, sender)).await;
-        sent.expect("the loop runs");
-        receiver.await.expect("the loop answers every command")
+        self.commands.send((command, sender)).await.ok()?;
+        tokio::select! {
+            biased;
+            () = self.life.over() => None,
+            reply = receiver => reply.ok(),
+        }
     }
 
-    /// Stops it as SIGTERM does.
+    /// Stops it as SIGTERM does. One that dies meanwhile has stopped as well.
     pub async fn stop(self) -> Result<(), String> {
-        self.command(Command::Shutdown).await.map_err(|refusal| refusal.message)?;
+        match self.command(Command::Shutdown).await {
+            Some(reply) => drop(reply.map_err(|refusal| refusal.message)?),
+            None => {
+                self.crash().await;
+                return Ok(());
+            }
+        }
         let ended = self.task.await.expect("the loop does not panic");
         self.life.end();
         ended.map_err(|error| error.to_string())
@@ -79,12 +89,13 @@ impl Controller {
 }
 
 /// Opens the state directory as soon as the process before lets go of it.
-async fn open(state_dir: &Path) -> Result<Store, String> {
+async fn open(state_dir: &Path, disk: &FailingDisk, life: &Life) -> Result<Store, String> {
     let mut last = String::new();
     for _ in 0..100 {
-        match Store::open(state_dir) {
+        match Store::open_gated(state_dir, disk.gate(life.clone())) {
             Ok(store) => return Ok(store),
-            Err(error) => last = error.to_string(),
+            Err(StoreError::Held { .. }) => last = "the process before does not let go of the state directory".into(),
+            Err(error) => return Err(error.to_string()),
         }
         sleep(Duration::from_millis(10)).await;
     }

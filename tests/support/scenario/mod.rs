@@ -5,7 +5,9 @@
 //! [`invariants`] watches.
 
 pub mod controller;
+pub mod disk;
 pub mod expectation;
+pub mod fault;
 pub mod file;
 pub mod invariants;
 pub mod journal;
@@ -17,12 +19,14 @@ use std::collections::BTreeMap;
 
 use crate::support::sim::calls::FaultMode;
 use crate::support::sim::client::owner;
+use disk::WriteRecord;
+use fault::Fault;
 use file::Scenario;
 use stage::Stage;
 use step::{Step, World};
 
 /// How a play ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// What happened.
     pub transcript: String,
@@ -32,20 +36,22 @@ pub struct Outcome {
     pub changes: Vec<usize>,
     /// The calls, as people know them: `create web.r1.0`.
     pub calls: Vec<String>,
+    /// The changes of the state directory.
+    pub writes: Vec<WriteRecord>,
     /// What is wrong, with file and line; empty when all is well.
     pub problems: Vec<String>,
 }
 
-/// A fault at the call of that index.
-pub type Fault = (usize, FaultMode);
+/// The longest that a line of a script may take, in virtual time, whatever it says.
+const LINE_DEADLINE: tokio::time::Duration = tokio::time::Duration::from_secs(6 * 3600);
 
-/// Plays a scenario on a runtime of its own, in virtual time. With a fault, only the end is expected to be as written.
-pub fn play(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
+/// Plays a scenario on a runtime of its own, in virtual time. With faults, only the end is expected to be as written.
+pub fn play(scenario: &Scenario, faults: &[Fault]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("a runtime can be made").block_on(perform(scenario, fault))
+    runtime.expect("a runtime can be made").block_on(perform(scenario, faults))
 }
 
-async fn perform(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
+async fn perform(scenario: &Scenario, faults: &[Fault]) -> Outcome {
     let mut problems = Vec::new();
     let mut stage = match Stage::set(scenario).await {
         Ok(stage) => stage,
@@ -53,19 +59,21 @@ async fn perform(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
             return Outcome { problems: vec![problem], ..Outcome::default() };
         }
     };
-    if let Some((index, mode)) = fault {
-        stage.sim.calls().faults.insert(index, mode);
-    }
+    stage.spoil(faults);
+    let disturbed = !faults.is_empty();
     let last_run = scenario.script.iter().rposition(|line| matches!(line.step, Step::Run { .. })).unwrap_or(0);
     for (index, line) in scenario.script.iter().enumerate() {
-        let step = match (&line.step, fault) {
+        let step = match &line.step {
             // What holds on the way may differ after a fault; everything takes longer, too.
-            (Step::Expect(_), Some(_)) if index < last_run => continue,
-            (Step::Expect(expectation::Expectation::Calls { .. }), Some(_)) => continue,
-            (Step::Run { until, within }, Some(_)) => Step::Run { until: until.clone(), within: *within * 2 + 300_000 },
-            (step, _) => step.clone(),
+            Step::Expect(_) if disturbed && index < last_run => continue,
+            Step::Expect(expectation::Expectation::Calls { .. }) if disturbed => continue,
+            Step::Run { until: Some(until), within } if disturbed => {
+                Step::Run { until: Some(until.clone()), within: *within * 2 + 300_000 }
+            }
+            step => step.clone(),
         };
-        let played = stage.play(&line.text, &step).await;
+        let played = tokio::time::timeout(LINE_DEADLINE, stage.play(&line.text, &step)).await;
+        let played = played.unwrap_or_else(|_| Err("it does not end".into()));
         let place = format!("{}:{}", scenario.path, line.number);
         problems.extend(stage.invariants.take().into_iter().map(|v| format!("{place}: broken invariant: {v}")));
         if let Err(problem) = played {
@@ -79,7 +87,8 @@ async fn perform(scenario: &Scenario, fault: Option<Fault>) -> Outcome {
     let changes = stage.sim.calls().made.iter().enumerate().filter(|(_, call)| call.changes).map(|(i, _)| i).collect();
     let calls = stage.sim.calls().made.iter().map(|call| format!("{} {}", call.name, call.target)).collect::<Vec<_>>();
     let calls = calls.iter().map(|call| show(&stage, call)).collect();
-    Outcome { transcript, end: end(&mut stage), changes, calls, problems }
+    let writes = stage.disk.made();
+    Outcome { transcript, end: end(&mut stage), changes, calls, writes, problems }
 }
 
 /// What is there at the end.
@@ -104,17 +113,16 @@ fn end(stage: &mut Stage) -> BTreeMap<String, String> {
 /// Plays a scenario with a crash of the controller before and after every call that changes something, and reports the
 /// plays that do not end as the undisturbed one did.
 pub fn crash_at_every_call(scenario: &Scenario) -> Vec<String> {
-    let undisturbed = play(scenario, None);
-    let faults =
-        undisturbed.changes.iter().flat_map(|at| [(*at, FaultMode::CrashBefore), (*at, FaultMode::CrashAfter)]);
-    faults.flat_map(|fault| play_with_fault(scenario, &undisturbed, fault)).collect()
+    let undisturbed = play(scenario, &[]);
+    let modes = [FaultMode::CrashBefore, FaultMode::CrashAfter];
+    let faults = undisturbed.changes.iter().flat_map(|&at| modes.map(|mode| Fault::Call { at, mode }));
+    faults.flat_map(|fault| play_with_faults(scenario, &undisturbed, &[fault])).collect()
 }
 
-/// Plays a scenario with a fault, and reports what differs from the undisturbed play at the end.
-pub fn play_with_fault(scenario: &Scenario, undisturbed: &Outcome, (index, mode): Fault) -> Vec<String> {
-    let outcome = play(scenario, Some((index, mode)));
-    let call = undisturbed.calls.get(index).map_or("?", String::as_str);
-    let label = format!("{} with {mode:?} at call {index} ({call})", scenario.path);
+/// Plays a scenario with faults, and reports what differs from the undisturbed play at the end.
+pub fn play_with_faults(scenario: &Scenario, undisturbed: &Outcome, faults: &[Fault]) -> Vec<String> {
+    let outcome = play(scenario, faults);
+    let label = format!("{} {}{}", scenario.path, fault::words(faults), place(undisturbed, faults));
     let mut problems: Vec<String> = outcome.problems.iter().map(|problem| format!("{label}: {problem}")).collect();
     if problems.is_empty() && outcome.end != undisturbed.end {
         let other: Vec<_> = outcome.end.iter().filter(|(k, v)| undisturbed.end.get(*k) != Some(v)).collect();
@@ -122,6 +130,17 @@ pub fn play_with_fault(scenario: &Scenario, undisturbed: &Outcome, (index, mode)
         problems.push(format!("{label} ends otherwise: {other:?}, missing: {missing:?}"));
     }
     problems
+}
+
+/// What the first fault meets, for people: ` (create shop.web.r1.0)`.
+fn place(undisturbed: &Outcome, faults: &[Fault]) -> String {
+    let call = |at: usize| undisturbed.calls.get(at).map(|call| format!(" ({})", call.trim()));
+    let write = |at: usize| undisturbed.writes.get(at).map(|write| format!(" ({} {})", write.operation, write.path));
+    let found = faults.first().and_then(|fault| match *fault {
+        Fault::Call { at, .. } | Fault::State { at, .. } => call(at),
+        Fault::Write { at, .. } => write(at),
+    });
+    found.unwrap_or_default()
 }
 
 /// Whether a scenario wants a crash at every call.

@@ -20,7 +20,9 @@ use evenkeel::reconciler::Setup;
 use tokio::time::{Duration, sleep};
 
 use super::controller::Controller;
+use super::disk::FailingDisk;
 use super::expectation::{Expectation, Scene};
+use super::fault::Fault;
 use super::file::Scenario;
 use super::invariants::Invariants;
 use super::journal::{self, Journal, Told};
@@ -28,7 +30,7 @@ use super::names::Names;
 use super::step::{Process, Step, Verb, World as WorldLine};
 use crate::support::sim::Sim;
 use crate::support::sim::app::Millis;
-use crate::support::sim::calls::Rule;
+use crate::support::sim::calls::{FaultMode, Rule};
 use crate::support::sim::client::{self, Findings};
 use crate::support::sim::world::{Refusal, World};
 
@@ -38,6 +40,8 @@ const TICK: Duration = Duration::from_millis(20);
 const LONG_TICK: Millis = 500;
 /// Before this it cannot be known whether a change was noticed.
 const NOTICED_AFTER: Millis = 500;
+/// How often a person tries a command that a fault has spoiled.
+const COMMAND_ATTEMPTS: u32 = 240;
 /// How soon a service manager starts a controller that has died.
 const RESTART_AFTER: Millis = 1_000;
 
@@ -47,6 +51,9 @@ pub struct Stage {
     pub names: Names,
     pub journal: Journal,
     pub invariants: Invariants,
+    pub disk: FailingDisk,
+    /// Whether something goes wrong that the script does not know of.
+    disturbed: bool,
     dir: tempfile::TempDir,
     sources: Vec<Source>,
     controller: Option<Controller>,
@@ -70,12 +77,15 @@ impl Stage {
         sim.calls().guard = Some(Arc::new(move |world, call| guard.before_call(world, call)));
         let floors = invariants.clone();
         let findings = client::follow(&sim, move |key| floors.floor(key) > 0);
+        let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
         let mut stage = Stage {
+            disk: FailingDisk::new(&sim, dir.path().join("state")),
+            disturbed: false,
             sim,
             names: Names::default(),
             journal: Journal::default(),
             invariants,
-            dir: tempfile::tempdir().map_err(|error| error.to_string())?,
+            dir,
             sources: Vec::new(),
             controller: None,
             restart_at: None,
@@ -101,6 +111,25 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Lets these things go wrong from now on.
+    pub fn spoil(&mut self, faults: &[Fault]) {
+        self.disturbed = !faults.is_empty();
+        for fault in faults {
+            match *fault {
+                Fault::Call { at, mode } => drop(self.sim.calls().faults.insert(at, mode)),
+                Fault::Write { at, mode } => self.disk.spoil(at, mode),
+                Fault::State { at, loss } => {
+                    let state_dir = self.path("state");
+                    let mut calls = self.sim.calls();
+                    calls.accidents.insert(at, Box::new(move || loss.befall(&state_dir)));
+                    if loss.kills() {
+                        calls.faults.insert(at, FaultMode::CrashBefore);
+                    }
+                }
+            }
+        }
+    }
+
     fn path(&self, relative: &str) -> PathBuf {
         self.dir.path().join(relative)
     }
@@ -117,7 +146,15 @@ impl Stage {
         // A pool that no host routes, so that the transcript does not depend on where the test runs.
         let settings = Settings { subnet_pool: "198.18.0.0/15".into(), ..Settings::default() };
         let setup = Setup { settings, sources: self.sources.clone(), state_dir };
-        let controller = Controller::start(setup, &self.sim).await?;
+        let controller = match Controller::start(setup, &self.sim, &self.disk).await {
+            Ok(controller) => controller,
+            // A disk that fails at the start: whoever keeps the service tries again.
+            Err(_) if self.disturbed => {
+                self.restart_at = Some(self.sim.now() + RESTART_AFTER);
+                return Ok(());
+            }
+            Err(problem) => return Err(problem),
+        };
         self.invariants.listen_to(controller.views.clone());
         tokio::spawn(journal::follow(self.sim.clone(), controller.views.clone(), self.told.clone()));
         self.controller = Some(controller);
@@ -195,7 +232,10 @@ impl Stage {
             }
             Step::Controller(process) => self.process(*process).await,
             Step::LoseState if self.controller.is_some() => Err("stop the controller first".into()),
-            Step::LoseState => fs::remove_dir_all(self.path("state")).map_err(|error| error.to_string()),
+            Step::LoseState => match fs::remove_dir_all(self.path("state")) {
+                Err(error) if !self.disturbed => Err(error.to_string()),
+                Ok(()) | Err(_) => Ok(()),
+            },
             Step::Request { key, request } => {
                 self.command(Command::Request { key: key.clone(), request: request.clone() }).await
             }
@@ -258,15 +298,29 @@ impl Stage {
     fn check(&mut self, expectation: &Expectation) -> Result<(), String> {
         let view = self.view();
         self.catch_up();
-        let calls = self.sim.calls().made[self.mark..].to_vec();
+        let counts = matches!(expectation, Expectation::Calls { .. });
+        let calls = if counts { self.sim.calls().made[self.mark..].to_vec() } else { Vec::new() };
         let (names, instance) = (&self.names, Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"));
         self.sim
             .with(|world| expectation.check(&Scene { world, view: &view, names, instance: &instance, calls: &calls }))
     }
 
     async fn command(&mut self, command: Command) -> Result<(), String> {
-        let controller = self.controller.as_ref().ok_or("no controller runs")?;
-        controller.command(command).await.map(drop).map_err(|refusal| refusal.message)
+        for _ in 0..COMMAND_ATTEMPTS {
+            self.revive().await?;
+            match &self.controller {
+                None if self.restart_at.is_none() => return Err("no controller runs".into()),
+                None => {}
+                Some(controller) => match controller.command(command.clone()).await {
+                    Some(Ok(_)) => return Ok(()),
+                    Some(Err(refusal)) if !self.disturbed => return Err(refusal.message),
+                    Some(Err(_)) | None => {}
+                },
+            }
+            // A person who was told that it did not work tries again.
+            sleep(Duration::from_millis(LONG_TICK)).await;
+        }
+        Err("the command was never carried out".into())
     }
 
     fn files_changed(&self) -> Result<(), String> {
@@ -315,6 +369,8 @@ impl Stage {
             Verb::Pause => world.pause(id),
             Verb::Unpause => world.unpause(id),
         })
+        // After a fault it may not be there yet, or no longer.
+        .or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
     }
 
     fn update(&mut self, container: &str, what: &str, value: &str) -> Result<(), String> {

@@ -19,6 +19,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 const ENGINE_RESTART: Millis = 3_000;
 /// How long events stay lost or doubled after a fault.
 const EVENT_FAULT: Duration = Duration::from_secs(1);
+/// By how much events come late after a fault.
+const EVENTS_LATE: Duration = Duration::from_secs(5);
 
 /// The record of calls, and the faults to come.
 #[derive(Default)]
@@ -33,10 +35,15 @@ pub struct Calls {
     pub crashed: bool,
     /// Sees every call just before it is made.
     pub guard: Option<Guard>,
-    /// The last list that was answered, for one that is stale, and whether the next one is.
+    /// What else befalls the world just before the call of that index.
+    pub accidents: BTreeMap<usize, Accident>,
+    /// The last list that was answered, for one that is stale, and what is wrong with the next one.
     last_list: Option<Vec<Listed>>,
-    stale: bool,
+    list_fault: Option<FaultMode>,
 }
+
+/// Something outside the engine that happens between two calls.
+pub type Accident = Box<dyn FnOnce() + Send>;
 
 /// Somebody who watches the calls and the world that they meet.
 pub type Guard = Arc<dyn Fn(&World, &Call) + Send + Sync>;
@@ -88,10 +95,16 @@ pub enum FaultMode {
     },
     /// A list is answered with what the last one answered; any other call is as usual.
     StaleList,
+    /// A list misses every second container; any other call is as usual.
+    PartialList,
+    /// A list is empty; any other call is as usual.
+    EmptyList,
     /// The events from here on, for a second, are lost.
     EventsLost,
     /// The events from here on, for a second, come twice.
     EventsDoubled,
+    /// The events from here on, for five seconds, come only then, the last one first.
+    EventsLate,
     /// The engine goes down at this call, and comes back after three seconds.
     EngineRestart {
         /// With a signal for every program; otherwise it crashes.
@@ -101,7 +114,7 @@ pub enum FaultMode {
 
 impl FaultMode {
     /// All of them, for whoever enumerates.
-    pub const ALL: [FaultMode; 12] = [
+    pub const ALL: [FaultMode; 15] = [
         FaultMode::CrashBefore,
         FaultMode::CrashAfter,
         FaultMode::Error(Fault::Unavailable),
@@ -110,11 +123,33 @@ impl FaultMode {
         FaultMode::Silence { effect: false },
         FaultMode::Silence { effect: true },
         FaultMode::StaleList,
+        FaultMode::PartialList,
+        FaultMode::EmptyList,
         FaultMode::EventsLost,
         FaultMode::EventsDoubled,
+        FaultMode::EventsLate,
         FaultMode::EngineRestart { graceful: true },
         FaultMode::EngineRestart { graceful: false },
     ];
+
+    /// Whether it is a fault of its own at a call: an effect that does not exist cannot be lost, and only a list can be
+    /// stale or incomplete.
+    pub fn concerns(self, name: &str, changes: bool) -> bool {
+        match self {
+            FaultMode::CrashAfter | FaultMode::Timeout { effect: true } | FaultMode::Silence { effect: true } => {
+                changes
+            }
+            FaultMode::StaleList | FaultMode::PartialList | FaultMode::EmptyList => name == "list",
+            FaultMode::CrashBefore
+            | FaultMode::Error(_)
+            | FaultMode::Timeout { effect: false }
+            | FaultMode::Silence { effect: false }
+            | FaultMode::EventsLost
+            | FaultMode::EventsDoubled
+            | FaultMode::EventsLate
+            | FaultMode::EngineRestart { .. } => true,
+        }
+    }
 }
 
 /// A call about to be made.
@@ -195,9 +230,14 @@ impl Sim {
             changes: call.changes,
             ended: None,
         });
+        if let Some(accident) = calls.accidents.remove(&index) {
+            accident();
+        }
         let by_index = calls.faults.remove(&index);
         let fault = by_index.or_else(|| calls.take_rule(call.name, &call.target));
-        calls.stale = fault == Some(FaultMode::StaleList) && call.name == "list";
+        if call.name == "list" {
+            calls.list_fault = fault;
+        }
         (index, fault)
     }
 
@@ -209,7 +249,9 @@ impl Sim {
     ) -> Result<T, EngineError> {
         let cost = Duration::from_millis(call.cost);
         match fault {
-            None | Some(FaultMode::StaleList) => self.work(call, effect).await,
+            None | Some(FaultMode::StaleList | FaultMode::PartialList | FaultMode::EmptyList) => {
+                self.work(call, effect).await
+            }
             Some(FaultMode::Error(fault)) => {
                 sleep(cost).await;
                 Err(call.error(fault, "the engine is in trouble"))
@@ -229,8 +271,9 @@ impl Sim {
                 let _ = self.work(call, effect).await;
                 self.die().await
             }
-            Some(FaultMode::EventsLost) => self.with_events(EventFault::Lost, call, effect).await,
-            Some(FaultMode::EventsDoubled) => self.with_events(EventFault::Doubled, call, effect).await,
+            Some(FaultMode::EventsLost) => self.with_events(EventFault::Lost, EVENT_FAULT, call, effect).await,
+            Some(FaultMode::EventsDoubled) => self.with_events(EventFault::Doubled, EVENT_FAULT, call, effect).await,
+            Some(FaultMode::EventsLate) => self.with_events(EventFault::Late, EVENTS_LATE, call, effect).await,
             Some(FaultMode::EngineRestart { graceful }) => {
                 self.with(|world| world.power_down(graceful, ENGINE_RESTART));
                 self.work(call, effect).await
@@ -241,14 +284,15 @@ impl Sim {
     async fn with_events<T: Send + 'static>(
         &self,
         fault: EventFault,
+        lasts: Duration,
         call: &Call,
         effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, EngineError> {
-        self.with(|world| world.event_fault = fault);
+        self.with(|world| world.set_event_fault(fault));
         let sim = self.clone();
         tokio::spawn(async move {
-            sleep(EVENT_FAULT).await;
-            sim.with(|world| world.event_fault = EventFault::None);
+            sleep(lasts).await;
+            sim.with(|world| world.set_event_fault(EventFault::None));
         });
         self.work(call, effect).await
     }
@@ -301,11 +345,13 @@ impl Calls {
         Some(rule.mode)
     }
 
-    /// What a list answers: what is, or under a fault what the last one answered.
+    /// What a list answers: what is, or under a fault something else.
     pub(super) fn answer_list(&mut self, fresh: Vec<Listed>) -> Vec<Listed> {
-        match std::mem::take(&mut self.stale) {
-            true => self.last_list.clone().unwrap_or(fresh),
-            false => {
+        match self.list_fault.take() {
+            Some(FaultMode::StaleList) => self.last_list.clone().unwrap_or(fresh),
+            Some(FaultMode::PartialList) => fresh.into_iter().skip(1).step_by(2).collect(),
+            Some(FaultMode::EmptyList) => Vec::new(),
+            Some(_) | None => {
                 self.last_list = Some(fresh.clone());
                 fresh
             }

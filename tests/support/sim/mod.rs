@@ -54,7 +54,8 @@ impl Life {
         self.0.initialized()
     }
 
-    async fn over(&self) {
+    /// Waits until it has ended.
+    pub async fn over(&self) {
         self.0.wait().await;
     }
 }

@@ -35,8 +35,9 @@ pub struct World {
     pub notes: Vec<(Millis, String)>,
     /// How often each job's attempt was started, by container name; survives the container.
     pub starts: BTreeMap<String, u32>,
-    /// What happens to events from now on.
-    pub event_fault: EventFault,
+    /// What happens to events from now on, and those that wait.
+    event_fault: EventFault,
+    late_events: Vec<(&'static str, Option<ContainerId>)>,
     /// Raised by everything that a client could see, and by every new alarm.
     pub version: u64,
     agenda: BTreeMap<(Millis, u64), Alarm>,
@@ -59,6 +60,8 @@ pub enum EventFault {
     None,
     Lost,
     Doubled,
+    /// They wait until the fault ends.
+    Late,
 }
 
 /// Something that is going to happen.
@@ -140,6 +143,7 @@ impl Default for World {
             notes: Vec::new(),
             starts: BTreeMap::new(),
             event_fault: EventFault::None,
+            late_events: Vec::new(),
             version: 0,
             agenda: BTreeMap::new(),
             serial: 0,
@@ -190,6 +194,10 @@ impl World {
             EventFault::None => 1,
             EventFault::Lost => 0,
             EventFault::Doubled => 2,
+            EventFault::Late => {
+                self.late_events.push((action, container.cloned()));
+                0
+            }
         };
         for _ in 0..copies {
             let last = self.events.back().map_or(0, |event| event.nanos);
@@ -198,6 +206,16 @@ impl World {
         }
         while self.events.len() > EVENTS_KEPT {
             self.events.pop_front();
+        }
+    }
+
+    /// Changes what becomes of events. Those that waited come now, the last one first.
+    pub fn set_event_fault(&mut self, fault: EventFault) {
+        self.event_fault = fault;
+        if fault != EventFault::Late {
+            for (action, container) in std::mem::take(&mut self.late_events).into_iter().rev() {
+                self.tell(action, container.as_ref());
+            }
         }
     }
 

@@ -1,0 +1,80 @@
+//! Every fault at every call and at every write of every scenario: `scripts/prove` runs it. It proves by exhaustion and
+//! keeps no list of what is expected: the undisturbed play says how each scenario must end.
+//!
+//! `scripts/prove good-update` plays all points of one, `scripts/prove good-update 137 crash-after` plays one point and
+//! prints its transcript.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
+
+mod crew;
+mod points;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crew::{Crew, Subject};
+use support::scenario::fault;
+use support::scenario::file::Scenario;
+use support::scenario::{play, play_with_faults};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        [] => sweep("", None),
+        ["--sample", seed] => {
+            seed.parse().map_err(|_| "a seed is a number".into()).and_then(|seed| sweep("", Some(seed)))
+        }
+        [name] => sweep(name, None),
+        [name, ref point @ ..] => replay(name, point),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The scenarios whose name contains `wanted`.
+fn scenarios(wanted: &str) -> Result<Vec<Scenario>, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(wanted)));
+    paths.sort();
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Scenario::parse(&name, &fs::read_to_string(path).map_err(|error| error.to_string())?)
+    };
+    paths.iter().map(read).collect()
+}
+
+/// Plays every point of these scenarios, or with a seed a sample of them. True if all end well.
+fn sweep(wanted: &str, sample: Option<u64>) -> Result<bool, String> {
+    let subjects = scenarios(wanted)?.into_iter().map(|scenario| {
+        let undisturbed = play(&scenario, &[]);
+        let points = points::of(&scenario, &undisturbed, sample);
+        Arc::new(Subject { scenario, undisturbed, points })
+    });
+    Ok(Crew::new(subjects.collect()).work())
+}
+
+/// Plays one point and prints what happened.
+fn replay(name: &str, point: &[&str]) -> Result<bool, String> {
+    let faults = fault::parse(point)?;
+    let all = scenarios(name)?;
+    let exact = all.iter().find(|scenario| scenario.path == name).or(all.first());
+    let scenario = exact.ok_or_else(|| format!("no scenario is called {name}"))?;
+    println!("{}", play(scenario, &faults).transcript);
+    let problems = play_with_faults(scenario, &play(scenario, &[]), &faults);
+    problems.iter().for_each(|problem| println!("{problem}"));
+    Ok(problems.is_empty())
+}
