@@ -25,7 +25,7 @@ use crate::wake::{Reason, Wake};
 /// Calls that make the engine work hard: it is fastest with a few at once.
 const WORKING: usize = 4;
 /// Starts at once. They wait for the runtime and the kernel more than they compute, so creations go on beside them.
-const STARTING: usize = 4;
+const STARTING: usize = 8;
 /// Those that wait their turn, so that the engine is not idle until the next pass.
 const QUEUED: usize = 12;
 /// Changes of a name: clients wait for them, so they wait for nothing else.

@@ -83,16 +83,22 @@ pub struct Looker {
 
 impl Looker {
     /// One look. A part that cannot be read is an error, not an absence; only a single container that does not answer
-    /// is shown as it was, and as busy, so that nothing is done to it.
+    /// is shown as it was, and as busy, so that nothing is done to it. So is one of `in_flight`: the engine answers for
+    /// a container only when it has done with it, and whoever acts on it touches it again at the end.
     pub async fn look<E: Engine>(
         &mut self,
         engine: &E,
         hints: &Hints,
         images: &BTreeSet<String>,
+        in_flight: &BTreeSet<String>,
         redactor: &Redactor,
         now: Timestamp,
     ) -> Result<Observed, EngineError> {
-        let touched = hints.take();
+        let mut touched = hints.take();
+        let busy = |id: &ContainerId| in_flight.contains(&container_target(id)) && self.containers.contains_key(id);
+        for id in touched.containers.extract_if(.., |id| busy(id)) {
+            hints.touch(&id);
+        }
         let full = self.full_at.is_none_or(|at| now.since(at) >= FULL_LOOK_EVERY);
         if full {
             self.containers.clear();
@@ -104,7 +110,7 @@ impl Looker {
         }
         self.look_at_images(engine, images).await?;
         let listed = engine.list().await?;
-        let silent = self.inspect_changed(engine, &listed, &touched.containers, redactor).await?;
+        let silent = self.inspect_changed(engine, &listed, &touched.containers, in_flight, redactor).await?;
         if full {
             self.full_at = Some(now);
         }
@@ -170,13 +176,15 @@ impl Looker {
         engine: &E,
         listed: &[Listed],
         touched: &BTreeSet<ContainerId>,
+        in_flight: &BTreeSet<String>,
         redactor: &Redactor,
     ) -> Result<BTreeSet<ContainerId>, EngineError> {
         let present: BTreeSet<&ContainerId> = listed.iter().map(|listed| &listed.id).collect();
         self.containers.retain(|id, _| present.contains(id));
         let changed = listed.iter().filter(|listed| listed.ours).filter(|listed| {
-            let known = self.containers.get(&listed.id);
-            touched.contains(&listed.id) || known.is_none_or(|(fingerprint, _)| *fingerprint != listed.fingerprint)
+            let Some((fingerprint, _)) = self.containers.get(&listed.id) else { return true };
+            let busy = in_flight.contains(&container_target(&listed.id));
+            !busy && (touched.contains(&listed.id) || *fingerprint != listed.fingerprint)
         });
         let inspections = stream::iter(changed.cloned().collect::<Vec<_>>()).map(|listed| async move {
             let inspected = inspect(engine, &listed.id, redactor).await;

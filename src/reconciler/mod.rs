@@ -267,17 +267,14 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if self.read_at <= began {
             self.load(began, Occasion::Change);
         }
-        let next = if self.sources.all_read() {
-            if !self.engine_state.connected {
-                self.meet_engine().await?;
-            }
-            match self.observe(began).await {
-                Ok(observed) => self.decide(&observed),
-                Err(error) => self.engine_failed(&error),
-            }
-        } else {
-            // Before the first look at the manifests there is nothing to compare with.
-            began + LOOK_EVERY
+        if !self.engine_state.connected {
+            self.meet_engine().await?;
+        }
+        let next = match self.observe(began).await {
+            Ok(observed) if self.sources.all_read() => self.decide(&observed),
+            // Before the manifests are read there is nothing to compare with. What was seen meanwhile is remembered.
+            Ok(_) => began + LOOK_EVERY,
+            Err(error) => self.engine_failed(&error),
         };
         self.metrics.pass(self.clock.now().since(began));
         self.publish();
@@ -319,7 +316,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let progress = self.executor.progress();
         self.remember(&self.executor.news());
         let images = plan::images_of_interest(&self.desired, &self.history);
-        let look = self.looker.look(self.engine.as_ref(), &self.hints, &images, &self.redactor, now);
+        let look =
+            self.looker.look(self.engine.as_ref(), &self.hints, &images, &progress.in_flight, &self.redactor, now);
         let mut observed = timeout(LOOK_DEADLINE.std(), look).await.map_err(|_| too_late())??;
         let unready = publish::unready(&self.plan);
         self.looker.read_logs(self.engine.as_ref(), &unready, &mut observed, &self.redactor, now).await;

@@ -1,6 +1,6 @@
 //! A plan without a daemon: load, observe, plan, and nothing else. It writes nothing and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let now = Clock::new().now();
     let images = plan::images_of_interest(&desired, &history);
     let redactor = Redactor::new(&merged.contents);
-    let observed = Looker::default().look(engine, &Hints::default(), &images, &redactor, now).await;
+    let observed = Looker::default().look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;
     let observed = observed.map_err(|error| OfflineError::Unavailable {
         message: error.to_string(),
         hint: "is the Docker Engine running, and may you use its socket? DOCKER_HOST names another one".into(),
