@@ -101,7 +101,8 @@ impl Looker {
         }
         let full = self.full_at.is_none_or(|at| now.since(at) >= FULL_LOOK_EVERY);
         if full {
-            self.containers.clear();
+            // Known, but no longer trusted: what a list leaves out is only gone when its id says so too.
+            self.containers.values_mut().for_each(|(fingerprint, _)| fingerprint.clear());
         }
         if full || touched.beyond_containers || self.stale {
             self.stale = true;
@@ -170,7 +171,7 @@ impl Looker {
         Ok(())
     }
 
-    /// Inspects what the list shows to have changed. Returns the containers that did not answer.
+    /// Inspects what the list shows to have changed, and what it leaves out. Returns the containers that did not answer.
     async fn inspect_changed<E: Engine>(
         &mut self,
         engine: &E,
@@ -179,14 +180,14 @@ impl Looker {
         in_flight: &BTreeSet<String>,
         redactor: &Redactor,
     ) -> Result<BTreeSet<ContainerId>, EngineError> {
-        let present: BTreeSet<&ContainerId> = listed.iter().map(|listed| &listed.id).collect();
-        self.containers.retain(|id, _| present.contains(id));
+        let missing = self.missing(listed, in_flight);
         let changed = listed.iter().filter(|listed| listed.ours).filter(|listed| {
             let Some((fingerprint, _)) = self.containers.get(&listed.id) else { return true };
             let busy = in_flight.contains(&container_target(&listed.id));
             !busy && (touched.contains(&listed.id) || *fingerprint != listed.fingerprint)
         });
-        let inspections = stream::iter(changed.cloned().collect::<Vec<_>>()).map(|listed| async move {
+        let changed = changed.cloned().chain(missing).collect::<Vec<_>>();
+        let inspections = stream::iter(changed).map(|listed| async move {
             let inspected = inspect(engine, &listed.id, redactor).await;
             (listed, inspected)
         });
@@ -197,7 +198,7 @@ impl Looker {
                 Ok(Some(container)) => {
                     self.containers.insert(listed.id, (listed.fingerprint, container));
                 }
-                // Gone since the list: the next look will not list it.
+                // Gone, by its own id.
                 Ok(None) => {
                     self.containers.remove(&listed.id);
                 }
@@ -208,6 +209,22 @@ impl Looker {
             }
         }
         Ok(silent)
+    }
+
+    /// Known containers that the list leaves out. A list can be short (an engine that is starting up, or that could not
+    /// load some), so each is asked for by its id before it counts as gone.
+    fn missing(&self, listed: &[Listed], in_flight: &BTreeSet<String>) -> Vec<Listed> {
+        let present: BTreeSet<&ContainerId> = listed.iter().map(|listed| &listed.id).collect();
+        let missing = self.containers.iter().filter(|(id, _)| !present.contains(id));
+        let idle = missing.filter(|(id, _)| !in_flight.contains(&container_target(id)));
+        let unlisted = idle.map(|(id, (_, container))| Listed {
+            id: id.clone(),
+            name: container.name.clone(),
+            ours: true,
+            // Unlike any list's, so that the next one that has it is followed by another inspection.
+            fingerprint: String::new(),
+        });
+        unlisted.collect()
     }
 
     fn observed(&self, listed: &[Listed], silent: BTreeSet<ContainerId>) -> Observed {
