@@ -11,26 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::scenario::file::Scenario;
+use support::scenario::file::{Scenario, paths};
 use support::scenario::{crash_at_every_call, play, wants_crashes};
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
-}
 
 /// The scenarios, those that `SCENARIO` names a part of if it is set.
 fn scenarios() -> Vec<(PathBuf, String)> {
     let wanted = std::env::var("SCENARIO").unwrap_or_default();
-    let entries = fs::read_dir(folder()).expect("tests/scenarios is there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(&wanted)));
-    paths.sort();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("it can be read");
         (path, text)
     };
-    paths.into_iter().map(read).collect()
+    paths(&wanted).into_iter().map(read).collect()
 }
 
 /// Does something with every scenario on a few threads, and fails with everything that was wrong.

@@ -94,11 +94,10 @@ impl Looker {
         redactor: &Redactor,
         now: Timestamp,
     ) -> Result<Observed, EngineError> {
-        let mut touched = hints.take();
-        let busy = |id: &ContainerId| in_flight.contains(&container_target(id)) && self.containers.contains_key(id);
-        for id in touched.containers.extract_if(.., |id| busy(id)) {
-            hints.touch(&id);
-        }
+        let touched = hints.take();
+        let busy = self.busy(in_flight);
+        // Still to be inspected, once nothing is done to them any more.
+        touched.containers.intersection(&busy).for_each(|id| hints.touch(id));
         let full = self.full_at.is_none_or(|at| now.since(at) >= FULL_LOOK_EVERY);
         if full {
             // Known, but no longer trusted: what a list leaves out is only gone when its id says so too.
@@ -111,7 +110,7 @@ impl Looker {
         }
         self.look_at_images(engine, images).await?;
         let listed = engine.list().await?;
-        let silent = self.inspect_changed(engine, &listed, &touched.containers, in_flight, redactor).await?;
+        let silent = self.inspect_changed(engine, &listed, &touched.containers, &busy, redactor).await?;
         if full {
             self.full_at = Some(now);
         }
@@ -171,23 +170,27 @@ impl Looker {
         Ok(())
     }
 
+    /// Known containers that something is being done to.
+    fn busy(&self, in_flight: &BTreeSet<String>) -> BTreeSet<ContainerId> {
+        self.containers.keys().filter(|id| in_flight.contains(&container_target(id))).cloned().collect()
+    }
+
     /// Inspects what the list shows to have changed, and what it leaves out. Returns the containers that did not answer.
     async fn inspect_changed<E: Engine>(
         &mut self,
         engine: &E,
         listed: &[Listed],
         touched: &BTreeSet<ContainerId>,
-        in_flight: &BTreeSet<String>,
+        busy: &BTreeSet<ContainerId>,
         redactor: &Redactor,
     ) -> Result<BTreeSet<ContainerId>, EngineError> {
-        let missing = self.missing(listed, in_flight);
         let changed = listed.iter().filter(|listed| listed.ours).filter(|listed| {
-            let Some((fingerprint, _)) = self.containers.get(&listed.id) else { return true };
-            let busy = in_flight.contains(&container_target(&listed.id));
-            !busy && (touched.contains(&listed.id) || *fingerprint != listed.fingerprint)
+            let known = self.containers.get(&listed.id);
+            touched.contains(&listed.id) || known.is_none_or(|(fingerprint, _)| *fingerprint != listed.fingerprint)
         });
-        let changed = changed.cloned().chain(missing).collect::<Vec<_>>();
-        let inspections = stream::iter(changed).map(|listed| async move {
+        let doubtful = changed.cloned().chain(self.missing(listed));
+        let idle = doubtful.filter(|listed| !busy.contains(&listed.id)).collect::<Vec<_>>();
+        let inspections = stream::iter(idle).map(|listed| async move {
             let inspected = inspect(engine, &listed.id, redactor).await;
             (listed, inspected)
         });
@@ -213,11 +216,10 @@ impl Looker {
 
     /// Known containers that the list leaves out. A list can be short (an engine that is starting up, or that could not
     /// load some), so each is asked for by its id before it counts as gone.
-    fn missing(&self, listed: &[Listed], in_flight: &BTreeSet<String>) -> Vec<Listed> {
+    fn missing(&self, listed: &[Listed]) -> Vec<Listed> {
         let present: BTreeSet<&ContainerId> = listed.iter().map(|listed| &listed.id).collect();
         let missing = self.containers.iter().filter(|(id, _)| !present.contains(id));
-        let idle = missing.filter(|(id, _)| !in_flight.contains(&container_target(id)));
-        let unlisted = idle.map(|(id, (_, container))| Listed {
+        let unlisted = missing.map(|(id, (_, container))| Listed {
             id: id.clone(),
             name: container.name.clone(),
             ours: true,

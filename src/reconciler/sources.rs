@@ -145,14 +145,16 @@ impl Sources {
     ) -> (bool, Option<Timestamp>) {
         let loaded = manifest::load(&self.watched[index].source, &candidate.snapshot, &self.hasher);
         let loaded = loaded.and_then(|loaded| self.fits(index, &loaded).map(|()| loaded));
-        let (loaded, said) = match loaded.and_then(|loaded| self.whole(index, &candidate.snapshot, loaded)) {
+        let before = self.before(index);
+        let whole = |loaded| self.whole(index, before.as_deref(), &candidate.snapshot, loaded);
+        let (loaded, said) = match loaded.and_then(whole) {
             Ok(whole) => whole,
             Err(problems) => return (self.reject(index, candidate.digest, problems, now), Some(now + RETRY)),
         };
         let enough = candidate.since + QUIET_WITH_LESS;
         if occasion == Occasion::Change
             && now < enough
-            && let Some(less) = self.before(index).and_then(|before| before.says_less(&said))
+            && let Some(less) = before.and_then(|before| before.says_less(&said))
         {
             return (self.wait_for_more(index, less), Some(enough));
         }
@@ -161,10 +163,16 @@ impl Sources {
     }
 
     /// What a snapshot says, if none of its files looks cut off.
-    fn whole(&self, index: usize, snapshot: &Snapshot, loaded: Loaded) -> Result<(Loaded, Said), Vec<Diagnostic>> {
+    fn whole(
+        &self,
+        index: usize,
+        before: Option<&Said>,
+        snapshot: &Snapshot,
+        loaded: Loaded,
+    ) -> Result<(Loaded, Said), Vec<Diagnostic>> {
         let source = &self.watched[index].source;
         let said = Said::of(source, snapshot, &loaded);
-        let cut_off = self.before(index).map(|before| before.cut_off(&said, source)).unwrap_or_default();
+        let cut_off = before.map(|before| before.cut_off(&said, source)).unwrap_or_default();
         if cut_off.is_empty() { Ok((loaded, said)) } else { Err(cut_off) }
     }
 
@@ -174,9 +182,16 @@ impl Sources {
         if let Some(said) = &watched.said {
             return Some(Cow::Borrowed(said));
         }
-        let last_good = Snapshot::of(self.store.load_snapshot(&watched.state.dir)?);
-        let loaded = manifest::load(&watched.source, &last_good, &self.hasher).ok()?;
-        Some(Cow::Owned(Said::of(&watched.source, &last_good, &loaded)))
+        let (snapshot, loaded) = self.last_good(index)?;
+        Some(Cow::Owned(Said::of(&watched.source, &snapshot, &loaded)))
+    }
+
+    /// The last good state of an earlier run, if it is kept and can still be loaded.
+    fn last_good(&self, index: usize) -> Option<(Snapshot, Loaded)> {
+        let watched = &self.watched[index];
+        let snapshot = Snapshot::of(self.store.load_snapshot(&watched.state.dir)?);
+        let loaded = manifest::load(&watched.source, &snapshot, &self.hasher).ok()?;
+        Some((snapshot, loaded))
     }
 
     /// Keeps what is in force while less is said than before. `true` if the last good state came into force.
@@ -239,13 +254,8 @@ impl Sources {
     }
 
     fn restore(&mut self, index: usize) -> bool {
-        let Some(files) = self.store.load_snapshot(&self.watched[index].state.dir) else {
-            return false;
-        };
-        let loaded = manifest::load(&self.watched[index].source, &Snapshot::of(files), &self.hasher);
-        let Some(loaded) = loaded.ok().filter(|loaded| self.fits(index, loaded).is_ok()) else {
-            return false;
-        };
+        let last_good = self.last_good(index).filter(|(_, loaded)| self.fits(index, loaded).is_ok());
+        let Some((_, loaded)) = last_good else { return false };
         self.watched[index].accept(loaded, SourcePhase::LastGood, None);
         true
     }

@@ -12,13 +12,13 @@ mod points;
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crew::{Crew, Subject};
 use support::scenario::fault;
-use support::scenario::file::Scenario;
+use support::scenario::file::{Scenario, paths};
 use support::scenario::{play, play_with_faults};
 
 fn main() -> ExitCode {
@@ -44,17 +44,11 @@ fn main() -> ExitCode {
 
 /// The scenarios whose name contains `wanted`.
 fn scenarios(wanted: &str) -> Result<Vec<Scenario>, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(wanted)));
-    paths.sort();
-    let read = |path: &std::path::PathBuf| {
+    let read = |path: &PathBuf| {
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Scenario::parse(&name, &fs::read_to_string(path).map_err(|error| error.to_string())?)
     };
-    paths.iter().map(read).collect()
+    paths(wanted).iter().map(read).collect()
 }
 
 /// Plays every point of these scenarios, or with a seed a sample of them. True if all end well.

@@ -1,6 +1,9 @@
-//! A scenario's file: sections with files, a script, and the transcript that is expected. Text in, text out; it plays nothing.
+//! A scenario's file: where it is, and its sections with files, a script, and the transcript that is expected. Text in, text
+//! out; it plays nothing.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::step::{Step, World, parse_step, parse_world};
 
@@ -27,6 +30,17 @@ pub struct Line {
     pub number: usize,
     pub text: String,
     pub step: Step,
+}
+
+/// The files of the scenarios whose name contains `wanted`, by name.
+pub fn paths(wanted: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let entries = fs::read_dir(folder).expect("tests/scenarios is there");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(wanted)));
+    paths.sort();
+    paths
 }
 
 /// How a section begins: `--- script`. A bare `---` is YAML's own.
