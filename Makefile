@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test fuzz bench
+.PHONY: help build demo demo-keep demo-down check test chaos fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -33,6 +33,9 @@ test: check build ## Everything: check, a short fuzzing, then the real-engine te
 
 fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (600)
 	scripts/fuzz --seconds $(or $(SECONDS),600)
+
+chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)
+	scripts/chaos
 
 bench: build ## The figures that Evenkeel promises, measured against the engine itself and docker compose
 	scripts/bench $(BINARY)

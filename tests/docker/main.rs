@@ -8,6 +8,7 @@
 mod support;
 
 mod bench;
+mod chaos;
 mod content;
 mod drift;
 mod engine;

@@ -57,7 +57,7 @@ on_each_engine! {
         door.run(door.docker.pull(&image, Some("linux/amd64"), &[], &|line| told.lock().unwrap().push(line))).unwrap();
         let found = door.image(&image).unwrap();
         let by_digest = format!("{}@{}", registry.reference("shop/web"), registry.digest("shop/web:1"));
-        assert_eq!(found.digests, [by_digest.clone()]);
+        assert_eq!(found.digests, std::slice::from_ref(&by_digest));
         door.pull(&image, &[]).expect("up to date is a success");
         bench.engine.docker(&["rmi", &image]);
         assert_eq!(door.image(&by_digest), None);

@@ -86,6 +86,13 @@ impl Bench {
         (self.answering(Process::start(&mut command, &self.controller_log())), recorder)
     }
 
+    /// The command that starts it with another way to the engine, and where its output belongs.
+    pub fn controller_through(&self, socket: &Path) -> (Command, PathBuf) {
+        let mut command = self.controller_command(&[]);
+        command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+        (command, self.controller_log())
+    }
+
     /// Starts it without waiting: one that is expected to refuse, say.
     pub fn spawn_controller(&self, options: &[&str]) -> Process {
         Process::start(&mut self.controller_command(options), &self.controller_log())
@@ -214,14 +221,24 @@ impl Bench {
         self.containers_with(&[&self.mine()])
     }
 
+    /// The same without those that only claim to be of this instance; of an engine that may be gone at the moment.
+    pub fn try_all_ours(&self) -> Result<Vec<Container>, String> {
+        self.try_containers_with(&[&self.mine(), "label=evenkeel.dev/slot"])
+    }
+
+    #[track_caller]
     fn containers_with(&self, filters: &[&str]) -> Vec<Container> {
+        self.try_containers_with(filters).unwrap_or_else(|e| panic!("docker ps: {e}"))
+    }
+
+    fn try_containers_with(&self, filters: &[&str]) -> Result<Vec<Container>, String> {
         let mut arguments = vec!["ps", "--all", "--quiet", "--no-trunc"];
         arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter]));
-        let ids = self.engine.docker(&arguments);
+        let ids = self.engine.try_docker(&arguments)?;
         // One that goes between the two calls is not there.
         let mut found: Vec<_> = ids.lines().filter_map(|id| self.engine.inspect(id)).map(Container).collect();
         found.sort_by(|a, b| a.name().cmp(b.name()));
-        found
+        Ok(found)
     }
 
     fn mine(&self) -> String {
@@ -281,6 +298,18 @@ impl Bench {
     /// Dockerfile's. Returns its reference, which no other test uses.
     pub fn app_image(&self, version: &str, lines: &[&str]) -> String {
         let reference = format!("evenkeel-test/{}:{version}", self.instance);
+        self.app_image_as(&reference, version, lines);
+        reference
+    }
+
+    /// The same under a reference that other benches of the engine share: made only when it is not there.
+    pub fn shared_app_image(&self, reference: &str, version: &str, lines: &[&str]) {
+        if self.image_id(reference).is_err() {
+            self.app_image_as(reference, version, lines);
+        }
+    }
+
+    fn app_image_as(&self, reference: &str, version: &str, lines: &[&str]) {
         let tar = self.app_tar();
         let env = format!("ENV VERSION={version}");
         let mut arguments = vec!["import"];
@@ -288,9 +317,8 @@ impl Bench {
             arguments.extend(["--change", line]);
         }
         let tar = tar.display().to_string();
-        arguments.extend([tar.as_str(), &reference]);
+        arguments.extend([tar.as_str(), reference]);
         self.engine.docker(&arguments);
-        reference
     }
 
     fn app_tar(&self) -> PathBuf {

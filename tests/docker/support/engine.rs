@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,8 +16,18 @@ pub struct Engine {
     pub socket: PathBuf,
     /// The certificates with which it listens on 127.0.0.1:2376 too.
     pub tls: Option<PathBuf>,
-    /// It was started for one test, and ends with it.
-    own: bool,
+    whose: Whose,
+}
+
+/// Who else uses an engine, and who ends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// All tests of a generation.
+    Everybodys,
+    /// One test; it ends with its owner.
+    Own,
+    /// The same, seen by a part of that test.
+    Lent,
 }
 
 impl Engine {
@@ -28,29 +39,41 @@ impl Engine {
                 "{variable} is not set: these tests need private engines; run them with scripts/docker-tests [TEST]"
             );
         };
-        Engine { generation, socket: socket.into(), tls: None, own: false }
+        Engine { generation, socket: socket.into(), tls: None, whose: Whose::Everybodys }
     }
 
     /// An engine for one test alone. It ends when dropped.
     pub fn own(generation: u32) -> Self {
-        Self::started(generation, None)
+        Self::started(generation, None, &[])
+    }
+
+    /// The same, with further options of `scripts/engine start`.
+    pub fn own_with(generation: u32, options: &[&str]) -> Self {
+        Self::started(generation, None, options)
+    }
+
+    /// The same engine for a part of a test, which does not end it.
+    pub fn lend(&self) -> Self {
+        let whose = if self.whose == Whose::Everybodys { Whose::Everybodys } else { Whose::Lent };
+        Engine { generation: self.generation, socket: self.socket.clone(), tls: self.tls.clone(), whose }
     }
 
     /// The same, and it also listens on 127.0.0.1:2376 with `ca.pem`, `server-cert.pem` and `server-key.pem` of the directory.
     pub fn own_with_tls(generation: u32, certificates: &Path) -> Self {
-        Self::started(generation, Some(certificates))
+        Self::started(generation, Some(certificates), &[])
     }
 
-    fn started(generation: u32, certificates: Option<&Path>) -> Self {
+    fn started(generation: u32, certificates: Option<&Path>, options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-own{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let tls = certificates.map(Path::to_path_buf);
-        let mut engine = Engine { generation, socket: PathBuf::new(), tls, own: true };
+        let mut engine = Engine { generation, socket: PathBuf::new(), tls, whose: Whose::Own };
         let generation = generation.to_string();
         let mut arguments = vec!["start", &*name, "--generation", &*generation, "--isolated"];
         if let Some(certificates) = certificates {
             arguments.extend(["--tls", certificates.to_str().expect("a temporary directory's path is text")]);
         }
+        arguments.extend(options);
         let output = script(&arguments);
         engine.socket = text(&output.stdout).trim().into();
         engine
@@ -95,11 +118,39 @@ impl Engine {
 
     /// SIGKILL, as a crash. Only for an engine of one's own.
     pub fn kill(&self) {
-        assert!(self.own, "the shared engine is not to be killed");
+        self.must_be_ours();
         script(&["kill", &self.name()]);
     }
 
-    /// Starts it again after [`Engine::kill`].
+    /// An orderly end, as at a restart of its service. Only for an engine of one's own.
+    pub fn shut_down(&self) {
+        self.must_be_ours();
+        script(&["shutdown", &self.name()]);
+    }
+
+    /// SIGSTOP for so long: it is there and does not answer. Only for an engine of one's own.
+    pub fn freeze(&self, time: Duration) {
+        self.must_be_ours();
+        let pid = std::fs::read_to_string(self.directory().join("docker.pid")).expect("the engine runs");
+        for signal in ["-STOP", "-CONT"] {
+            let sent = Command::new("kill").args([signal, pid.trim()]).status().expect("kill can be run");
+            assert!(sent.success(), "the engine is gone");
+            if signal == "-STOP" {
+                std::thread::sleep(time);
+            }
+        }
+    }
+
+    /// Where it keeps images, containers and volumes.
+    pub fn data(&self) -> PathBuf {
+        self.directory().join("data")
+    }
+
+    fn must_be_ours(&self) {
+        assert!(self.whose != Whose::Everybodys, "the shared engine is not to be harmed");
+    }
+
+    /// Starts it again after [`Engine::kill`] or [`Engine::shut_down`].
     pub fn start_again(&self) {
         script(&["start", &self.name()]);
     }
@@ -115,7 +166,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.own {
+        if self.whose == Whose::Own {
             script(&["stop", &self.name()]);
         }
     }

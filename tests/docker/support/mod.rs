@@ -11,6 +11,7 @@ mod engine;
 mod load;
 mod manifest;
 mod process;
+mod proxy;
 mod recorder;
 pub mod registry;
 
@@ -23,6 +24,7 @@ pub use engine::Engine;
 pub use load::{Counted, Load};
 pub use manifest::{Deployment, object};
 pub use process::Process;
+pub use proxy::{Fault, Proxy};
 pub use recorder::Recorder;
 pub use registry::Registry;
 
@@ -70,15 +72,20 @@ pub(crate) use {on_an_engine_of_its_own, on_each_engine};
 
 /// Runs a test's body on a bench of its own, shows what happened if it fails, and cleans up either way.
 pub fn run(engine: Engine, name: &str, body: fn(&Bench)) {
+    if let Err(panic) = attempt(engine, name, body) {
+        resume_unwind(panic);
+    }
+}
+
+/// The same; a body that panics is the caller's to tell.
+pub fn attempt<T>(engine: Engine, name: &str, body: impl FnOnce(&Bench) -> T) -> std::thread::Result<T> {
     let bench = Bench::new(engine, name);
     let outcome = catch_unwind(AssertUnwindSafe(|| body(&bench)));
     if outcome.is_err() {
         bench.show();
     }
     bench.clean();
-    if let Err(panic) = outcome {
-        resume_unwind(panic);
-    }
+    outcome
 }
 
 /// Looks again and again until there is something to return. At the deadline the test fails with `what` and the last reason.

@@ -46,6 +46,12 @@ impl Process {
         self.end();
     }
 
+    /// SIGKILL from elsewhere, while its owner goes on watching it.
+    pub fn crash(&mut self) {
+        // It may have ended by itself in this moment, which is as good.
+        let _ = self.child.kill();
+    }
+
     /// SIGTERM; returns how it ended.
     pub fn terminate(mut self, deadline: Duration) -> ExitStatus {
         let id = self.id().to_string();

@@ -1,0 +1,220 @@
+//! A socket between a controller and an engine at which one request goes wrong. Everything else passes untouched. What a
+//! fault does to the controller and the engine themselves is the owner's to do; [`fault`] names the faults.
+
+pub mod fault;
+mod request;
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Instant;
+
+pub use fault::Fault;
+pub use request::Request;
+
+use fault::{DELAY, STALL};
+
+/// Does to controller and engine what a fault wants done to them, and returns when it is done.
+pub type Blow = Box<dyn Fn(Fault) + Send + Sync>;
+
+/// The socket; give its path to a controller as `DOCKER_HOST`.
+pub struct Proxy {
+    /// Where to connect to.
+    pub socket: PathBuf,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: PathBuf,
+    blow: Blow,
+    record: Mutex<Record>,
+}
+
+#[derive(Default)]
+struct Record {
+    /// How many requests of each kind were seen since it was armed.
+    seen: BTreeMap<String, u32>,
+    armed: Option<(String, u32, Fault)>,
+    fired: Option<String>,
+    /// The container whose calls get no reply, and until when.
+    stalled: Option<(String, Instant)>,
+}
+
+impl Proxy {
+    /// Listens at `socket` and passes everything on to `engine`.
+    pub fn start(socket: &Path, engine: &Path, blow: Blow) -> Self {
+        let listener = UnixListener::bind(socket).unwrap_or_else(|e| panic!("{}: {e}", socket.display()));
+        let shared = Arc::new(Shared { engine: engine.to_path_buf(), blow, record: Mutex::default() });
+        let accepting = shared.clone();
+        // The threads of a connection end with it; this one ends with the process.
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = accepting.clone();
+                thread::spawn(move || shared.serve(client));
+            }
+        });
+        Proxy { socket: socket.to_path_buf(), shared }
+    }
+
+    /// Forgets all requests so far; from now on the `ordinal`-th one (from 1) of a kind goes wrong, or none.
+    pub fn arm(&self, point: Option<(&str, u32, Fault)>) {
+        let armed = point.map(|(kind, ordinal, fault)| (kind.to_string(), ordinal, fault));
+        *self.shared.record() = Record { armed, ..Record::default() };
+    }
+
+    /// How many requests of each kind there were since it was armed.
+    pub fn seen(&self) -> BTreeMap<String, u32> {
+        self.shared.record().seen.clone()
+    }
+
+    /// The request that went wrong, if it came.
+    pub fn fired(&self) -> Option<String> {
+        self.shared.record().fired.clone()
+    }
+}
+
+impl Shared {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().expect("nobody panics with the lock")
+    }
+
+    /// One connection: the controller makes one request on each.
+    fn serve(&self, mut client: UnixStream) {
+        // Whatever breaks off here is a broken connection to both sides, which they know from real engines.
+        if let Ok(Some(request)) = Request::read(&mut client) {
+            let _ = match self.fault_at(&request) {
+                Some(fault) => self.spoil(fault, client, &request),
+                None => self.forward(client, &request),
+            };
+        }
+    }
+
+    fn fault_at(&self, request: &Request) -> Option<Fault> {
+        let mut record = self.record();
+        let stalls = |(container, until): &(String, Instant)| {
+            *until > Instant::now() && request.container().as_ref() == Some(container)
+        };
+        if record.stalled.as_ref().is_some_and(stalls) {
+            return Some(Fault::Stall);
+        }
+        let count = record.seen.entry(request.kind()).or_default();
+        *count += 1;
+        let now = (request.kind(), *count);
+        let (kind, ordinal, fault) = record.armed.clone()?;
+        if (kind, ordinal) != now {
+            return None;
+        }
+        record.armed = None;
+        record.fired = Some(request.to_string());
+        if fault == Fault::Stall {
+            record.stalled = request.container().map(|container| (container, Instant::now() + STALL));
+        }
+        Some(fault)
+    }
+
+    fn spoil(&self, fault: Fault, mut client: UnixStream, request: &Request) -> std::io::Result<()> {
+        match fault {
+            Fault::KillBefore => (self.blow)(fault),
+            Fault::KillAfter => {
+                self.first_bytes(request)?;
+                (self.blow)(fault);
+            }
+            Fault::CutBefore => {}
+            Fault::CutAfter => drop(self.first_bytes(request)?),
+            Fault::CutWithin => {
+                let bytes = self.first_bytes(request)?;
+                client.write_all(&bytes[..bytes.len() / 2])?;
+            }
+            Fault::Delay => {
+                thread::sleep(DELAY);
+                return self.forward(client, request);
+            }
+            Fault::Double => {
+                self.first_bytes(request)?;
+                return self.forward(client, request);
+            }
+            Fault::Error500 => client.write_all(&refusal("500 Internal Server Error"))?,
+            Fault::Error503 => client.write_all(&refusal("503 Service Unavailable"))?,
+            Fault::ErrorAfter => {
+                self.first_bytes(request)?;
+                client.write_all(&refusal("500 Internal Server Error"))?;
+            }
+            Fault::Garbage => client.write_all(b"\x16\x03\x01 this is not the engine\r\n\x00\xff\xfe")?,
+            Fault::BrokenJson => client.write_all(BROKEN_JSON)?,
+            Fault::Stall => self.wait_out(&mut client),
+            Fault::EngineKill | Fault::EngineRestart | Fault::EngineFreeze | Fault::DiskFull => {
+                (self.blow)(fault);
+                return self.forward(client, request);
+            }
+            Fault::EngineKillWithin => {
+                let mut engine = self.send(request)?;
+                (self.blow)(fault);
+                return copy(&mut engine, &mut client);
+            }
+        }
+        client.shutdown(Shutdown::Both)
+    }
+
+    /// Until the client gives up, or the stall is over and the connection breaks.
+    fn wait_out(&self, client: &mut UnixStream) {
+        let until = self.record().stalled.as_ref().map_or_else(Instant::now, |(_, until)| *until);
+        let rest = until.saturating_duration_since(Instant::now());
+        if !rest.is_zero() && client.set_read_timeout(Some(rest)).is_ok() {
+            // Nothing more is expected from the client but its end.
+            let _ = client.read(&mut [0]);
+        }
+    }
+
+    fn send(&self, request: &Request) -> std::io::Result<UnixStream> {
+        let mut engine = UnixStream::connect(&self.engine)?;
+        engine.write_all(&request.bytes)?;
+        Ok(engine)
+    }
+
+    /// Sends it to the engine; what the engine says first, which is when it has done it.
+    fn first_bytes(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+        let mut engine = self.send(request)?;
+        let mut buffer = vec![0; 64 * 1024];
+        let read = engine.read(&mut buffer)?;
+        buffer.truncate(read);
+        Ok(buffer)
+    }
+
+    fn forward(&self, mut client: UnixStream, request: &Request) -> std::io::Result<()> {
+        let mut engine = self.send(request)?;
+        let (mut from, mut to) = (client.try_clone()?, engine.try_clone()?);
+        thread::spawn(move || copy(&mut from, &mut to));
+        copy(&mut engine, &mut client)
+    }
+}
+
+fn copy(from: &mut UnixStream, to: &mut UnixStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return to.shutdown(Shutdown::Write),
+            Ok(read) => {
+                if let Err(error) = to.write_all(&buffer[..read]) {
+                    // The other side must not wait for somebody who has gone.
+                    let _ = from.shutdown(Shutdown::Both);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+const BROKEN_JSON: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"Id\": 17, \"State\": [\"run";
+
+fn refusal(status: &str) -> Vec<u8> {
+    let body = "{\"message\":\"the engine is in trouble\"}";
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        .into_bytes()
+}
