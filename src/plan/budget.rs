@@ -1,6 +1,6 @@
 //! The budget of an update: which old replicas may go now, judged by this moment alone. It stops nothing itself.
 
-use super::converge::{Scene, missing_network};
+use super::converge::Scene;
 use super::last_good;
 use super::replica::Replica;
 use super::upkeep;
@@ -73,9 +73,10 @@ fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 
             kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
         return if prepared { u32::MAX } else { 0 };
     }
-    let prepared =
-        kept.iter().filter(|r| r.is_prepared() && missing_network(&scene.places, r.container, false).is_none()).count()
-            as u32;
+    let prepared = kept
+        .iter()
+        .filter(|r| r.is_prepared() && upkeep::missing_network(&scene.places, r.container, false).is_none())
+        .count() as u32;
     let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
     // A full set of new replicas needs no preparation any more.
     let surplus = kept.iter().filter(|r| r.runs()).count() as u32 >= scene.strategy.replicas;

@@ -15,7 +15,7 @@ use super::retire;
 use super::strategy::Effective;
 use super::upkeep;
 use super::world::{Decided, World, pause};
-use crate::model::action::{Call, Connection, container_target};
+use crate::model::action::{Call, container_target};
 use crate::model::container::Files;
 use crate::model::history::{DeploymentHistory, History, Restarts, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
@@ -283,6 +283,8 @@ fn start_ready_to_start(
         if running >= room {
             if is_new {
                 decided.wait("an old replica to stop");
+                // The old one stops only for a successor that lacks nothing but its start.
+                join(scene, decided, history, replica);
             }
             continue;
         }
@@ -291,12 +293,23 @@ fn start_ready_to_start(
     }
 }
 
+/// Attaches one that does not run to a network that it lacks. False when it lacks none.
+fn join(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory, replica: &Replica) -> bool {
+    let container = replica.container;
+    let at_once = scene.is_new(container) && scene.is_ready_at_once();
+    let Some(call) = upkeep::missing_network(&scene.places_of(history, container), container, at_once) else {
+        return false;
+    };
+    decided.act(scene.world, scene.key, call, "a replica joins its networks before it starts");
+    true
+}
+
 /// Brings one stopped or new container to its start: attached to all networks, without a name, then started.
 fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
     let container = replica.container;
     let at_once = scene.is_new(container) && scene.is_ready_at_once();
-    if let Some(call) = missing_network(&scene.places_of(history, container), container, at_once) {
-        return decided.act(scene.world, scene.key, call, "a replica joins its networks before it starts");
+    if join(scene, decided, history, replica) {
+        return;
     }
     if let Some(call) = upkeep::move_to_living_network(scene.world, container) {
         return decided.act(
@@ -381,17 +394,4 @@ pub fn may_restart(
 pub fn restart_due(history: &DeploymentHistory, container: &Container, now: Timestamp) -> (u32, Timestamp) {
     let earlier = history.restarted.get(&container.id).filter(|restarts| now.since(restarts.at) < Span::secs(600));
     earlier.map_or((0, now), |restarts| (restarts.count, restarts.at + pause(Span::secs(1), restarts.count)))
-}
-
-/// The call that attaches a container to the first of its template's networks that it lacks.
-pub fn missing_network(places: &Places, container: &Container, named: bool) -> Option<Call> {
-    let missing = places.attachments.iter().find(|attachment| !container.networks.contains_key(&attachment.network))?;
-    let names = places.names.get(&missing.network).filter(|_| named);
-    Some(Call::Connect(Connection {
-        container: container.id.clone(),
-        name: container.name.clone(),
-        network: missing.network.clone(),
-        aliases: names.cloned().unwrap_or_default(),
-        address: missing.address,
-    }))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::build::{self, Places};
-use super::converge::{Scene, may_restart, missing_network};
+use super::converge::{Scene, may_restart};
 use super::replica::{Replica, template_of};
 use super::world::{Decided, World};
 use crate::model::action::{Call, Connection, Stop};
@@ -75,6 +75,19 @@ fn rename(places: &Places, replica: &Replica) -> Option<Call> {
 pub fn unname(container: &Container) -> Option<Call> {
     let named = container.networks.iter().find(|(_, endpoint)| !endpoint.aliases.is_empty());
     named.map(|(network, _)| reconnect(container, network, BTreeSet::new()))
+}
+
+/// The call that attaches a container to the first of its template's networks that it lacks.
+pub fn missing_network(places: &Places, container: &Container, named: bool) -> Option<Call> {
+    let missing = places.attachments.iter().find(|attachment| !container.networks.contains_key(&attachment.network))?;
+    let names = places.names.get(&missing.network).filter(|_| named);
+    Some(Call::Connect(Connection {
+        container: container.id.clone(),
+        name: container.name.clone(),
+        network: missing.network.clone(),
+        aliases: names.cloned().unwrap_or_default(),
+        address: missing.address,
+    }))
 }
 
 /// The call that makes a stopped container's attachments as they are at a start: without names (`named` is for one that
