@@ -27,6 +27,7 @@ check: ## The quick part: format, lints, and every test that needs no engine
 	cargo clippy --all-targets -- -D warnings
 	cargo test
 
+test: export EVERY_PREFIX = 1
 test: check build ## Everything: check, a short fuzzing, then the real-engine tests on private engines 20.10 and 26.1
 	scripts/fuzz --seconds 5
 	scripts/docker-tests

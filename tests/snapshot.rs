@@ -67,6 +67,16 @@ fn two_reads_of_the_same_files_are_the_same_and_any_change_shows() {
 }
 
 #[test]
+fn a_file_that_rsync_is_writing_says_nothing_but_shows_that_it_is_at_work() {
+    let dir = dir(&[("a.yaml", VOLUME), (".b.yaml.Sah2uK", "kin")]);
+    let before = read(&dir);
+    write(dir.path(), ".b.yaml.Sah2uK", "kind: ");
+    let after = read(&dir);
+    assert_eq!((names(&before), before.digest()), (names(&after), after.digest()));
+    assert_eq!([before, after].map(|snapshot| snapshot.beside[Path::new(".b.yaml.Sah2uK")]), [3, 6]);
+}
+
+#[test]
 fn a_fifo_does_not_block_the_reader() {
     let dir = dir(&[
         ("a.yaml", VOLUME),

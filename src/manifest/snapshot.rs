@@ -42,15 +42,18 @@ pub struct Snapshot {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// Files that were not read, with why in words that continue "the file …": `load` reports them.
     pub refused: BTreeMap<PathBuf, String>,
+    /// What says nothing but changes while a tool is at work: the folders, and the files that rsync is writing, with
+    /// their length.
+    pub beside: BTreeMap<PathBuf, u64>,
 }
 
 impl Snapshot {
     /// A snapshot of files that were read earlier, such as the last good ones.
     pub fn of(files: BTreeMap<PathBuf, Vec<u8>>) -> Self {
-        Self { files, refused: BTreeMap::new() }
+        Self { files, ..Self::default() }
     }
 
-    /// The hash of paths and contents: two snapshots with the same digest are the same.
+    /// The hash of paths and contents: two snapshots with the same digest say the same.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -113,6 +116,12 @@ fn ignored(name: &str) -> bool {
     name.starts_with('.') || name.starts_with('#') || name.ends_with('~') || name.ends_with(".swp") || name == "4913"
 }
 
+/// Whether rsync writes a file under this name until it is whole: `.web.yaml.Sah2uK`.
+fn is_unfinished(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('.'));
+    parts.is_some_and(|(_, random)| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// Whether a file of this name is a manifest.
 pub fn is_manifest(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
@@ -152,20 +161,30 @@ impl Walk<'_> {
             return Err(self.unreadable(message));
         }
         self.folders.push(real);
+        self.snapshot.beside.insert(relative.into(), 0);
         for name in names {
-            self.entry(&relative.join(name))?;
+            match is_unfinished(&name.to_string_lossy()) {
+                true => self.unfinished(&relative.join(name)),
+                false => self.entry(&relative.join(name))?,
+            }
         }
         self.folders.pop();
         Ok(())
     }
 
-    /// The names in a folder that are not passed over, in order; no more than the limit and one.
+    /// The names in a folder that are not passed over, in order, with those that rsync writes; no more than the limit and
+    /// one.
     fn names(&self, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
         let entries = fs::read_dir(folder)?.take(ENTRIES_MAX + 1);
         let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
-        names.retain(|name| !ignored(&name.to_string_lossy()));
+        names.retain(|name| is_unfinished(&name.to_string_lossy()) || !ignored(&name.to_string_lossy()));
         names.sort();
         Ok(names)
+    }
+
+    fn unfinished(&mut self, relative: &Path) {
+        let length = fs::symlink_metadata(self.root.join(relative)).map_or(0, |metadata| metadata.len());
+        self.snapshot.beside.insert(relative.into(), length);
     }
 
     fn entry(&mut self, relative: &Path) -> Result<(), ReadError> {
@@ -239,7 +258,10 @@ impl Walk<'_> {
     fn fitting(&self, folder: &Path, part: &str) -> Vec<PathBuf> {
         let real = fs::canonicalize(self.root.join(folder)).ok().filter(|real| real.starts_with(self.root));
         let names = real.and_then(|real| self.names(&real).ok()).unwrap_or_default();
-        let fits = |name: &std::ffi::OsString| named::part_matches(part, &name.to_string_lossy());
+        let fits = |name: &std::ffi::OsString| {
+            let name = name.to_string_lossy();
+            !ignored(&name) && named::part_matches(part, &name)
+        };
         names.into_iter().filter(fits).map(|name| folder.join(name)).collect()
     }
 

@@ -55,8 +55,8 @@ struct Watched {
     said: Option<Said>,
     /// The digest of what is in force, files outside the directory included.
     digest: String,
-    /// A digest that was seen and is waited on to stay.
-    candidate: Option<(String, Timestamp)>,
+    /// What was seen and is waited on to stay.
+    candidate: Option<Candidate>,
     /// The digest that was found invalid, and when.
     rejected: Option<(String, Timestamp)>,
     /// Since when something has been changing the directory.
@@ -64,11 +64,18 @@ struct Watched {
     state: SourceState,
 }
 
-/// A state of a source that stayed the same for a while.
+/// A state of a source, and since when it has stayed the same.
 struct Candidate {
     snapshot: Snapshot,
     digest: String,
     since: Timestamp,
+}
+
+impl Candidate {
+    /// Whether nothing has changed between two looks, beside the manifests either.
+    fn stayed(&self, now: &Candidate) -> bool {
+        self.digest == now.digest && self.snapshot.beside == now.snapshot.beside
+    }
 }
 
 impl Sources {
@@ -121,14 +128,15 @@ impl Sources {
         {
             return (false, Some(*at + RETRY));
         }
+        let seen = Candidate { snapshot, digest, since: now };
         match &watched.candidate {
-            Some((candidate, since)) if *candidate == digest && now.since(*since) >= QUIET => {
-                let candidate = Candidate { snapshot, digest, since: *since };
+            Some(before) if before.stayed(&seen) && now.since(before.since) >= QUIET => {
+                let candidate = Candidate { since: before.since, ..seen };
                 self.load(index, candidate, now, occasion)
             }
-            Some((candidate, since)) if *candidate == digest => (false, Some(*since + QUIET)),
+            Some(before) if before.stayed(&seen) => (false, Some(before.since + QUIET)),
             Some(_) | None => {
-                watched.candidate = Some((digest, now));
+                watched.candidate = Some(seen);
                 (false, Some(now + QUIET))
             }
         }

@@ -130,7 +130,8 @@ impl Stage {
         }
     }
 
-    fn path(&self, relative: &str) -> PathBuf {
+    /// Where a file of the scenario is.
+    pub fn path(&self, relative: &str) -> PathBuf {
         self.dir.path().join(relative)
     }
 
@@ -323,7 +324,8 @@ impl Stage {
         Err("the command was never carried out".into())
     }
 
-    fn files_changed(&self) -> Result<(), String> {
+    /// Tells the controller that files have changed, as watching them would.
+    pub fn files_changed(&self) -> Result<(), String> {
         if let Some(controller) = &self.controller {
             controller.files_changed();
         }

@@ -1,0 +1,251 @@
+//! A source that is read while a tool changes it: every prefix of the system calls of git, rsync, tar, cp, sed, vim and
+//! dd (tests/traces, recorded by scripts/record-traces), and manifests cut at every byte. The real controller reads it,
+//! in virtual time; nothing that both states declare may be stopped or removed.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use evenkeel::manifest::{self, Snapshot, Source};
+use evenkeel::model::name::{Key, Kind};
+use evenkeel::model::revision::ContentHasher;
+use evenkeel::model::secret::SecretBytes;
+use support::scenario::file::Scenario;
+use support::scenario::stage::Stage;
+use support::scenario::step::parse_step;
+
+/// Shorter than a state that says less has to stay.
+const PAUSE: &str = "run for 4s";
+/// Longer than a state that says less has to stay, and than the controller waits before it reads a refused one again.
+const LONG: &str = "run for 12s";
+/// As good as for ever: longer than an interrupted git is waited for, and than any of these updates takes.
+const FOR_EVER: &str = "run for 1m";
+
+/// The tools that take a file away before they write what takes its place.
+const DELETE_FIRST: [&str; 3] = ["rsync", "tar", "vim-rename"];
+
+/// A change of the tree: the words of a line of a trace.
+type Change = Vec<String>;
+
+fn traces() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces")
+}
+
+/// Every trace: its name, the pair of trees, and the changes.
+fn recorded() -> Vec<(String, String, Vec<Change>)> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(traces()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let pair = name.rsplit_once('-').expect("a trace is called TOOL-PAIR").1.to_string();
+        let lines = fs::read_to_string(path).unwrap();
+        (name, pair, lines.lines().filter(|line| !line.starts_with('#')).map(words).collect())
+    };
+    paths.iter().map(read).collect()
+}
+
+/// `write web.yaml 0 "text"`: the last word may be a JSON text, in which each character is a byte.
+fn words(line: &str) -> Change {
+    let (plain, text) = line.split_once(" \"").map_or((line, None), |(plain, rest)| (plain, Some(format!("\"{rest}"))));
+    let text = text.map(|text| serde_json::from_str::<String>(&text).unwrap());
+    plain.split(' ').map(String::from).chain(text).collect()
+}
+
+/// Does to the tree what the tool did.
+fn apply(root: &Path, change: &Change) {
+    // The trees are kept without their repositories.
+    if change[1].starts_with(".git/") {
+        fs::create_dir_all(root.join(".git")).unwrap();
+    }
+    let words: Vec<&str> = change.iter().map(String::as_str).collect();
+    match words[..] {
+        ["create", path] => drop(fs::File::options().append(true).create(true).open(root.join(path)).unwrap()),
+        ["truncate", path, size] => {
+            fs::File::options().write(true).open(root.join(path)).unwrap().set_len(size.parse().unwrap()).unwrap();
+        }
+        ["write", path, offset, text] => {
+            let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+            let mut file = fs::File::options().write(true).open(root.join(path)).unwrap();
+            file.seek(SeekFrom::Start(offset.parse().unwrap())).unwrap();
+            file.write_all(&bytes).unwrap();
+        }
+        ["rename", from, to] => fs::rename(root.join(from), root.join(to)).unwrap(),
+        ["link", from, to] => fs::hard_link(root.join(from), root.join(to)).unwrap(),
+        ["unlink", path] => fs::remove_file(root.join(path)).unwrap(),
+        ["mkdir", path] => fs::create_dir(root.join(path)).unwrap(),
+        ["rmdir", path] => fs::remove_dir_all(root.join(path)).unwrap(),
+        _ => panic!("no change of a tree: {words:?}"),
+    }
+}
+
+/// The files of a tree, by their path in it.
+fn tree(root: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![root.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                files.insert(name, fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// How many replicas each Deployment of a source should have; nothing if it is invalid or in the middle of a change.
+fn declared(root: &Path) -> Option<BTreeMap<Key, usize>> {
+    let snapshot: Snapshot = manifest::snapshot::read(root).ok()?;
+    let source = Source { dir: root.into(), namespace: None, variables: BTreeMap::new() };
+    let loaded = manifest::load(&source, &snapshot, &ContentHasher::new(SecretBytes::new(vec![1]))).ok()?;
+    let deployments = loaded.desired.deployments.iter();
+    Some(deployments.map(|(key, declared)| (key.clone(), declared.spec.replicas as usize)).collect())
+}
+
+/// The Deployments of both trees, with the fewer replicas.
+fn in_both(pair: &str) -> BTreeMap<Key, usize> {
+    let [before, after] = ["before", "after"].map(|state| declared(&traces().join(pair).join(state)).unwrap());
+    before.into_iter().filter_map(|(key, n)| Some((key.clone(), n.min(*after.get(&key)?)))).collect()
+}
+
+/// A controller that has converged on these files.
+async fn converged(files: &BTreeMap<String, String>) -> Stage {
+    let images =
+        ["web", "api", "db", "zoo", "worker"].map(|name| format!("image {name}:1 ready\nimage {name}:2 ready\n"));
+    let sections: String = files.iter().map(|(path, text)| format!("--- manifests/{path}\n{text}")).collect();
+    let job = "image migrate:1 exits with 0 after 1s\nimage migrate:2 exits with 0 after 1s";
+    let text = format!("{}{job}\n{sections}--- script\nrun for 1s\n", images.concat());
+    let mut stage = Stage::set(&Scenario::parse("a partial source", &text).unwrap()).await.unwrap();
+    play(&mut stage, "run until converged within 5m").await;
+    play(&mut stage, "mark").await;
+    stage
+}
+
+async fn play(stage: &mut Stage, line: &str) {
+    if let Err(problem) = stage.play(line, &parse_step(line).unwrap()).await {
+        panic!("{line}: {problem}\n{}", stage.journal.text);
+    }
+}
+
+/// What is wrong: a broken invariant, or fewer replicas that answer than wanted.
+fn harm(stage: &Stage, wanted: &BTreeMap<Key, usize>) -> Vec<String> {
+    let mut found = stage.invariants.take();
+    for (key, replicas) in wanted {
+        let prefix = format!("{}.{}.", key.namespace, key.name);
+        let ready = stage.sim.with(|world| {
+            world.containers.values().filter(|c| c.name.starts_with(&prefix) && c.serves(world.now)).count()
+        });
+        if key.kind == Kind::Deployment && ready < *replicas {
+            found.push(format!("{key} has {ready} of {replicas} replicas"));
+        }
+    }
+    found
+}
+
+/// How many calls that change something were made so far.
+fn changes(stage: &Stage) -> usize {
+    stage.sim.calls().made.iter().filter(|call| call.changes).count()
+}
+
+fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(future)
+}
+
+#[test]
+fn a_tool_that_pauses_after_each_of_its_calls_harms_nothing() {
+    let mut problems = Vec::new();
+    for (name, pair, trace) in recorded() {
+        let (files, wanted) = (tree(&traces().join(&pair).join("before")), in_both(&pair));
+        in_virtual_time(async {
+            let mut stage = converged(&files).await;
+            for (number, change) in trace.iter().enumerate() {
+                apply(&stage.path("manifests"), change);
+                stage.files_changed().unwrap();
+                play(&mut stage, PAUSE).await;
+                let found = harm(&stage, &wanted);
+                problems.extend(found.iter().map(|what| format!("{name} after call {}: {what}", number + 1)));
+            }
+            play(&mut stage, "run for 2m").await;
+            problems.extend(harm(&stage, &wanted).iter().map(|what| format!("{name} at the end: {what}")));
+        });
+    }
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// One of so many prefixes is left for ever, counted from the whole; all of them if EVERY_PREFIX is set, as in `make test`.
+fn stride() -> usize {
+    if std::env::var_os("EVERY_PREFIX").is_some() { 1 } else { 3 }
+}
+
+/// A tool that is killed leaves its prefix for ever. Where git is at work, nothing happens. Elsewhere each file is whole
+/// or refused, and an object that no file declares any more cannot be told from one that somebody took out: those alone
+/// go. Only tools that take a file away before they write it anew leave such a state.
+#[test]
+fn a_tool_that_is_killed_harms_nothing_that_is_still_declared() {
+    let (mut problems, mut tried, mut unchanged, mut edits) = (Vec::new(), 0, 0, 0);
+    for (name, pair, trace) in recorded() {
+        let (files, both) = (tree(&traces().join(&pair).join("before")), in_both(&pair));
+        for length in (1..=trace.len()).rev().step_by(stride()) {
+            in_virtual_time(async {
+                let mut stage = converged(&files).await;
+                let before = changes(&stage);
+                let root = stage.path("manifests");
+                trace[..length].iter().for_each(|change| apply(&root, change));
+                stage.files_changed().unwrap();
+                let declared = declared(&root);
+                play(&mut stage, FOR_EVER).await;
+                let idle = changes(&stage) == before;
+                let kept = |key: &Key| declared.as_ref().is_none_or(|declared| declared.contains_key(key));
+                let wanted: BTreeMap<Key, usize> = both.clone().into_iter().filter(|(key, _)| kept(key)).collect();
+                let mut found = harm(&stage, &wanted);
+                if declared.is_none() && !idle {
+                    found.push("an invalid or unsettled state changed something".into());
+                }
+                let deletes_first = DELETE_FIRST.iter().any(|tool| name.starts_with(tool));
+                if !deletes_first && wanted.len() < both.len() {
+                    found.push("an object was left out".into());
+                }
+                problems.extend(found.iter().map(|what| format!("{name} killed after call {length}: {what}")));
+                tried += 1;
+                unchanged += usize::from(idle);
+                edits += usize::from(wanted.len() < both.len());
+            });
+        }
+    }
+    println!("{tried} prefixes: {unchanged} changed nothing, {edits} left an object out and were taken for an edit");
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+#[test]
+fn a_manifest_cut_at_any_byte_changes_nothing_while_it_may_still_be_written() {
+    for (pair, file) in [("update", "web.yaml"), ("update", "api.yaml"), ("move", "all.yaml")] {
+        let files = tree(&traces().join(pair).join("before"));
+        let text = files[file].clone();
+        in_virtual_time(async {
+            let mut stage = converged(&files).await;
+            let (before, path) = (changes(&stage), stage.path("manifests").join(file));
+            for length in (0..text.len()).rev() {
+                fs::write(&path, &text.as_bytes()[..length]).unwrap();
+                stage.files_changed().unwrap();
+                // Within a line it stays refused; at the end of one it may be an edit, after a while.
+                let within = !text[..length].ends_with('\n');
+                play(&mut stage, if within { LONG } else { PAUSE }).await;
+                assert_eq!(changes(&stage), before, "{pair}/{file} cut at byte {length}\n{}", stage.journal.text);
+            }
+            fs::write(&path, &text).unwrap();
+            stage.files_changed().unwrap();
+            play(&mut stage, "run for 1m").await;
+            assert_eq!(changes(&stage), before, "whole again");
+            assert_eq!(stage.invariants.take(), Vec::<String>::new());
+        });
+    }
+}
