@@ -21,6 +21,9 @@ pub fn replaceable<'a>(
     let is_reached = |r: &Replica| r.available && upkeep::has_its_names(scene, history, r);
     let available_new = kept.iter().filter(|r| is_reached(r)).count() as u32;
     let mut available = available_new + old.iter().filter(|r| !r.retiring && is_reached(r)).count() as u32;
+    // After a start of the controller nobody knows yet whether the others are ready: that takes no place away.
+    let stands = |r: &&&Replica| r.runs() && !r.retiring && !r.readiness.is_not_ready();
+    let standing = kept.iter().chain(old).filter(stands).count() as u32;
     let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
     let mut prepared = prepared_for_swap(scene, kept, old);
     let mut ranked = old.to_vec();
@@ -33,8 +36,9 @@ pub fn replaceable<'a>(
         let goes = if is_spent(scene, history, replica) || replica.retiring && !replica.runs() {
             true
         } else if replica.retiring {
-            // It comes back when those that were to take its place are gone meanwhile.
-            available >= floor || replica.readiness.is_not_ready()
+            // It comes back when those that were to take its place are gone meanwhile, or start anew as it does itself.
+            let is_replaced = rolling_back || available_new + remaining >= floor || standing >= floor;
+            available >= floor || replica.readiness.is_not_ready() && is_replaced
         } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
             // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
             false

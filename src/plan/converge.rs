@@ -11,17 +11,18 @@ use super::last_good;
 use super::needs;
 use super::readiness;
 use super::replica::{Replica, is_own_fault, template_of};
+use super::restarts::may_restart;
 use super::retire;
 use super::strategy::Effective;
 use super::upkeep;
-use super::world::{Decided, World, pause};
+use super::world::{Decided, World};
 use crate::model::action::{Call, container_target};
 use crate::model::container::Files;
-use crate::model::history::{DeploymentHistory, History, Restarts, Retirement, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
 use crate::model::observed::{Container, ContainerId, ContainerState};
 use crate::model::spec::DeploymentSpec;
-use crate::model::time::{Span, Timestamp};
+use crate::model::time::Timestamp;
 
 /// Everything that the steps of one Deployment look at.
 pub struct Scene<'a> {
@@ -344,7 +345,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
     // A start that failed for want of a port or an address is no restart of the revision's: the action's own back-off paces it.
     let of_the_host =
         matches!(&container.state, ContainerState::Created { error: Some(e) } if !is_own_fault(&e.message));
-    if !first_start && !of_the_host && !may_restart(scene, decided, history, container) {
+    if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container) {
         return;
     }
     let files = files_of(scene.world, scene.key, history, container);
@@ -356,42 +357,4 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
 pub fn files_of(world: World, key: &Key, history: &DeploymentHistory, container: &Container) -> Vec<Files> {
     let revision = super::replica::find(history, &container.revision);
     revision.map(|r| build::files(world, key, &r.template, &r.contents)).unwrap_or_default()
-}
-
-/// Restarts by us have a back-off: at once, then after 1 s, 2 s, 4 s … 5 min; forgotten after 10 minutes of peace.
-pub fn may_restart(
-    scene: &Scene,
-    decided: &mut Decided,
-    history: &mut DeploymentHistory,
-    container: &Container,
-) -> bool {
-    let target = container_target(&container.id);
-    if scene.world.observed.in_flight.contains(&target) {
-        return false;
-    }
-    let now = scene.world.now;
-    let (count, at) = restart_due(history, container, now);
-    if at > now {
-        let why = match &container.state {
-            ContainerState::Created { error: Some(error) } => format!(": {}", error.message),
-            ContainerState::Exited(exit) => format!(": it {}", super::readiness::exit_text(exit)),
-            ContainerState::Created { error: None }
-            | ContainerState::Running { .. }
-            | ContainerState::Paused
-            | ContainerState::Restarting { .. }
-            | ContainerState::Removing => String::new(),
-        };
-        let name = &container.name;
-        decided.wait(format!("the back-off of {name}, which was restarted {count} times (until {at}){why}"));
-        decided.wake(at);
-        return false;
-    }
-    history.restarted.insert(container.id.clone(), Restarts { count: count.saturating_add(1), at: now });
-    true
-}
-
-/// How often a container was restarted of late, and when it may be again.
-pub fn restart_due(history: &DeploymentHistory, container: &Container, now: Timestamp) -> (u32, Timestamp) {
-    let earlier = history.restarted.get(&container.id).filter(|restarts| now.since(restarts.at) < Span::secs(600));
-    earlier.map_or((0, now), |restarts| (restarts.count, restarts.at + pause(Span::secs(1), restarts.count)))
 }

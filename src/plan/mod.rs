@@ -19,6 +19,7 @@ mod prune;
 mod readiness;
 mod replica;
 mod request;
+mod restarts;
 mod retire;
 mod rollout;
 mod status;

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::converge::{files_of, restart_due};
+use super::converge::files_of;
 use super::networks::{self, waiting};
 use super::readiness::is_named;
+use super::restarts::may_restart;
 use super::retire;
 use super::world::{Decided, World};
-use crate::model::action::{Call, Confirmation, container_target};
+use crate::model::action::{Call, Confirmation};
 use crate::model::container::label;
-use crate::model::history::{Confirmed, DeploymentHistory, History, Restarts, Retirement, Rollout};
+use crate::model::history::{Confirmed, DeploymentHistory, History, Retirement, Rollout};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
@@ -98,19 +99,15 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
     for container in world.containers(key) {
         let ended = matches!(container.state, ContainerState::Exited(_));
         let served = matches!(&history.rollout, Rollout::Complete { revision } if *revision == container.revision);
-        let busy = world.observed.in_flight.contains(&container_target(&container.id));
-        if history.paused || !ended || !served || busy || history.retiring.contains_key(&container.id) {
+        if history.paused || !ended || !served || history.retiring.contains_key(&container.id) {
             continue;
         }
-        let (count, at) = restart_due(history, container, world.now);
-        if at > world.now {
-            decided.wake(at);
+        if !may_restart(world, &mut decided, history, container) {
             continue;
         }
         let files = files_of(world, key, history, container);
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
         decided.act(world, key, call, "its removal is held, so it is kept alive");
-        history.restarted.insert(container.id.clone(), Restarts { count: count.saturating_add(1), at: world.now });
     }
     decided
 }

@@ -1,5 +1,6 @@
 //! Whether a replica can serve. It reads results; who made them (Docker, our probes, mere running) is the template's choice.
 
+use super::world::World;
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::{Container, ContainerState, Health, ProbeResult};
 use crate::model::spec::Template;
@@ -50,12 +51,13 @@ enum Verdict {
 
 /// Whether `container` can serve. `history` remembers since when; the caller writes a new moment back.
 pub fn readiness(
+    world: World,
     container: &Container,
     template: &Template,
     min_ready: Span,
     history: &DeploymentHistory,
-    now: Timestamp,
 ) -> Readiness {
+    let now = world.now;
     let running_since = match &container.state {
         ContainerState::Running { since } => *since,
         ContainerState::Created { error: None } => return Readiness::NotReady("not started yet".into()),
@@ -79,6 +81,12 @@ pub fn readiness(
         }
         // A probe that was added to a manifest has no result yet; what was ready in this run does not lose its name for it.
         Verdict::Unknown(_) if was_ready => Readiness::Unknown("a new probe was not made yet".into()),
+        // It may have lost its name a moment before this process began.
+        Verdict::Unknown(why)
+            if running_since < world.observed.watched_since && !history.judged.contains(&container.id) =>
+        {
+            Readiness::Unknown(why)
+        }
         Verdict::Unknown(why) => Readiness::NotReady(why),
         // With nothing to check, running for `minReady` is all there is to go by.
         Verdict::Ready if !checked && running_since + min_ready <= now => Readiness::Ready(running_since),

@@ -67,7 +67,7 @@ fn replica<'a>(
     container: &'a Container,
 ) -> Replica<'a> {
     let template = template_of(spec, history, &container.revision);
-    let readiness = readiness(container, template, spec.min_ready, history, world.now);
+    let readiness = readiness(world, container, template, spec.min_ready, history);
     let named = has_its_names(container, template);
     match &readiness {
         Readiness::Ready(since) => {

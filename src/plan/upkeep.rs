@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::build::{self, Places};
-use super::converge::{Scene, may_restart};
+use super::converge::Scene;
 use super::replica::{Replica, template_of};
+use super::restarts::may_restart;
 use super::world::{Decided, World};
 use crate::model::action::{Call, Connection, Stop};
 use crate::model::container::Adjustable;
@@ -35,7 +36,7 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
     let template = template_of(scene.spec, history, &container.revision);
     let (grace, wanted) = (template.termination_grace_period, build::adjustable(scene.key, template));
     if let Some(message) = dead(container)
-        && may_restart(scene, decided, history, container)
+        && may_restart(scene.world, decided, history, container)
     {
         let name = container.name.clone();
         let call = Call::Restart(Stop { container: container.id.clone(), name, pre_stop: Vec::new(), grace });

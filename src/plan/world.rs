@@ -110,15 +110,23 @@ impl Decided {
         if world.observed.in_flight.contains(&target) || self.targets.contains(&target) {
             return;
         }
-        if let Some(failure) = world.failure(&target)
-            && retry_at(failure) > world.now
-        {
-            let at = retry_at(failure);
-            self.wait(format!("{} (failed {}×; again at {at})", failure.message, failure.count));
-            return self.wake(at);
+        if self.is_held_back(world, &target) {
+            return;
         }
         self.targets.insert(target);
         self.actions.push(Action { object: object.clone(), cause: cause.into(), downtime, call });
+    }
+
+    /// Whether the last failure of an action on `target` is too recent for another one; then it says what is waited for.
+    pub fn is_held_back(&mut self, world: World, target: &str) -> bool {
+        let Some(failure) = world.failure(target) else { return false };
+        let at = retry_at(failure);
+        if at <= world.now {
+            return false;
+        }
+        self.wait(format!("{} (failed {}×; again at {at})", failure.message, failure.count));
+        self.wake(at);
+        true
     }
 
     /// Asks for another look at `at`, or earlier if something asked for that already.

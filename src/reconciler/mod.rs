@@ -126,6 +126,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     /// As it was last written: what is not written yet is not acted upon.
     history: History,
     half_saved: bool,
+    /// Whether no plan was made yet of what the sources say now.
+    undecided: bool,
     looker: Looker,
     redactor: Redactor,
     executor: Executor<E>,
@@ -179,6 +181,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             contents: BTreeMap::new(),
             history,
             half_saved: false,
+            undecided: true,
             looker: Looker::default(),
             redactor: Redactor::default(),
             executor,
@@ -267,6 +270,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if self.read_at <= began {
             self.load(began, Occasion::Change);
         }
+        if self.undecided || self.sources.wait() {
+            // The engine may take its time: until it was looked at, nobody shall think that all is done.
+            self.publish();
+        }
         if !self.engine_state.connected {
             self.meet_engine().await?;
         }
@@ -286,6 +293,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let (changed, again) = self.sources.look(now, occasion);
         self.read_at = again.unwrap_or(now + LOOK_EVERY);
         if changed || self.desired.unknown_sources.len() != self.sources.unknown() {
+            self.undecided = true;
             self.desired = self.sources.desired();
             self.contents = self.sources.contents();
             self.redactor = Redactor::new(&self.contents);
@@ -358,6 +366,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));
             return now + TROUBLE_PAUSE;
         }
+        self.undecided = false;
         self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
         self.keep_contents();

@@ -125,6 +125,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             converged: self.passes > 0
                 && self.engine_state.connected
                 && !self.sources.wait()
+                && !self.half_saved
+                && !self.undecided
                 && plan.actions.is_empty()
                 && in_flight.is_empty()
                 && settled,

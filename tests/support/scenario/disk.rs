@@ -133,6 +133,11 @@ impl FailingDisk {
         self.state().faults.insert(at, mode);
     }
 
+    /// Has no room from now on, for so long.
+    pub fn fill(&self, time: Millis) {
+        self.state().full_until = self.sim.now() + time;
+    }
+
     /// Every change so far.
     pub fn made(&self) -> Vec<WriteRecord> {
         self.state().made.clone()

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use evenkeel::model::name::{Key, Kind, Name};
+use evenkeel::model::observed::ContainerId;
 use evenkeel::model::view::View;
 use tokio::sync::watch;
 
 use super::step::Allowance;
 use crate::support::sim::app::Millis;
-use crate::support::sim::calls::Call;
+use crate::support::sim::calls::{Call, Moment};
 use crate::support::sim::client::{Findings, owner};
 use crate::support::sim::container::{Container, State};
 use crate::support::sim::world::World;
@@ -19,6 +20,11 @@ const NOTICED_WITHIN: Millis = 45_000;
 /// A name may lead to nobody for as long as this in a row of lookups.
 const NOBODY_FOR: Millis = 1_000;
 
+/// What is decided while a stop is under way may be done this much later.
+const LOOK: Millis = 1_000;
+/// Whoever waits for a stop loses patience this long after twice the grace.
+const PATIENCE: Millis = 180_000;
+
 /// The invariants, and what was found against them.
 #[derive(Clone)]
 pub struct Invariants {
@@ -27,6 +33,8 @@ pub struct Invariants {
     /// The views of the controller that runs, for what is promised.
     views: Arc<Mutex<Option<watch::Receiver<Arc<View>>>>>,
     violations: Arc<Mutex<Vec<String>>>,
+    /// Until when a container counts as one that was told to stop.
+    told_to_stop: Arc<Mutex<BTreeMap<ContainerId, Millis>>>,
     /// Other people's things and all volumes as they were.
     before: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -36,6 +44,7 @@ pub struct Invariants {
 struct Promise {
     floor: u64,
     ceiling: u64,
+    surge: u64,
 }
 
 impl Invariants {
@@ -46,6 +55,7 @@ impl Invariants {
             allowed: Arc::default(),
             views: Arc::default(),
             violations: Arc::default(),
+            told_to_stop: Arc::default(),
             before: Arc::default(),
         }
     }
@@ -70,8 +80,17 @@ impl Invariants {
         *hold(&self.before) = self.keepsakes(world);
     }
 
-    /// Looks at a call just before it is made.
-    pub fn before_call(&self, world: &World, call: &Call) {
+    /// Looks at a call.
+    pub fn see(&self, world: &World, call: &Call, moment: Moment) {
+        if call.name == "stop" {
+            self.note_stop(world, call, moment);
+        }
+        if moment == Moment::Before {
+            self.before_call(world, call);
+        }
+    }
+
+    fn before_call(&self, world: &World, call: &Call) {
         let Some(container) = world.by_name(&call.target) else { return };
         let Some(key) = owner(world, &container.id, &self.instance) else {
             if call.changes {
@@ -86,9 +105,22 @@ impl Invariants {
         }
     }
 
+    /// One that has been told to stop is as good as gone, as in Kubernetes, until the call is seen to have failed.
+    fn note_stop(&self, world: &World, call: &Call, moment: Moment) {
+        let Some(container) = world.by_name(&call.target) else { return };
+        let grace = container.spec.as_ref().map_or(0, |spec| spec.template.termination_grace_period.0);
+        let lasts = match moment {
+            Moment::Before => 2 * grace + PATIENCE,
+            Moment::After => LOOK,
+        };
+        hold(&self.told_to_stop).insert(container.id.clone(), world.now + lasts);
+    }
+
     /// A ready replica is stopped only while enough others are ready, and after its name is gone for the drain.
     fn before_stop(&self, world: &World, key: &Key, container: &Container, verb: &str) {
-        if !container.serves(world.now) || self.allows(Allowance::Downtime) {
+        // One that is on no network, since a reconnection was cut short, serves nobody.
+        let is_reached = container.host_network || !container.endpoints.is_empty();
+        if !container.serves(world.now) || !is_reached || self.allows(Allowance::Downtime) {
             return;
         }
         let serving = |c: &&Container| c.id != container.id && c.serves(world.now) && !c.stopped_by_call;
@@ -108,11 +140,13 @@ impl Invariants {
         }
     }
 
-    /// No more replicas run than wanted, and the surge.
+    /// No more replicas run than wanted, and the surge; as many as the surge may be on their way out besides.
     fn before_start(&self, world: &World, key: &Key, container: &Container) {
         let runs = |c: &&Container| c.id != container.id && c.is_alive() && !c.stopped_by_call;
-        let running = self.of(world, key).filter(runs).count() as u64;
-        let ceiling = self.promise(key).ceiling;
+        let told = |c: &&Container| hold(&self.told_to_stop).get(&c.id).is_some_and(|until| *until >= world.now);
+        let Promise { ceiling, surge, .. } = self.promise(key);
+        let going = self.of(world, key).filter(runs).filter(told).count() as u64;
+        let running = self.of(world, key).filter(runs).count() as u64 - going.min(surge);
         if running >= ceiling && !self.allows(Allowance::Crowd) {
             let name = &container.name;
             self.violated(world, format!("start of {name} while {running} run, at most {ceiling} are allowed"));
@@ -202,17 +236,18 @@ impl Invariants {
         let Some(object) = view.objects.get(key) else { return Promise::default() };
         // Nothing declares it any more, and nobody has confirmed that it goes: it is kept alive as it was.
         if object.status.phase == "PruneHeld" {
-            return Promise { floor: 0, ceiling: u64::MAX / 4 };
+            return Promise { floor: 0, ceiling: u64::MAX / 4, surge: 0 };
         }
         let spec = object.declared.value();
         let Some(replicas) = spec["replicas"].as_u64() else { return Promise::default() };
         let strategy = &spec["strategy"];
         let number = |name: &str, default: u64| strategy[name].as_u64().unwrap_or(default);
         match strategy["type"] == "Recreate" {
-            true => Promise { floor: 0, ceiling: replicas },
+            true => Promise { floor: 0, ceiling: replicas, surge: 0 },
             false => Promise {
                 floor: replicas.saturating_sub(number("maxUnavailable", 0)),
                 ceiling: replicas + number("maxSurge", 1),
+                surge: number("maxSurge", 1),
             },
         }
     }

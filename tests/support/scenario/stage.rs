@@ -74,7 +74,7 @@ impl Stage {
         let instance = Name::new(DEFAULT_INSTANCE).expect("the default instance is a name");
         let invariants = Invariants::new(instance);
         let guard = invariants.clone();
-        sim.calls().guard = Some(Arc::new(move |world, call| guard.before_call(world, call)));
+        sim.calls().guard = Some(Arc::new(move |world, call, moment| guard.see(world, call, moment)));
         let floors = invariants.clone();
         let findings = client::follow(&sim, move |key| floors.floor(key) > 0);
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -237,6 +237,10 @@ impl Stage {
                 Err(error) if !self.disturbed => Err(error.to_string()),
                 Ok(()) | Err(_) => Ok(()),
             },
+            Step::FullDisk(time) => {
+                self.disk.fill(*time);
+                Ok(())
+            }
             Step::Request { key, request } => {
                 self.command(Command::Request { key: key.clone(), request: request.clone() }).await
             }

@@ -63,6 +63,7 @@ pub enum Step {
     Engine { graceful: bool, down: Millis },
     Controller(Process),
     LoseState,
+    FullDisk(Millis),
     Request { key: Key, request: Request },
     Confirm(Name),
     Fail { call: String, target: String, mode: FaultMode, times: u32 },
@@ -199,6 +200,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["controller", "stop"] => Ok(Step::Controller(Process::Stop)),
         ["controller", "crash"] => Ok(Step::Controller(Process::Crash)),
         ["lose", "state"] => Ok(Step::LoseState),
+        ["disk", "full", "for", time] => Ok(Step::FullDisk(millis(time)?)),
         ["request", key, ref what @ ..] => {
             Ok(Step::Request { key: Key::try_from(key.to_string())?, request: request(what)? })
         }

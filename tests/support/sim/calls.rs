@@ -33,7 +33,7 @@ pub struct Calls {
     pub rules: Vec<Rule>,
     /// Whether a fault has killed the controller; whoever runs it looks at this.
     pub crashed: bool,
-    /// Sees every call just before it is made.
+    /// Sees every call.
     pub guard: Option<Guard>,
     /// What else befalls the world just before the call of that index.
     pub accidents: BTreeMap<usize, Accident>,
@@ -46,7 +46,16 @@ pub struct Calls {
 pub type Accident = Box<dyn FnOnce() + Send>;
 
 /// Somebody who watches the calls and the world that they meet.
-pub type Guard = Arc<dyn Fn(&World, &Call) + Send + Sync>;
+pub type Guard = Arc<dyn Fn(&World, &Call, Moment) + Send + Sync>;
+
+/// When a guard looks at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Just before it is made.
+    Before,
+    /// When its caller knows how it ended. A caller who has lost patience never does.
+    After,
+}
 
 /// A call as it was made.
 #[derive(Debug, Clone)]
@@ -197,7 +206,7 @@ impl Sim {
         if self.life.is_over() {
             return Err(call.error(Fault::Timeout, "this process is dead"));
         }
-        self.inspect_call(&call);
+        self.inspect_call(&call, Moment::Before);
         let (index, fault) = self.begin(&call);
         let outcome = tokio::select! {
             biased;
@@ -207,14 +216,15 @@ impl Sim {
         let now = self.now();
         let summary = outcome.as_ref().map(|_| ()).map_err(|error| error.message.clone());
         self.calls().made[index].ended = Some((now, summary));
+        self.inspect_call(&call, Moment::After);
         outcome
     }
 
-    /// Lets whoever guards the invariants see the call before it is made.
-    fn inspect_call(&self, call: &Call) {
+    /// Lets whoever guards the invariants see the call.
+    fn inspect_call(&self, call: &Call, moment: Moment) {
         let guard = self.calls().guard.clone();
         if let Some(guard) = guard {
-            self.with(|world| guard(world, call));
+            self.with(|world| guard(world, call, moment));
         }
     }
 

@@ -22,6 +22,8 @@ use super::world::{Power, Refusal, World};
 
 /// Lines of progress that a pull reports.
 const PULL_STEPS: u64 = 4;
+/// How long a pull may show no progress, as in the real client.
+const NO_PROGRESS: Duration = Duration::from_secs(120);
 
 impl Engine for Sim {
     async fn identify(&self) -> Result<EngineIdentity, EngineError> {
@@ -87,9 +89,17 @@ impl Engine for Sim {
                 sleep(Duration::from_millis(time / PULL_STEPS)).await;
                 progress(format!("{} of {PULL_STEPS} layers", step));
             }
-            std::future::pending().await
+            sleep(Duration::from_millis(time / PULL_STEPS) + NO_PROGRESS).await;
         };
-        tokio::select! { biased; outcome = pull => outcome, () = steps => unreachable!("it never ends") }
+        tokio::select! {
+            biased;
+            outcome = pull => outcome,
+            () = steps => Err(EngineError {
+                attempted: format!("pull {image}"),
+                message: format!("no answer within {} s", NO_PROGRESS.as_secs()),
+                fault: Fault::Timeout,
+            }),
+        }
     }
 
     async fn create_network(&self, network: &NetworkCreate) -> Result<(), EngineError> {
