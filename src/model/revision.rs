@@ -39,6 +39,13 @@ pub struct ContentId(pub String);
 #[serde(transparent)]
 pub struct ImageId(pub String);
 
+impl ContentId {
+    /// Whether it is that of a Secret.
+    pub fn is_secret(&self) -> bool {
+        self.0.starts_with("s-")
+    }
+}
+
 macro_rules! display_inner {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {

@@ -310,15 +310,18 @@ impl<E: Engine> Shared<E> {
         if !stop.pre_stop.is_empty() {
             // The command is a courtesy: a container without it must end all the same.
             if let Err(error) = self.engine.exec(&stop.container, &stop.pre_stop, stop.grace).await {
-                tracing::warn!(container = %stop.name, %error, "the preStop command failed");
+                let error = self.ledger().redactor.clean(&error.to_string());
+                tracing::warn!(container = %stop.name, error, "the preStop command failed");
             }
         }
         self.engine.stop(&stop.container, stop.grace).await
     }
 
     fn note(&self, target: &str, line: &str) {
-        if let Some((_, action)) = self.ledger().in_flight.get_mut(target) {
-            action.progress = printable(line);
+        let mut ledger = self.ledger();
+        let line = printable(&ledger.redactor.clean(line));
+        if let Some((_, action)) = ledger.in_flight.get_mut(target) {
+            action.progress = line;
         }
     }
 }

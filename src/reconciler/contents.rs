@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Reconciler;
+use super::redact::Redactor;
 use crate::engine::Engine;
 use crate::model::observed::Observed;
 use crate::plan;
@@ -29,6 +30,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             tracing::error!("{trouble}");
         }
         self.warnings = vec![trouble];
+    }
+
+    /// Masks the secrets in force, and those that containers of earlier revisions may still speak of.
+    pub(super) fn mask_secrets(&mut self) {
+        self.redactor = Redactor::new(self.contents.iter().chain(&self.store.secrets()));
+        self.executor.set_redactor(self.redactor.clone());
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

@@ -259,6 +259,7 @@ async fn inspect<E: Engine>(
     let Some(mut container) = inspected else {
         return Ok(None);
     };
+    redactor.clean_container(&mut container);
     if in_trouble(&container) {
         container.last_log = last_words(engine, id, redactor).await;
     }

@@ -169,7 +169,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
         let mut events = store.events();
         events.drain(..events.len().saturating_sub(EVENTS_MAX));
-        let reconciler = Self {
+        let mut reconciler = Self {
             engine,
             engine_state: EngineState::default(),
             metrics,
@@ -201,6 +201,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             declared: publish::Declarations::default(),
             store,
         };
+        reconciler.mask_secrets();
         (reconciler, Handle { wake, paths })
     }
 
@@ -296,8 +297,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.undecided = true;
             self.desired = self.sources.desired();
             self.contents = self.sources.contents();
-            self.redactor = Redactor::new(&self.contents);
-            self.executor.set_redactor(self.redactor.clone());
+            self.mask_secrets();
             self.declared = publish::Declarations::of(&self.desired, &self.contents);
             *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = self.sources.paths();
         }
@@ -334,7 +334,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         observed.pulled = progress.pulled;
         for container in observed.containers.values_mut() {
             if let crate::model::observed::ContainerState::Running { since } = container.state {
-                container.probes = self.prober.results(&container.id, since);
+                container.probes = self.redactor.clean_probes(self.prober.results(&container.id, since));
             }
         }
         if !self.engine_state.connected {

@@ -47,7 +47,7 @@ pub enum OfflineError {
 /// The plan for these sources against the engine as it is. History is read from the state directory if it is there;
 /// a running daemon does not mind.
 pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, OfflineError> {
-    let Peek { history, hasher, warnings } =
+    let Peek { history, hasher, secrets, warnings } =
         Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
             message: error.to_string(),
             hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
@@ -69,10 +69,10 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let desired = Desired { settings: setup.settings.clone(), ..merged.desired };
     let now = Clock::new().now();
     let images = plan::images_of_interest(&desired, &history);
-    let redactor = Redactor::new(&merged.contents);
+    let redactor = Redactor::new(merged.contents.iter().chain(&secrets));
     let observed = Looker::default().look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;
     let observed = observed.map_err(|error| OfflineError::Unavailable {
-        message: error.to_string(),
+        message: redactor.clean(&error.to_string()),
         hint: "is the Docker Engine running, and may you use its socket? DOCKER_HOST names another one".into(),
     })?;
     let plan = plan::plan(&desired, &observed, &history, now);

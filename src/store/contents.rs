@@ -69,6 +69,13 @@ impl Contents {
         }
     }
 
+    /// The contents of Secrets that are kept and whole.
+    pub(super) fn secrets(&self, disk: &Disk) -> BTreeMap<ContentId, Content> {
+        let names = disk.names(&disk.path(CONTENTS)).unwrap_or_default();
+        let ids = names.into_iter().map(ContentId).filter(ContentId::is_secret);
+        ids.filter_map(|id| Some((id.clone(), self.get(disk, &id).ok()?))).collect()
+    }
+
     /// Renders a content; the path of the directory, or of the one file that is asked for.
     pub(super) fn render(&self, disk: &Disk, files: &Files) -> Result<PathBuf, StoreError> {
         let mode = files.mode & 0o777;

@@ -66,6 +66,8 @@ pub struct Peek {
     pub history: History,
     /// Makes content ids with its key.
     pub hasher: ContentHasher,
+    /// The contents of Secrets that containers may have been given, to mask what they say.
+    pub secrets: BTreeMap<ContentId, Content>,
     /// What could not be read, for people.
     pub warnings: Vec<String>,
 }
@@ -114,7 +116,14 @@ impl Store {
         };
         let reject = |path: &Path, reason: &str| format!("{} is not used: {reason}", path.display());
         let (history, _, warnings) = objects::load(&disk, reject);
-        Ok(Peek { history, hasher: ContentHasher::new(SecretBytes::new(key)), warnings })
+        let hasher = ContentHasher::new(SecretBytes::new(key));
+        let secrets = Contents::new(hasher.clone()).secrets(&disk);
+        Ok(Peek { history, hasher, secrets, warnings })
+    }
+
+    /// The contents of Secrets that are kept: of those in force, and of those that containers may still have.
+    pub fn secrets(&self) -> BTreeMap<ContentId, Content> {
+        hold(&self.contents).secrets(&self.disk)
     }
 
     /// Makes content ids with this state directory's key.
