@@ -35,21 +35,19 @@ impl Redactor {
 
     /// `text` without secrets.
     pub fn clean(&self, text: &str) -> String {
+        let whole = !text.ends_with('…') && text.chars().count() < CUT_FROM;
         let mut text = text.to_string();
         for value in &self.values {
             if text.contains(value.as_str()) {
                 text = text.replace(value.as_str(), MASK);
             }
         }
-        self.without_cut_end(text)
+        if whole { text } else { self.without_cut_end(text) }
     }
 
     /// Masks the beginning of a secret at the end of a text that was cut.
     fn without_cut_end(&self, mut text: String) -> String {
         let body = text.trim_end_matches('…').len();
-        if body == text.len() && text.chars().count() < CUT_FROM {
-            return text;
-        }
         let longest = self.values.iter().filter_map(|value| common_end(&text[..body], value)).max();
         if let Some(length) = longest {
             text.replace_range(body - length..body, MASK);
@@ -133,6 +131,9 @@ mod tests {
     fn a_secret_that_a_long_message_was_cut_in_is_masked() {
         let long = "x".repeat(CUT_FROM);
         assert_eq!(redactor("correct horse").clean(&format!("{long}correct h")), format!("{long}{MASK}"));
+        // What is masked before makes it shorter.
+        let repeated = format!("{}correct h", "correct horse ".repeat(30));
+        assert!(!redactor("correct horse").clean(&repeated).contains("correct"));
         assert_eq!(redactor("correct horse").clean("it was correct…"), format!("it was {MASK}…"));
         assert_eq!(redactor("correct horse").clean("it was correct"), "it was correct");
     }

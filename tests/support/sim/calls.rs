@@ -213,6 +213,8 @@ impl Sim {
             () = self.life.over() => Err(call.error(Fault::Timeout, "this process is dead")),
             outcome = self.answer(&call, fault, effect) => outcome,
         };
+        let outcome =
+            outcome.map_err(|error| EngineError { message: self.with(|world| world.say(&error.message)), ..error });
         let now = self.now();
         let summary = outcome.as_ref().map(|_| ()).map_err(|error| error.message.clone());
         self.calls().made[index].ended = Some((now, summary));

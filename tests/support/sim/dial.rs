@@ -27,7 +27,7 @@ impl Dial for Sim {
         sleep(ROUND_TRIP).await;
         let address = task.address.ok_or("it has no address")?;
         let http = task.probe.http_get.is_some();
-        match self.with(|world| world.answer(address, task.port, http)) {
+        let checked = match self.with(|world| world.answer(address, task.port, http)) {
             Answer::Accepts => Ok(()),
             Answer::Refuses => Err(format!("connect to {address}:{}: connection refused", task.port)),
             Answer::NotReady => Err("HTTP status 503".into()),
@@ -36,7 +36,8 @@ impl Dial for Sim {
                 sleep(task.probe.timeout.std()).await;
                 Err(format!("no answer within {}", task.probe.timeout))
             }
-        }
+        };
+        checked.map_err(|message| self.with(|world| world.say(&message)))
     }
 }
 

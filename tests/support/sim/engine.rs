@@ -11,7 +11,7 @@ use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::container::{Adjustable, ContainerSpec};
 use evenkeel::model::name::Instance;
 use evenkeel::model::observed as seen;
-use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ImageState, NetworkId};
+use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ImageState, NetworkId, StartError};
 use evenkeel::model::time::Span;
 use tokio::time::{Duration, sleep};
 
@@ -68,7 +68,8 @@ impl Engine for Sim {
         let effect = async move {
             sim.with(|world| {
                 let log = &world.get(&id)?.log;
-                Ok(log[log.len().saturating_sub(lines as usize)..].to_vec())
+                let last = &log[log.len().saturating_sub(lines as usize)..];
+                Ok(last.iter().chain(&world.gossip).cloned().collect())
             })
         };
         self.call(call, effect).await
@@ -87,7 +88,7 @@ impl Engine for Sim {
         let steps = async {
             for step in 1..PULL_STEPS {
                 sleep(Duration::from_millis(time / PULL_STEPS)).await;
-                progress(format!("{} of {PULL_STEPS} layers", step));
+                progress(self.with(|world| world.say(&format!("{step} of {PULL_STEPS} layers"))));
             }
             sleep(Duration::from_millis(time / PULL_STEPS) + NO_PROGRESS).await;
         };
@@ -318,8 +319,8 @@ impl World {
             template,
             slot,
             image: container.image.clone(),
-            state: state(&container.state),
-            health: health(&container.health),
+            state: self.state(&container.state),
+            health: self.health(&container.health),
             restart_count: container.restart_count,
             created_at: World::timestamp(container.created_at),
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
@@ -327,6 +328,29 @@ impl World {
             probes: seen::Probes::default(),
             last_log: Vec::new(),
         })
+    }
+
+    fn state(&self, state: &State) -> ContainerState {
+        match state {
+            State::Created { error } => {
+                let error = error.as_ref().map(|e| StartError { message: self.say(&e.message), ..e.clone() });
+                ContainerState::Created { error }
+            }
+            State::Running { since } => ContainerState::Running { since: World::timestamp(*since) },
+            State::Paused { .. } => ContainerState::Paused,
+            State::Restarting { exit_code } => ContainerState::Restarting { exit_code: *exit_code },
+            State::Exited(exit) => ContainerState::Exited(exit.clone()),
+            State::Removing => ContainerState::Removing,
+        }
+    }
+
+    fn health(&self, health: &Health) -> seen::Health {
+        match health {
+            Health::None => seen::Health::None,
+            Health::Starting { .. } => seen::Health::Starting,
+            Health::Healthy { .. } => seen::Health::Healthy,
+            Health::Unhealthy => seen::Health::Unhealthy { message: self.say("health check failed") },
+        }
     }
 
     /// All networks as the house sees them.
@@ -372,26 +396,6 @@ impl World {
         let touched: BTreeSet<ContainerId> = news.iter().filter_map(|event| event.container.clone()).collect();
         let beyond_containers = news.iter().any(|event| event.container.is_none());
         Some(EventMark { nanos, beyond_containers, touched: touched.into_iter().collect() })
-    }
-}
-
-fn state(state: &State) -> ContainerState {
-    match state {
-        State::Created { error } => ContainerState::Created { error: error.clone() },
-        State::Running { since } => ContainerState::Running { since: World::timestamp(*since) },
-        State::Paused { .. } => ContainerState::Paused,
-        State::Restarting { exit_code } => ContainerState::Restarting { exit_code: *exit_code },
-        State::Exited(exit) => ContainerState::Exited(exit.clone()),
-        State::Removing => ContainerState::Removing,
-    }
-}
-
-fn health(health: &Health) -> seen::Health {
-    match health {
-        Health::None => seen::Health::None,
-        Health::Starting { .. } => seen::Health::Starting,
-        Health::Healthy { .. } => seen::Health::Healthy,
-        Health::Unhealthy => seen::Health::Unhealthy { message: "health check failed".into() },
     }
 }
 

@@ -35,6 +35,9 @@ pub struct World {
     pub notes: Vec<(Millis, String)>,
     /// How often each job's attempt was started, by container name; survives the container.
     pub starts: BTreeMap<String, u32>,
+    /// What everybody outside repeats whenever they say something: the engine in its errors, the registry, programs in
+    /// their logs and answers.
+    pub gossip: Vec<String>,
     /// What happens to events from now on, and those that wait.
     event_fault: EventFault,
     late_events: Vec<(&'static str, Option<ContainerId>)>,
@@ -142,6 +145,7 @@ impl Default for World {
             events: VecDeque::new(),
             notes: Vec::new(),
             starts: BTreeMap::new(),
+            gossip: Vec::new(),
             event_fault: EventFault::None,
             late_events: Vec::new(),
             version: 0,
@@ -152,6 +156,11 @@ impl Default for World {
 }
 
 impl World {
+    /// What somebody outside says, with the gossip of the day.
+    pub fn say(&self, words: &str) -> String {
+        [words].into_iter().chain(self.gossip.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    }
+
     /// Lets everything happen that is due up to `now`.
     pub fn advance(&mut self, now: Millis) {
         while let Some((&(at, serial), _)) = self.agenda.first_key_value()
