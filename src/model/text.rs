@@ -1,13 +1,18 @@
 //! Untrusted text (names, labels, log lines) on its way to a terminal.
 
-/// `text` without control characters, which could take over a terminal; a tab becomes a space.
+/// `text` without control characters, which could take over a terminal, and without invisible ones, which could make a
+/// line read differently from what it says; a tab becomes a space.
 pub fn printable(text: &str) -> String {
     text.chars()
         .filter_map(|c| match c {
             '\t' => Some(' '),
             c if c.is_control() => None,
-            // Bidirectional overrides can make a line read differently from what it says.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
+            // Marks, overrides and isolates of direction.
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
+            // No width: zero-width spaces and joiners, the word joiner and invisible operators, the byte order mark.
+            '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => None,
+            // A line or a paragraph ends.
+            '\u{2028}' | '\u{2029}' => None,
             c => Some(c),
         })
         .collect()
@@ -20,5 +25,12 @@ mod tests {
     #[test]
     fn a_log_line_cannot_command_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\tc\u{9b}d"), "a[2Jb cd");
+    }
+
+    #[test]
+    fn nothing_invisible_is_left_of_a_text() {
+        let hidden = "\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202e}\u{2060}\u{2064}\u{2066}\u{feff}\r\u{8}\u{7}";
+        assert_eq!(printable(&format!("a{hidden}b")), "ab");
+        assert_eq!(printable("zażółć, 日本語, naïve"), "zażółć, 日本語, naïve");
     }
 }
