@@ -22,6 +22,7 @@
 //! |---|---|---|
 //! | [`model`] | the nouns: plain data | I/O, async, a clock |
 //! | [`manifest`] | files in: YAML text → `Desired`, or every mistake with its place | speak to Docker |
+//! | [`policy`] | what the operator allows, judged; pure | decide what follows |
 //! | [`plan`] | decisions, pure | anything but decide |
 //! | [`engine`] | Docker: the only door | decide |
 //! | [`probe`] | health checks made by us | decide what follows from them |
@@ -32,8 +33,8 @@
 //! | [`server`] | the Unix socket, `/metrics`, `/healthz`, `/readyz` | know Docker |
 //! | [`cli`] | one file per subcommand | decide |
 //!
-//! `model` imports nothing of ours; `plan`, `manifest`, `engine`, `probe`, `store`, `metrics` and `wake` import `model` and
-//! never each other; `reconciler` wires them; `server` and `cli` sit on top. `tests/tidy.rs` holds everyone to it.
+//! `model` imports nothing of ours; `policy`, `manifest`, `probe`, `store`, `metrics` and `wake` import `model` and never
+//! each other, `plan` and `engine` that and `policy`; `reconciler` wires them; `server` and `cli` sit on top. `tests/tidy.rs` holds everyone to it.
 //!
 //! Words: a *manifest* is a YAML document that the user wrote; *desired* is what should be, *observed* a snapshot of what
 //! is; a *pass* is one observe, plan, apply round; an *action* is one engine call with its *cause*; a *template* is the
@@ -54,6 +55,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod model;
 pub mod plan;
+pub mod policy;
 pub mod probe;
 pub mod reconciler;
 pub mod server;

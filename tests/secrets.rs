@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use evenkeel::manifest::Source;
 use evenkeel::metrics::Metrics;
 use evenkeel::model::desired::Settings;
+use evenkeel::reconciler::rules::Place;
 use evenkeel::reconciler::{Setup, offline};
 use support::scenario::file::Scenario;
 use support::scenario::stage::Stage;
@@ -244,7 +245,9 @@ impl Sinks {
 
     async fn plan(&mut self, stage: &Stage) {
         let source = Source { dir: stage.path("manifests"), namespace: None, variables: BTreeMap::new() };
-        let setup = Setup { settings: Settings::default(), sources: vec![source], state_dir: stage.path("state") };
+        let policy = Place { file: stage.path("policy.yaml"), is_required: false, guarded: Vec::new() };
+        let (settings, state_dir) = (Settings::default(), stage.path("state"));
+        let setup = Setup { settings, sources: vec![source], state_dir, policy };
         match offline::plan(&setup, &stage.sim).await {
             Ok(outlook) => self.take("plans", format!("{outlook:?}")),
             Err(error) => self.take("errors of plans", format!("{error:?}")),

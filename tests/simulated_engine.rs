@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use evenkeel::engine::{Engine, Provided};
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::container::{Attachment, ContainerSpec, label};
-use evenkeel::model::observed::{Container, ContainerId, ContainerState, Fault, Health};
+use evenkeel::model::desired::Desired;
+use evenkeel::model::name::Name;
+use evenkeel::model::observed::{Container, ContainerId, ContainerState, Fault, Health, Observed};
 use evenkeel::model::spec::{RestartPolicy, Template};
 use evenkeel::model::time::Span;
+use evenkeel::policy::{self, Approved, Ground, Judged};
 use support::sim::Sim;
 use support::sim::app::App;
 use support::sim::calls::FaultMode;
@@ -49,7 +52,7 @@ fn spec(name: &str, image: &str) -> ContainerSpec {
 async fn world(app: &str) -> (Sim, ContainerId) {
     let sim = Sim::new("evenkeel");
     sim.with(|world| world.build("web:1", App::parse(app).unwrap()));
-    sim.create_network(&network("shop.app", "10.89.0.0/24")).await.unwrap();
+    sim.create_network(free(&network("shop.app", "10.89.0.0/24"))).await.unwrap();
     let id = create(&sim, "shop.web.aaaa.0").await;
     (sim, id)
 }
@@ -65,8 +68,15 @@ fn network(name: &str, subnet: &str) -> NetworkCreate {
     }
 }
 
+/// Anything, where there is no policy.
+fn free<T: Judged>(subject: &T) -> Approved<'_, T> {
+    let (desired, observed) = (Desired::default(), Observed::default());
+    let namespace = Name::new("shop").unwrap();
+    policy::approve(Ground::of(&desired, &observed), &namespace, subject).unwrap_or_else(|_| panic!("it is refused"))
+}
+
 async fn create(sim: &Sim, name: &str) -> ContainerId {
-    sim.create(&spec(name, "web:1"), &Provided::default()).await.unwrap();
+    sim.create(free(&spec(name, "web:1")), &Provided::default()).await.unwrap();
     sim.with(|world| world.by_name(name).unwrap().id.clone())
 }
 
@@ -91,7 +101,7 @@ async fn creating_a_container_of_ours_twice_is_a_success_and_a_foreign_name_a_co
     let (sim, id) = world("ready").await;
     assert_eq!(create(&sim, "shop.web.aaaa.0").await, id);
     sim.with(|world| world.foreign_container("shop.web.aaaa.1", &[], None, App::default())).unwrap();
-    let error = sim.create(&spec("shop.web.aaaa.1", "web:1"), &Provided::default()).await.unwrap_err();
+    let error = sim.create(free(&spec("shop.web.aaaa.1", "web:1")), &Provided::default()).await.unwrap_err();
     assert_eq!(error.fault, Fault::Conflict);
 }
 
@@ -215,7 +225,7 @@ async fn a_network_in_use_cannot_be_removed() {
 #[tokio::test(start_paused = true)]
 async fn subnets_must_not_overlap_and_the_own_pools_end_at_thirty() {
     let (sim, _) = world("ready").await;
-    let error = sim.create_network(&network("shop.other", "10.89.0.128/25")).await.unwrap_err();
+    let error = sim.create_network(free(&network("shop.other", "10.89.0.128/25"))).await.unwrap_err();
     assert_eq!(error.fault, Fault::Conflict);
     for n in 0..30 {
         sim.with(|world| world.foreign_network(&format!("n{n}"), None)).unwrap();
@@ -235,7 +245,7 @@ async fn a_host_port_is_taken_at_the_start_and_free_after_the_stop() {
     wanted.template =
         serde_json::from_value(serde_json::json!({"image": "web:1", "ports": [{"port": 80, "hostPort": 8080}]}))
             .unwrap();
-    sim.create(&wanted, &Provided::default()).await.unwrap();
+    sim.create(free(&wanted), &Provided::default()).await.unwrap();
     let id = sim.with(|world| world.by_name("shop.web.aaaa.0").unwrap().id.clone());
     let error = sim.start(&id).await.unwrap_err();
     assert_eq!(error.fault, Fault::Conflict);
@@ -253,8 +263,8 @@ async fn a_volume_is_created_once_and_what_is_asked_later_is_ignored() {
         driver: driver.into(),
         options: BTreeMap::new(),
     };
-    sim.create_volume(&volume("local")).await.unwrap();
-    sim.create_volume(&volume("nfs")).await.unwrap();
+    sim.create_volume(free(&volume("local"))).await.unwrap();
+    sim.create_volume(free(&volume("nfs"))).await.unwrap();
     assert_eq!(sim.volumes().await.unwrap()[0].driver, "local");
 }
 
@@ -324,7 +334,7 @@ async fn a_fault_by_the_index_of_the_call_has_the_effect_that_it_says() {
         let sim = Sim::new("evenkeel");
         sim.with(|world| world.build("web:1", App::default()));
         sim.calls().faults.insert(0, mode);
-        let outcome = sim.create(&spec("shop.web.aaaa.0", "web:1"), &Provided::default()).await;
+        let outcome = sim.create(free(&spec("shop.web.aaaa.0", "web:1")), &Provided::default()).await;
         assert_eq!(outcome.is_err(), fails, "{mode:?}");
         assert_eq!(sim.with(|world| world.by_name("shop.web.aaaa.0").is_some()), created, "{mode:?}");
     }
@@ -336,10 +346,10 @@ async fn a_crash_after_the_effect_leaves_the_effect_and_ends_the_process() {
     engine.with(|world| world.build("web:1", App::default()));
     let (process, life) = engine.for_a_new_process();
     engine.calls().faults.insert(0, FaultMode::CrashAfter);
-    process.create(&spec("shop.web.aaaa.0", "web:1"), &Provided::default()).await.unwrap_err();
+    process.create(free(&spec("shop.web.aaaa.0", "web:1")), &Provided::default()).await.unwrap_err();
     assert!(life.is_over() && engine.calls().crashed);
     assert!(engine.with(|world| world.by_name("shop.web.aaaa.0").is_some()));
-    process.create(&spec("shop.web.aaaa.1", "web:1"), &Provided::default()).await.unwrap_err();
+    process.create(free(&spec("shop.web.aaaa.1", "web:1")), &Provided::default()).await.unwrap_err();
     assert!(engine.with(|world| world.by_name("shop.web.aaaa.1").is_none()));
 }
 

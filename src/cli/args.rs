@@ -13,6 +13,9 @@ pub const DEFAULT_SOCKET: &str = "/run/evenkeel/evenkeel.sock";
 /// Where the daemon keeps its history unless it is told otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/evenkeel";
 
+/// Where the policy is unless it is told otherwise; there need not be one.
+pub const DEFAULT_POLICY: &str = "/etc/evenkeel/policy.yaml";
+
 /// A directory of manifests, as `DIR` or `DIR=NAMESPACE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceArg {
@@ -63,6 +66,10 @@ pub struct SetupArgs {
     /// The range that networks take their subnets from, a /24 each [default: 10.201.0.0/16].
     #[arg(long, value_name = "CIDR")]
     pub subnet_pool: Option<String>,
+    /// What the containers of each namespace may have; root's file, outside of all sources. Without one they may have
+    /// anything [default: /etc/evenkeel/policy.yaml if it is there].
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_POLICY", hide_env_values = true)]
+    pub policy: Option<PathBuf>,
 }
 
 /// How to reach the daemon.

@@ -13,13 +13,14 @@ use super::settings::Settings;
 use super::validate;
 use crate::engine::Docker;
 use crate::model::name::Key;
+use crate::model::policy::Refusal;
 use crate::model::text::printable;
 use crate::model::view::PlanStep;
 use crate::reconciler::offline::{self, OfflineError, Outlook};
 
 /// Show what would be done, and why. Nothing is changed, and no daemon is needed.
 ///
-/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error.
+/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error or when the policy refuses something.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel plan --source /srv/shop              what, why, and whether it is free of downtime
@@ -48,7 +49,11 @@ impl Plan {
             Some(format) => output::render(&tree(&outlook), format),
             None => text(&outlook, screen.out),
         })?;
-        Ok(if outlook.steps.is_empty() { Exit::Done } else { Exit::Changes })
+        Ok(match (outlook.refused.is_empty(), outlook.steps.is_empty()) {
+            (false, _) => Exit::Error,
+            (true, false) => Exit::Changes,
+            (true, true) => Exit::Done,
+        })
     }
 }
 
@@ -65,7 +70,15 @@ fn tree(outlook: &Outlook) -> serde_json::Value {
         outlook.status.iter().map(|(key, status)| (key.to_string(), json!(status))).collect();
     status.values_mut().for_each(output::times);
     let interrupted = outlook.steps.iter().any(|step| step.downtime.is_some());
-    json!({"actions": outlook.steps, "downtime": interrupted, "status": status, "warnings": outlook.warnings})
+    let refused: BTreeMap<String, &Vec<Refusal>> =
+        outlook.refused.iter().map(|(key, refused)| (key.to_string(), refused)).collect();
+    json!({
+        "actions": outlook.steps,
+        "downtime": interrupted,
+        "refused": refused,
+        "status": status,
+        "warnings": outlook.warnings,
+    })
 }
 
 /// The plan for people: by object, each step with its cause.
@@ -75,7 +88,8 @@ pub fn text(outlook: &Outlook, paint: Paint) -> String {
         steps.entry(&step.object).or_default().push(step);
     }
     let waiting = outlook.status.iter().filter(|(_, status)| !status.waiting.is_empty()).map(|(key, _)| key);
-    let keys: std::collections::BTreeSet<&Key> = steps.keys().copied().chain(waiting).collect();
+    let keys: std::collections::BTreeSet<&Key> =
+        steps.keys().copied().chain(waiting).chain(outlook.refused.keys()).collect();
     let mut text: String = keys.into_iter().map(|key| object(key, steps.get(key), outlook, paint)).collect();
     text.push_str(&summary(outlook, paint));
     text
@@ -85,7 +99,9 @@ fn object(key: &Key, steps: Option<&Vec<&PlanStep>>, outlook: &Outlook, paint: P
     let mut text = paint.paint(Tone::Strong, &key.to_string());
     let status = outlook.status.get(key);
     if let Some(status) = status {
-        let message = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+        // What is refused is told below, each thing by itself.
+        let told = status.message.is_empty() || outlook.refused.contains_key(key);
+        let message = if told { String::new() } else { format!(": {}", status.message) };
         text.push_str(&format!("  {}{}", paint.paint(phase_tone(&status.phase), &status.phase), printable(&message)));
     }
     text.push('\n');
@@ -95,6 +111,10 @@ fn object(key: &Key, steps: Option<&Vec<&PlanStep>>, outlook: &Outlook, paint: P
             let downtime = printable(downtime);
             text.push_str(&format!("      {}\n", paint.paint(Tone::Bad, &format!("downtime: {downtime}"))));
         }
+    }
+    for refusal in outlook.refused.get(key).into_iter().flatten() {
+        let refusal = printable(&format!("refused: {refusal}"));
+        text.push_str(&format!("  {}\n", paint.paint(Tone::Bad, &refusal)));
     }
     for reason in status.into_iter().flat_map(|status| &status.waiting) {
         text.push_str(&format!("  {}\n", paint.paint(Tone::Dim, &format!("waiting for {}", printable(reason)))));

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::args::SetupArgs;
 use super::failure::{Exit, Failure};
 use super::logging::{self, LogFormat};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use crate::engine::{Docker, EngineError, LogRange};
 use crate::metrics::Metrics;
 use crate::model::command::Command;
@@ -45,6 +45,9 @@ pub struct Run {
     /// The socket for the command line [default: /run/evenkeel/evenkeel.sock].
     #[arg(long, value_name = "PATH", env = "EVENKEEL_SOCKET", hide_env_values = true)]
     socket: Option<PathBuf>,
+    /// The group that may use the socket, by name or number: its members command the daemon [default: the daemon's own].
+    #[arg(long, value_name = "GROUP")]
+    socket_group: Option<String>,
     /// Where /metrics, /healthz and /readyz are served, or `off` [default: 127.0.0.1:9790].
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<String>,
@@ -65,6 +68,10 @@ impl Run {
         logging::start(format, self.log_level.as_deref().or(settings.log_level.as_deref()).unwrap_or("info"))?;
         if let Some(socket) = &self.socket {
             settings.socket.clone_from(socket);
+            settings.setup.policy.guarded.push(settings::own_socket(socket));
+        }
+        if let Some(group) = &self.socket_group {
+            settings.socket_group = Some(group.clone());
         }
         if let Some(address) = &self.metrics_listen {
             settings.metrics_listen.clone_from(address);
@@ -77,7 +84,7 @@ impl Run {
 }
 
 async fn daemon(settings: Settings) -> Result<Exit, Failure> {
-    let socket = Socket::claim(&settings.socket).await.map_err(not_claimed)?;
+    let socket = Socket::claim(&settings.socket, settings.socket_group.as_deref()).await.map_err(not_claimed)?;
     let scrapes = listen(&settings.metrics_listen).await?;
     let instance = settings.setup.settings.instance.clone();
     let metrics = Arc::new(Metrics::new());
@@ -148,12 +155,20 @@ async fn listen(address: &str) -> Result<Option<TcpListener>, Failure> {
         Failure::new(format!("cannot serve metrics on {address}: {error}"))
             .hint("choose another address with --metrics-listen, or switch it off with --metrics-listen off")
     })?;
+    if let Ok(at) = listener.local_addr()
+        && !at.ip().to_canonical().is_loopback()
+    {
+        tracing::warn!(
+            "metrics are served on {at}: whoever reaches that address reads the names of all objects, images and sources, without a password; keep it to a trusted network, or use 127.0.0.1 and a proxy"
+        );
+    }
     Ok(Some(listener))
 }
 
 fn not_claimed(error: SocketError) -> Failure {
     let hint = match &error {
         SocketError::InUse(_) => "stop the other daemon, or give this one its own --socket, --state-dir and --instance",
+        SocketError::NoGroup(_) => "create it (groupadd --system NAME), or name another one with --socket-group",
         SocketError::NotASocket(_) => "choose another path with --socket",
         SocketError::Refused { .. } => "run it as root, or choose another path with --socket",
     };

@@ -104,7 +104,9 @@ pub fn lines(text: &str) -> String {
 pub fn phase_tone(phase: &str) -> Tone {
     match phase {
         "Complete" | "Ready" | "Loaded" => Tone::Good,
-        "Stalled" | "Failed" | "RolledBack" | "Degraded" | "Unknown" | "PruneHeld" | "LastGood" => Tone::Bad,
+        "Stalled" | "Failed" | "Refused" | "RolledBack" | "Degraded" | "Unknown" | "PruneHeld" | "LastGood" => {
+            Tone::Bad
+        }
         "Suspended" | "Paused" => Tone::Dim,
         _ => Tone::Busy,
     }

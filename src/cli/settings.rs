@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::args::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, SetupArgs};
+use super::args::{DEFAULT_POLICY, DEFAULT_SOCKET, DEFAULT_STATE_DIR, SetupArgs};
 use super::failure::{Exit, Failure};
 use super::logging::LogFormat;
+use crate::engine::Host;
 use crate::manifest::{self, Source};
 use crate::model::desired;
 use crate::model::name::Name;
+use crate::model::policy::Guarded;
 use crate::reconciler::Setup;
+use crate::reconciler::rules::Place;
 
 /// Where `/metrics` is served unless it is told otherwise.
 const DEFAULT_METRICS_LISTEN: &str = "127.0.0.1:9790";
@@ -30,8 +33,12 @@ struct ConfigFile {
     subnet_pool: Option<String>,
     /// Where history is kept. Default: /var/lib/evenkeel.
     state_dir: Option<PathBuf>,
+    /// What the containers of each namespace may have. Default: /etc/evenkeel/policy.yaml, if it is there.
+    policy: Option<PathBuf>,
     /// The socket for the command line. Default: /run/evenkeel/evenkeel.sock.
     socket: Option<PathBuf>,
+    /// The group that may use the socket, by name or number. Default: the daemon's own.
+    socket_group: Option<String>,
     /// Where /metrics, /healthz and /readyz are served, or `off`. Default: 127.0.0.1:9790.
     metrics_listen: Option<String>,
     /// How the log is written: text or json. Default: text.
@@ -60,6 +67,8 @@ pub struct Settings {
     pub setup: Setup,
     /// Where the daemon listens.
     pub socket: PathBuf,
+    /// The group that may connect there, if another than the daemon's own.
+    pub socket_group: Option<String>,
     /// Where `/metrics` is served, or `off`.
     pub metrics_listen: String,
     /// How the log is written, if the file says so.
@@ -79,16 +88,25 @@ impl Settings {
         let subnet_pool = args.subnet_pool.clone().or(file.subnet_pool).unwrap_or(defaults.subnet_pool);
         check_pool(&subnet_pool)?;
         let base = args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let state_dir = args.state_dir.clone().or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+        let socket = file.socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
+        let asked_for = args.policy.clone().or(file.policy);
         Ok(Self {
             setup: Setup {
+                policy: Place {
+                    is_required: asked_for.is_some(),
+                    file: asked_for.unwrap_or_else(|| DEFAULT_POLICY.into()),
+                    guarded: guarded(&state_dir, &socket),
+                },
                 settings: desired::Settings {
                     instance: args.instance.clone().or(file.instance).unwrap_or(defaults.instance),
                     subnet_pool,
                 },
                 sources: sources(args, file.sources, base),
-                state_dir: args.state_dir.clone().or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+                state_dir,
             },
-            socket: file.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
+            socket,
+            socket_group: file.socket_group,
             metrics_listen: file.metrics_listen.unwrap_or_else(|| DEFAULT_METRICS_LISTEN.into()),
             log_format: file.log_format,
             log_level: file.log_level,
@@ -103,6 +121,27 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Places of Evenkeel and the engine that no general exception of a policy means.
+fn guarded(state_dir: &Path, socket: &Path) -> Vec<Guarded> {
+    let state = Guarded { path: text(state_dir), what: "Evenkeel's history and secrets".into(), is_socket: false };
+    let engine = match Host::from_env() {
+        Ok(Host::Unix(path)) => {
+            Some(Guarded { path: text(&path), what: "the engine's socket".into(), is_socket: true })
+        }
+        Ok(Host::Tcp(_) | Host::Tls { .. }) | Err(_) => None,
+    };
+    [state, own_socket(socket)].into_iter().chain(engine).collect()
+}
+
+/// Whoever has the socket commands the daemon.
+pub fn own_socket(socket: &Path) -> Guarded {
+    Guarded { path: text(socket), what: "Evenkeel's own socket".into(), is_socket: true }
+}
+
+fn text(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
 /// The sources of the flags; those of the file, relative to the file, when there are none.

@@ -44,6 +44,8 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
     let reason = with_reason(&object.status.message);
     match object.status.phase.as_str() {
         "Stalled" | "Failed" => Standing::Stalled(format!("{key} needs attention: {}{reason}", object.status.phase)),
+        // The operator or the author has to act: it does not mend itself.
+        "Refused" => Standing::Stalled(format!("{key} needs attention{reason}")),
         "Unknown" => Standing::Stalled(format!("{key} needs attention: its result is unknown{reason}")),
         // A Deployment is being healed; a network or volume is not.
         "Degraded" if object.status.replicas.is_none() => Standing::Stalled(format!("{key} needs attention{reason}")),

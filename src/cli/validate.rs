@@ -1,6 +1,9 @@
 //! `evenkeel validate`: every mistake in the manifests, at once. It needs no daemon and no engine.
 
+use std::fmt;
+
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 
 use super::args::{Machine, SetupArgs};
@@ -11,8 +14,11 @@ use super::screen::{Screen, lines};
 use super::settings::Settings;
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Source, snapshot};
 use crate::model::desired::Desired;
+use crate::model::name::Key;
+use crate::model::policy::Refusal;
 use crate::model::revision::ContentHasher;
 use crate::model::secret::SecretBytes;
+use crate::reconciler::offline;
 
 /// How often a directory that is in the middle of a change is looked at again.
 const ATTEMPTS: u32 = 20;
@@ -22,7 +28,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Check manifests. No daemon and no engine is needed.
 ///
-/// Exits 0 when all are valid, 5 when some are not.
+/// Exits 0 when all are valid, 5 when some are not or the policy refuses something. Where paths of the host lead is not
+/// looked at: `evenkeel plan` on the host does that.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel validate --source manifests
@@ -42,16 +49,63 @@ impl Validate {
         let settings = Settings::read(&self.setup)?;
         settings.need_source()?;
         let checked = check(&settings.setup.sources).await?;
+        let refused = checked.as_ref().map(|desired| judge(&settings, desired, screen)).unwrap_or_default();
         if let Some(format) = self.output {
             let problems = checked.as_ref().err().cloned().unwrap_or_default();
-            screen.print(&output::render(&json!({"valid": problems.is_empty(), "problems": problems}), format))?;
-            return Ok(if problems.is_empty() { Exit::Done } else { Exit::Invalid });
+            let valid = problems.is_empty() && refused.is_empty();
+            let tree = json!({"valid": valid, "problems": problems, "refused": refused});
+            screen.print(&output::render(&tree, format))?;
+            return Ok(if valid { Exit::Done } else { Exit::Invalid });
         }
         let desired = checked.map_err(|problems| invalid(&problems, screen))?;
+        if !refused.is_empty() {
+            refused.iter().for_each(|refused| screen.note(&lines(&refused.to_string())));
+            let message = format!("the policy refuses {}", counted(refused.len(), "thing"));
+            return Err(Failure::new(message).exit(Exit::Invalid));
+        }
         let sources = counted(settings.setup.sources.len(), "source");
         screen.print(&format!("{} in {sources}, all valid", counted(count(&desired), "object")))?;
         Ok(Exit::Done)
     }
+}
+
+/// Something that the policy refuses.
+#[derive(Serialize)]
+struct Refused {
+    /// Where the manifest stands.
+    place: String,
+    /// The object that asks for it.
+    object: Key,
+    /// What, why, and the way out.
+    #[serde(flatten)]
+    refusal: Refusal,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: error: {}: {}", self.place, self.object, self.refusal)
+    }
+}
+
+/// What the policy refuses of valid manifests.
+fn judge(settings: &Settings, desired: &Desired, screen: &Screen) -> Vec<Refused> {
+    let (refused, warning) = offline::refusals(&settings.setup, desired.clone());
+    warning.iter().for_each(|warning| screen.warn(warning));
+    let each = refused.into_iter().flat_map(|(object, refusals)| {
+        let place = place(desired, &object);
+        refusals.into_iter().map(move |refusal| Refused { place: place.clone(), object: object.clone(), refusal })
+    });
+    each.collect()
+}
+
+/// Where the manifest of an object stands; its name where it is implied.
+fn place(desired: &Desired, key: &Key) -> String {
+    let deployment = desired.deployments.get(key).map(|declared| &declared.place);
+    let job = desired.jobs.get(key).map(|declared| &declared.place);
+    let network = desired.networks.get(key).map(|declared| &declared.place);
+    let volume = desired.volumes.get(key).map(|declared| &declared.place);
+    let place = deployment.or(job).or(network).or(volume).filter(|place| !place.is_empty());
+    place.cloned().unwrap_or_else(|| key.to_string())
 }
 
 /// The objects of sources, or every mistake in them.

@@ -87,20 +87,20 @@ impl Engine for Docker {
         pull::pull(&self.client, image, platform, found, progress).await
     }
 
-    async fn create_network(&self, network: &NetworkCreate) -> Result<(), EngineError> {
-        networks::create(&self.client, &self.ownership, network).await
+    async fn create_network(&self, network: Approved<'_, NetworkCreate>) -> Result<(), EngineError> {
+        networks::create(&self.client, &self.ownership, &network).await
     }
 
     async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError> {
         networks::remove(&self.client, id).await
     }
 
-    async fn create_volume(&self, volume: &VolumeCreate) -> Result<(), EngineError> {
-        volumes::create(&self.client, volume).await
+    async fn create_volume(&self, volume: Approved<'_, VolumeCreate>) -> Result<(), EngineError> {
+        volumes::create(&self.client, &volume).await
     }
 
-    async fn create(&self, spec: &ContainerSpec, provided: &Provided) -> Result<(), EngineError> {
-        containers::create(&self.client, spec, provided).await
+    async fn create(&self, spec: Approved<'_, ContainerSpec>, provided: &Provided) -> Result<(), EngineError> {
+        containers::create(&self.client, &spec, provided).await
     }
 
     async fn connect(&self, connection: &Connection) -> Result<(), EngineError> {

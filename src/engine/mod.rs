@@ -34,6 +34,7 @@ use crate::model::container::{Adjustable, ContainerSpec, Files};
 use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network, NetworkId, Volume};
 use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
+use crate::policy::Approved;
 
 pub use auth::credentials_of;
 pub use docker::Docker;
@@ -42,7 +43,8 @@ pub use log_stream::{LogRange, LogStream};
 pub use ownership::{Identity, Labels, Ownership};
 
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,
-/// each has a deadline, and each may be repeated: an effect that is already there is a success.
+/// each has a deadline, and each may be repeated: an effect that is already there is a success. What makes something
+/// new takes it only as the policy approved it.
 pub trait Engine: Send + Sync + 'static {
     /// Who the engine is: asked on every new connection. One without an id (a simulated one) is shared with nobody.
     fn identify(&self) -> impl Future<Output = Result<EngineIdentity, EngineError>> + Send {
@@ -71,14 +73,17 @@ pub trait Engine: Send + Sync + 'static {
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates a network. One of ours with that name and spec is a success; a foreign one is a conflict.
-    fn create_network(&self, network: &NetworkCreate) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn create_network(&self, network: Approved<NetworkCreate>) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a network; one that is gone is a success.
     fn remove_network(&self, id: &NetworkId) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates a volume.
-    fn create_volume(&self, volume: &VolumeCreate) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn create_volume(&self, volume: Approved<VolumeCreate>) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates a container attached to the first of its networks. One of ours with that name is a success.
-    fn create(&self, spec: &ContainerSpec, provided: &Provided)
-    -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn create(
+        &self,
+        spec: Approved<ContainerSpec>,
+        provided: &Provided,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Attaches a container to a network.
     fn connect(&self, connection: &Connection) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Detaches and attaches in two calls, keeping the address so that open connections survive. If the network does

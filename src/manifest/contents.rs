@@ -84,7 +84,7 @@ fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mu
     let mut entries = BTreeMap::new();
     for (index, path) in spec.env_files.iter().enumerate() {
         let at = at.field("envFiles").item(index);
-        let Some(bytes) = host.secret(&object.document, at, path, problems) else { continue };
+        let Some(bytes) = host.secret(object, at, path, problems) else { continue };
         let name = host.path(&object.document, path).display().to_string();
         match String::from_utf8(bytes).map(|text| dotenv::parse(&text)) {
             Ok(Ok(values)) => {
@@ -99,7 +99,7 @@ fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mu
     for (key, path) in &spec.files {
         let at = at.field("files");
         check_key(at.key(key), key, problems);
-        let bytes = host.secret(&object.document, at.field(key), path, problems).unwrap_or_default();
+        let bytes = host.secret(object, at.field(key), path, problems).unwrap_or_default();
         if entries.insert(key.clone(), SecretBytes::new(bytes)).is_some() {
             let at = at.key(key);
             problems.error(at.file, at.pos, format!("the key '{key}' is in an envFile too")).hint("remove one of them");

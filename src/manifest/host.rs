@@ -1,15 +1,18 @@
 //! Files on the host that manifests name: Secrets and files of variables. Every path that was asked for is remembered,
 //! missing ones too, so that a change is noticed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::Source;
 use super::diagnostic::Problems;
 use super::documents::Document;
 use super::door::{self, Refusal};
+use super::objects::Object;
 use super::place::At;
 use super::snapshot::{FILE_BYTES_MAX, Snapshot};
+use crate::model::name::Key;
+use crate::model::policy::HostFile;
 
 /// The files of one source, in its snapshot and on the host.
 pub struct Host<'a> {
@@ -19,6 +22,15 @@ pub struct Host<'a> {
     pub snapshot: &'a Snapshot,
     /// What was asked for outside of the snapshot.
     pub external: BTreeSet<PathBuf>,
+    /// The same, by the Secret or Namespace that asked.
+    pub readers: BTreeMap<Key, BTreeSet<HostFile>>,
+}
+
+impl<'a> Host<'a> {
+    /// The files of `source`; nothing was asked for yet.
+    pub fn new(source: &'a Source, snapshot: &'a Snapshot) -> Self {
+        Self { source, snapshot, external: BTreeSet::new(), readers: BTreeMap::new() }
+    }
 }
 
 /// Whether a path may be shown. In a Secret, what stands where a path belongs may be the secret itself.
@@ -34,10 +46,18 @@ impl Host<'_> {
         path.components().filter(|part| *part != Component::CurDir).collect()
     }
 
-    /// The bytes of a Secret's file. They never stay in the snapshot, wherever the file is.
-    pub fn secret(&mut self, document: &Document, at: At<'_>, path: &str, problems: &mut Problems) -> Option<Vec<u8>> {
+    /// The path of a file that `reader` reads, remembered.
+    fn asked(&mut self, reader: &Key, document: &Document, path: &str) -> PathBuf {
         let full = self.path(document, path);
+        let (path, source) = (full.display().to_string(), self.source.dir.display().to_string());
+        self.readers.entry(reader.clone()).or_default().insert(HostFile { path, source });
         self.external.insert(full.clone());
+        full
+    }
+
+    /// The bytes of a Secret's file. They never stay in the snapshot, wherever the file is.
+    pub fn secret(&mut self, object: &Object, at: At<'_>, path: &str, problems: &mut Problems) -> Option<Vec<u8>> {
+        let full = self.asked(&object.key, &object.document, path);
         let why = match door::read(&full, None, FILE_BYTES_MAX) {
             Ok(bytes) => return Some(bytes),
             Err(Refusal::Missing) => "does not exist".into(),
@@ -51,12 +71,11 @@ impl Host<'_> {
     }
 
     /// The bytes of a file of variables: in the snapshot when it is inside the source, else on the host.
-    pub fn variables(&mut self, document: &Document, path: &str) -> Result<Vec<u8>, Refusal> {
+    pub fn variables(&mut self, reader: &Key, document: &Document, path: &str) -> Result<Vec<u8>, Refusal> {
         if let Some(inside) = door::below(document.folder(), path) {
             return self.inside(&inside);
         }
-        let full = self.path(document, path);
-        self.external.insert(full.clone());
+        let full = self.asked(reader, document, path);
         door::read(&full, None, FILE_BYTES_MAX)
     }
 

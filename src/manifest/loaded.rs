@@ -9,6 +9,7 @@ use super::objects::{Object, Objects, Spec};
 use super::validate::clashes::{self, Claim};
 use crate::model::desired::{Declared, Desired};
 use crate::model::name::{Key, Kind, Name};
+use crate::model::policy::HostFile;
 use crate::model::revision::{Content, ContentHasher, ContentId};
 use crate::model::spec::{NamespaceDefaults, NetworkSpec, Template};
 
@@ -61,20 +62,32 @@ impl Loaded {
         self.desired.jobs.extend(from.jobs);
         self.desired.deployments.extend(from.deployments);
         self.desired.contents.extend(from.contents);
+        for (reader, files) in from.host_files {
+            self.desired.host_files.entry(reader).or_default().extend(files);
+        }
         self.contents.extend(other.contents.clone());
         self.external.extend(other.external.clone());
     }
+}
+
+/// What was read outside of the snapshot: all of it, and by whom.
+pub struct Read {
+    /// The files.
+    pub external: BTreeSet<PathBuf>,
+    /// The files of each Secret and Namespace.
+    pub readers: BTreeMap<Key, BTreeSet<HostFile>>,
 }
 
 /// Puts the parts of a source that has no mistake together.
 pub fn assemble(
     objects: Objects,
     contents: BTreeMap<Key, Content>,
-    external: BTreeSet<PathBuf>,
+    read: Read,
     claims: Vec<Claim>,
     hasher: &ContentHasher,
 ) -> Loaded {
-    let mut loaded = Loaded { external, claims, ..Loaded::default() };
+    let mut loaded = Loaded { external: read.external, claims, ..Loaded::default() };
+    loaded.desired.host_files = read.readers;
     let ids: BTreeMap<Key, ContentId> =
         contents.iter().map(|(key, content)| (key.clone(), hasher.id(key.kind, content))).collect();
     for (key, content) in contents {

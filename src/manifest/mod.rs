@@ -45,6 +45,7 @@ use crate::model::name::{Kind, Name};
 use crate::model::revision::ContentHasher;
 use diagnostic::Problems;
 use host::Host;
+use loaded::Read;
 use validate::World;
 
 /// A directory of manifests.
@@ -64,7 +65,7 @@ pub struct Source {
 /// Reads the files that Secrets and `variablesFrom` name; nothing else outside of `snapshot`.
 pub fn load(source: &Source, snapshot: &Snapshot, hasher: &ContentHasher) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let mut host = Host { source, snapshot, external: Default::default() };
+    let mut host = Host::new(source, snapshot);
     let documents = documents::read(source, snapshot, &mut problems);
     let objects = objects::build(documents, &mut host, &mut problems);
     let contents = contents::read(&objects, &mut host, &mut problems);
@@ -76,7 +77,13 @@ pub fn load(source: &Source, snapshot: &Snapshot, hasher: &ContentHasher) -> Res
         problems.push(nothing(source));
     }
     match problems.is_empty() {
-        true => Ok(loaded::assemble(objects, contents, host.external, claims, hasher)),
+        true => Ok(loaded::assemble(
+            objects,
+            contents,
+            Read { external: host.external, readers: host.readers },
+            claims,
+            hasher,
+        )),
         false => Err(problems.into_sorted()),
     }
 }
@@ -87,7 +94,7 @@ pub fn load(source: &Source, snapshot: &Snapshot, hasher: &ContentHasher) -> Res
 /// takes no account are left out.
 pub fn values(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Kind, serde_json::Value)>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let mut host = Host { source, snapshot, external: Default::default() };
+    let mut host = Host::new(source, snapshot);
     let documents = documents::read(source, snapshot, &mut problems);
     let objects = objects::build(documents, &mut host, &mut problems);
     match problems.is_empty() {

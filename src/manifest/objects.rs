@@ -124,13 +124,19 @@ impl Builder<'_> {
             Checked::Right(value) => typed(&value["spec"]),
             Checked::Flawed(_) => None,
         };
-        let variables = self.variables_of(&document, spec.as_ref(), host);
+        let variables = self.variables_of(&key, &document, spec.as_ref(), host);
         self.variables.insert(name, variables);
         self.insert(key, document, value);
     }
 
     /// Files in order, then the Namespace's own variables, then the source's; later ones win.
-    fn variables_of(&mut self, document: &Document, spec: Option<&NamespaceSpec>, host: &mut Host<'_>) -> Variables {
+    fn variables_of(
+        &mut self,
+        key: &Key,
+        document: &Document,
+        spec: Option<&NamespaceSpec>,
+        host: &mut Host<'_>,
+    ) -> Variables {
         let at = document.at().field("spec");
         let way_out = format!("set it in 'variables' of the Namespace in {}", document.at().spot().brief());
         let mut variables = Variables { values: BTreeMap::new(), way_out, incomplete: spec.is_none() };
@@ -138,7 +144,7 @@ impl Builder<'_> {
         let spec = spec.unwrap_or(&empty);
         for (index, file) in spec.variables_from.iter().enumerate() {
             let at = at.field("variablesFrom").item(index).field("file");
-            let text = match host.variables(document, &file.file) {
+            let text = match host.variables(key, document, &file.file) {
                 Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_string()),
                 Err(Refusal::Missing) if file.optional => continue,
                 Err(Refusal::Missing) => Err("does not exist".into()),

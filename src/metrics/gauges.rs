@@ -21,6 +21,7 @@ pub fn of(view: &View) -> Result<Vec<MetricFamily>, prometheus::Error> {
     deployments(&mut gauges, view)?;
     jobs(&mut gauges, view)?;
     held(&mut gauges, view)?;
+    refused(&mut gauges, view)?;
     // Gathered by a registry, which sorts what it gives.
     Ok(gauges.registry.gather())
 }
@@ -148,6 +149,16 @@ fn job_duration(detail: &Detail) -> Option<f64> {
 fn held(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
     let rows = view.held.iter().map(|held| (vec![held.namespace.to_string()], held.removes.len() as f64));
     gauges.add(names::PRUNE_HELD, &["namespace"], rows)
+}
+
+fn refused(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
+    let rows = view.objects.iter().filter_map(|(key, object)| {
+        let refused = object.status.conditions.iter().find(|condition| condition.kind == "Refused")?;
+        let mut labels = kind_labels(key);
+        labels.push(refused.reason.clone());
+        Some((labels, 1.0))
+    });
+    gauges.add(names::REFUSED, &["namespace", "kind", "name", "reason"], rows)
 }
 
 fn object_labels(key: &Key) -> Vec<String> {

@@ -72,6 +72,9 @@ pub(super) const RESTARTS: Named = (
 pub(super) const PRUNE_HELD: Named =
     ("evenkeel_prune_held", "Objects whose removal a brake holds until it is confirmed.");
 
+pub(super) const REFUSED: Named =
+    ("evenkeel_object_refused", "Always 1; an object of which the policy refuses something, with the first rule.");
+
 // What Prometheus' client libraries call the process.
 pub(super) const PROCESS_CPU: Named = ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
 pub(super) const PROCESS_RSS: Named = ("process_resident_memory_bytes", "Resident memory size in bytes.");

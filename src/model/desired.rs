@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
+use super::policy::{HostFile, Standing};
 use super::revision::ContentId;
 use super::spec::{DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, VolumeSpec};
 
@@ -44,6 +45,10 @@ pub struct Desired {
     /// Why some sources are unknown: never read well since the state directory was made. While there is one,
     /// nothing is pruned, because what is missing here may be declared there.
     pub unknown_sources: Vec<String>,
+    /// Files of the host that Secrets and Namespaces read, by the reader.
+    pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
+    /// What the operator allows.
+    pub policy: Standing,
 }
 
 /// One declared object.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::Adjustable;
 use super::name::{Key, Slot};
+use super::policy::HostPath;
 use super::revision::{ImageId, RevisionId, TemplateHash};
 use super::time::Timestamp;
 
@@ -48,6 +49,8 @@ pub struct Observed {
     pub images: BTreeMap<String, ImageState>,
     /// Subnets that the host itself uses (its routes), in CIDR form.
     pub host_subnets: BTreeSet<String>,
+    /// Where the paths of the host that the policy asks about lead; none when that was not looked up.
+    pub host_paths: Option<BTreeMap<String, HostPath>>,
     /// Targets of the actions that are under way; a target has one action at a time.
     pub in_flight: BTreeSet<String>,
     /// Actions that failed last time, by target. A success removes the entry.

@@ -8,6 +8,7 @@ use super::action::Action;
 use super::history::History;
 use super::name::Key;
 use super::observed::ContainerId;
+use super::policy::Refusal;
 use super::spec::Probe;
 use super::time::{Span, Timestamp};
 
@@ -26,6 +27,8 @@ pub struct Plan {
     pub probes: Vec<ProbeTask>,
     /// Removals that the brake holds.
     pub held: Vec<super::view::HeldPrune>,
+    /// What the policy does not allow, by the object that asks for it.
+    pub refused: BTreeMap<Key, Vec<Refusal>>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }
@@ -34,7 +37,7 @@ pub struct Plan {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// One word: Complete, Progressing, RollingBack, Stalled, Paused, Suspended, Waiting, Failed, Ready, Pending …
+    /// One word: Complete, Progressing, RollingBack, Stalled, Paused, Suspended, Waiting, Failed, Ready, Pending, Refused …
     pub phase: String,
     /// Why, for people; empty when there is nothing to say.
     pub message: String,
@@ -54,7 +57,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Available, Progressing, Degraded, Drifted, PruneHeld …
+    /// Available, Progressing, Degraded, Drifted, PruneHeld, Refused …
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::build::{self, Source};
 use super::converge::{Scene, converge};
 use super::images;
+use super::policy;
 use super::readiness::Readiness;
 use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
@@ -38,7 +39,8 @@ pub fn deployment(
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
     let strategy = effective(world.desired, key, spec, &old);
     if !spec.suspend {
-        let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, refused: None };
+        let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
+        let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, refused: None };
         let facts = Facts { refused: refused(world, &facts, &history), ..facts };
         rollout::step(world, &mut decided, &facts, &mut history);
         act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
@@ -63,6 +65,13 @@ fn wanted(
     history.pin = history.pin.take().filter(|pin| pin.template == hash);
     // The newest revision of this template keeps its image: the digest is resolved once.
     let known = history.revisions.iter().rev().find(|revision| revision.template_hash == hash);
+    let refused = policy::template_refusals(world, key, &spec.template, &contents);
+    if known.is_none() && !refused.is_empty() {
+        // Nothing is pulled for it, and nothing is left behind that could be gone back to later.
+        history.resolution = None;
+        decided.refuse(refused);
+        return None;
+    }
     let adopted = known.map(|revision| revision.image.clone()).or_else(|| adopted(world, key, &hash));
     let resolution = images::carry(world, history.resolution.as_ref(), &hash, adopted);
     let resolution =

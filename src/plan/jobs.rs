@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::build::{self, Source};
 use super::images;
 use super::needs;
+use super::policy;
 use super::readiness::exit_text;
 use super::replica::{is_own_fault, is_refused};
 use super::world::{Decided, World, pause};
@@ -14,6 +15,7 @@ use crate::model::desired::Declared;
 use crate::model::history::{History, JobHistory, JobRun, JobState};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState, Exit};
+use crate::model::policy::Refusal;
 use crate::model::revision::{revision_id, template_hash};
 use crate::model::spec::JobSpec;
 use crate::model::status::Severity;
@@ -27,9 +29,16 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     let spec = &declared.spec;
     let mut history = past.jobs.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
+    let refused = refused(world, key, spec, &history);
+    let barred = !refused.is_empty();
     if !spec.suspend {
-        enter(world, &mut decided, key, spec, &mut history);
-        if let Some(mut run) = history.runs.pop() {
+        decided.refuse(refused);
+        if !barred {
+            enter(world, &mut decided, key, spec, &mut history);
+        }
+        // Where the manifest's revision is refused, an earlier one that runs is seen to its end, and none is begun.
+        let goes_on = |run: &mut JobRun| !barred || matches!(run.state, JobState::Started { .. });
+        if let Some(mut run) = history.runs.pop_if(goes_on) {
             let before = run.state.clone();
             advance(world, &mut decided, key, spec, past, &mut run);
             tell(world, &mut decided, key, &before, &run);
@@ -38,7 +47,21 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         remove_old(world, &mut decided, key, &history);
     }
     decided.status = super::status::job(world, key, spec, &history, &decided);
+    if barred && matches!(decided.status.phase.as_str(), "Complete" | "Failed" | "Unknown") {
+        // That was an earlier revision's; the one that is asked for has not run.
+        decided.status.phase = "Waiting".into();
+    }
     (history, decided)
+}
+
+/// What the policy does not allow of the manifest's revision, unless that has been entered already.
+fn refused(world: World, key: &Key, spec: &JobSpec, history: &JobHistory) -> Vec<Refusal> {
+    let contents = build::contents(world, key, &spec.template);
+    let hash = template_hash(&spec.template, &contents, 0);
+    match history.runs.last() {
+        Some(run) if run.template_hash == hash => Vec::new(),
+        Some(_) | None => policy::template_refusals(world, key, &spec.template, &contents),
+    }
 }
 
 /// Makes the manifest's revision the newest run, once its image is known and an older run has ended.

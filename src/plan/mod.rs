@@ -15,6 +15,7 @@ mod jobs;
 mod last_good;
 mod needs;
 mod networks;
+mod policy;
 mod prune;
 mod readiness;
 mod replica;
@@ -40,6 +41,7 @@ use crate::model::time::Timestamp;
 
 pub use forecast::forecast;
 pub use images::of_interest as images_of_interest;
+pub use policy::declared as refusals;
 pub use prune::confirm;
 pub use request::request;
 
@@ -163,7 +165,11 @@ fn keep_history(past: &History, plan: &mut Plan, key: &Key) {
 }
 
 /// Adds one object's decision to the plan.
-fn take(plan: &mut Plan, key: &Key, decided: Decided) {
+fn take(plan: &mut Plan, key: &Key, mut decided: Decided) {
+    if !decided.refused.is_empty() {
+        decided.status = status::refused(decided.status, &decided.refused);
+        plan.refused.insert(key.clone(), decided.refused);
+    }
     plan.actions.extend(decided.actions);
     plan.events.extend(decided.events);
     plan.probes.extend(decided.probes);

@@ -1,5 +1,7 @@
 //! Where a Deployment stands between revisions: a pure step from one phase to the next. It starts and stops nothing.
 
+use std::collections::BTreeSet;
+
 use super::replica::{Replica, failure, find, is_refused, template_of};
 use super::strategy::Effective;
 use super::world::{Decided, World};
@@ -24,6 +26,8 @@ pub struct Facts<'a> {
     pub replicas: &'a [Replica<'a>],
     /// The manifest's revision; none while its image is not resolved.
     pub wanted: Option<RevisionId>,
+    /// Revisions of which the policy allows no container.
+    pub barred: BTreeSet<RevisionId>,
     /// Why a replica of the revision being reached cannot be created, if the engine refuses it.
     pub refused: Option<String>,
 }
@@ -33,7 +37,8 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     if history.paused {
         return;
     }
-    let goal = goal(facts, history);
+    // What is being reached or runs already is not left because the policy would refuse it now.
+    let goal = goal(facts, history).filter(|goal| !facts.barred.contains(goal) || Some(goal) == current(history));
     match history.rollout.clone() {
         Rollout::New => {
             if let Some(goal) = goal {
@@ -72,6 +77,15 @@ fn goal(facts: &Facts, history: &DeploymentHistory) -> Option<RevisionId> {
     match find(history, &wanted).map(|revision| &revision.outcome) {
         Some(Outcome::Rejected { .. }) => newest_completed(history, &wanted),
         _ => Some(wanted),
+    }
+}
+
+/// The revision that is being reached or runs.
+pub fn current(history: &DeploymentHistory) -> Option<&RevisionId> {
+    match &history.rollout {
+        Rollout::New => None,
+        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     }
 }
 

@@ -1,10 +1,12 @@
 //! How a Deployment or Job stands, in words. It reads what was decided and decides nothing.
 
 use super::replica::{Replica, find};
+use super::rollout::current;
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
+use crate::model::policy::Refusal;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, JobSpec};
 use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary, Status};
@@ -41,15 +43,6 @@ pub fn deployment(
         }),
         waiting: decided.waiting.clone(),
         containers: replicas.iter().map(|replica| container_of(history, replica)).collect(),
-    }
-}
-
-/// The revision that is being run or reached.
-fn current(history: &DeploymentHistory) -> Option<&RevisionId> {
-    match &history.rollout {
-        Rollout::New => None,
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     }
 }
 
@@ -186,6 +179,37 @@ fn state(state: &ContainerState) -> (&'static str, Option<Timestamp>) {
         ContainerState::Exited(exit) => ("Exited", Some(exit.finished_at)),
         ContainerState::Removing => ("Removing", None),
     }
+}
+
+/// The status of an object of which the policy does not allow something: that is told before anything else, unless a
+/// person or a rollback has to do with how it stands. What runs as declared still does.
+pub fn refused(status: Status, refused: &[Refusal]) -> Status {
+    let text = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let reasons = refused.first().map_or("", |refusal| refusal.rule.as_str());
+    let condition =
+        Condition { kind: "Refused".into(), status: true, reason: camel_case(reasons), message: printable(&text) };
+    let stays = ["Complete", "Ready", "Running", "RolledBack", "RollingBack", "Stalled", "Paused", "Suspended"];
+    let keeps = stays.contains(&status.phase.as_str());
+    let message = match status.phase.as_str() {
+        "Complete" | "Ready" | "Running" => format!("it is left as it is, but the policy would refuse it now: {text}"),
+        _ if keeps => status.message,
+        _ => format!("refused by the policy: {text}"),
+    };
+    Status {
+        phase: if keeps { status.phase } else { "Refused".into() },
+        message: printable(&message),
+        conditions: status.conditions.into_iter().chain([condition]).collect(),
+        ..status
+    }
+}
+
+/// `engine-socket` → `EngineSocket`, as the reasons of conditions are written.
+fn camel_case(rule: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    rule.split('-').map(word).collect()
 }
 
 /// What there is of a workload that is not declared and left as it is.

@@ -7,6 +7,7 @@ use crate::model::desired::Declared;
 use crate::model::name::Key;
 use crate::model::observed::Volume;
 use crate::model::spec::VolumeSpec;
+use crate::policy;
 
 /// Decides for one declared volume.
 pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decided {
@@ -15,6 +16,7 @@ pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decid
     let name = spec.name.clone().unwrap_or_else(|| world.engine_name(&key.namespace, &key.name));
     match world.observed.volumes.get(&name) {
         Some(live) => {
+            decided.refuse(policy::volume_refusals(world.ground(), &key.namespace, live));
             decided.status = match difference(spec, live).filter(|_| !spec.external) {
                 None => ready(&live.driver),
                 Some(difference) => {

@@ -6,8 +6,10 @@ use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
 use crate::model::name::{Key, Name};
 use crate::model::observed::{Container, Failure, Fault, Observed};
+use crate::model::policy::Refusal;
 use crate::model::status::{Event, ProbeTask, Severity, Status};
 use crate::model::time::{Span, Timestamp};
+use crate::policy::{self, Ground};
 
 /// The inputs of one pass.
 #[derive(Clone, Copy)]
@@ -43,6 +45,11 @@ impl<'a> World<'a> {
     /// What the engine calls a network or volume of ours.
     pub fn engine_name(self, namespace: &Name, name: &Name) -> String {
         crate::model::name::engine_name(&self.desired.settings.instance, namespace, name)
+    }
+
+    /// What the policy judges by.
+    pub fn ground(self) -> Ground<'a> {
+        Ground::of(self.desired, self.observed)
     }
 
     /// The last failure of an action on `target`, if the last one failed.
@@ -85,6 +92,8 @@ pub struct Decided {
     pub trouble: Option<String>,
     /// What it waits for, for people.
     pub waiting: Vec<String>,
+    /// What the policy does not allow.
+    pub refused: Vec<Refusal>,
     /// When to look again.
     pub wake_at: Option<Timestamp>,
     /// How it stands.
@@ -92,7 +101,8 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// Plans `call`, unless its target is busy or its last failure is too recent; then it says what is waited for.
+    /// Plans `call`, unless its target is busy or its last failure is too recent; then it says what is waited for. What
+    /// the policy does not allow is not planned either.
     pub fn act(&mut self, world: World, object: &Key, call: Call, cause: impl Into<String>) {
         self.act_with_downtime(world, object, call, cause, None);
     }
@@ -112,6 +122,10 @@ impl Decided {
         }
         if self.is_held_back(world, &target) {
             return;
+        }
+        let refused = policy::refusals(world.ground(), &object.namespace, &call);
+        if !refused.is_empty() {
+            return self.refuse(refused);
         }
         self.targets.insert(target);
         self.actions.push(Action { object: object.clone(), cause: cause.into(), downtime, call });
@@ -140,6 +154,12 @@ impl Decided {
         if !self.waiting.contains(&what) {
             self.waiting.push(what);
         }
+    }
+
+    /// Says what the policy does not allow.
+    pub fn refuse(&mut self, refused: Vec<Refusal>) {
+        let news = refused.into_iter().filter(|refusal| !self.refused.contains(refusal)).collect::<Vec<_>>();
+        self.refused.extend(news);
     }
 
     /// Tells something.

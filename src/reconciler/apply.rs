@@ -8,13 +8,17 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::clock::Clock;
+use super::gate::Gate;
 use super::look::Hints;
 use super::provide;
+use super::publish;
 use super::redact::Redactor;
 use crate::engine::{Engine, EngineError};
 use crate::metrics::{ActionResult, Metrics};
 use crate::model::action::{Action, Call, Stop};
+use crate::model::desired::Desired;
 use crate::model::observed::{Failure, Fault};
+use crate::model::policy::Standing;
 use crate::model::status::{Event, Severity};
 use crate::model::text::printable;
 use crate::model::time::{Span, Timestamp};
@@ -62,6 +66,7 @@ struct Ledger {
     /// Targets that failed for the first time and were not told yet.
     untold: Vec<Event>,
     redactor: Redactor,
+    desired: Arc<Desired>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +98,9 @@ impl<E: Engine> Executor<E> {
         wake: Wake,
         hints: Hints,
     ) -> Self {
-        let ledger = Mutex::default();
+        // Until it is told what should be, nothing new is made.
+        let desired = Arc::new(Desired { policy: Standing::unread(), ..Desired::default() });
+        let ledger = Mutex::new(Ledger { desired, ..Ledger::default() });
         let (working, starting) = (Semaphore::new(WORKING), Semaphore::new(STARTING));
         Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger, working, starting }) }
     }
@@ -101,6 +108,11 @@ impl<E: Engine> Executor<E> {
     /// Secrets to mask from now on.
     pub fn set_redactor(&self, redactor: Redactor) {
         self.shared.ledger().redactor = redactor;
+    }
+
+    /// What should be from now on, and the policy that comes with it.
+    pub fn set_desired(&self, desired: Arc<Desired>) {
+        self.shared.ledger().desired = desired;
     }
 
     /// What is under way. To be taken *before* a look, so that what ends during it still counts as under way.
@@ -213,7 +225,7 @@ impl<E: Engine> Shared<E> {
         };
         let began = self.clock.now();
         tracing::debug!(object = %action.object, cause = %action.cause, "{}", action.call);
-        let outcome = match timeout(longest(&action.call).std(), self.call(&action.call)).await {
+        let outcome = match timeout(longest(&action.call).std(), self.call(&action)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(EngineError {
                 attempted: action.call.to_string(),
@@ -257,7 +269,7 @@ impl<E: Engine> Shared<E> {
                         at: now,
                         object: action.object.clone(),
                         severity: Severity::Warning,
-                        reason: failed_word(&action.call).into(),
+                        reason: publish::failed_word(&action.call).into(),
                         message: message.clone(),
                     });
                 } else {
@@ -271,12 +283,15 @@ impl<E: Engine> Shared<E> {
         ledger.in_flight.remove(&target);
     }
 
-    async fn call(&self, call: &Call) -> Result<(), EngineError> {
-        let engine = &self.engine;
+    async fn call(&self, action: &Action) -> Result<(), EngineError> {
+        let (engine, call) = (&self.engine, &action.call);
+        let desired = self.ledger().desired.clone();
+        let gate = Gate::open(engine.as_ref(), desired, action).await?;
+        gate.pass(call)?;
         match call {
-            Call::CreateNetwork(network) => engine.create_network(network).await,
+            Call::CreateNetwork(network) => engine.create_network(gate.approve(call, network)?).await,
             Call::RemoveNetwork { id, .. } => engine.remove_network(id).await,
-            Call::CreateVolume(volume) => engine.create_volume(volume).await,
+            Call::CreateVolume(volume) => engine.create_volume(gate.approve(call, volume)?).await,
             Call::Pull { image, platform, secrets } => {
                 let credentials = provide::credentials(&self.store, secrets)?;
                 let target = call.target();
@@ -285,7 +300,7 @@ impl<E: Engine> Shared<E> {
             }
             Call::CreateContainer(spec) => {
                 let provided = provide::provide(&self.store, spec)?;
-                engine.create(spec, &provided).await
+                engine.create(gate.approve(call, spec.as_ref())?, &provided).await
             }
             Call::Connect(connection) => engine.connect(connection).await,
             Call::Reconnect(connection) => engine.reconnect(connection).await,
@@ -357,19 +372,6 @@ fn with_name(call: &Call, message: String) -> String {
 
 /// How many digits of an id Docker shows to people.
 const SHORT_ID: usize = 12;
-
-/// The reason of the event that a call failed.
-fn failed_word(call: &Call) -> &'static str {
-    match call {
-        Call::CreateNetwork(_) | Call::CreateVolume(_) | Call::CreateContainer(_) => "CreateFailed",
-        Call::Pull { .. } => "PullFailed",
-        Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
-        Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
-        Call::Stop(_) => "StopFailed",
-        Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
-        Call::Update { .. } => "UpdateFailed",
-    }
-}
 
 /// Whether a call changes what a container list does not show.
 fn touches_places(call: &Call) -> bool {

@@ -7,21 +7,25 @@ pub mod apply;
 pub mod clock;
 mod contents;
 mod counted;
+mod gate;
 mod handle;
 mod host;
+mod load;
 pub mod look;
 mod obey;
 pub mod offline;
+mod paths;
 mod provide;
 mod publish;
 mod redact;
+pub mod rules;
 mod said;
 mod sole;
 pub mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
@@ -34,6 +38,7 @@ use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
 use crate::model::observed::{Fault, Observed};
+use crate::model::policy::Standing;
 use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan};
 use crate::model::time::{Span, Timestamp};
@@ -50,6 +55,7 @@ use clock::Clock;
 use counted::Counted;
 use look::{Hints, Looker};
 use redact::Redactor;
+use rules::{Place, Rules};
 use sole::Claim;
 use sources::{Occasion, Sources};
 
@@ -71,6 +77,8 @@ pub struct Setup {
     pub sources: Vec<Source>,
     /// Where history is kept.
     pub state_dir: PathBuf,
+    /// Where the policy is.
+    pub policy: Place,
 }
 
 /// Where the loop shows itself and is spoken to.
@@ -121,6 +129,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     wake: Wake,
     hints: Hints,
     sources: Sources,
+    rules: Rules,
     desired: Desired,
     contents: BTreeMap<ContentId, Content>,
     /// As it was last written: what is not written yet is not acted upon.
@@ -166,6 +175,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         );
         let executor =
             Executor::new(engine.clone(), store.clone(), metrics.clone(), clock, wake.clone(), hints.clone());
+        let rules = Rules::new(setup.policy, setup.sources.iter().map(|source| source.dir.clone()).collect());
         let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
         let mut events = store.events();
         events.drain(..events.len().saturating_sub(EVENTS_MAX));
@@ -177,7 +187,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             wake: wake.clone(),
             hints,
             sources,
-            desired: Desired { settings: setup.settings, ..Desired::default() },
+            rules,
+            desired: Desired { settings: setup.settings, policy: Standing::unread(), ..Desired::default() },
             contents: BTreeMap::new(),
             history,
             half_saved: false,
@@ -289,21 +300,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         Ok(next.min(self.read_at))
     }
 
-    /// Reads the sources, and says when to read them again: soon while they change, else now and then.
-    fn load(&mut self, now: Timestamp, occasion: Occasion) -> Option<Timestamp> {
-        let (changed, again) = self.sources.look(now, occasion);
-        self.read_at = again.unwrap_or(now + LOOK_EVERY);
-        if changed || self.desired.unknown_sources.len() != self.sources.unknown() {
-            self.undecided = true;
-            self.desired = self.sources.desired();
-            self.contents = self.sources.contents();
-            self.mask_secrets();
-            self.declared = publish::Declarations::of(&self.desired, &self.contents);
-            *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = self.sources.paths();
-        }
-        again
-    }
-
     /// Claims an engine that is new or came back. One that does not answer is met at the next look.
     async fn meet_engine(&mut self) -> Result<(), RunError> {
         let Ok(Ok(identity)) = timeout(LOOK_DEADLINE.std(), self.engine.identify()).await else {
@@ -342,6 +338,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.watched_since = now;
         }
         observed.watched_since = self.watched_since;
+        observed.host_paths = self.host_paths(&observed);
         self.engine_state.connected = true;
         self.engine_state.message.clear();
         Ok(observed)
@@ -379,6 +376,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
         self.remember(&healing);
         self.remember(&publish::newly_held(&self.plan, &plan, now));
+        self.remember(&publish::newly_refused(&self.plan, &plan, now));
         self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
         let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use super::Setup;
 use super::clock::Clock;
 use super::look::{Hints, Looker};
 use super::redact::Redactor;
+use super::rules::Rules;
+use super::{Setup, paths};
 use crate::engine::Engine;
 use crate::manifest::{self, Diagnostic, ReadError, Snapshot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
+use crate::model::policy::{Refusal, Standing};
 use crate::model::status::Status;
 use crate::model::view::PlanStep;
 use crate::plan;
+use crate::policy;
 use crate::store::{Peek, Store};
 
 /// What the next pass would do.
@@ -24,6 +27,8 @@ pub struct Outlook {
     pub steps: Vec<PlanStep>,
     /// How every object stands.
     pub status: BTreeMap<Key, Status>,
+    /// What the policy refuses.
+    pub refused: BTreeMap<Key, Vec<Refusal>>,
     /// What is worth knowing beside it: history that cannot be read, a manifest's warning.
     pub warnings: Vec<String>,
 }
@@ -66,15 +71,20 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     }
     let borrowed: Vec<_> = loaded.iter().map(|(source, one)| (*source, one)).collect();
     let merged = manifest::merge(&borrowed).map_err(OfflineError::Invalid)?;
-    let desired = Desired { settings: setup.settings.clone(), ..merged.desired };
+    let (policy, policy_warning) = policy_of(setup);
+    let desired = Desired { settings: setup.settings.clone(), policy, ..merged.desired };
     let now = Clock::new().now();
     let images = plan::images_of_interest(&desired, &history);
     let redactor = Redactor::new(merged.contents.iter().chain(&secrets));
     let observed = Looker::default().look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;
-    let observed = observed.map_err(|error| OfflineError::Unavailable {
+    let mut observed = observed.map_err(|error| OfflineError::Unavailable {
         message: redactor.clean(&error.to_string()),
         hint: "is the Docker Engine running, and may you use its socket? DOCKER_HOST names another one".into(),
     })?;
+    if matches!(desired.policy, Standing::InForce(_)) {
+        let wanted = policy::paths_of_interest(&desired, observed.volumes.values());
+        observed.host_paths = Some(paths::resolve(wanted));
+    }
     let plan = plan::plan(&desired, &observed, &history, now);
     let steps = plan::forecast(&desired, &observed, &history, now);
     let held = plan.held.iter().map(|held| {
@@ -92,8 +102,25 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     Ok(Outlook {
         steps: steps.iter().map(PlanStep::from).chain(waiting).collect(),
         status: plan.status,
-        warnings: warnings.into_iter().chain(held).collect(),
+        refused: plan.refused,
+        warnings: warnings.into_iter().chain(policy_warning).chain(held).collect(),
     })
+}
+
+/// The policy as it stands, and what is wrong with its file if anything is.
+fn policy_of(setup: &Setup) -> (Standing, Option<String>) {
+    let dirs = setup.sources.iter().map(|source| source.dir.clone()).collect();
+    let mut rules = Rules::new(setup.policy.clone(), dirs);
+    let standing = rules.read().clone();
+    (standing, rules.warning())
+}
+
+/// What the policy refuses of manifests, as far as that can be told without an engine and without looking at the host:
+/// by object, and what is wrong with the policy's file.
+pub fn refusals(setup: &Setup, desired: Desired) -> (BTreeMap<Key, Vec<Refusal>>, Option<String>) {
+    let (policy, warning) = policy_of(setup);
+    let desired = Desired { settings: setup.settings.clone(), policy, ..desired };
+    (plan::refusals(&desired), warning)
 }
 
 /// Reads a directory, waiting a little for a git operation or an editor to finish.

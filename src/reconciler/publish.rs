@@ -10,9 +10,11 @@ use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Resolution, Revision, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
+use crate::model::policy::Refusal;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
 use crate::model::status::{Event, Plan, Severity, Status};
+use crate::model::text::printable;
 use crate::model::time::Timestamp;
 use crate::model::view::{
     Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, OutcomeWord, PlanStep, RevisionView, View,
@@ -134,7 +136,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             failures: self.executor.failures(),
             held: plan.held.clone(),
             plan: plan.actions.iter().map(PlanStep::from).collect(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.iter().cloned().chain(self.rules.warning()).collect(),
             passes: self.passes,
             events: self.events.clone(),
         };
@@ -218,6 +220,19 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
     )
 }
 
+/// The reason of the event that a call failed.
+pub(super) fn failed_word(call: &Call) -> &'static str {
+    match call {
+        Call::CreateNetwork(_) | Call::CreateVolume(_) | Call::CreateContainer(_) => "CreateFailed",
+        Call::Pull { .. } => "PullFailed",
+        Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
+        Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
+        Call::Stop(_) => "StopFailed",
+        Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
+        Call::Update { .. } => "UpdateFailed",
+    }
+}
+
 /// Containers that ran and were not ready when the plan was made.
 pub(super) fn unready(plan: &Plan) -> BTreeSet<ContainerId> {
     let deployments = plan.status.iter().filter(|(key, _)| key.kind == Kind::Deployment);
@@ -236,6 +251,19 @@ pub(super) fn newly_held(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Even
         severity: Severity::Warning,
         reason: "RemovalHeld".into(),
         message: held.reason.clone(),
+    };
+    news.map(event).collect()
+}
+
+/// The events of what the policy refuses now and did not before, or for other reasons.
+pub(super) fn newly_refused(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let news = plan.refused.iter().filter(|(key, refused)| before.refused.get(*key) != Some(refused));
+    let event = |(key, refused): (&Key, &Vec<Refusal>)| Event {
+        at: now,
+        object: key.clone(),
+        severity: Severity::Warning,
+        reason: "Refused".into(),
+        message: printable(&refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     };
     news.map(event).collect()
 }

@@ -51,7 +51,7 @@ impl Daemon {
         tokio::spawn(answer_all(received, asked.clone(), Box::new(answer)));
         let (views, parts) = parts(view, Metrics::new());
         let parts = Parts { commands, ..parts };
-        let (listener, file) = Socket::claim(&dir.path().join("evenkeel.sock")).await.unwrap().into_parts();
+        let (listener, file) = Socket::claim(&dir.path().join("evenkeel.sock"), None).await.unwrap().into_parts();
         tokio::spawn(async move {
             let _file = file;
             server::serve_socket(listener, parts, std::future::pending()).await

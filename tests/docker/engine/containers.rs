@@ -55,7 +55,7 @@ on_each_engine! {
         ];
         let secret = SecretBytes::new("p=?~é".as_bytes().to_vec());
         let provided = Provided { env: vec![("KEY".into(), secret)], files: [(files, directory)].into() };
-        door.run(door.docker.create(&spec, &provided)).unwrap();
+        door.run(door.docker.create(free(&spec), &provided)).unwrap();
         let id = door.listed(&spec.name).id;
         door.run(door.docker.start(&id)).unwrap();
         let container = door.eventually(&id, "it is healthy", |container| container.health == Health::Healthy);

@@ -15,9 +15,11 @@ use std::time::Duration;
 use evenkeel::engine::{Docker, Engine as _, EngineError, Host, Listed, Provided};
 use evenkeel::model::action::{Connection, NetworkCreate};
 use evenkeel::model::container::{Attachment, ContainerSpec};
+use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Name, container_name};
-use evenkeel::model::observed::{Container, ContainerId, ContainerState, Fault};
+use evenkeel::model::observed::{Container, ContainerId, ContainerState, Fault, Observed};
 use evenkeel::model::spec::RestartPolicy;
+use evenkeel::policy::{self, Approved, Ground, Judged};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -76,7 +78,7 @@ impl<'a> Door<'a> {
     }
 
     fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        self.run(self.docker.create(spec, &Provided::default()))?;
+        self.run(self.docker.create(free(spec), &Provided::default()))?;
         Ok(self.listed(&spec.name).id)
     }
 
@@ -133,9 +135,15 @@ impl<'a> Door<'a> {
 
     fn network_created(&self, name: &str) -> String {
         let network = self.network(name, &free_subnet());
-        self.run(self.docker.create_network(&network)).unwrap();
+        self.run(self.docker.create_network(free(&network))).unwrap();
         network.name
     }
+}
+
+/// Anything, where there is no policy.
+fn free<T: Judged>(subject: &T) -> Approved<'_, T> {
+    let (desired, observed) = (Desired::default(), Observed::default());
+    policy::approve(Ground::of(&desired, &observed), &Name::new("shop").unwrap(), subject).unwrap_or_else(|_| panic!())
 }
 
 /// A /24 that no other test uses.

@@ -9,8 +9,8 @@ on_each_engine! {
     fn a_network_is_created_once_with_its_subnet(bench) {
         let door = Door::new(bench);
         let wanted = door.network("app", &free_subnet());
-        door.run(door.docker.create_network(&wanted)).unwrap();
-        door.run(door.docker.create_network(&wanted)).expect("there is there");
+        door.run(door.docker.create_network(free(&wanted))).unwrap();
+        door.run(door.docker.create_network(free(&wanted))).expect("there is there");
         let all = door.run(door.docker.networks()).unwrap();
         let found: Vec<_> = all.into_iter().filter(|network| network.name == wanted.name).collect();
         assert_eq!(found.len(), 1);
@@ -18,14 +18,14 @@ on_each_engine! {
 
         let mut other = wanted.clone();
         other.labels.insert("evenkeel.dev/spec".into(), "2".into());
-        fails(door.run(door.docker.create_network(&other)), Fault::Conflict, "another network");
+        fails(door.run(door.docker.create_network(free(&other))), Fault::Conflict, "another network");
         let overlapping = door.network("overlapping", &wanted.subnets[0]);
-        fails(door.run(door.docker.create_network(&overlapping)), Fault::Conflict, "overlaps");
+        fails(door.run(door.docker.create_network(free(&overlapping))), Fault::Conflict, "overlaps");
         let mut strange = door.network("strange", &free_subnet());
         strange.driver = "no-such-driver".into();
-        fails(door.run(door.docker.create_network(&strange)), Fault::Invalid, "no-such-driver");
+        fails(door.run(door.docker.create_network(free(&strange))), Fault::Invalid, "no-such-driver");
         let wrong = door.network("wrong", "nonsense");
-        fails(door.run(door.docker.create_network(&wrong)), Fault::Invalid, "nonsense");
+        fails(door.run(door.docker.create_network(free(&wrong))), Fault::Invalid, "nonsense");
 
         door.run(door.docker.remove_network(&found[0].id)).unwrap();
         door.run(door.docker.remove_network(&found[0].id)).expect("gone is gone");
@@ -39,10 +39,10 @@ on_each_engine! {
                 .collect();
             let results = door.run(async {
                 tokio::join!(
-                    door.docker.create_network(&wanted[0]),
-                    door.docker.create_network(&wanted[1]),
-                    door.docker.create_network(&wanted[2]),
-                    door.docker.create_network(&wanted[3]),
+                    door.docker.create_network(free(&wanted[0])),
+                    door.docker.create_network(free(&wanted[1])),
+                    door.docker.create_network(free(&wanted[2])),
+                    door.docker.create_network(free(&wanted[3])),
                 )
             });
             for result in [results.0, results.1, results.2, results.3] {
@@ -139,12 +139,12 @@ on_each_engine! {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
         };
-        door.run(door.docker.create_volume(&wanted)).unwrap();
-        door.run(door.docker.create_volume(&wanted)).expect("there is there");
+        door.run(door.docker.create_volume(free(&wanted))).unwrap();
+        door.run(door.docker.create_volume(free(&wanted))).expect("there is there");
         let all = door.run(door.docker.volumes()).unwrap();
         let found = all.iter().find(|volume| volume.name == wanted.name).unwrap();
         assert_eq!((&found.labels, &found.options, &*found.driver), (&wanted.labels, &wanted.options, "local"));
         let wrong = VolumeCreate { options: [("no".to_owned(), "such".to_owned())].into(), name: "wrong".into(), ..wanted };
-        fails(door.run(door.docker.create_volume(&wrong)), Fault::Invalid, "no");
+        fails(door.run(door.docker.create_volume(free(&wrong))), Fault::Invalid, "no");
     }
 }

@@ -17,6 +17,7 @@ use evenkeel::model::quantity::{Cpu, Memory};
 use evenkeel::model::spec::RestartPolicy;
 use evenkeel::model::view::View;
 use evenkeel::reconciler::Setup;
+use evenkeel::reconciler::rules::Place;
 use tokio::time::{Duration, sleep};
 
 use super::controller::Controller;
@@ -146,7 +147,8 @@ impl Stage {
         let state_dir = self.path("state");
         // A pool that no host routes, so that the transcript does not depend on where the test runs.
         let settings = Settings { subnet_pool: "198.18.0.0/15".into(), ..Settings::default() };
-        let setup = Setup { settings, sources: self.sources.clone(), state_dir };
+        let policy = Place { file: self.path("host/policy.yaml"), is_required: false, guarded: Vec::new() };
+        let setup = Setup { settings, sources: self.sources.clone(), state_dir, policy };
         let controller = match Controller::start(setup, &self.sim, &self.disk).await {
             Ok(controller) => controller,
             // A disk that fails at the start: whoever keeps the service tries again.

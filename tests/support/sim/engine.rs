@@ -13,6 +13,7 @@ use evenkeel::model::name::Instance;
 use evenkeel::model::observed as seen;
 use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ImageState, NetworkId, StartError};
 use evenkeel::model::time::Span;
+use evenkeel::policy::Approved;
 use tokio::time::{Duration, sleep};
 
 use super::Sim;
@@ -103,8 +104,8 @@ impl Engine for Sim {
         }
     }
 
-    async fn create_network(&self, network: &NetworkCreate) -> Result<(), EngineError> {
-        let (sim, wanted) = (self.clone(), network.clone());
+    async fn create_network(&self, network: Approved<'_, NetworkCreate>) -> Result<(), EngineError> {
+        let (sim, wanted) = (self.clone(), NetworkCreate::clone(&network));
         let call = Call::change("create network", &network.name, 30).with(format!("({})", network.subnets.join(", ")));
         let effect = async move {
             sim.with(|world| match world.network(&wanted.name) {
@@ -122,8 +123,8 @@ impl Engine for Sim {
         self.call(Call::change("remove network", name, 30), effect).await
     }
 
-    async fn create_volume(&self, volume: &VolumeCreate) -> Result<(), EngineError> {
-        let (sim, wanted) = (self.clone(), volume.clone());
+    async fn create_volume(&self, volume: Approved<'_, VolumeCreate>) -> Result<(), EngineError> {
+        let (sim, wanted) = (self.clone(), VolumeCreate::clone(&volume));
         let call = Call::change("create volume", &volume.name, 3);
         self.call(call, async move {
             sim.with(|world| world.create_volume(&wanted));
@@ -132,8 +133,8 @@ impl Engine for Sim {
         .await
     }
 
-    async fn create(&self, spec: &ContainerSpec, provided: &Provided) -> Result<(), EngineError> {
-        let (sim, instance, wanted) = (self.clone(), self.instance.clone(), spec.clone());
+    async fn create(&self, spec: Approved<'_, ContainerSpec>, provided: &Provided) -> Result<(), EngineError> {
+        let (sim, instance, wanted) = (self.clone(), self.instance.clone(), ContainerSpec::clone(&spec));
         let provided = Provided { env: provided.env.clone(), files: provided.files.clone() };
         let effect = async move {
             sim.with(|world| match world.by_name(&wanted.name).map(|holder| owned(holder, &instance)) {
