@@ -54,7 +54,9 @@ pub fn leave(
             decided.act(world, key, call, cause);
         }
         ContainerState::Running { .. } => {
-            if let Some(call) = unname(container) {
+            // To take the name away stalls open connections for a moment: done only if something is waited for after it.
+            let waits = template.drain.max(pause_of(template)) > Span::ZERO;
+            if let Some(call) = unname(container).filter(|_| waits) {
                 (retirement.drain, retirement.unnamed_at) = (true, None);
                 return decided.act(world, key, call, format!("{cause}; its name goes first"));
             }
@@ -78,9 +80,13 @@ fn drain(world: World, template: &Template, retirement: &mut Retirement) -> Opti
 }
 
 fn draining(template: &Template, retirement: &Retirement) -> Span {
-    let sleep = template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep).unwrap_or(Span::ZERO);
     let drain = if retirement.drain { template.drain } else { Span::ZERO };
-    Span(drain.0 + sleep.0)
+    Span(drain.0 + pause_of(template).0)
+}
+
+/// How long the hook before the stop sleeps.
+fn pause_of(template: &Template) -> Span {
+    template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep).unwrap_or(Span::ZERO)
 }
 
 /// How many replicas have been told to stop: what is under way with one that has drained is its stop.

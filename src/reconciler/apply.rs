@@ -30,6 +30,8 @@ use crate::wake::{Reason, Wake};
 const WORKING: usize = 4;
 /// Starts at once. They wait for the runtime and the kernel more than they compute, so creations go on beside them.
 const STARTING: usize = 8;
+/// So few starts under way are each worth a look when they end; with more, looks would take their time from them.
+const STARTS_LEFT: usize = 3;
 /// Those that wait their turn, so that the engine is not idle until the next pass.
 const QUEUED: usize = 12;
 /// Changes of a name: clients wait for them, so they wait for nothing else.
@@ -63,6 +65,8 @@ struct Ledger {
     in_flight: BTreeMap<String, (Kind, InFlight)>,
     failures: BTreeMap<String, Failure>,
     pulled: BTreeMap<String, Timestamp>,
+    /// Whether anything but a start has ended since the last look: a created container is to be started.
+    work_ended: bool,
     /// Targets that failed for the first time and were not told yet.
     untold: Vec<Event>,
     redactor: Redactor,
@@ -117,7 +121,8 @@ impl<E: Engine> Executor<E> {
 
     /// What is under way. To be taken *before* a look, so that what ends during it still counts as under way.
     pub fn progress(&self) -> Progress {
-        let ledger = self.shared.ledger();
+        let mut ledger = self.shared.ledger();
+        ledger.work_ended = false;
         Progress {
             in_flight: ledger.in_flight.keys().cloned().collect(),
             failures: ledger.failures.clone(),
@@ -170,8 +175,9 @@ impl<E: Engine> Executor<E> {
     pub fn is_saturated(&self) -> bool {
         let ledger = self.shared.ledger();
         let count = |wanted| ledger.in_flight.values().filter(|(kind, _)| *kind == wanted).count();
-        // Work that nothing follows (the last starts) needs no further work beside it.
-        count(Kind::Work) > 2 * WORKING || count(Kind::Work) == 0 && count(Kind::Start) > 2 * STARTING
+        // Starts that nothing else is done beside: what follows one of them can wait for the next.
+        let only_starts = count(Kind::Work) == 0 && !ledger.work_ended;
+        count(Kind::Work) > 2 * WORKING || only_starts && count(Kind::Start) > STARTS_LEFT
     }
 
     /// Whether nothing is under way.
@@ -280,7 +286,9 @@ impl<E: Engine> Shared<E> {
                 }
             }
         }
-        ledger.in_flight.remove(&target);
+        if let Some((kind, _)) = ledger.in_flight.remove(&target) {
+            ledger.work_ended |= kind != Kind::Start;
+        }
     }
 
     async fn call(&self, action: &Action) -> Result<(), EngineError> {

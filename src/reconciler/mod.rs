@@ -242,6 +242,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 reasons = self.wake.wait() => {
                     let is_progress = |reason: &Reason| matches!(reason, Reason::Finished | Reason::Engine);
                     if self.executor.is_saturated() && reasons.iter().all(is_progress) {
+                        next = next.min(self.clock.now() + BUSY_PAUSE);
                         continue;
                     }
                     let read = [Reason::Start, Reason::Files, Reason::Request];
