@@ -13,7 +13,7 @@ use evenkeel::model::action::Call;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::observed::{ImageState, Network, NetworkId, Observed, Volume};
-use evenkeel::model::policy::{Guarded, HostPath, Policy, Refusal, Standing};
+use evenkeel::model::policy::{Guarded, HostPath, Policy, PolicyFile, Refusal, Standing};
 use evenkeel::model::revision::ContentHasher;
 use evenkeel::model::secret::SecretBytes;
 use evenkeel::model::time::Timestamp;
@@ -265,4 +265,14 @@ fn a_policy_that_cannot_be_read_lets_nothing_new_be_made() {
         let made = play(&case, &desired).made;
         assert!(made.is_empty(), "{}: {made:?}", case.name);
     }
+}
+
+#[test]
+fn the_policy_that_the_documentation_shows_is_one() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md")).unwrap();
+    let (_, example) = text.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let rules: PolicyFile = manifest::settings::read("policy.yaml", example).unwrap();
+    assert_eq!(policy::flaws(&rules, &BTreeMap::new()), [""; 0]);
+    assert_eq!(rules.namespaces.len(), 3);
 }

@@ -69,7 +69,8 @@ pub struct Template {
     /// What happens before a replica is stopped.
     #[serde(default)]
     pub lifecycle: Lifecycle,
-    /// Time between losing its name and being stopped; longer than clients keep a looked-up address. Default: 15s.
+    /// Time between losing its name and being stopped; longer than clients keep a looked-up address. With 0s it keeps the
+    /// name until it stops. Default: 15s.
     #[serde(default = "fifteen_seconds")]
     pub drain: Span,
     /// Time between the stop signal and SIGKILL. Default: 30s.
