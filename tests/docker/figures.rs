@@ -71,6 +71,8 @@ fn ours_from_nothing(bench: &Bench) -> Duration {
     wait_until_complete(bench);
     let took = started.elapsed();
     drop(controller);
+    // It was killed, so its socket is still there, and whoever waits for the next one's must not find it.
+    fs::remove_file(bench.socket()).unwrap();
     bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
     bench.engine.docker(&["network", "rm", &format!("{}.bench.default", bench.instance)]);
     std::fs::remove_dir_all(bench.state_directory()).unwrap();
