@@ -309,6 +309,33 @@ proptest! {
     }
 }
 
+/// Its name is about to go, and may be gone by the time that another one has lost its own.
+#[test]
+fn a_replica_whose_name_is_being_taken_away_takes_nobody_s_place() {
+    let shape = |tag| Shape { replicas: 2, tag, surge: 1, unavailable: 0, recreate: false, min_ready: 0, probed: true };
+    let mut passes = at_rest(&[Case { before: shape(1), after: shape(2) }]);
+    passes.declare(&name(0), shape(2).spec());
+    let slow = (0..50).find_map(|_| {
+        let plan = passes.plan();
+        let slow = plan.actions.iter().find(|action| takes_a_name(action)).cloned();
+        if slow.is_none() {
+            plan.actions.iter().for_each(|action| passes.act(action));
+            passes.pass_time(&plan);
+        }
+        slow
+    });
+    let slow = slow.expect("an old replica is retired");
+    passes.declare(&name(0), shape(1).spec());
+    let observed = Observed { in_flight: [slow.call.target()].into(), ..passes.observed() };
+    let now = support::sim::world::World::timestamp(passes.world.now);
+    let plan = evenkeel::plan::plan(&passes.desired, &observed, &passes.history, now);
+    assert!(!plan.actions.iter().any(takes_a_name), "{} is under way, and {:#?} is planned", slow.call, words(&plan));
+}
+
+fn takes_a_name(action: &Action) -> bool {
+    matches!(&action.call, Call::Reconnect(connection) if connection.aliases.is_empty())
+}
+
 /// Replicas of a Deployment that a plan starts.
 fn starts(plan: &Plan, deployment: &str) -> usize {
     let of_it = plan.actions.iter().filter(|action| action.object == support::world::key(deployment));
@@ -320,7 +347,7 @@ fn taken(passes: &Passes, plan: &Plan, deployment: &str) -> usize {
     let of_it = plan.actions.iter().filter(|action| action.object == support::world::key(deployment));
     let taken = of_it.filter_map(|action| match &action.call {
         Call::Stop(stop) | Call::Restart(stop) => Some(&stop.container),
-        Call::Reconnect(connection) if connection.aliases.is_empty() => Some(&connection.container),
+        Call::Reconnect(connection) if takes_a_name(action) => Some(&connection.container),
         _ => None,
     });
     // One whose name is gone serves nobody any more: it was counted when it was allowed to lose it.

@@ -197,6 +197,9 @@ pub struct Retirement {
     pub drain: bool,
     /// When its name was seen to be gone; the drain counts from here.
     pub unnamed_at: Option<Timestamp>,
+    /// Whether its stop was asked for.
+    #[serde(default)]
+    pub stopping: bool,
 }
 
 /// Restarts of a container by us.

@@ -1,9 +1,13 @@
 //! The budget of an update: which old replicas may go now, judged by this moment alone. It stops nothing itself.
 
+use std::cmp::Reverse;
+
 use super::converge::Scene;
 use super::last_good;
-use super::replica::Replica;
+use super::replica::{Replica, find};
+use super::rollout;
 use super::upkeep;
+use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Rollout};
 use crate::model::observed::ContainerState;
 
@@ -17,8 +21,10 @@ pub fn replaceable<'a>(
     let floor = scene.strategy.floor();
     let reason = format!("revision {} replaces it", scene.target.number);
     let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
-    // What clients cannot reach yet takes nobody's place: getting a name can fail like any other call.
-    let is_reached = |r: &Replica| r.available && upkeep::has_its_names(scene, history, r);
+    // What clients cannot reach yet takes nobody's place: getting a name can fail like any other call. Nor does what
+    // something is being done to: that may be its name being taken away.
+    let is_busy = |r: &Replica| scene.world.observed.in_flight.contains(&container_target(&r.container.id));
+    let is_reached = |r: &Replica| r.available && !is_busy(r) && upkeep::has_its_names(scene, history, r);
     let available_new = kept.iter().filter(|r| is_reached(r)).count() as u32;
     let mut available = available_new + old.iter().filter(|r| !r.retiring && is_reached(r)).count() as u32;
     // After a start of the controller nobody knows yet whether the others are ready: that takes no place away.
@@ -27,8 +33,12 @@ pub fn replaceable<'a>(
     let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
     let mut prepared = prepared_for_swap(scene, kept, old);
     let mut ranked = old.to_vec();
+    // Among equals the last good revision stays longest: the new one may turn out to be a bad one.
+    let back = rollout::newest_completed(history, &scene.target.id);
     ranked.sort_by_key(|r| {
-        (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), std::cmp::Reverse(r.container.slot))
+        let (of_last_good, slot) = (back.as_ref() == Some(&r.container.revision), Reverse(r.container.slot));
+        let number = find(history, &r.container.revision).map(|revision| revision.number);
+        (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), of_last_good, slot, number)
     });
 
     let mut leaving = Vec::new();

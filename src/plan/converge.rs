@@ -132,6 +132,7 @@ fn retirement(replica: &Replica, reason: &str, history: &DeploymentHistory) -> (
         reason: reason.into(),
         drain: super::readiness::is_named(replica.container),
         unnamed_at: None,
+        stopping: false,
     });
     (id, retirement)
 }

@@ -85,6 +85,7 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
             reason: "it is no longer declared".into(),
             drain: is_named(container),
             unnamed_at: None,
+            stopping: false,
         });
         retire::leave(world, &mut decided, key, container, &template, retirement, None);
     }

@@ -25,6 +25,8 @@ pub struct Replica<'a> {
     pub available: bool,
     /// Whether it was on its way out before this pass.
     pub retiring: bool,
+    /// Whether nothing but the engine keeps it from being available: a network or a name of its own is still to come.
+    pub awaits_engine: bool,
 }
 
 impl Replica<'_> {
@@ -68,7 +70,7 @@ fn replica<'a>(
 ) -> Replica<'a> {
     let template = template_of(spec, history, &container.revision);
     let readiness = readiness(world, container, template, spec.min_ready, history);
-    let named = has_its_names(container, template);
+    let (attached, named) = (is_attached(container, template), has_its_names(container, template));
     match &readiness {
         Readiness::Ready(since) => {
             if history.ready_since.get(&container.id) != Some(since) {
@@ -82,12 +84,19 @@ fn replica<'a>(
         }
         Readiness::Unknown(_) => {}
     }
+    let well = readiness.is_available(spec.min_ready, world.now);
     Replica {
         container,
-        available: readiness.is_available(spec.min_ready, world.now) && named,
+        available: well && named,
         retiring: history.retiring.contains_key(&container.id),
+        awaits_engine: !attached || well && !named,
         readiness,
     }
+}
+
+/// Whether the replica is on every network of its template: off one of them its program cannot answer, and is not to blame.
+fn is_attached(container: &Container, template: &Template) -> bool {
+    template.host_network || container.networks.len() >= template.networks.len().max(1)
 }
 
 /// Whether the replica can be found on every network of its template: only then may another one give up its place.
@@ -131,7 +140,7 @@ pub fn failure(
     if let ContainerState::Created { error: Some(error) } = &container.state {
         return is_own_fault(&error.message).then(|| format!("{name} cannot start: {}", error.message));
     }
-    if container.created_at < rollout_began {
+    if container.created_at < rollout_began || replica.awaits_engine {
         return None;
     }
     if let Some(ProbeResult::Failure { message }) = &container.probes.startup {

@@ -57,7 +57,7 @@ pub fn leave(
             // To take the name away stalls open connections for a moment: done only if something is waited for after it.
             let waits = template.drain.max(pause_of(template)) > Span::ZERO;
             if let Some(call) = unname(container).filter(|_| waits) {
-                (retirement.drain, retirement.unnamed_at) = (true, None);
+                (retirement.drain, retirement.unnamed_at, retirement.stopping) = (true, None, false);
                 return decided.act(world, key, call, format!("{cause}; its name goes first"));
             }
             if let Some(wait) = drain(world, template, retirement) {
@@ -65,9 +65,11 @@ pub fn leave(
                 return decided.wake(wait);
             }
             decided.act_with_downtime(world, key, stop(container, template), cause, downtime);
+            retirement.stopping |= decided.acts_on(&container_target(&container.id));
         }
         ContainerState::Restarting { .. } | ContainerState::Paused => {
             decided.act_with_downtime(world, key, stop(container, template), cause, downtime);
+            retirement.stopping |= decided.acts_on(&container_target(&container.id));
         }
         ContainerState::Removing => {}
     }
@@ -76,12 +78,8 @@ pub fn leave(
 /// Until when the container drains; none when it is done, or has nothing to drain.
 fn drain(world: World, template: &Template, retirement: &mut Retirement) -> Option<Timestamp> {
     let since = *retirement.unnamed_at.get_or_insert(world.now);
-    Some(since + draining(template, retirement)).filter(|until| *until > world.now)
-}
-
-fn draining(template: &Template, retirement: &Retirement) -> Span {
     let drain = if retirement.drain { template.drain } else { Span::ZERO };
-    Span(drain.0 + pause_of(template).0)
+    Some(since + drain + pause_of(template)).filter(|until| *until > world.now)
 }
 
 /// How long the hook before the stop sleeps.
@@ -89,14 +87,11 @@ fn pause_of(template: &Template) -> Span {
     template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep).unwrap_or(Span::ZERO)
 }
 
-/// How many replicas have been told to stop: what is under way with one that has drained is its stop.
+/// How many replicas have been told to stop: what is under way with one whose stop was asked for is that.
 pub fn stopping(scene: &Scene, history: &DeploymentHistory) -> u32 {
     let is_stopping = |r: &&Replica| {
-        let Some(retirement) = history.retiring.get(&r.container.id) else { return false };
-        let template = template_of(scene.spec, history, &r.container.revision);
-        let drained = |since: Timestamp| since + draining(template, retirement) <= scene.world.now;
         let busy = scene.world.observed.in_flight.contains(&container_target(&r.container.id));
-        r.runs() && busy && retirement.unnamed_at.is_some_and(drained)
+        r.runs() && busy && history.retiring.get(&r.container.id).is_some_and(|retirement| retirement.stopping)
     };
     scene.replicas.iter().filter(is_stopping).count() as u32
 }

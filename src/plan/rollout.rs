@@ -303,7 +303,11 @@ fn advance(world: World, facts: &Facts, to: &RevisionId, mark: Mark) -> Mark {
 }
 
 fn has_culprit(facts: &Facts, to: &RevisionId) -> bool {
-    facts.replicas.iter().any(|r| r.container.revision == *to && !r.retiring && r.runs() && !r.available)
+    facts.replicas.iter().any(|r| r.container.revision == *to && !r.retiring && is_culprit(r))
+}
+
+fn is_culprit(replica: &Replica) -> bool {
+    replica.runs() && !replica.available && !replica.awaits_engine
 }
 
 /// Why the revision has failed, if it has.
@@ -323,7 +327,7 @@ fn fault(
     if let Some(reason) = of_it().find_map(|replica| failure(replica, template, history, mark.started_at)) {
         return Some(reason);
     }
-    let culprit = of_it().find(|r| r.runs() && !r.available)?;
+    let culprit = of_it().find(|r| is_culprit(r))?;
     let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
     // While nobody watched, no probe was made: that time counts against nobody.
     let since = since.max(world.observed.watched_since);

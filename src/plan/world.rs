@@ -143,6 +143,11 @@ impl Decided {
         true
     }
 
+    /// Whether something is planned for `target`.
+    pub fn acts_on(&self, target: &str) -> bool {
+        self.targets.contains(target)
+    }
+
     /// Asks for another look at `at`, or earlier if something asked for that already.
     pub fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));

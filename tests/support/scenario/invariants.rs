@@ -158,7 +158,7 @@ impl Invariants {
         for problem in std::mem::take(&mut findings.not_ready) {
             self.violated(world, problem);
         }
-        if !self.allows(Allowance::Downtime) {
+        if !self.allows(Allowance::Downtime) && !self.allows(Allowance::Accidents) {
             for (lookup, silence) in std::mem::take(&mut findings.longest_silence) {
                 if silence > NOTICED_WITHIN {
                     self.violated(world, format!("{lookup} led to a replica that did not answer for {silence} ms"));

@@ -43,6 +43,9 @@ pub enum Allowance {
     Downtime,
     /// More containers than replicas and surge.
     Crowd,
+    /// Names that lead to nobody, or to somebody who no longer answers, because the script itself takes replicas away.
+    /// What the controller stops, drains and starts is still watched.
+    Accidents,
 }
 
 /// A line of a script.
@@ -121,6 +124,7 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["source", dir, ref rest @ ..] => source(dir, rest),
         ["allow", "downtime"] => Ok(World::Allow(Allowance::Downtime)),
         ["allow", "crowd"] => Ok(World::Allow(Allowance::Crowd)),
+        ["allow", "accidents"] => Ok(World::Allow(Allowance::Accidents)),
         ["crash", "at", "every", "call"] => Ok(World::CrashAtEveryCall),
         _ => Err(format!("'{text}' says nothing about the world that is understood; see tests/scenarios/README.md")),
     }
