@@ -29,7 +29,8 @@ fn network(found: EngineNetwork) -> Option<Network> {
 }
 
 /// Creates it, unless the same one of ours is there. Engine 20.10 lets two networks have one name, so it is looked for
-/// before, and after: of two that were created at once, the newer one goes.
+/// before, and after: of those that were created at once only the oldest stays. Each one who sees several removes them,
+/// also another's: the one who looks last sees all of them.
 pub(super) async fn create(client: &Client, ownership: &Ownership, wanted: &NetworkCreate) -> Result<(), EngineError> {
     let attempted = format!("create network {}", wanted.name);
     let taken = || EngineError {
@@ -57,13 +58,16 @@ pub(super) async fn create(client: &Client, ownership: &Ownership, wanted: &Netw
     };
     let mut after: Vec<EngineNetwork> = named().await?;
     after.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
-    match after.first() {
-        Some(oldest) if oldest.id.as_ref() != Some(&created.0) => {
-            remove(client, &created).await?;
-            if ours(oldest) { Ok(()) } else { Err(taken()) }
+    let (oldest, newer) = after.split_first().map_or((None, &[][..]), |(oldest, newer)| (Some(oldest), newer));
+    for extra in newer.iter().filter(|found| ours(found) || found.id.as_ref() == Some(&created.0)) {
+        let id = NetworkId(extra.id.clone().unwrap_or_default());
+        match remove(client, &id).await {
+            Err(error) if error.fault != Fault::Conflict => return Err(error),
+            // In use already: it stays, and is seen on the next look.
+            _ => {}
         }
-        _ => Ok(()),
     }
+    if oldest.is_none_or(ours) { Ok(()) } else { Err(taken()) }
 }
 
 fn request(wanted: &NetworkCreate) -> NetworkCreateRequest {

@@ -183,6 +183,25 @@ impl Call {
         }
     }
 
+    /// The network that its container may be left without when the call breaks off in the middle.
+    pub fn cuts(&self) -> Option<String> {
+        match self {
+            Call::Reconnect(connection) => Some(connection.network.clone()),
+            Call::CreateNetwork(_)
+            | Call::RemoveNetwork { .. }
+            | Call::CreateVolume(_)
+            | Call::Pull { .. }
+            | Call::CreateContainer(_)
+            | Call::Connect(_)
+            | Call::Start { .. }
+            | Call::Stop(_)
+            | Call::Restart(_)
+            | Call::Unpause { .. }
+            | Call::Remove { .. }
+            | Call::Update { .. } => None,
+        }
+    }
+
     /// The existing container that the call acts on.
     pub fn container(&self) -> Option<&ContainerId> {
         self.named_container().map(|(id, _)| id)

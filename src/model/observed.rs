@@ -263,6 +263,8 @@ pub struct Failure {
     pub fault: Fault,
     /// What was attempted and what the engine said, printable and without secrets.
     pub message: String,
+    /// The network that a container may have been left without, when a reconnection to it broke off.
+    pub cut: Option<String>,
 }
 
 /// Failures, cut by what the planner does next.

@@ -10,7 +10,7 @@ use super::images;
 use super::last_good;
 use super::needs;
 use super::readiness;
-use super::replica::{Replica, is_own_fault, template_of};
+use super::replica::{Replica, is_own_fault, is_worn, template_of, worn_reason};
 use super::restarts::may_restart;
 use super::retire;
 use super::strategy::Effective;
@@ -88,8 +88,13 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     let (new, old): (Vec<&Replica>, Vec<&Replica>) = scene.replicas.iter().partition(|r| scene.is_new(r.container));
     let named = |r: &Replica| upkeep::has_its_names(scene, history, r);
     let (kept, surplus) = choose(&new, scene.strategy.replicas, named);
+    // Where another one of the same revision serves, it is neither the revision nor the world that keeps this one down.
+    let one_serves = kept.iter().any(|r| r.readiness.is_ready());
+    let (worn, kept): (Vec<&Replica>, Vec<&Replica>) =
+        kept.into_iter().partition(|r| one_serves && is_worn(history, r));
     let mut leaving: Vec<(&Replica, String)> = Vec::new();
     leaving.extend(surplus.iter().map(|r| (*r, wanted(scene))));
+    leaving.extend(worn.iter().map(|r| (*r, worn_reason(history, r))));
     leaving.extend(replaceable(scene, history, &kept, &old));
     let gone: BTreeSet<&ContainerId> = leaving.iter().map(|(replica, _)| &replica.container.id).collect();
 

@@ -14,6 +14,10 @@ use crate::model::time::Timestamp;
 /// How often a replica may be restarted before it becomes available; then its revision has failed.
 pub const CRASH_LIMIT: u32 = 3;
 
+/// After so many restarts a fresh container takes the place of one whose fellows serve: what its file system or the
+/// engine's records of it hold keeps it from coming up.
+const WORN_OUT: u32 = 10;
+
 /// One container of a Deployment.
 #[derive(Debug, Clone)]
 pub struct Replica<'a> {
@@ -146,8 +150,7 @@ pub fn failure(
     if let Some(ProbeResult::Failure { message }) = &container.probes.startup {
         return Some(format!("{name} failed its startup probe: {message}"));
     }
-    let ours = history.restarted.get(&container.id).map_or(0, |restarts| restarts.count);
-    let restarts = container.restart_count + ours;
+    let restarts = restarts(history, container);
     if restarts >= CRASH_LIMIT {
         let end = last_end(container);
         return Some(format!("{name} was restarted {restarts} times without becoming available{end}"));
@@ -158,6 +161,23 @@ pub fn failure(
         }
         _ => None,
     }
+}
+
+/// Whether a replica crashes again and again, and restarts have not helped.
+pub fn is_worn(history: &DeploymentHistory, replica: &Replica) -> bool {
+    let crashed = matches!(replica.container.state, ContainerState::Restarting { .. } | ContainerState::Exited(_));
+    crashed && restarts(history, replica.container) >= WORN_OUT
+}
+
+/// Why a fresh container takes its place.
+pub fn worn_reason(history: &DeploymentHistory, replica: &Replica) -> String {
+    let (restarts, end) = (restarts(history, replica.container), last_end(replica.container));
+    format!("a fresh container takes its place: it was restarted {restarts} times{end}")
+}
+
+/// How often a container was restarted, by the engine or by us.
+fn restarts(history: &DeploymentHistory, container: &Container) -> u32 {
+    container.restart_count + history.restarted.get(&container.id).map_or(0, |restarts| restarts.count)
 }
 
 /// How a container that crashes ended, with its last words: `; it exited with code 1: "no DATABASE_URL"`.

@@ -7,7 +7,7 @@ use super::converge::Scene;
 use super::replica::{Replica, template_of};
 use super::restarts::may_restart;
 use super::world::{Decided, World};
-use crate::model::action::{Call, Connection, Stop};
+use crate::model::action::{Call, Connection, Stop, container_target};
 use crate::model::container::Adjustable;
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::{Container, ContainerState, ProbeResult};
@@ -27,6 +27,9 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
     let places = scene.places_of(history, container);
     if let Some(call) = missing_network(&places, container, false) {
         return decided.act(scene.world, scene.key, call, "it was disconnected from its network");
+    }
+    if let Some(call) = mend_cut(scene.world, replica) {
+        return decided.act(scene.world, scene.key, call, "its last reconnection broke off, and it is not ready");
     }
     if let Some(call) = rename(&places, replica) {
         let cause =
@@ -76,6 +79,15 @@ fn rename(places: &Places, replica: &Replica) -> Option<Call> {
 pub fn unname(container: &Container) -> Option<Call> {
     let named = container.networks.iter().find(|(_, endpoint)| !endpoint.aliases.is_empty());
     named.map(|(network, _)| reconnect(container, network, BTreeSet::new()))
+}
+
+/// The call that attaches a replica anew whose last reconnection broke off and that is not ready: an engine that was
+/// killed in the middle of it may have left the container without the network that its records name.
+fn mend_cut(world: World, replica: &Replica) -> Option<Call> {
+    let container = replica.container;
+    let network = world.failure(&container_target(&container.id))?.cut.as_ref()?;
+    let is_listed = container.networks.contains_key(network);
+    (replica.readiness.is_not_ready() && is_listed).then(|| reconnect(container, network, BTreeSet::new()))
 }
 
 /// The call that attaches a container to the first of its template's networks that it lacks.

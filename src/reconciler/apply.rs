@@ -282,7 +282,9 @@ impl<E: Engine> Shared<E> {
                     tracing::warn!(object = %action.object, count, "{message}");
                 }
                 if ledger.failures.len() < FAILURES_MAX || ledger.failures.contains_key(&target) {
-                    ledger.failures.insert(target.clone(), Failure { count, at: now, fault: error.fault, message });
+                    let cut = action.call.cuts().or_else(|| ledger.failures.get(&target)?.cut.clone());
+                    let failure = Failure { count, at: now, fault: error.fault, message, cut };
+                    ledger.failures.insert(target.clone(), failure);
                 }
             }
         }

@@ -370,6 +370,8 @@ impl Stage {
             Verb::Crash => world.crash(id),
             Verb::Hang => world.hang(id, true),
             Verb::Unhang => world.hang(id, false),
+            Verb::Unplug => world.unplug(id),
+            Verb::Spoil => world.spoil(id),
             Verb::Kill => world.kill(id),
             Verb::Stop => world.begin_stop(id, 10_000),
             Verb::Start => world.start(id),

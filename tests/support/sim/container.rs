@@ -95,6 +95,8 @@ pub struct Endpoint {
     /// An address that was asked for.
     pub fixed: Option<Ipv4Addr>,
     pub aliases: std::collections::BTreeSet<String>,
+    /// Whether the container really is on it, whatever the records say.
+    pub plugged: bool,
 }
 
 impl Container {

@@ -58,7 +58,7 @@ impl World {
         let mut alive = self.containers.values().filter(|container| container.is_alive());
         match address {
             IpAddr::V4(v4) if !v4.is_loopback() => {
-                alive.find(|c| c.endpoints.values().any(|endpoint| endpoint.address == Some(v4)))
+                alive.find(|c| c.endpoints.values().any(|endpoint| endpoint.plugged && endpoint.address == Some(v4)))
             }
             host => alive.find(|c| {
                 c.host_network && c.listens.contains(&port)

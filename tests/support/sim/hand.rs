@@ -1,5 +1,6 @@
 //! What people and accidents do to the simulated engine, past Evenkeel: `docker` by hand, crashes, other people's things.
 
+use super::app::Ending;
 use std::collections::BTreeSet;
 
 use evenkeel::model::action::NetworkCreate;
@@ -44,6 +45,23 @@ impl World {
     pub fn hang(&mut self, id: &ContainerId, hung: bool) -> Result<(), Refusal> {
         self.get(id)?;
         self.container(id).hung = hung;
+        self.version += 1;
+        Ok(())
+    }
+
+    /// What its own file system holds breaks its program: this run and every further one ends at once.
+    pub fn spoil(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        self.get(id)?;
+        let container = self.container(id);
+        container.app.ends = Some(Ending { after: 50, code: 1, runs: u32::MAX });
+        container.app.last_words = vec!["there is a stale lock file".into()];
+        self.crash(id)
+    }
+
+    /// An engine with live-restore was killed in the middle of a disconnect: the records alone have the network.
+    pub fn unplug(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        self.get(id)?;
+        self.container(id).endpoints.values_mut().for_each(|endpoint| endpoint.plugged = false);
         self.version += 1;
         Ok(())
     }

@@ -111,7 +111,7 @@ impl World {
             false => None,
         };
         let serial = self.next_serial();
-        let endpoint = Endpoint { network: found.id, serial, address, fixed, aliases: aliases.clone() };
+        let endpoint = Endpoint { network: found.id, serial, address, fixed, aliases: aliases.clone(), plugged: true };
         self.container(id).endpoints.insert(network.to_string(), endpoint);
         self.tell("connect", Some(id));
         Ok(())
@@ -154,7 +154,8 @@ impl World {
             };
             let serial = self.next_serial();
             let endpoint = self.container(id).endpoints.get_mut(&name).expect("it was just read");
-            *endpoint = Endpoint { network: network.id, serial, address: Some(address), ..endpoint.clone() };
+            *endpoint =
+                Endpoint { network: network.id, serial, address: Some(address), plugged: true, ..endpoint.clone() };
         }
         Ok(())
     }
