@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test chaos fuzz bench
+.PHONY: help build demo demo-keep demo-down check test chaos likeness fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -37,6 +37,9 @@ fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (6
 
 chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)
 	scripts/chaos
+
+likeness: ## Random requests to the simulated engine and to real ones, which must look alike: an hour (make test plays five)
+	scripts/likeness
 
 bench: build ## The figures that Evenkeel promises, measured against the engine itself and docker compose
 	scripts/bench $(BINARY)

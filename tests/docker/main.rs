@@ -15,6 +15,7 @@ mod engine;
 mod failure;
 mod figures;
 mod in_a_container;
+mod likeness;
 mod policy;
 mod readme;
 mod rollout;

@@ -10,13 +10,11 @@ mod service;
 mod story;
 mod witness;
 
-use std::process::Command;
-
 use campaign::{Campaign, sample};
 use play::Play;
 use point::Point;
 
-use crate::support::{Engine, Fault, attempt};
+use crate::support::{Engine, Fault, attempt, commit};
 
 /// How many plays of a sample there are on one generation.
 const SAMPLED_AT_CALLS: usize = 10;
@@ -25,14 +23,6 @@ const SAMPLED_OF_THE_ENGINE: usize = 2;
 const SIDE_BY_SIDE: usize = 4;
 /// The size of the engine's disk in MiB, when that is to be filled.
 const DISK: &str = "300";
-
-/// The sample's seed: given, or the commit that is tested.
-fn seed() -> String {
-    std::env::var("EVENKEEL_CHAOS_SEED").ok().filter(|seed| !seed.is_empty()).unwrap_or_else(|| {
-        let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string()).unwrap_or_default()
-    })
-}
 
 /// Engines that may be killed and filled.
 fn own_engine(generation: u32, live: bool) -> Engine {
@@ -53,7 +43,8 @@ fn of_the_engine(generation: u32, live: bool) -> Campaign {
 /// So many points, or as many as `EVENKEEL_CHAOS_COUNT` says.
 fn play_sample(campaign: &Campaign, count: usize) {
     let asked = std::env::var("EVENKEEL_CHAOS_COUNT").ok().and_then(|text| text.parse().ok());
-    let (seed, points, count) = (seed(), campaign.points(), asked.unwrap_or(count));
+    let seed = std::env::var("EVENKEEL_CHAOS_SEED").ok().filter(|seed| !seed.is_empty()).unwrap_or_else(commit);
+    let (points, count) = (campaign.points(), asked.unwrap_or(count));
     println!("a sample of {count} by EVENKEEL_CHAOS_SEED={seed}");
     campaign.play(&sample(&points, &format!("{seed} {}", campaign.engines[0].generation), count), points.len());
 }

@@ -374,7 +374,7 @@ impl Bench {
     }
 
     /// Removes everything of this instance from the engine, and what the test has made by hand.
-    pub(super) fn clean(&self) {
+    pub fn clean(&self) {
         for (list, remove) in [
             (vec!["ps", "-aq"], vec!["rm", "--force", "--volumes"]),
             (vec!["network", "ls", "-q"], vec!["network", "rm"]),

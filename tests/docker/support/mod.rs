@@ -88,6 +88,12 @@ pub fn attempt<T>(engine: Engine, name: &str, body: impl FnOnce(&Bench) -> T) ->
     outcome
 }
 
+/// The commit that is tested: the seed of samples, so that each commit has others.
+pub fn commit() -> String {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    output.map(|output| engine::text(&output.stdout).trim().to_string()).unwrap_or_default()
+}
+
 /// Looks again and again until there is something to return. At the deadline the test fails with `what` and the last reason.
 #[track_caller]
 pub fn eventually<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {

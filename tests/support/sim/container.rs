@@ -89,7 +89,7 @@ pub enum Health {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub network: NetworkId,
-    /// Changes with every attachment and every start.
+    /// Changes with every attachment and every start; 0 while it is not attached.
     pub serial: u64,
     pub address: Option<Ipv4Addr>,
     /// An address that was asked for.

@@ -20,19 +20,20 @@ const LEAST_MEMORY: u64 = 6 << 20;
 impl World {
     /// Creates a container, attached to the first of its networks.
     pub fn create(&mut self, spec: &ContainerSpec, provided: &Provided) -> Result<ContainerId, Refusal> {
-        if let Some(holder) = self.by_name(&spec.name) {
-            let (name, id) = (&spec.name, &holder.id);
-            let words = format!("Conflict. The container name \"/{name}\" is already in use by container \"{id}\"");
-            return refuse(409, Fault::Conflict, words);
-        }
-        let Some(image) = self.image(&spec.image).cloned() else {
-            return refuse(404, Fault::Unavailable, format!("No such image: {}", spec.image));
-        };
+        // In this order: what is wrong with the request, the image, the name.
         let limits = &spec.template.resources.limits;
         if limits.memory.is_some_and(|memory| memory.0 < LEAST_MEMORY) {
             return refuse(400, Fault::Invalid, "Minimum memory limit allowed is 6MB");
         }
         self.check_mounts(spec, provided)?;
+        let Some(image) = self.image(&spec.image).cloned() else {
+            return refuse(404, Fault::ImageMissing, format!("No such image: {}", spec.image));
+        };
+        if let Some(holder) = self.by_name(&spec.name) {
+            let (name, id) = (&spec.name, &holder.id);
+            let words = format!("Conflict. The container name \"/{name}\" is already in use by container \"{id}\"");
+            return refuse(409, Fault::Conflict, words);
+        }
         let volumes = self.volumes_of(spec);
         let anonymous_volumes = self.anonymous_volumes_of(spec, &image);
         let mut container = self.blank(&spec.name, &image, spec.image.clone());
@@ -57,8 +58,7 @@ impl World {
         self.containers.insert(id.clone(), container);
         self.tell("create", Some(&id));
         if let Some(first) = spec.networks.first() {
-            // A network that is missing shows at the start, not here.
-            let _ = self.connect(&id, &first.network, &first.aliases, first.address);
+            self.note_network(&id, &first.network, &first.aliases, first.address);
         }
         Ok(id)
     }

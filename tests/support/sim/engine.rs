@@ -19,7 +19,7 @@ use tokio::time::{Duration, sleep};
 use super::Sim;
 use super::calls::Call;
 use super::container::{Container, Endpoint, Health, State};
-use super::world::{Power, Refusal, World};
+use super::world::{Power, Refusal, World, refuse};
 
 /// Lines of progress that a pull reports.
 const PULL_STEPS: u64 = 4;
@@ -134,12 +134,12 @@ impl Engine for Sim {
     }
 
     async fn create(&self, spec: Approved<'_, ContainerSpec>, provided: &Provided) -> Result<(), EngineError> {
-        let (sim, instance, wanted) = (self.clone(), self.instance.clone(), ContainerSpec::clone(&spec));
+        let (sim, wanted) = (self.clone(), ContainerSpec::clone(&spec));
         let provided = Provided { env: provided.env.clone(), files: provided.files.clone() };
         let effect = async move {
-            sim.with(|world| match world.by_name(&wanted.name).map(|holder| owned(holder, &instance)) {
-                Some(Some(_)) => Ok(()),
-                Some(None) | None => world.create(&wanted, &provided).map(drop),
+            sim.with(|world| match world.create(&wanted, &provided) {
+                Err(Refusal { status: 409, .. }) if has_the_name(world, &wanted) => Ok(()),
+                other => other.map(drop),
             })
         };
         self.call(Call::change("create", &spec.name, 6), effect).await
@@ -167,9 +167,12 @@ impl Engine for Sim {
         let call = Call::change("connect", &connection.name, 40).with(on_network(connection));
         let effect = async move {
             sim.with(|world| {
-                let chosen = world.network(&wanted.network).is_some_and(|network| network.chosen_subnet);
-                let address = wanted.address.or(left.and_then(|endpoint| endpoint.address)).filter(|_| chosen);
-                connect(world, &wanted, address)
+                let address = wanted.address.or(left.and_then(|endpoint| endpoint.address));
+                // Another address is better than none.
+                connect(world, &wanted, address).or_else(|refusal| match address {
+                    Some(_) => connect(world, &wanted, None),
+                    None => Err(refusal),
+                })
             })
         };
         self.call(call, effect).await
@@ -206,7 +209,13 @@ impl Engine for Sim {
     async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
         let (sim, id) = (self.clone(), id.clone());
         let call = Call::change("unpause", self.name_of(&id), 10);
-        self.call(call, async move { sim.with(|world| world.unpause(&id)) }).await
+        let effect = async move {
+            match sim.with(|world| world.unpause(&id)) {
+                Err(refusal) if refusal.message.contains("is not paused") => Ok(()),
+                other => other,
+            }
+        };
+        self.call(call, effect).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
@@ -224,7 +233,7 @@ impl Engine for Sim {
     async fn update(&self, id: &ContainerId, adjustable: &Adjustable) -> Result<(), EngineError> {
         let (sim, id, wanted) = (self.clone(), id.clone(), adjustable.clone());
         let call = Call::change("update", self.name_of(&id), 5);
-        self.call(call, async move { sim.with(|world| world.update(&id, &wanted)) }).await
+        self.call(call, async move { sim.with(|world| update(world, &id, &wanted)) }).await
     }
 
     async fn changed(&self, since: Option<EventMark>) -> Result<EventMark, EngineError> {
@@ -275,13 +284,27 @@ fn gone_is_fine(outcome: Result<(), Refusal>) -> Result<(), Refusal> {
     }
 }
 
-/// Attaching twice with the same names is a success.
+/// Whether the container that has the name carries the same labels.
+fn has_the_name(world: &World, wanted: &ContainerSpec) -> bool {
+    let holder = world.by_name(&wanted.name);
+    holder.is_some_and(|holder| wanted.labels.iter().all(|(key, value)| holder.labels.get(key) == Some(value)))
+}
+
+/// Attached already is a success.
 fn connect(world: &mut World, wanted: &Connection, address: Option<Ipv4Addr>) -> Result<(), Refusal> {
-    let there = world.get(&wanted.container)?.endpoints.get(&wanted.network);
-    if there.is_some_and(|endpoint| endpoint.aliases == wanted.aliases) {
-        return Ok(());
+    match world.connect(&wanted.container, &wanted.network, &wanted.aliases, address) {
+        Err(refusal) if refusal.message.contains("already exists in network") => Ok(()),
+        other => other,
     }
-    world.connect(&wanted.container, &wanted.network, &wanted.aliases, address)
+}
+
+/// The engine says yes to a limit that shall go away, and keeps it: seen by looking again.
+fn update(world: &mut World, id: &ContainerId, wanted: &Adjustable) -> Result<(), Refusal> {
+    world.update(id, wanted)?;
+    match &world.get(id)?.adjustable == wanted {
+        true => Ok(()),
+        false => refuse(200, Fault::Unavailable, "the engine kept other limits"),
+    }
 }
 
 fn on_network(connection: &Connection) -> String {

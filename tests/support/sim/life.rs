@@ -33,30 +33,32 @@ impl World {
         self.container(id).stopped_by_call = false;
         let outcome = self.run(id);
         if let Err(refusal) = &outcome {
-            self.start_failed(id, &refusal.message);
+            self.start_failed(id, refusal);
         }
         outcome
     }
 
-    /// A failed start emits no event; the state says why.
-    fn start_failed(&mut self, id: &ContainerId, message: &str) {
+    /// A failed start emits no event; the state says why. A program that cannot be run has a code of its own; for anything
+    /// else the code of an earlier end stays, or is 128.
+    fn start_failed(&mut self, id: &ContainerId, refusal: &Refusal) {
         let now = World::timestamp(self.now);
         let container = self.container(id);
-        let exit_code = container.app.start_error.as_ref().map_or(128, |(code, _)| *code);
-        container.state = match container.runs {
-            0 => State::Created { error: Some(StartError { exit_code, message: message.to_string() }) },
-            _ => State::Exited(Exit { code: exit_code, out_of_memory: false, started_at: now, finished_at: now }),
+        let own = container.app.start_error.as_ref().filter(|_| refusal.fault == Fault::Invalid).map(|(code, _)| *code);
+        let code = |before: i64| own.unwrap_or(if before == 0 { 128 } else { before });
+        container.state = match &container.state {
+            State::Exited(exit) => State::Exited(Exit { code: code(exit.code), ..exit.clone() }),
+            State::Restarting { exit_code } => {
+                State::Exited(Exit { code: code(*exit_code), out_of_memory: false, started_at: now, finished_at: now })
+            }
+            _ => State::Created { error: Some(StartError { exit_code: code(0), message: refusal.message.clone() }) },
         };
         self.version += 1;
     }
 
     /// Begins a run: addresses, host ports, the program.
     fn run(&mut self, id: &ContainerId) -> Result<(), Refusal> {
-        if let Some((code, message)) = self.get(id)?.app.start_error.clone() {
-            return refuse(400, Fault::Invalid, format!("{message}: exit code {code}"));
-        }
         self.attach_all(id)?;
-        if let Err(refusal) = self.take_ports(id) {
+        if let Err(refusal) = self.take_ports(id).and_then(|()| self.program(id)) {
             self.release(id);
             return Err(refusal);
         }
@@ -84,6 +86,14 @@ impl World {
             self.set_alarm(interval, Alarm::Check { id: id.clone(), run });
         }
         Ok(())
+    }
+
+    /// Whether there is a program that can be run.
+    fn program(&self, id: &ContainerId) -> Result<(), Refusal> {
+        match &self.get(id)?.app.start_error {
+            Some((code, message)) => refuse(400, Fault::Invalid, format!("{message}: exit code {code}")),
+            None => Ok(()),
+        }
     }
 
     /// Two programs in the host's network cannot listen on one port: the second one gives up.
@@ -160,7 +170,7 @@ impl World {
         }
         self.container(id).restart_count += 1;
         if let Err(refusal) = self.run(id) {
-            self.start_failed(id, &refusal.message);
+            self.start_failed(id, &refusal);
         }
     }
 
@@ -197,7 +207,7 @@ impl World {
     pub fn begin_stop(&mut self, id: &ContainerId, grace: Millis) -> Result<(), Refusal> {
         let container = match self.containers.get_mut(id) {
             Some(container) => container,
-            None => return refuse(404, Fault::Conflict, format!("No such container: {id}")),
+            None => return refuse(404, Fault::Unavailable, format!("No such container: {id}")),
         };
         container.stopped_by_call = true;
         let (run, stops_after, code) = (container.runs, container.app.stops_after, container.app.stop_code);
@@ -307,7 +317,7 @@ impl World {
                 container.backoff = 0;
                 container.stopped_by_call = false;
                 if let Err(refusal) = self.run(id) {
-                    self.start_failed(id, &refusal.message);
+                    self.start_failed(id, &refusal);
                 }
             } else if let State::Restarting { exit_code } = self.containers[id].state {
                 let now = World::timestamp(self.now);

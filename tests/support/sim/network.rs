@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use evenkeel::model::action::NetworkCreate;
 use evenkeel::model::observed::{ContainerId, Fault, NetworkId};
 
-use super::container::Endpoint;
+use super::container::{Endpoint, State};
 use super::world::{Network, Refusal, World, refuse};
 
 /// Where ports without a fixed number come from.
@@ -61,7 +61,7 @@ impl World {
     /// Removes a network that no running container uses. Stopped ones lose it for good.
     pub fn remove_network(&mut self, id: &NetworkId) -> Result<(), Refusal> {
         let Some(network) = self.networks.get(id) else {
-            return refuse(404, Fault::Conflict, format!("network {id} not found"));
+            return refuse(404, Fault::Unavailable, format!("network {id} not found"));
         };
         let name = network.name.clone();
         let used = self.containers.values().any(|c| c.is_alive() && c.endpoints.values().any(|e| e.network == *id));
@@ -78,7 +78,7 @@ impl World {
         self.networks.values().find(|network| network.name == name)
     }
 
-    /// Attaches a container, with an address at once if it is running.
+    /// Attaches a container: with an address at once if it is running, else for its next start.
     pub fn connect(
         &mut self,
         id: &ContainerId,
@@ -86,35 +86,73 @@ impl World {
         aliases: &BTreeSet<String>,
         fixed: Option<Ipv4Addr>,
     ) -> Result<(), Refusal> {
-        let Some(found) = self.network(network).cloned() else {
-            return refuse(404, Fault::Conflict, format!("network {network} not found"));
-        };
         let container = self.get(id)?;
+        if matches!(container.state, State::Removing) {
+            return refuse(409, Fault::Conflict, "container is marked for removal");
+        }
         if container.host_network {
             return refuse(400, Fault::Invalid, "cannot connect a container with host networking to a network");
         }
-        if container.endpoints.contains_key(network) {
-            let name = &container.name;
-            return refuse(
-                403,
-                Fault::Conflict,
-                format!("endpoint with name {name} already exists in network {network}"),
-            );
-        }
-        if fixed.is_some() && !found.chosen_subnet {
+        if fixed.is_some() && self.network(network).is_some_and(|found| !found.chosen_subnet) {
             let words =
                 "user specified IP address is supported only when connecting to networks with user configured subnets";
             return refuse(400, Fault::Invalid, words);
         }
-        let address = match container.is_alive() {
-            true => Some(self.take_address(&found, fixed)?),
-            false => None,
+        match container.is_alive() {
+            true => self.connect_running(id, network, aliases, fixed),
+            false => {
+                self.note_network(id, network, aliases, fixed);
+                Ok(())
+            }
+        }
+    }
+
+    fn connect_running(
+        &mut self,
+        id: &ContainerId,
+        network: &str,
+        aliases: &BTreeSet<String>,
+        fixed: Option<Ipv4Addr>,
+    ) -> Result<(), Refusal> {
+        let Some(found) = self.network(network).cloned() else {
+            return refuse(404, Fault::Unavailable, format!("network {network} not found"));
         };
+        let container = &self.containers[id];
+        if container.endpoints.contains_key(network) {
+            let words = format!("endpoint with name {} already exists in network {network}", container.name);
+            return refuse(403, Fault::Conflict, words);
+        }
+        let address = Some(self.take_address(&found, fixed)?);
         let serial = self.next_serial();
         let endpoint = Endpoint { network: found.id, serial, address, fixed, aliases: aliases.clone(), plugged: true };
         self.container(id).endpoints.insert(network.to_string(), endpoint);
         self.tell("connect", Some(id));
         Ok(())
+    }
+
+    /// Keeps a network's name for the next start, which shows whether there is such a network. One that is noted already
+    /// and is there stays as it was noted first.
+    pub(super) fn note_network(
+        &mut self,
+        id: &ContainerId,
+        network: &str,
+        aliases: &BTreeSet<String>,
+        fixed: Option<Ipv4Addr>,
+    ) {
+        let known = self.containers[id].endpoints.get(network).map(|endpoint| endpoint.network.clone());
+        if known.is_some_and(|known| self.network_of(&known, network).is_some()) {
+            return;
+        }
+        let network_id = NetworkId(String::new());
+        let aliases = aliases.clone();
+        let endpoint = Endpoint { network: network_id, serial: 0, address: None, fixed, aliases, plugged: true };
+        self.container(id).endpoints.insert(network.to_string(), endpoint);
+        self.version += 1;
+    }
+
+    /// The network that an endpoint means: by id once it has one, by name before.
+    fn network_of(&self, id: &NetworkId, name: &str) -> Option<&Network> {
+        if id.0.is_empty() { self.network(name) } else { self.networks.get(id) }
     }
 
     /// Detaches a container.
@@ -134,16 +172,18 @@ impl World {
     }
 
     /// Gives every endpoint its address, as a start does. A network that was removed and made again is not found by a
-    /// container that was started before.
+    /// container that was on it when it ran.
     pub(super) fn attach_all(&mut self, id: &ContainerId) -> Result<(), Refusal> {
-        let started_before = self.containers[id].runs > 0;
-        let names: Vec<String> = self.containers[id].endpoints.keys().cloned().collect();
+        let mut names: Vec<String> = self.containers[id].endpoints.keys().cloned().collect();
+        // The one that it was created with comes first.
+        let spec = self.containers[id].spec.as_ref();
+        let first = spec.and_then(|spec| spec.networks.first()).map(|first| first.network.clone());
+        names.sort_by_key(|name| Some(name) != first.as_ref());
         for name in names {
             let endpoint = self.containers[id].endpoints[&name].clone();
-            let by_name = self.network(&name).filter(|_| !started_before).cloned();
-            let Some(network) = self.networks.get(&endpoint.network).cloned().or(by_name) else {
+            let Some(network) = self.network_of(&endpoint.network, &name).cloned() else {
                 self.release(id);
-                return refuse(404, Fault::Conflict, format!("network {} not found", endpoint.network));
+                return refuse(404, Fault::Unavailable, format!("network {} not found", endpoint.network));
             };
             let address = match self.take_address(&network, endpoint.fixed) {
                 Ok(address) => address,
@@ -165,7 +205,7 @@ impl World {
         let container = self.container(id);
         container.holds.clear();
         for endpoint in container.endpoints.values_mut() {
-            endpoint.address = None;
+            (endpoint.address, endpoint.serial) = (None, 0);
         }
     }
 

@@ -246,7 +246,7 @@ impl World {
     pub(super) fn get(&self, id: &ContainerId) -> Result<&Container, Refusal> {
         match self.containers.get(id) {
             Some(container) => Ok(container),
-            None => refuse(404, Fault::Conflict, format!("No such container: {id}")),
+            None => refuse(404, Fault::Unavailable, format!("No such container: {id}")),
         }
     }
 
