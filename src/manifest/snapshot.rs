@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::door::{self, Refusal};
 use super::git;
 use super::named::{self, Named};
+use crate::model::time::Timestamp;
 
 /// The largest manifest, and the largest file that one names, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -45,6 +47,8 @@ pub struct Snapshot {
     /// What says nothing but changes while a tool is at work: the folders, and the files that rsync is writing, with
     /// their length.
     pub beside: BTreeMap<PathBuf, u64>,
+    /// When the kernel last saw any of it change, the folders' lists included. No tool can set that back.
+    pub changed_at: Timestamp,
 }
 
 impl Snapshot {
@@ -160,6 +164,7 @@ impl Walk<'_> {
             let message = format!("more than {ENTRIES_MAX} files; is this a directory of manifests?");
             return Err(self.unreadable(message));
         }
+        self.note_change(fs::metadata(&real));
         self.folders.push(real);
         self.snapshot.beside.insert(relative.into(), 0);
         for name in names {
@@ -183,7 +188,9 @@ impl Walk<'_> {
     }
 
     fn unfinished(&mut self, relative: &Path) {
-        let length = fs::symlink_metadata(self.root.join(relative)).map_or(0, |metadata| metadata.len());
+        let found = fs::symlink_metadata(self.root.join(relative));
+        let length = found.as_ref().map_or(0, |metadata| metadata.len());
+        self.note_change(found);
         self.snapshot.beside.insert(relative.into(), length);
     }
 
@@ -211,7 +218,10 @@ impl Walk<'_> {
         if self.snapshot.files.contains_key(relative) || self.snapshot.refused.contains_key(relative) {
             return Ok(());
         }
-        let bytes = match door::read(&self.root.join(relative), Some(self.root), FILE_BYTES_MAX) {
+        let path = self.root.join(relative);
+        self.note_change(fs::symlink_metadata(&path));
+        self.note_change(fs::metadata(&path));
+        let bytes = match door::read(&path, Some(self.root), FILE_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(refusal) => return self.failed(relative, refusal),
         };
@@ -224,6 +234,12 @@ impl Walk<'_> {
         }
         self.snapshot.files.insert(relative.into(), bytes);
         Ok(())
+    }
+
+    fn note_change(&mut self, found: std::io::Result<fs::Metadata>) {
+        let changed_at =
+            found.map(|metadata| metadata.ctime().saturating_mul(1000) + metadata.ctime_nsec() / 1_000_000);
+        self.snapshot.changed_at = self.snapshot.changed_at.max(Timestamp(changed_at.unwrap_or_default()));
     }
 
     /// Reads the files that the manifests name. One that is missing is reported where it is named.

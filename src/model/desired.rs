@@ -72,6 +72,13 @@ impl<T> Declared<T> {
 }
 
 impl Desired {
+    /// The keys of everything that is declared, or used without that.
+    pub fn keys(&self) -> BTreeSet<Key> {
+        let namespaces = self.namespaces.keys().map(|name| Key::new(Kind::Namespace, name.clone(), name.clone()));
+        let keys = self.networks.keys().chain(self.volumes.keys()).chain(self.jobs.keys());
+        namespaces.chain(keys.chain(self.deployments.keys()).chain(self.contents.keys()).cloned()).collect()
+    }
+
     /// Whether an object of this key is declared.
     pub fn declares(&self, key: &Key) -> bool {
         match key.kind {

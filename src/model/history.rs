@@ -124,7 +124,9 @@ pub enum Rollout {
         to: RevisionId,
         /// When it began.
         started_at: Timestamp,
-        /// When something last got better.
+        /// When something last got better. Not written to disk: a deadline counts from when the controller began to
+        /// watch at the earliest.
+        #[serde(skip)]
         progress_at: Timestamp,
         /// The most updated replicas that were available at once; more is progress.
         available: u32,
@@ -142,7 +144,8 @@ pub enum Rollout {
         from: RevisionId,
         /// When it began.
         started_at: Timestamp,
-        /// When something last got better.
+        /// When something last got better. Not written to disk either.
+        #[serde(skip)]
         progress_at: Timestamp,
         /// The most replicas of `to` that were available at once.
         available: u32,

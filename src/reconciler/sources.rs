@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use super::said::Said;
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
-use crate::model::name::{Key, Kind};
 use crate::model::revision::{Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
@@ -20,6 +19,8 @@ use crate::store::Store;
 
 /// How long a directory must stay the same before it is believed.
 const QUIET: Span = Span::millis(120);
+/// At the start: so long ago the kernel must have seen the last change, and two looks at once do.
+const QUIET_BEFORE: Span = Span::secs(1);
 /// How long it must stay the same when it says less than before: a tool that writes slowly (a copy over the network, an
 /// archive) leaves things out for a while, and what is left out would be removed.
 const QUIET_WITH_LESS: Span = Span::secs(5);
@@ -65,6 +66,7 @@ struct Watched {
 }
 
 /// A state of a source, and since when it has stayed the same.
+#[derive(Clone)]
 struct Candidate {
     snapshot: Snapshot,
     digest: String,
@@ -135,6 +137,14 @@ impl Sources {
                 self.load(index, candidate, now, occasion)
             }
             Some(before) if before.stayed(&seen) => (false, Some(before.since + QUIET)),
+            None if watched.in_force.is_none() && seen.snapshot.changed_at + QUIET_BEFORE <= now => {
+                let again = manifest::snapshot::read(&watched.source.dir);
+                if again.as_ref() != Ok(&seen.snapshot) {
+                    return (false, Some(now + UNSETTLED));
+                }
+                watched.candidate = Some(seen.clone());
+                self.load(index, seen, now, occasion)
+            }
             Some(_) | None => {
                 watched.candidate = Some(seen);
                 (false, Some(now + QUIET))
@@ -257,7 +267,7 @@ impl Sources {
         let kept = watched.in_force.is_some();
         watched.state.state = if kept { SourcePhase::LastGood } else { SourcePhase::Unknown };
         watched.state.message = message;
-        watched.state.problems = problems.iter().map(problem_view).collect();
+        watched.state.problems = problems.iter().map(ProblemView::from).collect();
         restored
     }
 
@@ -341,7 +351,7 @@ impl Watched {
     }
 
     fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
-        self.state.declares = declares(&loaded.desired);
+        self.state.declares = loaded.desired.keys();
         self.in_force = Some(loaded);
         self.state.loaded_at = now;
         self.state.digest = self.digest.clone();
@@ -364,13 +374,6 @@ impl Watched {
     }
 }
 
-fn declares(desired: &Desired) -> BTreeSet<Key> {
-    let namespaces = desired.namespaces.keys().map(|name| Key::new(Kind::Namespace, name.clone(), name.clone()));
-    let keys = desired.networks.keys().chain(desired.volumes.keys()).chain(desired.jobs.keys());
-    let keys = keys.chain(desired.deployments.keys()).chain(desired.contents.keys()).cloned();
-    namespaces.chain(keys).collect()
-}
-
 /// The digest of a snapshot and of the files outside that `loaded` read.
 fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
     let mut hash = Sha256::new();
@@ -385,14 +388,40 @@ fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn problem_view(problem: &Diagnostic) -> ProblemView {
-    ProblemView {
-        file: problem.spot.file.clone(),
-        line: problem.spot.line as u32,
-        column: problem.spot.column as u32,
-        message: problem.message.clone(),
-        source_line: problem.spot.source_line.clone().unwrap_or_default(),
-        hint: problem.hint.clone().unwrap_or_default(),
-        rendered: problem.to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source with one manifest, never looked at, and when the kernel saw its last change.
+    fn unread(dir: &tempfile::TempDir) -> (Sources, Timestamp) {
+        let manifests = dir.path().join("manifests");
+        std::fs::create_dir_all(&manifests).unwrap();
+        let web = "apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: {name: web, namespace: shop}\n";
+        std::fs::write(manifests.join("web.yaml"), web).unwrap();
+        let changed_at = manifest::snapshot::read(&manifests).unwrap().changed_at;
+        let store = Arc::new(Store::open(&dir.path().join("state")).unwrap());
+        let source = Source { dir: manifests, namespace: None, variables: BTreeMap::new() };
+        (Sources::new(vec![source], Settings::default(), store.hasher(), store), changed_at)
+    }
+
+    #[test]
+    fn at_the_start_a_directory_that_has_long_been_quiet_is_believed_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        assert_eq!(sources.look(changed_at + Span::secs(1), Occasion::Change), (true, None));
+    }
+
+    #[test]
+    fn one_that_was_just_changed_or_in_the_future_must_stay_the_same_first() {
+        for ago in [0, 999] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut sources, changed_at) = unread(&dir);
+            let now = changed_at + Span::millis(ago);
+            assert_eq!(sources.look(now, Occasion::Change), (false, Some(now + QUIET)));
+            assert_eq!(sources.look(now + QUIET, Occasion::Change), (true, None));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, _) = unread(&dir);
+        assert_eq!(sources.look(Timestamp(0), Occasion::Change), (false, Some(Timestamp(0) + QUIET)));
     }
 }
