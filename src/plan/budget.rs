@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::converge::Scene;
 use super::last_good;
 use super::replica::{Replica, find};
+use super::retire;
 use super::rollout;
 use super::upkeep;
 use crate::model::action::container_target;
@@ -43,7 +44,9 @@ pub fn replaceable<'a>(
 
     let mut leaving = Vec::new();
     for replica in ranked {
-        let goes = if is_spent(scene, history, replica) || replica.retiring && !replica.runs() {
+        let is_spent = is_spent(scene, history, replica) || replica.retiring && !replica.runs();
+        // What has been told to stop does not come back, however well it looks.
+        let goes = if is_spent || retire::is_stopping(scene.world, history, replica) {
             true
         } else if replica.retiring {
             // It comes back when those that were to take its place are gone meanwhile, or start anew as it does itself.
@@ -82,14 +85,15 @@ fn is_spent(scene: &Scene, history: &DeploymentHistory, replica: &Replica) -> bo
 
 /// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.
 fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 {
+    // One that was stopped and kept for the way back is as good as one that was never started.
+    let waits = |r: &Replica| r.is_prepared() || matches!(r.container.state, ContainerState::Exited(_));
     if scene.strategy.recreate || scene.strategy.replicas == 0 {
-        let prepared =
-            kept.iter().any(|r| r.is_prepared()) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
+        let prepared = kept.iter().any(|r| waits(r)) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
         return if prepared { u32::MAX } else { 0 };
     }
     let prepared = kept
         .iter()
-        .filter(|r| r.is_prepared() && upkeep::missing_network(&scene.places, r.container, false).is_none())
+        .filter(|r| waits(r) && upkeep::missing_network(&scene.places, r.container, false).is_none())
         .count() as u32;
     let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
     // A full set of new replicas needs no preparation any more.

@@ -128,13 +128,9 @@ pub fn find<'a>(history: &'a DeploymentHistory, id: &RevisionId) -> Option<&'a R
 /// Why a replica shows that its revision is bad; `None` while it may still become available.
 ///
 /// Only what the container itself did counts. Trouble of the engine, the registry or the host is nobody's fault.
-/// A replica from before the rollout is judged by the deadline alone: its restarts of long ago prove nothing.
-pub fn failure(
-    replica: &Replica,
-    template: &Template,
-    history: &DeploymentHistory,
-    rollout_began: Timestamp,
-) -> Option<String> {
+/// A replica from before the rollout is judged by the deadline alone: its restarts of long ago prove nothing. One end proves
+/// nothing either, whatever the restart policy: somebody may have killed it, or the engine in its own fall.
+pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Timestamp) -> Option<String> {
     use crate::model::observed::ProbeResult;
     let container = replica.container;
     let name = &container.name;
@@ -155,12 +151,7 @@ pub fn failure(
         let end = last_end(container);
         return Some(format!("{name} was restarted {restarts} times without becoming available{end}"));
     }
-    match &container.state {
-        ContainerState::Exited(exit) if template.restart_policy != crate::model::spec::RestartPolicy::Always => {
-            Some(format!("{name} {}", super::readiness::exit_text(exit)))
-        }
-        _ => None,
-    }
+    None
 }
 
 /// Whether a replica crashes again and again, and restarts have not helped.

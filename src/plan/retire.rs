@@ -87,13 +87,16 @@ fn pause_of(template: &Template) -> Span {
     template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep).unwrap_or(Span::ZERO)
 }
 
-/// How many replicas have been told to stop: what is under way with one whose stop was asked for is that.
+/// How many replicas have been told to stop.
 pub fn stopping(scene: &Scene, history: &DeploymentHistory) -> u32 {
-    let is_stopping = |r: &&Replica| {
-        let busy = scene.world.observed.in_flight.contains(&container_target(&r.container.id));
-        r.runs() && busy && history.retiring.get(&r.container.id).is_some_and(|retirement| retirement.stopping)
-    };
-    scene.replicas.iter().filter(is_stopping).count() as u32
+    scene.replicas.iter().filter(|replica| is_stopping(scene.world, history, replica)).count() as u32
+}
+
+/// Whether a replica that runs has been told to stop: what is under way with one whose stop was asked for is that.
+pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica) -> bool {
+    let id = &replica.container.id;
+    let is_busy = world.observed.in_flight.contains(&container_target(id));
+    replica.runs() && is_busy && history.retiring.get(id).is_some_and(|retirement| retirement.stopping)
 }
 
 fn stop(container: &Container, template: &Template) -> Call {

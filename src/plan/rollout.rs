@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::replica::{Replica, failure, find, is_refused, template_of};
+use super::replica::{Replica, failure, find, is_refused};
 use super::strategy::Effective;
 use super::world::{Decided, World};
 use crate::model::action::container_target;
@@ -322,9 +322,8 @@ fn fault(
     if let Some(refused) = &facts.refused {
         return Some(refused.clone());
     }
-    let template = template_of(facts.spec, history, to);
     let of_it = || facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring);
-    if let Some(reason) = of_it().find_map(|replica| failure(replica, template, history, mark.started_at)) {
+    if let Some(reason) = of_it().find_map(|replica| failure(replica, history, mark.started_at)) {
         return Some(reason);
     }
     let culprit = of_it().find(|r| is_culprit(r))?;

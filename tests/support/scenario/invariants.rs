@@ -20,6 +20,8 @@ const NOTICED_WITHIN: Millis = 45_000;
 /// A name may lead to nobody for as long as this in a row of lookups.
 const NOBODY_FOR: Millis = 1_000;
 
+/// Until a check has seen that a replica is ready, after the engine has started it.
+const UNSEEN: Millis = 3_000;
 /// What is decided while a stop is under way may be done this much later.
 const LOOK: Millis = 1_000;
 /// Whoever waits for a stop loses patience this long after twice the grace.
@@ -123,7 +125,9 @@ impl Invariants {
         if !container.serves(world.now) || !is_reached || self.allows(Allowance::Downtime) {
             return;
         }
-        let serving = |c: &&Container| c.id != container.id && c.serves(world.now) && !c.stopped_by_call;
+        // That one hangs takes a while to notice; only who lets it happen says how many serve.
+        let serves = |c: &Container| c.serves(world.now) || c.hung && self.allows(Allowance::Accidents);
+        let serving = |c: &&Container| c.id != container.id && serves(c) && !c.stopped_by_call;
         let others = self.of(world, key).filter(serving).count() as u64;
         let floor = self.promise(key).floor;
         if others < floor {
@@ -132,12 +136,20 @@ impl Invariants {
         }
         let named = container.endpoints.values().any(|endpoint| !endpoint.aliases.is_empty());
         let drain = container.spec.as_ref().map_or(0, |spec| spec.template.drain.0);
-        let drained = container.unnamed_at.is_none_or(|at| world.now - at >= drain);
+        let drained =
+            container.unnamed_at.is_none_or(|at| world.now - at >= drain) || self.is_new_to_all(world, container);
         if named || !drained {
             let name = &container.name;
             let since = container.unnamed_at.map(|at| world.now - at);
             self.violated(world, format!("{verb} of the ready {name}: unnamed for {since:?} ms, named now: {named}"));
         }
+    }
+
+    /// Whether the engine has just started a replica again, with the name that it had: it loses that until it is seen to be
+    /// ready, and one that goes before that has nothing to drain.
+    fn is_new_to_all(&self, world: &World, container: &Container) -> bool {
+        let State::Running { since } = container.state else { return false };
+        container.revivals > 0 && world.now - since < UNSEEN && self.allows(Allowance::Accidents)
     }
 
     /// No more replicas run than wanted, and the surge; as many as the surge may be on their way out besides.

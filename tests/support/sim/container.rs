@@ -25,6 +25,8 @@ pub struct Container {
     /// How often it was started; tells an alarm set in an earlier run from one of this run.
     pub runs: u32,
     pub restart_count: u32,
+    /// Those of its starts that the engine made by itself.
+    pub revivals: u32,
     /// The last pause before a restart by the engine.
     pub backoff: Millis,
     /// Stopped or killed through the API: the engine does not start it again.

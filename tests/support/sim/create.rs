@@ -76,6 +76,7 @@ impl World {
             health: Health::None,
             runs: 0,
             restart_count: 0,
+            revivals: 0,
             backoff: 0,
             stopped_by_call: false,
             ran_at_shutdown: false,

@@ -120,7 +120,7 @@ impl World {
     pub fn likeness(&self, id: &ContainerId) -> Option<String> {
         let c = self.containers.get(id)?;
         let endpoints: Vec<_> = c.endpoints.iter().map(|(name, e)| (name, &e.network, &e.aliases)).collect();
-        let stopped = c.stopped_by_call;
-        Some(format!("{} {:?} {stopped} {} {endpoints:?} {:?}", c.name, c.labels, c.runs, c.adjustable))
+        let (stopped, runs) = (c.stopped_by_call, c.runs - c.revivals);
+        Some(format!("{} {:?} {stopped} {runs} {endpoints:?} {:?}", c.name, c.labels, c.adjustable))
     }
 }

@@ -169,8 +169,14 @@ impl World {
             return;
         }
         self.container(id).restart_count += 1;
-        if let Err(refusal) = self.run(id) {
-            self.start_failed(id, &refusal);
+        self.run_again(id);
+    }
+
+    /// A start by the engine itself.
+    fn run_again(&mut self, id: &ContainerId) {
+        match self.run(id) {
+            Ok(()) => self.container(id).revivals += 1,
+            Err(refusal) => self.start_failed(id, &refusal),
         }
     }
 
@@ -316,9 +322,7 @@ impl World {
                 let container = self.container(id);
                 container.backoff = 0;
                 container.stopped_by_call = false;
-                if let Err(refusal) = self.run(id) {
-                    self.start_failed(id, &refusal);
-                }
+                self.run_again(id);
             } else if let State::Restarting { exit_code } = self.containers[id].state {
                 let now = World::timestamp(self.now);
                 let exit = Exit { code: exit_code, out_of_memory: false, started_at: now, finished_at: now };
