@@ -18,7 +18,11 @@ pub(super) fn read(disk: &Disk) -> Result<Option<Vec<u8>>, StoreError> {
 }
 
 /// The key, made if there is none. One that cannot be *read* is an error: making another would restart containers.
-pub(super) fn read_or_make(disk: &Disk, warnings: &mut Vec<String>) -> Result<SecretBytes, StoreError> {
+pub(super) fn read_or_make(
+    disk: &Disk,
+    new: impl FnOnce() -> io::Result<Vec<u8>>,
+    warnings: &mut Vec<String>,
+) -> Result<SecretBytes, StoreError> {
     match read(disk)? {
         Some(key) if key.len() == LENGTH => return Ok(SecretBytes::new(key)),
         Some(_) => warnings.push(super::set_aside(
@@ -29,7 +33,7 @@ pub(super) fn read_or_make(disk: &Disk, warnings: &mut Vec<String>) -> Result<Se
         None => {}
     }
     let failed = |cause| StoreError::Disk { operation: Operation::Write, path: disk.path(KEY), cause };
-    let key = random().map_err(failed)?;
+    let key = new().map_err(failed)?;
     write(disk, &key)?;
     Ok(SecretBytes::new(key))
 }

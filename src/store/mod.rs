@@ -80,6 +80,15 @@ impl Store {
 
     /// Opens it with a gate before each operation on the disk, so that tests can make any of them fail.
     pub fn open_gated(state_dir: &Path, gate: Gate) -> Result<Self, StoreError> {
+        Self::open_with_key(state_dir, gate, key::random)
+    }
+
+    /// The same, with what makes a new key: where every run must go the same way, that is not chance.
+    pub fn open_with_key(
+        state_dir: &Path,
+        gate: Gate,
+        new_key: impl FnOnce() -> std::io::Result<Vec<u8>>,
+    ) -> Result<Self, StoreError> {
         let disk = disk_at(state_dir, gate)?;
         let root = disk.root();
         make_root(&disk, root)?;
@@ -91,7 +100,7 @@ impl Store {
         }
         sweep(&disk);
         let mut warnings = Vec::new();
-        let key = key::read_or_make(&disk, &mut warnings)?;
+        let key = key::read_or_make(&disk, new_key, &mut warnings)?;
         let hasher = ContentHasher::new(key.clone());
         Ok(Self {
             key,

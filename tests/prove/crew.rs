@@ -109,7 +109,8 @@ impl Crew {
     }
 }
 
-fn threads() -> usize {
+/// How many plays run at once.
+pub fn threads() -> usize {
     let asked = std::env::var("PROVE_THREADS").ok().and_then(|text| text.parse().ok());
     asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |n| n.get()))
 }

@@ -2,12 +2,13 @@
 //! keeps no list of what is expected: the undisturbed play says how each scenario must end.
 //!
 //! `scripts/prove good-update` plays all points of one, `scripts/prove good-update 137 crash-after` plays one point and
-//! prints its transcript.
+//! prints its transcript. `scripts/prove --schedules 1000` plays random schedules instead, `scripts/prove --seed 17` one.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
 
 mod crew;
 mod points;
+mod schedules;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -26,9 +27,12 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         [] => sweep("", None),
-        ["--sample", seed] => {
-            seed.parse().map_err(|_| "a seed is a number".into()).and_then(|seed| sweep("", Some(seed)))
+        ["--sample", seed] => number(seed).and_then(|seed| sweep("", Some(seed))),
+        ["--schedules", count] => number(count).and_then(|count| schedules::play_many(0, count)),
+        ["--schedules", count, "--seed", first] => {
+            number(count).and_then(|count| schedules::play_many(number(first)?, count))
         }
+        ["--seed", seed] => number(seed).and_then(schedules::tell_all),
         [name] => sweep(name, None),
         [name, ref point @ ..] => replay(name, point),
     };
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a number"))
 }
 
 /// The scenarios whose name contains `wanted`.

@@ -13,7 +13,7 @@ use evenkeel::model::status::{Plan, ProbePurpose, ProbeTask, Status};
 use evenkeel::plan;
 
 use super::sim::app::{App, Millis};
-use super::sim::world::World;
+use super::sim::world::{Refusal, World};
 
 /// A world between two passes.
 pub struct Passes {
@@ -54,37 +54,7 @@ impl Passes {
 
     /// What is, probes included: those that the last plan wanted say what the programs would answer.
     pub fn observed(&self) -> Observed {
-        let instance = name(DEFAULT_INSTANCE);
-        let ids: Vec<&ContainerId> = self.world.containers.keys().collect();
-        let ours = ids.iter().filter_map(|id| self.world.observe(id, &instance));
-        let containers: BTreeMap<ContainerId, Container> =
-            ours.map(|container| (container.id.clone(), self.probed(container))).collect();
-        let foreign = self.world.containers.values().filter(|c| !containers.contains_key(&c.id));
-        let foreign_names: BTreeSet<String> = foreign.map(|c| c.name.clone()).collect();
-        let images = plan::images_of_interest(&self.desired, &self.history).into_iter();
-        let images = images.map(|image| (image.clone(), self.world.observed_image(&image))).collect();
-        let networks = self.world.observed_networks().into_iter().map(|n| (n.name.clone(), n)).collect();
-        let volumes = self.world.observed_volumes().into_iter().map(|v| (v.name.clone(), v)).collect();
-        Observed { containers, foreign_names, networks, volumes, images, ..Observed::default() }
-    }
-
-    fn probed(&self, container: Container) -> Container {
-        let ContainerState::Running { since } = container.state else { return container };
-        let result = |purpose| {
-            let wanted = |task: &&ProbeTask| {
-                task.container == container.id && task.started_at == since && task.purpose == purpose
-            };
-            self.probes.iter().find(wanted).map(|_| match self.world.containers[&container.id].serves(self.world.now) {
-                true => ProbeResult::Success,
-                false => ProbeResult::Failure { message: "connection refused".into() },
-            })
-        };
-        let probes = Probes {
-            startup: result(ProbePurpose::Startup),
-            readiness: result(ProbePurpose::Readiness),
-            liveness: result(ProbePurpose::Liveness),
-        };
-        Container { probes, ..container }
+        observed(&self.world, &self.desired, &self.history, &self.probes)
     }
 
     /// Makes a pass, and remembers its history. The actions are for the caller to carry out.
@@ -102,38 +72,8 @@ impl Passes {
 
     /// Carries out an action, as the engine would, with whatever error.
     pub fn act(&mut self, action: &Action) {
-        let world = &mut self.world;
         // An error is nothing to a plan: it looks at what is.
-        let _ = match &action.call {
-            Call::CreateNetwork(network) => world.create_network(network).map(drop),
-            Call::RemoveNetwork { id, .. } => world.remove_network(id),
-            Call::CreateVolume(volume) => {
-                world.create_volume(volume);
-                Ok(())
-            }
-            Call::Pull { image, .. } => world.pull(image),
-            Call::CreateContainer(spec) => world.create(spec, &Provided::default()).map(drop),
-            Call::Connect(c) => world.connect(&c.container, &c.network, &c.aliases, c.address),
-            Call::Reconnect(c) => {
-                let _ = world.disconnect(&c.container, &c.network);
-                world.connect(&c.container, &c.network, &c.aliases, c.address)
-            }
-            Call::Start { container, .. } => world.start(container),
-            Call::Stop(stop) => world.kill(&stop.container),
-            Call::Restart(stop) => {
-                let _ = world.kill(&stop.container);
-                world.start(&stop.container)
-            }
-            Call::Unpause { container, .. } => world.unpause(container),
-            Call::Remove { container, .. } => {
-                let removed = world.begin_remove(container);
-                if removed.is_ok() {
-                    world.removed(container);
-                }
-                removed
-            }
-            Call::Update { container, adjustable, .. } => world.update(container, adjustable),
-        };
+        let _ = perform(&mut self.world, &action.call);
     }
 
     /// Lets time pass: a moment after actions, else until the plan wants to look again.
@@ -188,6 +128,73 @@ impl Passes {
     pub fn running(&self, deployment: &str) -> usize {
         let prefix = format!("shop.{deployment}.");
         self.world.containers.values().filter(|c| c.name.starts_with(&prefix) && c.is_alive()).count()
+    }
+}
+
+/// What is in `world`, with the results of `probes`.
+pub fn observed(world: &World, desired: &Desired, history: &History, probes: &[ProbeTask]) -> Observed {
+    let instance = name(DEFAULT_INSTANCE);
+    let ours = world.containers.keys().filter_map(|id| world.observe(id, &instance));
+    let containers: BTreeMap<ContainerId, Container> =
+        ours.map(|container| (container.id.clone(), probed(world, probes, container))).collect();
+    let foreign = world.containers.values().filter(|c| !containers.contains_key(&c.id));
+    let foreign_names: BTreeSet<String> = foreign.map(|c| c.name.clone()).collect();
+    let images = plan::images_of_interest(desired, history).into_iter();
+    let images = images.map(|image| (image.clone(), world.observed_image(&image))).collect();
+    let networks = world.observed_networks().into_iter().map(|n| (n.name.clone(), n)).collect();
+    let volumes = world.observed_volumes().into_iter().map(|v| (v.name.clone(), v)).collect();
+    Observed { containers, foreign_names, networks, volumes, images, ..Observed::default() }
+}
+
+fn probed(world: &World, probes: &[ProbeTask], container: Container) -> Container {
+    let ContainerState::Running { since } = container.state else { return container };
+    let result = |purpose| {
+        let wanted =
+            |task: &&ProbeTask| task.container == container.id && task.started_at == since && task.purpose == purpose;
+        probes.iter().find(wanted).map(|_| match world.containers[&container.id].serves(world.now) {
+            true => ProbeResult::Success,
+            false => ProbeResult::Failure { message: "connection refused".into() },
+        })
+    };
+    let probes = Probes {
+        startup: result(ProbePurpose::Startup),
+        readiness: result(ProbePurpose::Readiness),
+        liveness: result(ProbePurpose::Liveness),
+    };
+    Container { probes, ..container }
+}
+
+/// Carries out a call, as the engine would, in no time.
+pub fn perform(world: &mut World, call: &Call) -> Result<(), Refusal> {
+    match call {
+        Call::CreateNetwork(network) => world.create_network(network).map(drop),
+        Call::RemoveNetwork { id, .. } => world.remove_network(id),
+        Call::CreateVolume(volume) => {
+            world.create_volume(volume);
+            Ok(())
+        }
+        Call::Pull { image, .. } => world.pull(image),
+        Call::CreateContainer(spec) => world.create(spec, &Provided::default()).map(drop),
+        Call::Connect(c) => world.connect(&c.container, &c.network, &c.aliases, c.address),
+        Call::Reconnect(c) => {
+            // One that is not on the network is connected all the same.
+            let _ = world.disconnect(&c.container, &c.network);
+            world.connect(&c.container, &c.network, &c.aliases, c.address)
+        }
+        Call::Start { container, .. } => world.start(container),
+        Call::Stop(stop) => world.kill(&stop.container),
+        Call::Restart(stop) => {
+            // One that does not run is started all the same.
+            let _ = world.kill(&stop.container);
+            world.start(&stop.container)
+        }
+        Call::Unpause { container, .. } => world.unpause(container),
+        Call::Remove { container, .. } => {
+            world.begin_remove(container)?;
+            world.removed(container);
+            Ok(())
+        }
+        Call::Update { container, adjustable, .. } => world.update(container, adjustable),
     }
 }
 

@@ -78,8 +78,12 @@ impl Controller {
     pub async fn crash(self) {
         self.life.end();
         self.task.abort();
-        // Aborted or ended, it is over.
-        let _ = self.task.await;
+        // Aborted or ended, it is over; a panic is the test's.
+        if let Err(ended) = self.task.await
+            && ended.is_panic()
+        {
+            std::panic::resume_unwind(ended.into_panic());
+        }
     }
 
     /// Whether a fault has ended its process, or it has given up by itself.
@@ -92,7 +96,7 @@ impl Controller {
 async fn open(state_dir: &Path, disk: &FailingDisk, life: &Life) -> Result<Store, String> {
     let mut last = String::new();
     for _ in 0..100 {
-        match Store::open_gated(state_dir, disk.gate(life.clone())) {
+        match Store::open_with_key(state_dir, disk.gate(life.clone()), || Ok(disk.new_key())) {
             Ok(store) => return Ok(store),
             Err(StoreError::Held { .. }) => last = "the process before does not let go of the state directory".into(),
             Err(error) => return Err(error.to_string()),

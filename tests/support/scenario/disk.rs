@@ -120,6 +120,7 @@ struct State {
     made: Vec<WriteRecord>,
     faults: BTreeMap<usize, WriteFault>,
     full_until: Millis,
+    keys: u8,
 }
 
 impl FailingDisk {
@@ -136,6 +137,13 @@ impl FailingDisk {
     /// Has no room from now on, for so long.
     pub fn fill(&self, time: Millis) {
         self.state().full_until = self.sim.now() + time;
+    }
+
+    /// A key for a state directory that has none: another one each time, the same ones in every play.
+    pub fn new_key(&self) -> Vec<u8> {
+        let mut state = self.state();
+        state.keys = state.keys.wrapping_add(1);
+        vec![state.keys; 32]
     }
 
     /// Every change so far.

@@ -43,7 +43,7 @@ pub struct Outcome {
 }
 
 /// The longest that a line of a script may take, in virtual time, whatever it says.
-const LINE_DEADLINE: tokio::time::Duration = tokio::time::Duration::from_secs(6 * 3600);
+pub const LINE_DEADLINE: tokio::time::Duration = tokio::time::Duration::from_secs(6 * 3600);
 
 /// Plays a scenario on a runtime of its own, in virtual time. With faults, only the end is expected to be as written.
 pub fn play(scenario: &Scenario, faults: &[Fault]) -> Outcome {

@@ -1,5 +1,5 @@
-//! Names that are the same in every run: a revision's hash becomes `r1`, `r2` … in the order of appearance, because hashes
-//! of Secrets have a random key. It changes only text.
+//! Names that are the same in every run: a revision's hash becomes `r1`, `r2` … in the order of appearance, which people
+//! can read. It changes only text.
 
 use std::collections::BTreeMap;
 

@@ -18,6 +18,7 @@ pub const EPOCH: i64 = 1_767_225_600_000;
 const EVENTS_KEPT: usize = 256;
 
 /// All that a simulated engine is.
+#[derive(Clone)]
 pub struct World {
     pub now: Millis,
     pub containers: BTreeMap<ContainerId, Container>,
@@ -176,6 +177,11 @@ impl World {
     /// When the next thing happens.
     pub fn next_alarm(&self) -> Option<Millis> {
         self.agenda.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// What is going to happen, and when.
+    pub fn agenda(&self) -> impl Iterator<Item = (Millis, &Alarm)> {
+        self.agenda.iter().map(|((at, _), alarm)| (*at, alarm))
     }
 
     pub(super) fn set_alarm(&mut self, after: Millis, alarm: Alarm) {

@@ -1,0 +1,170 @@
+//! The small world of a schedule: what is declared, and how it is written as manifests. It knows nothing of what happens.
+
+use std::fmt::Write;
+
+/// Images whose program is well: any of them ends as a complete rollout.
+pub const GOOD: [&str; 5] = ["app:1", "app:2", "app:3", "app:slow", "app:stubborn"];
+/// Images that no rollout completes with.
+pub const BAD: [&str; 5] = ["app:crash", "app:never", "app:broken", FLAKY, "app:missing"];
+/// The one of them that seems to be well at first.
+const FLAKY: &str = "app:flaky";
+/// The image that everything is brought to in the end; nothing else uses it.
+pub const LAST: &str = "app:last";
+/// The job's in the end.
+pub const LAST_JOB: &str = "task:last";
+
+/// Every image that there is, as lines of a scenario's world.
+pub const IMAGES: &str = "\
+image app:1 ready after 1s
+image app:2 ready
+image app:3 ready after 2s, has a health check every 2s 2 retries
+image app:slow ready after 8s, takes 20s to pull
+image app:stubborn ready after 1s, ignores SIGTERM
+image app:crash exits with 1 after 300ms, says \"no configuration\"
+image app:never never ready
+image app:broken has no entrypoint
+image app:flaky ready after 1s, exits with 3 after 4s
+image app:last ready after 1s
+image task:1 exits with 0 after 2s
+image task:2 exits with 0 after 500ms
+image task:last exits with 0 after 1s
+image task:bad exits with 1 after 1s
+";
+
+/// Everything that is declared at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shop {
+    pub deployments: Vec<Deployment>,
+    /// The image of the job, if there is one.
+    pub job: Option<String>,
+    /// What the ConfigMap and the Secret say.
+    pub config: u32,
+    pub secret: u32,
+}
+
+/// A Deployment as its manifest says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    pub namespace: &'static str,
+    pub name: &'static str,
+    pub replicas: usize,
+    pub strategy: &'static str,
+    pub image: String,
+    pub check: &'static str,
+    pub color: u32,
+    pub memory: u32,
+    pub restart: &'static str,
+    pub on_failure: &'static str,
+    pub suspended: bool,
+    /// Lines of the template that never change: what it uses.
+    pub uses: Vec<String>,
+    /// Whether its manifest is there.
+    pub present: bool,
+    /// Whether it ever had the image that completes and ends again.
+    pub was_flaky: bool,
+}
+
+impl Deployment {
+    /// As commands name it.
+    pub fn key(&self) -> String {
+        format!("deployment/{}/{}", self.namespace, self.name)
+    }
+
+    /// The pattern of its containers.
+    pub fn containers(&self) -> String {
+        format!("{}.{}.*", self.namespace, self.name)
+    }
+
+    /// Its file, below the source.
+    pub fn file(&self) -> String {
+        format!("manifests/{}-{}.yaml", self.namespace, self.name)
+    }
+
+    /// A copy of its first manifest, beside the source, for when it is added back.
+    pub fn spare(&self) -> String {
+        format!("spare/{}-{}.yaml", self.namespace, self.name)
+    }
+
+    /// Whether it comes to rest. One whose program runs for a while and ends may complete, and be gone back to.
+    pub fn settles(&self) -> bool {
+        let is_good = GOOD.contains(&self.image.as_str()) || self.image == LAST;
+        (is_good || self.suspended) && !self.was_flaky
+    }
+
+    /// Gives it an image.
+    pub fn take_image(&mut self, image: &str) {
+        self.image = image.into();
+        self.was_flaky |= image == FLAKY;
+    }
+
+    /// The lines that can change, in the order of the file: each stands there once.
+    pub fn changeable(&self) -> Vec<String> {
+        vec![
+            format!("replicas: {}", self.replicas),
+            format!("strategy: {{{}}}", self.strategy),
+            format!("onFailure: {}", self.on_failure),
+            format!("suspend: {}", self.suspended),
+            format!("image: {}", self.image),
+            format!("env: {{COLOR: \"{}\"}}", self.color),
+            format!("resources: {{limits: {{memory: {}Mi}}}}", self.memory),
+            format!("restartPolicy: {}", self.restart),
+        ]
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> String {
+        let Self { name, namespace, .. } = self;
+        let lines = self.changeable();
+        let (spec, template) = lines.split_at(4);
+        let mut text = format!(
+            "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n"
+        );
+        text.push_str("  minReady: 1s\n  progressDeadline: 30s\n");
+        spec.iter().for_each(|line| push(&mut text, 2, line));
+        text.push_str("  template:\n    ports: [{name: http, port: 80}]\n    drain: 2s\n");
+        text.push_str("    terminationGracePeriod: 3s\n");
+        template.iter().for_each(|line| push(&mut text, 4, line));
+        self.check.lines().chain(self.uses.iter().map(String::as_str)).for_each(|line| push(&mut text, 4, line));
+        text
+    }
+}
+
+fn push(text: &mut String, indent: usize, line: &str) {
+    let _ = writeln!(text, "{:indent$}{line}", "");
+}
+
+impl Shop {
+    /// The line of the ConfigMap that changes.
+    pub fn config_line(&self) -> String {
+        format!("data: {{app.conf: \"level = {}\"}}", self.config)
+    }
+
+    /// The secret's file on the host.
+    pub fn secret_text(&self) -> String {
+        format!("PASSWORD=canary-{}", self.secret)
+    }
+
+    /// The manifest of what the Deployments use.
+    pub fn base(&self) -> String {
+        let mut text = String::new();
+        for namespace in ["shop", "stage"] {
+            let _ = write!(
+                text,
+                "apiVersion: evenkeel.dev/v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n---\n\
+                 apiVersion: evenkeel.dev/v1\nkind: ConfigMap\nmetadata: {{name: conf, namespace: {namespace}}}\nspec:\n  {}\n---\n\
+                 apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {{name: word, namespace: {namespace}}}\nspec: {{envFiles: [../host/word.env]}}\n---\n\
+                 apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: {{name: back, namespace: {namespace}}}\nspec: {{internal: true}}\n---\n\
+                 apiVersion: evenkeel.dev/v1\nkind: Volume\nmetadata: {{name: files, namespace: {namespace}}}\nspec: {{}}\n---\n",
+                self.config_line()
+            );
+        }
+        text.trim_end_matches("---\n").to_string()
+    }
+
+    /// The job's manifest.
+    pub fn job_manifest(image: &str) -> String {
+        format!(
+            "apiVersion: evenkeel.dev/v1\nkind: Job\nmetadata: {{name: task, namespace: shop}}\nspec:\n  backoffLimit: 1\n  template:\n    image: {image}\n"
+        )
+    }
+}
