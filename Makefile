@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test chaos likeness fuzz bench
+.PHONY: help build demo demo-keep demo-down check test chaos likeness mistakes fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -30,7 +30,11 @@ check: ## The quick part: format, lints, and every test that needs no engine
 test: export EVERY_PREFIX = 1
 test: check build ## Everything: check, a short fuzzing, then the real-engine tests on private engines 20.10 and 26.1
 	scripts/fuzz --seconds 5
+	scripts/mistakes --sample "$$(git rev-parse --short HEAD)" 2
 	scripts/docker-tests
+
+mistakes: ## Make the mistakes of history again, one by one, and see each found: half an hour (make test plays two)
+	scripts/mistakes
 
 fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (600)
 	scripts/fuzz --seconds $(or $(SECONDS),600)

@@ -37,11 +37,13 @@ pub struct Client<'a, S> {
     /// The last container of each name; asked for when it is gone too.
     ids: BTreeMap<String, ContainerId>,
     fingerprints: BTreeMap<String, String>,
+    /// Whose start failed: what is left of it in the list depends on chance, and whoever starts one looks at it anyway.
+    failed: BTreeSet<String>,
 }
 
 impl<'a, S: Side> Client<'a, S> {
     pub fn new(side: &'a S, place: &'a Place) -> Self {
-        Client { side, place, ids: BTreeMap::new(), fingerprints: BTreeMap::new() }
+        Client { side, place, ids: BTreeMap::new(), fingerprints: BTreeMap::new(), failed: BTreeSet::new() }
     }
 
     /// Sends all; a paragraph for each request.
@@ -239,8 +241,12 @@ impl<'a, S: Side> Client<'a, S> {
             }
         }
         let networks = engine.networks().await.expect("the engine answers");
+        self.failed.clear();
         for slot in 0..SLOTS {
             if let Some(found) = engine.inspect(&self.id(slot)).await.expect("the engine answers") {
+                if has_failed(&found) {
+                    self.failed.insert(found.name.clone());
+                }
                 text += &format!("  container {slot}: {}\n", self.container_words(&found, &networks));
             }
         }
@@ -265,8 +271,7 @@ impl<'a, S: Side> Client<'a, S> {
             .iter()
             .map(|(name, e)| {
                 let there = all.iter().any(|network| network.id == e.network && network.name == *name);
-                let failed = matches!(container.state, ContainerState::Created { error: Some(_) });
-                let which = if failed {
+                let which = if has_failed(container) {
                     // How many it was attached to before one failed depends on chance.
                     "perhaps"
                 } else if e.network.0.is_empty() {
@@ -297,7 +302,9 @@ impl<'a, S: Side> Client<'a, S> {
             ours.map(|listed| (listed.name, format!("{} {} {}", listed.id, listed.ours, listed.fingerprint))).collect();
         let before = std::mem::replace(&mut self.fingerprints, now);
         let names: BTreeSet<&String> = before.keys().chain(self.fingerprints.keys()).collect();
-        let changed = names.into_iter().filter(|name| before.get(*name) != self.fingerprints.get(*name));
+        let changed = names
+            .into_iter()
+            .filter(|name| before.get(*name) != self.fingerprints.get(*name) && !self.failed.contains(*name));
         changed.map(|name| name.rsplit('.').next().unwrap_or_default().to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -314,6 +321,10 @@ impl<'a, S: Side> Client<'a, S> {
         let names: Vec<&str> = known.map(|(name, _)| name.rsplit('.').next().unwrap_or_default()).collect();
         format!("events touched {}\n", names.join(" "))
     }
+}
+
+fn has_failed(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Created { error: Some(_) })
 }
 
 fn aliases(named: bool) -> BTreeSet<String> {
