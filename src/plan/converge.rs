@@ -182,7 +182,8 @@ fn create_missing(
         decided.wait(format!("the pause of {} between steps", scene.strategy.delay));
         return decided.wake(at);
     }
-    if !may_begin(scene, decided, history) {
+    let places = needs::places_come(scene.world, decided, scene.key, &scene.target.template);
+    if !may_begin(scene, decided, history) || !places {
         return;
     }
     let taken: BTreeSet<Slot> = kept.iter().map(|r| r.container.slot).chain(used_slots(scene)).collect();
@@ -233,16 +234,15 @@ fn next_step_at(scene: &Scene, history: &DeploymentHistory) -> Option<Timestamp>
     }
 }
 
-/// Whether a replica of the target can be made or started: its image, networks, volumes and dependencies are there.
+/// Whether a replica of the target can be made or started, but for its places: its image and dependencies are there.
 fn may_begin(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory) -> bool {
     let template = &scene.target.template;
-    let places = needs::places_exist(scene.world, decided, scene.key, template);
     let image =
         images::ensure(scene.world, decided, scene.key, template, &scene.target.image, scene.target.digest.as_ref());
     // Healing does not wait for dependencies: what ran before may run again.
     let healing = matches!(history.rollout, Rollout::Complete { .. } | Rollout::RollingBack { .. });
     let dependencies = healing || needs::dependencies_met(scene.world, decided, scene.past, scene.key, template);
-    places && image && dependencies
+    image && dependencies
 }
 
 /// Starts what is created or stopped and should run, as far as the budget allows; new replicas first.
@@ -335,8 +335,11 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         );
     }
     let first_start = matches!(container.state, ContainerState::Created { error: None });
-    if first_start && scene.is_new(container) && !may_begin(scene, decided, history) {
-        return;
+    if first_start && scene.is_new(container) {
+        let places = needs::places_exist(scene.world, decided, scene.key, &scene.target.template);
+        if !may_begin(scene, decided, history) || !places {
+            return;
+        }
     }
     let cause = match &container.state {
         ContainerState::Created { error: None } if scene.is_new(container) => purpose(scene, history),

@@ -2,12 +2,30 @@
 
 use super::build::{attachments, volume_name};
 use super::world::{Decided, World};
+use crate::model::action::network_target;
 use crate::model::history::{DeploymentHistory, History, JobState, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::spec::Template;
 
 /// Whether all networks and volumes of a template are there; if not, it says which are waited for.
 pub fn places_exist(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
+    await_places(world, decided, owner, template, |_| false)
+}
+
+/// The same for a container that is only created: the start alone needs its networks, so they may still be on their way.
+/// A volume must be there, because the engine would make one, without its labels.
+pub fn places_come(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
+    let comes = |network: &str| world.observed.in_flight.contains(&network_target(network));
+    await_places(world, decided, owner, template, comes)
+}
+
+fn await_places(
+    world: World,
+    decided: &mut Decided,
+    owner: &Key,
+    template: &Template,
+    comes: impl Fn(&str) -> bool,
+) -> bool {
     let networks = attachments(world, owner, template).into_iter().map(|attachment| attachment.network);
     let networks: Vec<String> = networks.collect();
     let foreign: Vec<&String> = networks.iter().filter(|name| is_foreign(world, name)).collect();
@@ -25,7 +43,7 @@ pub fn places_exist(world: World, decided: &mut Decided, owner: &Key, template: 
     for name in &missing_volumes {
         decided.wait(format!("volume {name}"));
     }
-    missing_networks.is_empty() && foreign.is_empty() && missing_volumes.is_empty()
+    missing_networks.iter().all(|name| comes(name)) && foreign.is_empty() && missing_volumes.is_empty()
 }
 
 /// Whether somebody else's network has the name of one that is to be ours: nothing of ours joins it.

@@ -175,9 +175,9 @@ impl<E: Engine> Executor<E> {
     pub fn is_saturated(&self) -> bool {
         let ledger = self.shared.ledger();
         let count = |wanted| ledger.in_flight.values().filter(|(kind, _)| *kind == wanted).count();
-        // Starts that nothing else is done beside: what follows one of them can wait for the next.
-        let only_starts = count(Kind::Work) == 0 && !ledger.work_ended;
-        count(Kind::Work) > 2 * WORKING || only_starts && count(Kind::Start) > STARTS_LEFT
+        let hard = count(Kind::Work) + count(Kind::Start);
+        // A container that was made waits for its start, but not where as many start as can.
+        hard >= STARTING || hard > STARTS_LEFT && !ledger.work_ended
     }
 
     /// Whether nothing is under way.

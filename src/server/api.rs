@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::wire::{Events, LogLine, RequestBody};
 use super::{LogQuery, Parts};
@@ -106,15 +107,21 @@ fn newer<'a>(events: &'a [Event], last: Option<&Event>) -> &'a [Event] {
     &events[seen.map_or(0, |position| position + 1)..]
 }
 
-/// The view now, and every later one, not more often than [`WATCH_PERIOD`].
+/// The view now, and every later one, not more often than [`WATCH_PERIOD`]; at once when nothing is under way any more,
+/// because that is what most wait for.
 fn changes(views: watch::Receiver<Arc<View>>) -> impl Stream<Item = Arc<View>> + Send {
-    stream::unfold((views, true), |(mut views, first)| async move {
+    let mut period = tokio::time::interval(WATCH_PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((views, period, true), |(mut views, mut period, first)| async move {
         if !first {
             views.changed().await.ok()?;
-            tokio::time::sleep(WATCH_PERIOD).await;
+        }
+        tokio::select! {
+            _ = period.tick() => {}
+            _ = views.wait_for(|view| view.in_flight.is_empty()) => {}
         }
         let view = views.borrow_and_update().clone();
-        Some((view, (views, false)))
+        Some((view, (views, period, false)))
     })
 }
 

@@ -283,8 +283,12 @@ fn floor_of_starting(bench: &Bench, image: &str, count: usize, at_once: usize) -
     thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
-                while next.fetch_add(1, Ordering::SeqCst) < count {
-                    create_and_start(bench, image, &network);
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= count {
+                        break;
+                    }
+                    create_and_start(bench, image, &network, &format!("d{number}"));
                 }
             });
         }
@@ -301,15 +305,27 @@ fn bench_network(bench: &Bench) -> String {
     network
 }
 
-fn create_and_start(bench: &Bench, image: &str, network: &str) -> String {
-    let (label, value) = ("evenkeel-test", &bench.instance);
+/// The same container that Evenkeel makes of a Deployment `name` that asks for nothing.
+fn create_and_start(bench: &Bench, image: &str, network: &str, name: &str) -> String {
+    let mut labels = serde_json::Map::from_iter([("evenkeel-test".to_string(), json!(bench.instance))]);
+    for label in ["kind", "namespace", "name", "slot", "revision", "template"] {
+        labels.insert(format!("floor.evenkeel.dev/{label}"), json!("1255530dd8"));
+    }
     let body = json!({
         "Image": image,
-        "Labels": {label: value},
-        "HostConfig": {"NetworkMode": network, "RestartPolicy": {"Name": "unless-stopped"}, "LogConfig": {"Type": "local"}},
+        "Labels": labels,
+        "StopTimeout": 30,
+        "HostConfig": {
+            "NetworkMode": network,
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "LogConfig": {"Type": "local", "Config": {"max-size": "10m", "max-file": "5"}},
+            "DnsOptions": ["ndots:1"],
+        },
+        "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [name]}}},
     });
     let socket = &bench.engine.socket;
-    let created = api::must(socket, "POST", "/containers/create", Some(&body));
+    let path = format!("/containers/create?name={}-floor.{name}", bench.instance);
+    let created = api::must(socket, "POST", &path, Some(&body));
     let created: Value = serde_json::from_str(&created).unwrap();
     let id = created["Id"].as_str().unwrap().to_string();
     api::must(socket, "POST", &format!("/containers/{id}/start"), None);
@@ -320,9 +336,9 @@ fn create_and_start(bench: &Bench, image: &str, network: &str) -> String {
 fn floor_of_one(bench: &Bench, image: &str) -> (Duration, Duration, Duration) {
     let network = bench_network(bench);
     let mut figures: Vec<_> = (0..5)
-        .map(|_| {
+        .map(|number| {
             let started = Instant::now();
-            let id = create_and_start(bench, image, &network);
+            let id = create_and_start(bench, image, &network, &format!("one{number}"));
             let called = started.elapsed();
             eventually("the application listens", LONG, || {
                 let log = bench.engine.docker(&["logs", &id]);
