@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test chaos likeness mistakes fuzz bench
+.PHONY: help build demo demo-keep demo-down check test prove chaos likeness mistakes fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -38,6 +38,9 @@ mistakes: ## Make the mistakes of history again, one by one, and see each found:
 
 fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (600)
 	scripts/fuzz --seconds $(or $(SECONDS),600)
+
+prove: ## Every fault at every call and every write of every scenario, in simulation
+	scripts/prove
 
 chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)
 	scripts/chaos

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::scenario::file::{Scenario, paths};
-use support::scenario::{crash_at_every_call, play, wants_crashes};
+use support::scenario::play;
 
 /// The scenarios, those that `SCENARIO` names a part of if it is set.
 fn scenarios() -> Vec<(PathBuf, String)> {
@@ -51,9 +51,9 @@ fn with_every(check: impl Fn(&Path, &Scenario) -> Vec<String> + Sync) {
 fn every_scenario_plays_as_its_file_says_and_twice_the_same() {
     with_every(|path, scenario| {
         let began = std::time::Instant::now();
-        let outcome = play(scenario, &[]);
+        let outcome = play(scenario);
         println!("{} took {} ms", scenario.path, began.elapsed().as_millis());
-        let again = play(scenario, &[]);
+        let again = play(scenario);
         let mut problems = outcome.problems.clone();
         if outcome.transcript != again.transcript {
             problems.push(format!("{}: {}", scenario.path, difference(&outcome.transcript, &again.transcript)));
@@ -65,11 +65,6 @@ fn every_scenario_plays_as_its_file_says_and_twice_the_same() {
         }
         problems
     });
-}
-
-#[test]
-fn a_crash_at_any_call_changes_nothing_about_the_end() {
-    with_every(|_, scenario| if wants_crashes(scenario) { crash_at_every_call(scenario) } else { Vec::new() });
 }
 
 #[test]

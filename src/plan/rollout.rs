@@ -331,8 +331,8 @@ fn fault(
     // While nobody watched, no probe was made: that time counts against nobody.
     let since = since.max(world.observed.watched_since);
     let deadline = since + facts.spec.progress_deadline;
-    decided.wake(deadline);
     if deadline > world.now {
+        decided.wake(deadline);
         return None;
     }
     let name = &culprit.container.name;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::timeout;
+
 use super::paths;
 use crate::engine::{Engine, EngineError};
 use crate::model::action::{Action, Call};
@@ -11,7 +13,11 @@ use crate::model::desired::Desired;
 use crate::model::name::Name;
 use crate::model::observed::{Fault, Network, Volume};
 use crate::model::policy::{HostPath, Refusal};
+use crate::model::time::Span;
 use crate::policy::{self, Approved, Ground, Judged};
+
+/// The longest that looking may take. An action waits for it, and a pull of its own may take a day.
+const LOOK_DEADLINE: Span = Span::secs(60);
 
 /// What one action is judged by.
 pub struct Gate {
@@ -25,6 +31,13 @@ pub struct Gate {
 impl Gate {
     /// Looks at what the judgement of `action` needs; at nothing where its namespace is free.
     pub async fn open<E: Engine>(engine: &E, desired: Arc<Desired>, action: &Action) -> Result<Gate, EngineError> {
+        match timeout(LOOK_DEADLINE.std(), Self::look(engine, desired, action)).await {
+            Ok(gate) => gate,
+            Err(_) => Err(unjudged(&action.call)),
+        }
+    }
+
+    async fn look<E: Engine>(engine: &E, desired: Arc<Desired>, action: &Action) -> Result<Gate, EngineError> {
         let namespace = action.object.namespace.clone();
         let mut gate =
             Gate { desired, namespace, networks: BTreeMap::new(), volumes: BTreeMap::new(), paths: BTreeMap::new() };
@@ -51,6 +64,12 @@ impl Gate {
     fn ground(&self) -> Ground<'_> {
         Ground { desired: &self.desired, networks: &self.networks, volumes: &self.volumes, paths: Some(&self.paths) }
     }
+}
+
+/// Nothing is made that could not be judged.
+fn unjudged(call: &Call) -> EngineError {
+    let message = format!("the engine did not say within {LOOK_DEADLINE} what the policy has to judge it by");
+    EngineError { attempted: call.to_string(), message, fault: Fault::Timeout }
 }
 
 /// Whether a call is judged at all.

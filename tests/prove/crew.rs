@@ -6,33 +6,44 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::support::scenario::fault::Fault;
+use crate::play::{Play, play};
+use crate::support::scenario::fault::{self, Fault};
 use crate::support::scenario::file::Scenario;
-use crate::support::scenario::{Outcome, play_with_faults};
+use crate::verdict;
 
 /// A play that takes longer than this, in real time, hangs.
 const HUNG_AFTER: Duration = Duration::from_secs(120);
 
+/// What goes wrong in one play, in the order in which it does.
+pub type Point = Vec<Fault>;
+
 /// A scenario with its undisturbed play and the points to try.
 pub struct Subject {
     pub scenario: Scenario,
-    pub undisturbed: Outcome,
-    pub points: Vec<Fault>,
+    pub undisturbed: Play,
+    pub points: Vec<Point>,
 }
 
 /// All that the threads share.
 pub struct Crew {
-    subjects: Vec<Arc<Subject>>,
+    subjects: Vec<Subject>,
     next: AtomicUsize,
-    /// What each play under way began with, and when.
+    /// When each play under way began, by the point's number.
     under_way: Mutex<BTreeMap<usize, Instant>>,
 }
 
-/// What came of a point: the subject's index, and what was wrong.
+/// What came of a point: its number, and what was wrong.
 type Finding = (usize, Vec<String>);
 
+/// How many points of a subject were played and how many failed.
+#[derive(Default, Clone, Copy)]
+struct Score {
+    executed: usize,
+    failed: usize,
+}
+
 impl Crew {
-    pub fn new(subjects: Vec<Arc<Subject>>) -> Self {
+    pub fn new(subjects: Vec<Subject>) -> Self {
         Self { subjects, next: AtomicUsize::new(0), under_way: Mutex::default() }
     }
 
@@ -43,69 +54,96 @@ impl Crew {
         for _ in 0..threads() {
             crew.clone().hire(sender.clone());
         }
-        drop(sender);
         let enumerated: usize = crew.subjects.iter().map(|subject| subject.points.len()).sum();
-        let (mut executed, mut failed) = (vec![0; crew.subjects.len()], vec![0; crew.subjects.len()]);
-        while executed.iter().sum::<usize>() < enumerated {
-            match findings.recv_timeout(Duration::from_secs(1)) {
-                Ok((index, problems)) => {
-                    executed[index] += 1;
-                    failed[index] += usize::from(!problems.is_empty());
-                    problems.iter().for_each(|problem| println!("FAILED {problem}"));
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) if !crew.hung().is_empty() => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        let mut scores = vec![Score::default(); crew.subjects.len()];
+        let mut executed = 0;
+        while executed < enumerated {
+            let mut ended: Vec<Finding> = findings.recv_timeout(Duration::from_secs(1)).into_iter().collect();
+            for number in crew.give_up() {
+                ended.push((number, vec![format!("it does not end within {} s", HUNG_AFTER.as_secs())]));
+                crew.clone().hire(sender.clone());
             }
+            executed += ended.len();
+            ended.iter().for_each(|finding| crew.count(finding, &mut scores));
         }
-        for ((subject, executed), failed) in crew.subjects.iter().zip(&executed).zip(&failed) {
-            let (name, points) = (&subject.scenario.path, subject.points.len());
-            println!("{name}: enumerated {points} = executed {executed}, failed {failed}");
-        }
-        let (executed, failed): (usize, usize) = (executed.iter().sum(), failed.iter().sum());
+        let failed: usize = scores.iter().map(|score| score.failed).sum();
         let seconds = began.elapsed().as_secs();
         println!("total: enumerated {enumerated} = executed {executed}, failed {failed}, in {seconds} s");
-        crew.hung().iter().for_each(|point| println!("HANGS scripts/prove {point}"));
-        executed == enumerated && failed == 0
+        failed == 0
     }
 
     fn hire(self: Arc<Self>, findings: mpsc::Sender<Finding>) {
         std::thread::spawn(move || {
             loop {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let Some((index, fault)) = self.point(number) else { return };
+                let Some((index, point)) = self.point(number) else { return };
                 self.plays().insert(number, Instant::now());
-                let subject = &self.subjects[index];
-                let problems = play_with_faults(&subject.scenario, &subject.undisturbed, &[fault]);
-                self.plays().remove(&number);
-                if findings.send((index, problems)).is_err() {
+                let found = judge(&self.subjects[index], point);
+                // One that was given up has been told already, and somebody else works on.
+                if self.plays().remove(&number).is_none() || findings.send((number, found)).is_err() {
                     return;
                 }
             }
         });
     }
 
+    /// Counts a finding, and tells what was wrong and when a subject is done.
+    fn count(&self, (number, found): &Finding, scores: &mut [Score]) {
+        let (index, point) = self.point(*number).expect("a point that was played has its number");
+        let (subject, score) = (&self.subjects[index], &mut scores[index]);
+        score.executed += 1;
+        score.failed += usize::from(!found.is_empty());
+        if !found.is_empty() {
+            println!("FAILED scripts/prove {} {}{}", subject.scenario.path, fault::words(point), subject.place(point));
+            found.iter().for_each(|problem| println!("       {problem}"));
+        }
+        if score.executed == subject.points.len() {
+            let (name, points) = (&subject.scenario.path, subject.points.len());
+            println!("{name}: enumerated {points} = executed {}, failed {}", score.executed, score.failed);
+        }
+    }
+
     /// The point of that number, counted through all subjects.
-    fn point(&self, mut number: usize) -> Option<(usize, Fault)> {
+    fn point(&self, mut number: usize) -> Option<(usize, &Point)> {
         for (index, subject) in self.subjects.iter().enumerate() {
             match subject.points.get(number) {
-                Some(fault) => return Some((index, *fault)),
+                Some(point) => return Some((index, point)),
                 None => number -= subject.points.len(),
             }
         }
         None
     }
 
-    /// The points whose play does not end, as they are replayed.
-    fn hung(&self) -> Vec<String> {
-        let plays = self.plays();
-        let hung = plays.iter().filter(|(_, began)| began.elapsed() > HUNG_AFTER);
-        let points = hung.filter_map(|(number, _)| self.point(*number));
-        points.map(|(index, fault)| format!("{} {fault}", self.subjects[index].scenario.path)).collect()
+    /// The points whose play does not end. Nobody waits for them any more.
+    fn give_up(&self) -> Vec<usize> {
+        let mut plays = self.plays();
+        let hung = plays.iter().filter(|(_, began)| began.elapsed() > HUNG_AFTER).map(|(number, _)| *number);
+        let hung: Vec<usize> = hung.collect();
+        plays.retain(|number, _| !hung.contains(number));
+        hung
     }
 
     fn plays(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
         self.under_way.lock().expect("no thread panics while it holds this")
+    }
+}
+
+/// Plays a point and says what is wrong.
+pub fn judge(subject: &Subject, point: &Point) -> Vec<String> {
+    verdict::of(&subject.scenario, &subject.undisturbed, &play(&subject.scenario, point), point)
+}
+
+impl Subject {
+    /// What the first fault meets, for people: ` (create shop.web.r1.0)`.
+    fn place(&self, point: &Point) -> String {
+        let call = |at: usize| self.undisturbed.calls.get(at).map(|call| format!(" ({})", call.trim()));
+        let write =
+            |at: usize| self.undisturbed.writes.get(at).map(|write| format!(" ({} {})", write.operation, write.path));
+        let found = point.first().and_then(|fault| match *fault {
+            Fault::Call { at, .. } | Fault::State { at, .. } => call(at),
+            Fault::Write { at, .. } => write(at),
+        });
+        found.unwrap_or_default()
     }
 }
 

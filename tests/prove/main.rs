@@ -7,33 +7,42 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
 
 mod crew;
+mod end;
+mod play;
 mod points;
+mod rest;
 mod schedules;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdict;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use crew::{Crew, Subject};
+use crew::{Crew, Point, Subject, judge};
+use play::{Play, play};
+use points::Sample;
 use support::scenario::fault;
 use support::scenario::file::{Scenario, paths};
-use support::scenario::{play, play_with_faults};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        [] => sweep("", None),
-        ["--sample", seed] => number(seed).and_then(|seed| sweep("", Some(seed))),
+        [] => sweep("", points::of, Sample::ALL),
+        ["--sample", seed] => number(seed).and_then(|seed| sample("", seed, points::SAMPLED)),
+        ["--sample", seed, "of", one_in, ref name @ ..] => {
+            number(seed).and_then(|seed| sample(name.first().unwrap_or(&""), seed, number(one_in)?))
+        }
+        ["--pairs", name] => pairs(name, 0),
+        ["--pairs", name, seed] => number(seed).and_then(|seed| pairs(name, seed)),
         ["--schedules", count] => number(count).and_then(|count| schedules::play_many(0, count)),
         ["--schedules", count, "--seed", first] => {
             number(count).and_then(|count| schedules::play_many(number(first)?, count))
         }
         ["--seed", seed] => number(seed).and_then(schedules::tell_all),
-        [name] => sweep(name, None),
+        [name] => sweep(name, points::of, Sample::ALL),
         [name, ref point @ ..] => replay(name, point),
     };
     match outcome {
@@ -59,24 +68,42 @@ fn scenarios(wanted: &str) -> Result<Vec<Scenario>, String> {
     paths(wanted).iter().map(read).collect()
 }
 
-/// Plays every point of these scenarios, or with a seed a sample of them. True if all end well.
-fn sweep(wanted: &str, sample: Option<u64>) -> Result<bool, String> {
+/// How the points of a scenario are found.
+type Enumeration = fn(&Scenario, &Play, Sample) -> Vec<Point>;
+
+fn sample(wanted: &str, seed: u64, one_in: u64) -> Result<bool, String> {
+    sweep(wanted, points::of, Sample { seed, one_in })
+}
+
+fn pairs(wanted: &str, seed: u64) -> Result<bool, String> {
+    sweep(wanted, points::pairs, Sample { seed, one_in: points::FIRSTS })
+}
+
+/// Plays these points of these scenarios. True if all end well, and the undisturbed plays too.
+fn sweep(wanted: &str, enumeration: Enumeration, sample: Sample) -> Result<bool, String> {
+    let mut is_well = true;
     let subjects = scenarios(wanted)?.into_iter().map(|scenario| {
         let undisturbed = play(&scenario, &[]);
-        let points = points::of(&scenario, &undisturbed, sample);
-        Arc::new(Subject { scenario, undisturbed, points })
+        for wrong in undisturbed.wrongs.iter().chain(&undisturbed.departures) {
+            println!("FAILED {} without any fault: {wrong}", scenario.path);
+            is_well = false;
+        }
+        let points = enumeration(&scenario, &undisturbed, sample);
+        Subject { scenario, undisturbed, points }
     });
-    Ok(Crew::new(subjects.collect()).work())
+    let crew = Crew::new(subjects.collect());
+    Ok(crew.work() && is_well)
 }
 
 /// Plays one point and prints what happened.
 fn replay(name: &str, point: &[&str]) -> Result<bool, String> {
-    let faults = fault::parse(point)?;
-    let all = scenarios(name)?;
-    let exact = all.iter().find(|scenario| scenario.path == name).or(all.first());
-    let scenario = exact.ok_or_else(|| format!("no scenario is called {name}"))?;
-    println!("{}", play(scenario, &faults).transcript);
-    let problems = play_with_faults(scenario, &play(scenario, &[]), &faults);
-    problems.iter().for_each(|problem| println!("{problem}"));
-    Ok(problems.is_empty())
+    let point = fault::parse(point)?;
+    let mut all = scenarios(name)?;
+    all.sort_by_key(|scenario| scenario.path != name);
+    let scenario = all.into_iter().next().ok_or_else(|| format!("no scenario is called {name}"))?;
+    println!("{}", play(&scenario, &point).transcript);
+    let subject = Subject { undisturbed: play(&scenario, &[]), scenario, points: Vec::new() };
+    let found = judge(&subject, &point);
+    found.iter().for_each(|problem| println!("{problem}"));
+    Ok(found.is_empty())
 }

@@ -3,22 +3,76 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::support::scenario::Outcome;
+use crate::crew::Point;
+use crate::play::{Play, play};
 use crate::support::scenario::disk::{Loss, WriteFault};
-use crate::support::scenario::fault::Fault;
+use crate::support::scenario::fault::{self, Fault};
 use crate::support::scenario::file::Scenario;
 use crate::support::sim::calls::FaultMode;
 
-/// One point in so many belongs to a sample.
-const SAMPLED: u64 = 400;
+/// One point in so many belongs to a sample, unless somebody asks for more.
+pub const SAMPLED: u64 = 100;
 
-/// All points, or those that a seed picks.
-pub fn of(scenario: &Scenario, undisturbed: &Outcome, sample: Option<u64>) -> Vec<Fault> {
-    let picked = |fault: &Fault| sample.is_none_or(|seed| picks(seed, &scenario.path, fault));
-    calls(undisturbed).chain(writes(undisturbed)).chain(states(undisturbed)).filter(picked).collect()
+/// One first fault in so many, in a sample of pairs.
+pub const FIRSTS: u64 = 40;
+/// How many calls after the first fault the second one may come.
+const RECOVERY: usize = 40;
+/// How many second faults are tried after each first one.
+const COMPANIONS: usize = 3;
+
+/// Which points are played: those that the seed picks, one in so many.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    pub seed: u64,
+    pub one_in: u64,
 }
 
-fn calls(undisturbed: &Outcome) -> impl Iterator<Item = Fault> + '_ {
+impl Sample {
+    /// Every point.
+    pub const ALL: Sample = Sample { seed: 0, one_in: 1 };
+
+    fn picks(self, scenario: &Scenario, point: &Point) -> bool {
+        self.rank(scenario, point).is_multiple_of(self.one_in.max(1))
+    }
+
+    /// A number that is the same in every run and looks like chance.
+    fn rank(self, scenario: &Scenario, point: &Point) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, &scenario.path, fault::words(point)).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// The points of a scenario, or those of a sample.
+pub fn of(scenario: &Scenario, undisturbed: &Play, sample: Sample) -> Vec<Point> {
+    let all = calls(undisturbed).chain(writes(undisturbed)).chain(states(undisturbed)).map(|fault| vec![fault]);
+    all.filter(|point| sample.picks(scenario, point)).collect()
+}
+
+/// Two faults in a row: the second at a call of the recovery from the first, `COMPANIONS` of them for each first one. The
+/// first ones are those of the sample.
+pub fn pairs(scenario: &Scenario, undisturbed: &Play, sample: Sample) -> Vec<Point> {
+    let firsts = calls(undisturbed).chain(states(undisturbed)).map(|fault| vec![fault]);
+    let firsts = firsts.filter(|first| sample.picks(scenario, first));
+    firsts.flat_map(|first| companions(scenario, &first, sample)).collect()
+}
+
+fn companions(scenario: &Scenario, first: &Point, sample: Sample) -> Vec<Point> {
+    let Some(Fault::Call { at, .. } | Fault::State { at, .. }) = first.first().copied() else { return Vec::new() };
+    let recovery = play(scenario, first);
+    let is_soon = |fault: &Fault| match *fault {
+        Fault::Call { at: second, .. } | Fault::State { at: second, .. } => second > at && second <= at + RECOVERY,
+        Fault::Write { .. } => false,
+    };
+    let seconds = calls(&recovery).chain(states(&recovery)).filter(is_soon);
+    let pair = |second: Fault| first.iter().copied().chain([second]).collect::<Point>();
+    let mut pairs: Vec<Point> = seconds.map(pair).collect();
+    pairs.sort_by_key(|pair| sample.rank(scenario, pair));
+    pairs.truncate(COMPANIONS);
+    pairs
+}
+
+fn calls(undisturbed: &Play) -> impl Iterator<Item = Fault> + '_ {
     undisturbed.calls.iter().enumerate().flat_map(|(at, call)| {
         let name = call.split_whitespace().next().unwrap_or_default();
         let changes = undisturbed.changes.binary_search(&at).is_ok();
@@ -27,7 +81,7 @@ fn calls(undisturbed: &Outcome) -> impl Iterator<Item = Fault> + '_ {
     })
 }
 
-fn writes(undisturbed: &Outcome) -> impl Iterator<Item = Fault> + '_ {
+fn writes(undisturbed: &Play) -> impl Iterator<Item = Fault> + '_ {
     undisturbed.writes.iter().enumerate().flat_map(|(at, write)| {
         let modes = WriteFault::ALL.into_iter().filter(move |mode| mode.concerns(write));
         modes.map(move |mode| Fault::Write { at, mode })
@@ -35,12 +89,6 @@ fn writes(undisturbed: &Outcome) -> impl Iterator<Item = Fault> + '_ {
 }
 
 /// The state directory is lost before every call that changes something: between those, nothing that matters differs.
-fn states(undisturbed: &Outcome) -> impl Iterator<Item = Fault> + '_ {
+fn states(undisturbed: &Play) -> impl Iterator<Item = Fault> + '_ {
     undisturbed.changes.iter().flat_map(|&at| Loss::ALL.map(|loss| Fault::State { at, loss }))
-}
-
-fn picks(seed: u64, scenario: &str, fault: &Fault) -> bool {
-    let mut hasher = DefaultHasher::new();
-    (seed, scenario, fault.to_string()).hash(&mut hasher);
-    hasher.finish().is_multiple_of(SAMPLED)
 }

@@ -19,6 +19,13 @@ pub enum Fault {
     State { at: usize, loss: Loss },
 }
 
+impl Fault {
+    /// Whether what the controller knew before it is gone.
+    pub fn loses_history(&self) -> bool {
+        matches!(self, Fault::State { .. })
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

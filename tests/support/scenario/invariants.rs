@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::observed::ContainerId;
-use evenkeel::model::view::View;
+use evenkeel::model::view::{ObjectView, View};
 use tokio::sync::watch;
 
 use super::step::Allowance;
@@ -17,8 +17,17 @@ use crate::support::sim::world::World;
 
 /// A name may lead to a replica that has stopped answering for as long as noticing it takes.
 const NOTICED_WITHIN: Millis = 45_000;
-/// A name may lead to nobody for as long as this in a row of lookups.
+/// A name may lead to nobody for as long as this in a row of lookups; after a fault, until a look that nothing answers is
+/// given up.
 const NOBODY_FOR: Millis = 1_000;
+const NOBODY_FOR_AFTER_A_FAULT: Millis = 130_000;
+
+/// So many removals in one namespace are no reason to ask, whatever share of it they are.
+const BRAKE: usize = 3;
+
+/// How many passes may be made at any time, and how many go on and on.
+const PASSES_AT_ONCE: u64 = 200;
+const PASSES_A_SECOND: u64 = 4;
 
 /// Until a check has seen that a replica is ready, after the engine has started it.
 const UNSEEN: Millis = 3_000;
@@ -35,6 +44,14 @@ pub struct Invariants {
     /// The views of the controller that runs, for what is promised.
     views: Arc<Mutex<Option<watch::Receiver<Arc<View>>>>>,
     violations: Arc<Mutex<Vec<String>>>,
+    /// Whether something goes wrong that the script does not know of.
+    in_trouble: Arc<Mutex<bool>>,
+    /// Containers that the process that runs has looked at, each by its id.
+    looked_at: Arc<Mutex<BTreeSet<ContainerId>>>,
+    /// Of each namespace, what was removed since the last line of the script because nothing declares it.
+    pruned: Arc<Mutex<BTreeMap<Name, BTreeSet<Key>>>>,
+    /// Namespaces in which somebody has confirmed a removal.
+    confirmed: Arc<Mutex<BTreeSet<Name>>>,
     /// Until when a container counts as one that was told to stop.
     told_to_stop: Arc<Mutex<BTreeMap<ContainerId, Millis>>>,
     /// Other people's things and all volumes as they were.
@@ -57,6 +74,10 @@ impl Invariants {
             allowed: Arc::default(),
             views: Arc::default(),
             violations: Arc::default(),
+            in_trouble: Arc::default(),
+            looked_at: Arc::default(),
+            pruned: Arc::default(),
+            confirmed: Arc::default(),
             told_to_stop: Arc::default(),
             before: Arc::default(),
         }
@@ -67,9 +88,20 @@ impl Invariants {
         hold(&self.allowed).insert(allowance);
     }
 
-    /// Whose views say what is promised from now on.
+    /// Something is going to go wrong that the script does not know of.
+    pub fn expect_trouble(&self) {
+        *hold(&self.in_trouble) = true;
+    }
+
+    /// A new process runs, and its views say what is promised from now on.
     pub fn listen_to(&self, views: watch::Receiver<Arc<View>>) {
+        hold(&self.looked_at).clear();
         *hold(&self.views) = Some(views);
+    }
+
+    /// Somebody lets a removal pass that the brake held.
+    pub fn confirm(&self, namespace: &Name) {
+        hold(&self.confirmed).insert(namespace.clone());
     }
 
     /// What was found, and is forgotten now.
@@ -87,8 +119,12 @@ impl Invariants {
         if call.name == "stop" {
             self.note_stop(world, call, moment);
         }
-        if moment == Moment::Before {
-            self.before_call(world, call);
+        match (moment, world.by_name(&call.target)) {
+            (Moment::Before, _) => self.before_call(world, call),
+            (Moment::After, Some(container)) if call.name == "inspect" => {
+                hold(&self.looked_at).insert(container.id.clone());
+            }
+            (Moment::After, _) => {}
         }
     }
 
@@ -100,10 +136,33 @@ impl Invariants {
             }
             return;
         };
+        if matches!(call.name, "stop" | "restart" | "remove") {
+            self.before_end(world, &key, container, call.name);
+        }
         match call.name {
             "stop" | "restart" if key.kind == Kind::Deployment => self.before_stop(world, &key, container, call.name),
             "start" if key.kind == Kind::Deployment => self.before_start(world, &key, container),
             _ => {}
+        }
+    }
+
+    /// What ends a container follows a look at that very container, and stays within the brake on removals.
+    fn before_end(&self, world: &World, key: &Key, container: &Container, verb: &str) {
+        if !hold(&self.looked_at).contains(&container.id) {
+            self.violated(world, format!("{verb} of {}, which this process has never looked at", container.name));
+        }
+        let is_leaving = self.object(key).is_some_and(|object| object.status.phase == "Terminating");
+        if !is_leaving || hold(&self.confirmed).contains(&key.namespace) {
+            return;
+        }
+        let mut pruned = hold(&self.pruned);
+        let pruned = pruned.entry(key.namespace.clone()).or_default();
+        pruned.insert(key.clone());
+        let all = world.containers.keys().filter_map(|id| owner(world, id, &self.instance));
+        let all: BTreeSet<Key> = all.filter(|other| other.namespace == key.namespace).chain(pruned.clone()).collect();
+        if pruned.len() > BRAKE && 2 * pruned.len() > all.len() {
+            let (gone, all) = (pruned.len(), all.len());
+            self.violated(world, format!("{verb} of {}: removes {gone} of {all} unconfirmed", container.name));
         }
     }
 
@@ -165,6 +224,13 @@ impl Invariants {
         }
     }
 
+    /// So many passes were made in a step that took so long: a loop that spins takes the whole machine.
+    pub fn not_busy(&self, lasted: Millis, passes: u64) {
+        if passes > PASSES_AT_ONCE + lasted * PASSES_A_SECOND / 1000 {
+            hold(&self.violations).push(format!("{passes} passes were made in {lasted} ms"));
+        }
+    }
+
     /// Looks at the world after a step.
     pub fn after_step(&self, world: &World, findings: &mut Findings) {
         for problem in std::mem::take(&mut findings.not_ready) {
@@ -176,12 +242,14 @@ impl Invariants {
                     self.violated(world, format!("{lookup} led to a replica that did not answer for {silence} ms"));
                 }
             }
+            let longest = if *hold(&self.in_trouble) { NOBODY_FOR_AFTER_A_FAULT } else { NOBODY_FOR };
             for (lookup, nobody) in std::mem::take(&mut findings.nobody) {
-                if nobody > NOBODY_FOR {
+                if nobody > longest {
                     self.violated(world, format!("{lookup} led to nobody for {nobody} ms"));
                 }
             }
         }
+        hold(&self.pruned).clear();
         self.keepsakes_kept(world);
         self.jobs_run_once(world);
         self.not_too_many(world);
@@ -243,9 +311,7 @@ impl Invariants {
 
     /// What the manifest in force says; nothing of an object that is not declared.
     fn promise(&self, key: &Key) -> Promise {
-        let views = hold(&self.views).clone();
-        let Some(view) = views.map(|views| views.borrow().clone()) else { return Promise::default() };
-        let Some(object) = view.objects.get(key) else { return Promise::default() };
+        let Some(object) = self.object(key) else { return Promise::default() };
         // Nothing declares it any more, and nobody has confirmed that it goes: it is kept alive as it was.
         if object.status.phase == "PruneHeld" {
             return Promise { floor: 0, ceiling: u64::MAX / 4, surge: 0 };
@@ -262,6 +328,13 @@ impl Invariants {
                 surge: number("maxSurge", 1),
             },
         }
+    }
+
+    /// An object as the process that runs shows it.
+    fn object(&self, key: &Key) -> Option<ObjectView> {
+        let views = hold(&self.views);
+        let view = views.as_ref()?.borrow();
+        view.objects.get(key).cloned()
     }
 
     fn of<'a>(&'a self, world: &'a World, key: &'a Key) -> impl Iterator<Item = &'a Container> {

@@ -32,8 +32,6 @@ pub enum World {
     Source { dir: String, namespace: Option<Name>, variables: Vec<(String, String)> },
     /// An invariant that this scenario may break, because it is about breaking it.
     Allow(Allowance),
-    /// The scenario is played again and again with a crash of the controller at every call, to the same end.
-    CrashAtEveryCall,
 }
 
 /// An invariant that a scenario may break.
@@ -81,6 +79,7 @@ pub enum Verb {
     Unhang,
     Unplug,
     Spoil,
+    Mute,
     Kill,
     Stop,
     Start,
@@ -127,7 +126,6 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["allow", "downtime"] => Ok(World::Allow(Allowance::Downtime)),
         ["allow", "crowd"] => Ok(World::Allow(Allowance::Crowd)),
         ["allow", "accidents"] => Ok(World::Allow(Allowance::Accidents)),
-        ["crash", "at", "every", "call"] => Ok(World::CrashAtEveryCall),
         _ => Err(format!("'{text}' says nothing about the world that is understood; see tests/scenarios/README.md")),
     }
 }
@@ -182,6 +180,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["hang", container] => accident(Verb::Hang, container),
         ["unhang", container] => accident(Verb::Unhang, container),
         ["spoil", container] => accident(Verb::Spoil, container),
+        ["mute", container] => accident(Verb::Mute, container),
         ["unplug", container] => accident(Verb::Unplug, container),
         ["docker", "kill", container] => accident(Verb::Kill, container),
         ["docker", "stop", container] => accident(Verb::Stop, container),

@@ -63,14 +63,28 @@ pub fn follow(sim: &Sim, promised: impl Fn(&Key) -> bool + Send + 'static) -> Ar
     let (sim, shared) = (sim.clone(), findings.clone());
     tokio::spawn(async move {
         loop {
-            sim.with(|world| {
+            let quiet = sim.with(|world| {
                 let mut findings = shared.lock().expect("no test panics while it holds this");
                 findings.look(world, &sim.instance, &promised);
+                findings.quiet_at(world).then_some(world.version)
             });
-            sleep(PERIOD).await;
+            match quiet {
+                None => sleep(PERIOD).await,
+                Some(version) => sleep_until_news(&sim, version).await,
+            }
         }
     });
     findings
+}
+
+/// Sleeps until the next lazy look, or until something changes; always to a multiple of [`PERIOD`].
+async fn sleep_until_news(sim: &Sim, version: u64) {
+    let news = sim.until(|world| (world.version != version).then_some(()));
+    let lazy = Duration::from_millis(LAZY_PERIOD - sim.now() % LAZY_PERIOD);
+    if tokio::time::timeout(lazy, news).await.is_ok() {
+        let period = PERIOD.as_millis() as Millis;
+        sleep(Duration::from_millis(period - sim.now() % period)).await;
+    }
 }
 
 impl Findings {
@@ -79,9 +93,6 @@ impl Findings {
             self.version = Some(world.version);
             self.moved_at = world.now;
             self.owners.extend(names(world, instance));
-        } else if world.now > self.moved_at + LIVELY && world.now % LAZY_PERIOD >= PERIOD.as_millis() as Millis {
-            // Long after anything happened, only a program that begins to hang can be news.
-            return;
         }
         for (lookup, owner) in self.owners.clone() {
             let found = world.resolve(&lookup.network, &lookup.name);
@@ -98,6 +109,11 @@ impl Findings {
                 self.answers.push((world.now, lookup, found.len()));
             }
         }
+    }
+
+    /// Whether it is long after anything happened: only a program that begins to hang can be news then.
+    fn quiet_at(&self, world: &World) -> bool {
+        world.now > self.moved_at + LIVELY
     }
 
     /// Sends a request to one address.

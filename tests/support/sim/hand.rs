@@ -66,6 +66,16 @@ impl World {
         Ok(())
     }
 
+    /// The program never answers again, however often it is started.
+    pub fn mute(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        let has_served = self.get(id)?.served_in_this_run(self.now);
+        let container = self.container(id);
+        container.served |= has_served;
+        container.app.ready_after = None;
+        self.version += 1;
+        Ok(())
+    }
+
     /// `docker update`.
     pub fn adjust(&mut self, id: &ContainerId, change: impl FnOnce(&mut Adjustable)) -> Result<(), Refusal> {
         let mut wanted = self.get(id)?.adjustable.clone();

@@ -1,0 +1,58 @@
+//! The verdict on a play with faults, by the undisturbed one. It plays nothing.
+
+use crate::play::Play;
+use crate::support::scenario::expectation::Expectation;
+use crate::support::scenario::fault::Fault;
+use crate::support::scenario::file::Scenario;
+use crate::support::scenario::step::Step;
+
+/// How many passes and changes a fault may cost, beyond those of the undisturbed play.
+const PASSES: u64 = 200;
+const CHANGES: usize = 40;
+
+/// What is wrong with a play; empty when all is well.
+pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]) -> Vec<String> {
+    let mut found = play.wrongs.clone();
+    let lost = faults.iter().any(Fault::loses_history) && needs_history(scenario, undisturbed);
+    if !lost {
+        found.extend(play.departures.iter().cloned());
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    match lost {
+        true => found.extend(play.end.differences_without_history(&undisturbed.end)),
+        false => found.extend(play.end.differences(&undisturbed.end)),
+    }
+    if undisturbed.rests && !play.rests && !lost {
+        found.push("it does not come to rest".into());
+    }
+    if undisturbed.rests && play.rests && !lost {
+        found.extend(effort(undisturbed, play, faults.len()));
+    }
+    found
+}
+
+/// Whether a scenario comes to its end by what only the history knows: that a revision failed, what a person asked for, or
+/// what a source said before it could not be read.
+fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
+    let asks = |step: &Step| match step {
+        Step::Request { .. } | Step::Confirm(_) | Step::LoseState => true,
+        Step::Expect(Expectation::Source { .. } | Expectation::Problem { .. }) => true,
+        _ => false,
+    };
+    let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
+    scenario.script.iter().any(|line| asks(&line.step)) || !undisturbed.end.objects.values().all(is_plain)
+}
+
+fn effort(undisturbed: &Play, play: &Play, faults: usize) -> Vec<String> {
+    let (normal, taken) = (undisturbed.effort, play.effort);
+    let mut found = Vec::new();
+    if taken.passes > normal.passes + PASSES * faults as u64 {
+        found.push(format!("it takes {} passes, without the fault {}", taken.passes, normal.passes));
+    }
+    if taken.changes > normal.changes + CHANGES * faults {
+        found.push(format!("it takes {} changes, without the fault {}", taken.changes, normal.changes));
+    }
+    found
+}
