@@ -151,3 +151,24 @@ pub fn networks(world: World) -> BTreeMap<Key, Decided> {
     }
     decisions
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirmation_counts_for_the_removals_that_it_was_asked_for() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let web = Key::new(Kind::Deployment, name("shop"), name("web"));
+        let held = |id: &str| {
+            let (namespace, id, reason) = (name("shop"), id.to_string(), String::new());
+            vec![HeldPrune { namespace, id, reason, removes: vec![web.clone()] }]
+        };
+        let asked = Confirmation { namespace: name("shop"), id: id(&[&web]) };
+        let confirmed = confirm(&held(&asked.id), &asked, &History::default()).unwrap().confirmed;
+        assert_eq!(confirmed, Confirmed::from([web.clone()]));
+        let other = Key::new(Kind::Deployment, name("shop"), name("api"));
+        let refused = confirm(&held(&id(&[&web, &other])), &asked, &History::default()).unwrap_err();
+        assert!(refused.contains("has changed since"), "{refused}");
+    }
+}
