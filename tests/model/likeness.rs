@@ -1,0 +1,237 @@
+//! Which states are the same: all that a later decision or promise can depend on, with names in the place of ids. Of times it
+//! keeps what the plan asks of them: which of two came first, and how much of a back-off is over. No back-off is forgotten
+//! and no deadline passes here, because time goes on only where the plan waits. It changes nothing.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use evenkeel::model::history::{DeploymentHistory, History, JobHistory, JobState, Outcome, Rollout};
+use evenkeel::model::name::Key;
+use evenkeel::model::observed::ContainerId;
+use evenkeel::model::time::Timestamp;
+
+use crate::state::{State, UnderWay};
+use crate::support::sim::container::{Container, Health, State as ContainerState};
+use crate::support::sim::world::{Alarm, World};
+
+/// The first back-off of a failed action; each further one is at most twice as long.
+const FIRST_PAUSE: u64 = 5_000;
+
+/// What two states have in common if they are the same: two hashes, so that none collide by chance.
+pub fn likeness(state: &State) -> (u64, u64) {
+    let mut sketch = Sketch { now: state.now(), world: &state.world, one: DefaultHasher::new(), two: Fnv(FNV) };
+    sketch.state(state);
+    (sketch.one.finish(), sketch.two.finish())
+}
+
+const FNV: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a: another function than the standard one.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+struct Sketch<'a> {
+    now: Timestamp,
+    world: &'a World,
+    one: DefaultHasher,
+    two: Fnv,
+}
+
+impl Sketch<'_> {
+    fn add(&mut self, part: impl Hash) {
+        part.hash(&mut self.one);
+        part.hash(&mut self.two);
+    }
+
+    /// How much of the back-off after that many failures in a row is over.
+    fn back_off(&self, at: Timestamp, count: u32) -> u64 {
+        self.now.since(at).0.min(FIRST_PAUSE << count.min(6))
+    }
+
+    fn name(&self, id: &ContainerId) -> Option<&str> {
+        self.world.containers.get(id).map(|container| container.name.as_str())
+    }
+
+    fn state(&mut self, state: &State) {
+        let State { world, edit, history, probes, under_way, failures, watched_since, left, rejected } = state;
+        self.add((edit, left, rejected));
+        self.world(world, *watched_since, &began(history));
+        self.history(history);
+        // A probe of a container that is gone, or of an earlier run, has no result.
+        let of_this_run = probes.iter().filter_map(|probe| {
+            let container = self.world.containers.get(&probe.container)?;
+            let since = matches!(container.state, ContainerState::Running { since } if World::timestamp(since) == probe.started_at);
+            since.then_some((&container.name, probe.purpose as u8))
+        });
+        let mut of_this_run: Vec<_> = of_this_run.collect();
+        of_this_run.sort();
+        self.add(of_this_run);
+        for UnderWay { action, halfway, decided_at, was_ready } in under_way {
+            self.add((action.call.to_string(), halfway, decided_at, was_ready));
+        }
+        let failed = failures.iter().map(|(target, failure)| {
+            let id = target.strip_prefix("container ").map(|id| ContainerId(id.to_string()));
+            let target = id.map_or(Some(target.as_str()), |id| self.world.containers.get(&id).map(|c| c.name.as_str()));
+            (
+                target.map(str::to_string),
+                failure.count,
+                failure.fault as u8,
+                &failure.cut,
+                self.back_off(failure.at, failure.count),
+            )
+        });
+        let failed: Vec<_> = failed.filter(|(target, ..)| target.is_some()).collect();
+        self.add(failed);
+    }
+
+    fn world(&mut self, world: &World, watched_since: Timestamp, began: &BTreeMap<Key, Timestamp>) {
+        let by_name: BTreeMap<&str, &Container> = world.containers.values().map(|c| (c.name.as_str(), c)).collect();
+        for container in by_name.values() {
+            let owner = container.name.split('.').nth(1).unwrap_or_default();
+            let began = began.iter().find(|(key, _)| key.name.as_str() == owner).map(|(_, at)| *at);
+            self.container(container, watched_since, began);
+        }
+        let networks: Vec<_> = world.networks.values().map(|network| &network.name).collect();
+        self.add((networks, world.volumes.keys().collect::<Vec<_>>(), &world.starts));
+        for (at, alarm) in world.agenda() {
+            let (id, run, kind) = match alarm {
+                Alarm::Ends { id, run, .. } => (id, run, 0),
+                Alarm::Kill { id, run } => (id, run, 1),
+                Alarm::Restart { id, run } => (id, run, 2),
+                Alarm::Check { id, run } => (id, run, 3),
+                Alarm::PowerUp => unreachable!("the engine is up again at once"),
+            };
+            let is_of_this_run = world.containers.get(id).is_some_and(|c| c.runs == *run);
+            self.add((at - world.now, self.name(id).map(str::to_string), is_of_this_run, kind));
+        }
+    }
+
+    fn container(&mut self, c: &Container, watched_since: Timestamp, began: Option<Timestamp>) {
+        let since = match c.state {
+            ContainerState::Running { since } | ContainerState::Paused { since } => Some(since),
+            _ => None,
+        };
+        let exit = match &c.state {
+            ContainerState::Exited(exit) => Some(exit.code),
+            _ => None,
+        };
+        let failed = matches!(c.state, ContainerState::Created { error: Some(_) });
+        let healthy = matches!(c.health, Health::Healthy { .. });
+        self.add((
+            &c.name,
+            c.state_word(),
+            exit,
+            failed,
+            healthy,
+            since.map(|since| World::timestamp(since) < watched_since),
+        ));
+        self.add((c.runs, c.restart_count, c.stopped_by_call, c.ran_at_shutdown, c.backoff));
+        self.add(began.map(|began| World::timestamp(c.created_at) < began));
+        for (network, endpoint) in &c.endpoints {
+            self.add((network, endpoint.address, endpoint.fixed, &endpoint.aliases));
+        }
+    }
+
+    fn history(&mut self, history: &History) {
+        let History { deployments, jobs, confirmed } = history;
+        self.add(confirmed.len());
+        deployments.values().for_each(|deployment| self.deployment(deployment));
+        jobs.values().for_each(|job| self.job(job));
+    }
+
+    fn deployment(&mut self, history: &DeploymentHistory) {
+        let DeploymentHistory {
+            revisions,
+            rollout,
+            resolution,
+            restarts,
+            paused,
+            pin,
+            retiring,
+            restarted,
+            ready_since,
+            judged,
+        } = history;
+        self.add((restarts, paused, pin.as_ref().map(|pin| &pin.revision)));
+        self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
+        // Of completions only the order counts.
+        let mut completions: Vec<(Timestamp, u64)> = Vec::new();
+        for revision in revisions {
+            let kind = match revision.outcome {
+                Outcome::Pending => 0,
+                Outcome::Completed { at } => {
+                    completions.push((at, revision.number));
+                    1
+                }
+                Outcome::Rejected { .. } => 2,
+                Outcome::Superseded { .. } => 3,
+            };
+            self.add((revision.number, &revision.id, kind));
+        }
+        completions.sort();
+        self.add(completions.iter().map(|(_, number)| *number).collect::<Vec<_>>());
+        self.rollout(rollout);
+        for (id, retirement) in retiring {
+            self.add((self.name(id).map(str::to_string), retirement.drain, retirement.stopping));
+            self.add(retirement.unnamed_at.is_some());
+        }
+        for (id, restarts) in restarted {
+            let back_off = self.back_off(restarts.at, restarts.count);
+            self.add((self.name(id).map(str::to_string), restarts.count, back_off));
+        }
+        for known in [ready_since.keys().collect::<Vec<_>>(), judged.iter().collect()] {
+            let mut names: Vec<_> = known.iter().filter_map(|id| self.name(id)).map(str::to_string).collect();
+            names.sort();
+            self.add(names);
+        }
+    }
+
+    fn rollout(&mut self, rollout: &Rollout) {
+        match rollout {
+            Rollout::New => self.add(0),
+            Rollout::Complete { revision } => self.add((1, revision)),
+            Rollout::Progressing { to, available, stepped_at, before, .. } => {
+                self.add((2, to, available, before, stepped_at.is_some()));
+            }
+            Rollout::RollingBack { to, from, available, .. } => self.add((3, to, from, available)),
+            Rollout::Stalled { revision, .. } => self.add((4, revision)),
+        }
+    }
+
+    fn job(&mut self, history: &JobHistory) {
+        let JobHistory { runs, resolution } = history;
+        self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
+        for run in runs {
+            let kind = match &run.state {
+                JobState::Pending => 0,
+                JobState::Started { .. } => 1,
+                JobState::Retrying { .. } => 2,
+                JobState::Succeeded { .. } => 3,
+                JobState::Failed { .. } => 4,
+                JobState::Unknown { .. } => 5,
+            };
+            self.add((&run.revision, run.attempt, kind));
+        }
+    }
+}
+
+/// When the rollouts under way began.
+fn began(history: &History) -> BTreeMap<Key, Timestamp> {
+    let began = |rollout: &Rollout| match rollout {
+        Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. } => Some(*started_at),
+        Rollout::New | Rollout::Complete { .. } | Rollout::Stalled { .. } => None,
+    };
+    let deployments = history.deployments.iter();
+    deployments.filter_map(|(key, deployment)| Some((key.clone(), began(&deployment.rollout)?))).collect()
+}
