@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test prove chaos likeness mistakes fuzz bench
+.PHONY: help build demo demo-keep demo-down check test prove schedules chaos likeness mistakes fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -30,6 +30,7 @@ check: ## The quick part: format, lints, and every test that needs no engine
 test: export EVERY_PREFIX = 1
 test: check build ## Everything: check, a short fuzzing, then the real-engine tests on private engines 20.10 and 26.1
 	scripts/fuzz --seconds 5
+	scripts/prove --schedules 200 --seed $$((0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0)))
 	scripts/mistakes --sample "$$(git rev-parse --short HEAD)" 2
 	scripts/docker-tests
 
@@ -41,6 +42,9 @@ fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (6
 
 prove: ## Every fault at every call and every write of every scenario, in simulation
 	scripts/prove
+
+schedules: ## 100,000 random schedules of edits, accidents and faults, in simulation: hours (make test plays 200)
+	scripts/prove --schedules 100000
 
 chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)
 	scripts/chaos
