@@ -21,10 +21,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let policy = self.rules.read().clone();
         if changed || policy != self.desired.policy || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.undecided = true;
-            self.desired = Desired { policy, ..self.sources.desired() };
+            self.desired = Arc::new(Desired { policy, ..self.sources.desired() });
             self.contents = self.sources.contents();
             self.mask_secrets();
-            self.executor.set_desired(Arc::new(self.desired.clone()));
+            self.executor.set_desired(self.desired.clone());
             self.declared = publish::Declarations::of(&self.desired, &self.contents);
             let policy_file = self.rules.file().to_path_buf();
             let watched = self.sources.paths().into_iter().chain([policy_file]).collect();

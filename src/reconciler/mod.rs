@@ -130,7 +130,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     hints: Hints,
     sources: Sources,
     rules: Rules,
-    desired: Desired,
+    desired: Arc<Desired>,
     contents: BTreeMap<ContentId, Content>,
     /// As it was last written: what is not written yet is not acted upon.
     history: History,
@@ -188,7 +188,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             hints,
             sources,
             rules,
-            desired: Desired { settings: setup.settings, policy: Standing::unread(), ..Desired::default() },
+            desired: Arc::new(Desired { settings: setup.settings, policy: Standing::unread(), ..Desired::default() }),
             contents: BTreeMap::new(),
             history,
             half_saved: false,
