@@ -74,6 +74,11 @@ impl<'a> Scene<'a> {
         readiness::is_ready_at_once(template, self.spec.min_ready, image_has_check)
     }
 
+    /// Whether something is being done to a replica: to one that does not run, that may be its start.
+    fn is_busy(&self, replica: &Replica) -> bool {
+        self.world.observed.in_flight.contains(&container_target(&replica.container.id))
+    }
+
     /// Whether a container is what the target revision wants: a moved tag can make one from another image, and a hand
     /// one with a limit that stays.
     fn is_new(&self, container: &Container) -> bool {
@@ -112,6 +117,19 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     let retained = retained(scene, history);
     for (replica, _) in &leaving {
         retire::step(scene, decided, history, replica, retained.as_ref() == Some(&replica.container.revision));
+    }
+}
+
+/// Starts what has ended while nothing else may change, such as after a crash of the engine: up to `replicas` run,
+/// first those of revisions that have proved themselves.
+pub fn revive(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory) {
+    let running = scene.replicas.iter().filter(|r| r.runs() || scene.is_busy(r)).count();
+    let room = (scene.strategy.replicas as usize).saturating_sub(running);
+    let ended = |r: &&Replica| matches!(r.container.state, ContainerState::Exited(_)) && !scene.is_busy(r);
+    let mut ended: Vec<&Replica> = scene.replicas.iter().filter(ended).collect();
+    ended.sort_by_cached_key(|r| !last_good::is_proven(history, &r.container.revision));
+    for replica in ended.into_iter().take(room) {
+        start(scene, decided, history, replica);
     }
 }
 
@@ -253,9 +271,7 @@ fn start_ready_to_start(
     kept: &[&Replica],
     staying_old: &[&Replica],
 ) {
-    // What is being done to one that does not run may be its start.
-    let is_busy = |r: &Replica| scene.world.observed.in_flight.contains(&container_target(&r.container.id));
-    let mut running = scene.replicas.iter().filter(|r| r.runs() || is_busy(r)).count() as u32;
+    let mut running = scene.replicas.iter().filter(|r| r.runs() || scene.is_busy(r)).count() as u32;
     // One that has been told to stop is as good as gone, as in Kubernetes; but no more of them than the surge, and not
     // where it may still hold the host port that the next one needs.
     let no_host_port = scene.target.template.ports.iter().all(|port| port.host_port.is_none());
@@ -272,7 +288,7 @@ fn start_ready_to_start(
     let reserved = (wanted - needed) as u32;
     let (needed, others) = down.split_at(needed);
     for (order, replica) in needed.iter().chain(kept).chain(others).enumerate() {
-        if replica.runs() || is_busy(replica) {
+        if replica.runs() || scene.is_busy(replica) {
             continue;
         }
         let needed = order < needed.len();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::build::{self, Source};
-use super::converge::{Scene, converge};
+use super::converge::{Scene, converge, revive};
 use super::images;
 use super::policy;
 use super::readiness::Readiness;
@@ -202,6 +202,7 @@ fn act(
     for replica in replicas {
         upkeep::upkeep(&scene, decided, history, replica);
     }
+    revive(&scene, decided, history);
 }
 
 /// Forgets the oldest revisions beyond the limit; never one that runs, is being reached, or is the newest that completed.

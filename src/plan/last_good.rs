@@ -9,9 +9,10 @@ use super::needs;
 use super::replica::{Replica, find};
 use super::rollout::newest_completed;
 use super::world::Decided;
-use crate::model::history::{DeploymentHistory, Rollout};
+use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::name::Slot;
 use crate::model::observed::ContainerState;
+use crate::model::revision::RevisionId;
 
 /// How many old replicas an update still needs: as many as were available when it began, up to what the strategy
 /// promises, less the new ones that have taken over.
@@ -57,4 +58,9 @@ pub fn is_restored(scene: &Scene, history: &DeploymentHistory, replica: &Replica
     let progressing = matches!(history.rollout, Rollout::Progressing { .. });
     let of_it = || newest_completed(history, &scene.target.id).is_some_and(|id| id == replica.container.revision);
     progressing && replica.container.state == ContainerState::Created { error: None } && of_it()
+}
+
+/// Whether all replicas of a revision have once been available.
+pub fn is_proven(history: &DeploymentHistory, revision: &RevisionId) -> bool {
+    find(history, revision).is_some_and(|revision| matches!(revision.outcome, Outcome::Completed { .. }))
 }

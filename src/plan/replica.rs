@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::readiness::{Readiness, readiness};
 use super::world::World;
+use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Revision};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerId, ContainerState, Fault};
@@ -29,7 +30,8 @@ pub struct Replica<'a> {
     pub available: bool,
     /// Whether it was on its way out before this pass.
     pub retiring: bool,
-    /// Whether nothing but the engine keeps it from being available: a network or a name of its own is still to come.
+    /// Whether nothing but the engine keeps it from being available: a network or a name of its own is still to come,
+    /// or it has not answered yet to what was asked of it.
     pub awaits_engine: bool,
 }
 
@@ -89,11 +91,13 @@ fn replica<'a>(
         Readiness::Unknown(_) => {}
     }
     let well = readiness.is_available(spec.min_ready, world.now);
+    // A reconnection takes its network away for a moment, or for as long as the engine does not answer.
+    let is_being_worked_on = world.observed.in_flight.contains(&container_target(&container.id));
     Replica {
         container,
         available: well && named,
         retiring: history.retiring.contains_key(&container.id),
-        awaits_engine: !attached || well && !named,
+        awaits_engine: !attached || well && !named || is_being_worked_on,
         readiness,
     }
 }
