@@ -139,6 +139,21 @@ fn has_check(container: &Container, template: &Template) -> bool {
     template.startup_probe.is_some() || template.readiness_probe.is_some() || container.health != Health::None
 }
 
+/// Whether the probe that decides was not made once since the container runs: a look that hangs holds them back.
+pub fn is_unprobed(container: &Container, template: &Template) -> bool {
+    let unmade = |result: Option<&ProbeResult>| match result {
+        None => true,
+        Some(ProbeResult::Unknown { message }) => message.is_empty(),
+        Some(ProbeResult::Success | ProbeResult::Failure { .. }) => false,
+    };
+    let probes = &container.probes;
+    let runs = matches!(container.state, ContainerState::Running { .. });
+    let startup = template.startup_probe.is_some() && unmade(probes.startup.as_ref());
+    let started = template.startup_probe.is_none() || probes.startup == Some(ProbeResult::Success);
+    let readiness = template.readiness_probe.is_some() && started && unmade(probes.readiness.as_ref());
+    runs && (startup || readiness)
+}
+
 fn verdict(container: &Container, template: &Template) -> Verdict {
     let probes = &container.probes;
     if template.startup_probe.is_some() {

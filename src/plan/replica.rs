@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::readiness::{Readiness, readiness};
+use super::readiness::{Readiness, is_unprobed, readiness};
 use super::world::World;
 use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Revision};
@@ -33,6 +33,8 @@ pub struct Replica<'a> {
     /// Whether nothing but the engine keeps it from being available: a network or a name of its own is still to come,
     /// or it has not answered yet to what was asked of it.
     pub awaits_engine: bool,
+    /// Whether nobody has probed it yet since it runs.
+    pub is_unprobed: bool,
 }
 
 impl Replica<'_> {
@@ -77,6 +79,7 @@ fn replica<'a>(
     let template = template_of(spec, history, &container.revision);
     let readiness = readiness(world, container, template, spec.min_ready, history);
     let (attached, named) = (is_attached(container, template), has_its_names(container, template));
+    let is_unprobed = is_unprobed(container, template);
     match &readiness {
         Readiness::Ready(since) => {
             if history.ready_since.get(&container.id) != Some(since) {
@@ -98,6 +101,7 @@ fn replica<'a>(
         available: well && named,
         retiring: history.retiring.contains_key(&container.id),
         awaits_engine: !attached || well && !named || is_being_worked_on,
+        is_unprobed,
         readiness,
     }
 }

@@ -326,7 +326,8 @@ fn fault(
     if let Some(reason) = of_it().find_map(|replica| failure(replica, history, mark.started_at)) {
         return Some(reason);
     }
-    let culprit = of_it().find(|r| is_culprit(r))?;
+    // While a look does not end, nobody probes and nobody notices that one is ready.
+    let culprit = of_it().find(|r| is_culprit(r) && !r.is_unprobed && !r.readiness.is_ready())?;
     let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
     // While nobody watched, no probe was made: that time counts against nobody.
     let since = since.max(world.observed.watched_since);

@@ -362,6 +362,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let mut plan = plan::plan(&self.desired, observed, &self.history, now);
         if let Err(error) = self.save(&plan.history) {
             self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));
+            self.watched_since = now; // No probe was begun either.
             return now + TROUBLE_PAUSE;
         }
         self.undecided = false;

@@ -8,21 +8,23 @@ use crate::support::scenario::step::Step;
 
 /// How many passes and changes a fault may cost, beyond those of the undisturbed play.
 const PASSES: u64 = 200;
-const CHANGES: usize = 40;
+const CHANGES: usize = 60;
 
 /// What is wrong with a play; empty when all is well.
 pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]) -> Vec<String> {
     let mut found = play.wrongs.clone();
-    let lost = faults.iter().any(Fault::loses_history) && needs_history(scenario, undisturbed);
+    let loses = faults.iter().any(Fault::loses_history);
+    let lost = loses && needs_history(scenario, undisturbed);
     if !lost {
         found.extend(play.departures.iter().cloned());
     }
     if !found.is_empty() {
         return found;
     }
-    match lost {
-        true => found.extend(play.end.differences_without_history(&undisturbed.end)),
-        false => found.extend(play.end.differences(&undisturbed.end)),
+    match (loses, lost) {
+        (_, true) => found.extend(play.end.differences_without_history(&undisturbed.end)),
+        (true, false) => found.extend(play.end.differences_without_numbers(&undisturbed.end)),
+        (false, false) => found.extend(play.end.differences(&undisturbed.end)),
     }
     if undisturbed.rests && !play.rests && !lost {
         found.push("it does not come to rest".into());

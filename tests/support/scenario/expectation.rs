@@ -54,6 +54,31 @@ pub enum Expectation {
     Warning { text: String },
 }
 
+impl Expectation {
+    /// Whether it may hold for a moment only, which a play that goes another way can miss.
+    pub fn is_of_a_moment(&self) -> bool {
+        match self {
+            Self::Containers { .. } | Self::Event { .. } | Self::Addresses { .. } | Self::Ready { .. } => true,
+            Self::Phase { phase, .. } => phase == "Unknown",
+            _ => false,
+        }
+    }
+
+    /// Whether it tells revisions apart, or knows what happened: neither outlives the state directory.
+    pub fn is_of_history(&self) -> bool {
+        let numbered =
+            |pattern: &str| pattern.split('.').any(|part| part.starts_with('r') && part[1..].parse::<u32>().is_ok());
+        match self {
+            Self::Containers { pattern, .. } | Self::Image { pattern, .. } | Self::Env { pattern, .. } => {
+                numbered(pattern)
+            }
+            Self::Setting { pattern, .. } => numbered(pattern),
+            Self::Event { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// Where an expectation looks.
 pub struct Scene<'a> {
     pub world: &'a World,

@@ -342,21 +342,47 @@ impl Stage {
     }
 
     async fn command(&mut self, command: Command) -> Result<(), String> {
+        let before = self.asked_of(&command);
+        let mut unanswered = false;
         for _ in 0..COMMAND_ATTEMPTS {
             self.revive().await?;
+            if unanswered && self.restart_at.is_none() {
+                // Whoever got no answer looks whether it was done: to undo twice would be to redo.
+                if self.asked_of(&command) != before {
+                    return Ok(());
+                }
+                unanswered = false;
+            }
             match &self.controller {
                 None if self.restart_at.is_none() => return Err("no controller runs".into()),
                 None => {}
                 Some(controller) => match controller.command(command.clone()).await {
                     Some(Ok(_)) => return Ok(()),
                     Some(Err(refusal)) if !self.disturbed => return Err(refusal.message),
-                    Some(Err(_)) | None => {}
+                    Some(Err(_)) => {}
+                    None => unanswered = true,
                 },
             }
             // A person who was told that it did not work tries again.
             sleep(Duration::from_millis(LONG_TICK)).await;
         }
         Err("the command was never carried out".into())
+    }
+
+    /// What the state directory knows of what was asked for earlier: of a request's object, or of removals.
+    fn asked_of(&self, command: &Command) -> Option<Vec<serde_json::Value>> {
+        let file = match command {
+            Command::Request { key, .. } => format!("state/objects/{}/{}.{}.json", key.namespace, key.kind, key.name),
+            _ => "state/confirmed.json".to_owned(),
+        };
+        let file: serde_json::Value = serde_json::from_slice(&std::fs::read(self.path(&file)).ok()?).ok()?;
+        if !matches!(command, Command::Request { .. }) {
+            return Some(vec![file]);
+        }
+        let revisions = file["object"]["revisions"].as_array()?;
+        let outcomes = revisions.iter().map(|revision| revision["outcome"].clone());
+        let asked = ["pin", "paused", "restarts"].map(|what| file["object"][what].clone());
+        Some(asked.into_iter().chain(outcomes).collect())
     }
 
     /// Tells the controller that files have changed, as watching them would.
@@ -395,6 +421,10 @@ impl Stage {
     }
 
     fn accident(&mut self, verb: Verb, container: &str) -> Result<(), String> {
+        if verb == Verb::Unplug && !self.last_reconnection_failed(container) {
+            // No engine loses a container's network but in the middle of a reconnection.
+            return Ok(());
+        }
         self.on_each(container, |world, id| match verb {
             Verb::Crash => world.crash(id),
             Verb::Hang => world.hang(id, true),
@@ -411,6 +441,13 @@ impl Stage {
         })
         // After a fault it may not be there yet, or no longer.
         .or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
+    }
+
+    fn last_reconnection_failed(&self, container: &str) -> bool {
+        let calls = self.sim.calls();
+        let mut reconnections = calls.made.iter().rev().filter(|call| matches!(call.name, "disconnect" | "connect"));
+        let last = reconnections.find(|call| self.names.show(&call.target) == container);
+        last.is_some_and(|call| !matches!(call.ended, Some((_, Ok(())))))
     }
 
     fn update(&mut self, container: &str, what: &str, value: &str) -> Result<(), String> {

@@ -1,13 +1,13 @@
 //! What people and accidents do to the simulated engine, past Evenkeel: `docker` by hand, crashes, other people's things.
 
-use super::app::Ending;
 use std::collections::BTreeSet;
 
 use evenkeel::model::action::NetworkCreate;
 use evenkeel::model::container::Adjustable;
 use evenkeel::model::observed::{ContainerId, Fault};
+use evenkeel::model::spec::RestartPolicy;
 
-use super::app::App;
+use super::app::{App, Ending};
 use super::container::Publish;
 use super::world::{Refusal, World, refuse};
 
@@ -108,10 +108,12 @@ impl World {
             return refuse(409, Fault::Conflict, format!("the name {name} is taken"));
         }
         let image = "somebody-elses:1";
-        self.build(image, app);
+        // Whoever runs it wants it back after a fall of the engine, however that ends it.
+        self.build(image, App { stop_code: 143, ..app });
         let image = self.image(image).expect("it was just built").clone();
         let mut container = self.blank(name, &image, "somebody-elses:1".into());
         container.labels.insert("somebody".into(), "else".into());
+        container.adjustable.restart_policy = RestartPolicy::OnFailure;
         container.publishes = host_port
             .map(|port| Publish { container_port: port, address: [0, 0, 0, 0].into(), first: port, last: port })
             .into_iter()
