@@ -368,14 +368,21 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         | ContainerState::Removing => return,
     };
     // A start that failed for want of a port or an address is no restart of the revision's: the action's own back-off paces it.
-    let of_the_host =
-        matches!(&container.state, ContainerState::Created { error: Some(e) } if !is_own_fault(&e.message));
+    let of_the_host = last_failure(scene, container).is_some_and(|message| !is_own_fault(message));
     if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container) {
         return;
     }
     let files = files_of(scene.world, scene.key, history, container);
     let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
     decided.act(scene.world, scene.key, call, cause);
+}
+
+/// How the last attempt to start a container failed, if it did. The engine keeps that of a first start only.
+fn last_failure<'a>(scene: &'a Scene, container: &'a Container) -> Option<&'a str> {
+    match &container.state {
+        ContainerState::Created { error: Some(error) } => Some(&error.message),
+        _ => scene.world.failure(&container_target(&container.id)).map(|failure| failure.message.as_str()),
+    }
 }
 
 /// The rendered files that a container mounts, as far as its revision is known.

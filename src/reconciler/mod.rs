@@ -13,6 +13,7 @@ mod host;
 mod load;
 pub mod look;
 mod obey;
+mod observe;
 pub mod offline;
 mod paths;
 mod provide;
@@ -28,16 +29,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
-use crate::engine::{Docker, Engine, EngineError};
+use crate::engine::{Docker, Engine};
 use crate::manifest::Source;
 use crate::metrics::Metrics;
 use crate::model::action::Call;
 use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
-use crate::model::observed::{Fault, Observed};
+use crate::model::observed::Observed;
 use crate::model::policy::Standing;
 use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan};
@@ -63,8 +64,6 @@ use sources::{Occasion, Sources};
 const LOOK_EVERY: Span = Span::secs(30);
 /// How soon to try again after an engine that did not answer, or a history that could not be written.
 const TROUBLE_PAUSE: Span = Span::millis(1000);
-/// The longest that a look may take. The engine's own limits are shorter; this one makes sure that the loop goes on.
-const LOOK_DEADLINE: Span = Span::secs(120);
 /// How often to look while the engine has enough to do: each look costs it time that it could work.
 const BUSY_PAUSE: Span = Span::millis(250);
 
@@ -105,11 +104,6 @@ pub async fn run(setup: Setup, desk: Desk) -> Result<(), RunError> {
     let ended = reconciler.run().await;
     watching.abort();
     ended
-}
-
-fn too_late() -> EngineError {
-    let message = format!("no answer within {LOOK_DEADLINE}");
-    EngineError { attempted: "look at the engine".into(), message, fault: Fault::Timeout }
 }
 
 fn with_cause(error: &dyn std::error::Error) -> String {
@@ -299,61 +293,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.metrics.pass(self.clock.now().since(began));
         self.publish();
         Ok(next.min(self.read_at))
-    }
-
-    /// Claims an engine that is new or came back. One that does not answer is met at the next look.
-    async fn meet_engine(&mut self) -> Result<(), RunError> {
-        let Ok(Ok(identity)) = timeout(LOOK_DEADLINE.std(), self.engine.identify()).await else {
-            return Ok(());
-        };
-        let held = self.claim.as_ref().is_some_and(|claim| claim.is_on(&identity));
-        if !held && !identity.id.is_empty() {
-            let claim = Claim::make(&identity, &self.desired.settings.instance).map_err(RunError)?;
-            self.claim = Some(claim);
-        }
-        self.engine_state.version = identity.version.version;
-        self.engine_state.api = identity.version.api;
-        Ok(())
-    }
-
-    async fn observe(&mut self, now: Timestamp) -> Result<Observed, EngineError> {
-        // Before the look: an action that ends during it must still count as under way, because the list may be older.
-        let progress = self.executor.progress();
-        self.remember(&self.executor.news());
-        let images = plan::images_of_interest(&self.desired, &self.history);
-        let look =
-            self.looker.look(self.engine.as_ref(), &self.hints, &images, &progress.in_flight, &self.redactor, now);
-        let mut observed = timeout(LOOK_DEADLINE.std(), look).await.map_err(|_| too_late())??;
-        let unready = publish::unready(&self.plan);
-        self.looker.read_logs(self.engine.as_ref(), &unready, &mut observed, &self.redactor, now).await;
-        observed.in_flight.extend(progress.in_flight);
-        observed.failures = progress.failures;
-        observed.pulled = progress.pulled;
-        for container in observed.containers.values_mut() {
-            if let crate::model::observed::ContainerState::Running { since } = container.state {
-                container.probes = self.redactor.clean_probes(self.prober.results(&container.id, since));
-            }
-        }
-        if !self.engine_state.connected {
-            tracing::info!("the engine answers");
-            self.watched_since = now;
-        }
-        observed.watched_since = self.watched_since;
-        observed.host_paths = self.host_paths(&observed);
-        self.engine_state.connected = true;
-        self.engine_state.message.clear();
-        Ok(observed)
-    }
-
-    fn engine_failed(&mut self, error: &EngineError) -> Timestamp {
-        let message = self.redactor.clean(&error.to_string());
-        if self.engine_state.connected || self.engine_state.message.is_empty() {
-            tracing::warn!("the engine does not answer, nothing is changed: {message}");
-        }
-        self.engine_state.connected = false;
-        self.engine_state.message = message;
-        self.looker.start_over();
-        self.clock.now() + TROUBLE_PAUSE
     }
 
     /// Plans, writes the history down, and only then acts.

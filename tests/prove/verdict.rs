@@ -38,12 +38,13 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
 /// Whether a scenario comes to its end by what only the history knows: that a revision failed, what a person asked for, or
 /// what a source said before it could not be read.
 fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
+    let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
     let asks = |step: &Step| match step {
         Step::Request { .. } | Step::Confirm(_) | Step::LoseState => true,
         Step::Expect(Expectation::Source { .. } | Expectation::Problem { .. }) => true,
+        Step::Run { until: Some(Expectation::Phase { phase, .. }), .. } => !is_plain(phase),
         _ => false,
     };
-    let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
     scenario.script.iter().any(|line| asks(&line.step)) || !undisturbed.end.objects.values().all(is_plain)
 }
 

@@ -376,10 +376,7 @@ impl Stage {
             _ => "state/confirmed.json".to_owned(),
         };
         let file: serde_json::Value = serde_json::from_slice(&std::fs::read(self.path(&file)).ok()?).ok()?;
-        if !matches!(command, Command::Request { .. }) {
-            return Some(vec![file]);
-        }
-        let revisions = file["object"]["revisions"].as_array()?;
+        let Some(revisions) = file["object"]["revisions"].as_array() else { return Some(vec![file]) };
         let outcomes = revisions.iter().map(|revision| revision["outcome"].clone());
         let asked = ["pin", "paused", "restarts"].map(|what| file["object"][what].clone());
         Some(asked.into_iter().chain(outcomes).collect())

@@ -31,6 +31,8 @@ pub struct Container {
     pub backoff: Millis,
     /// Stopped or killed through the API: the engine does not start it again.
     pub stopped_by_call: bool,
+    /// How often it was.
+    pub stops: u32,
     /// Was running when the engine went down.
     pub ran_at_shutdown: bool,
     pub endpoints: BTreeMap<String, Endpoint>,

@@ -79,6 +79,7 @@ impl World {
             revivals: 0,
             backoff: 0,
             stopped_by_call: false,
+            stops: 0,
             ran_at_shutdown: false,
             endpoints: BTreeMap::new(),
             adjustable: Adjustable {

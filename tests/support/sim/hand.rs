@@ -27,6 +27,7 @@ impl World {
     pub fn kill(&mut self, id: &ContainerId) -> Result<(), Refusal> {
         self.get(id)?;
         self.container(id).stopped_by_call = true;
+        self.container(id).stops += 1;
         self.crash(id)
     }
 
@@ -34,6 +35,7 @@ impl World {
     pub fn remove_by_force(&mut self, id: &ContainerId) -> Result<(), Refusal> {
         self.get(id)?;
         self.container(id).stopped_by_call = true;
+        self.container(id).stops += 1;
         if self.container(id).is_alive() {
             self.ended(id, 137);
         }
@@ -132,7 +134,7 @@ impl World {
     pub fn likeness(&self, id: &ContainerId) -> Option<String> {
         let c = self.containers.get(id)?;
         let endpoints: Vec<_> = c.endpoints.iter().map(|(name, e)| (name, &e.network, &e.aliases)).collect();
-        let (stopped, runs) = (c.stopped_by_call, c.runs - c.revivals);
-        Some(format!("{} {:?} {stopped} {runs} {endpoints:?} {:?}", c.name, c.labels, c.adjustable))
+        let (stops, runs) = (c.stops, c.runs - c.revivals);
+        Some(format!("{} {:?} {stops} {runs} {endpoints:?} {:?}", c.name, c.labels, c.adjustable))
     }
 }

@@ -216,6 +216,7 @@ impl World {
             None => return refuse(404, Fault::Unavailable, format!("No such container: {id}")),
         };
         container.stopped_by_call = true;
+        container.stops += 1;
         let (run, stops_after, code) = (container.runs, container.app.stops_after, container.app.stop_code);
         match container.state {
             State::Running { .. } | State::Paused { .. } => {

@@ -1,0 +1,78 @@
+//! How the loop sees the engine: it meets it, looks at it, and says so when it does not answer. It changes nothing there.
+
+use tokio::time::timeout;
+
+use super::sole::Claim;
+use super::{Reconciler, RunError, TROUBLE_PAUSE, publish};
+use crate::engine::{Engine, EngineError};
+use crate::model::observed::{ContainerState, Fault, Observed};
+use crate::model::time::{Span, Timestamp};
+use crate::plan;
+use crate::probe::Dial;
+
+/// The longest that a look may take. The engine's own limits are shorter; this one makes sure that the loop goes on.
+const LOOK_DEADLINE: Span = Span::secs(120);
+
+impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Claims an engine that is new or came back. One that does not answer is met at the next look.
+    pub(super) async fn meet_engine(&mut self) -> Result<(), RunError> {
+        let Ok(Ok(identity)) = timeout(LOOK_DEADLINE.std(), self.engine.identify()).await else {
+            return Ok(());
+        };
+        let held = self.claim.as_ref().is_some_and(|claim| claim.is_on(&identity));
+        if !held && !identity.id.is_empty() {
+            let claim = Claim::make(&identity, &self.desired.settings.instance).map_err(RunError)?;
+            self.claim = Some(claim);
+        }
+        self.engine_state.version = identity.version.version;
+        self.engine_state.api = identity.version.api;
+        Ok(())
+    }
+
+    /// The world as it is, with what is under way and what the probes found.
+    pub(super) async fn observe(&mut self, now: Timestamp) -> Result<Observed, EngineError> {
+        // Before the look: an action that ends during it must still count as under way, because the list may be older.
+        let progress = self.executor.progress();
+        self.remember(&self.executor.news());
+        let images = plan::images_of_interest(&self.desired, &self.history);
+        let look =
+            self.looker.look(self.engine.as_ref(), &self.hints, &images, &progress.in_flight, &self.redactor, now);
+        let mut observed = timeout(LOOK_DEADLINE.std(), look).await.map_err(|_| too_late())??;
+        let unready = publish::unready(&self.plan);
+        self.looker.read_logs(self.engine.as_ref(), &unready, &mut observed, &self.redactor, now).await;
+        observed.in_flight.extend(progress.in_flight);
+        observed.failures = progress.failures;
+        observed.pulled = progress.pulled;
+        for container in observed.containers.values_mut() {
+            if let ContainerState::Running { since } = container.state {
+                container.probes = self.redactor.clean_probes(self.prober.results(&container.id, since));
+            }
+        }
+        if !self.engine_state.connected {
+            tracing::info!("the engine answers");
+            self.watched_since = now;
+        }
+        observed.watched_since = self.watched_since;
+        observed.host_paths = self.host_paths(&observed);
+        self.engine_state.connected = true;
+        self.engine_state.message.clear();
+        Ok(observed)
+    }
+
+    /// Says once that the engine does not answer. Returns when to try again.
+    pub(super) fn engine_failed(&mut self, error: &EngineError) -> Timestamp {
+        let message = self.redactor.clean(&error.to_string());
+        if self.engine_state.connected || self.engine_state.message.is_empty() {
+            tracing::warn!("the engine does not answer, nothing is changed: {message}");
+        }
+        self.engine_state.connected = false;
+        self.engine_state.message = message;
+        self.looker.start_over();
+        self.clock.now() + TROUBLE_PAUSE
+    }
+}
+
+fn too_late() -> EngineError {
+    let message = format!("no answer within {LOOK_DEADLINE}");
+    EngineError { attempted: "look at the engine".into(), message, fault: Fault::Timeout }
+}
