@@ -8,7 +8,6 @@ use super::replica::{Replica, find};
 use super::retire;
 use super::rollout;
 use super::upkeep;
-use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Rollout};
 use crate::model::observed::ContainerState;
 
@@ -24,7 +23,7 @@ pub fn replaceable<'a>(
     let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
     // What clients cannot reach yet takes nobody's place: getting a name can fail like any other call. Nor does what
     // something is being done to: that may be its name being taken away.
-    let is_busy = |r: &Replica| scene.world.observed.in_flight.contains(&container_target(&r.container.id));
+    let is_busy = |r: &Replica| scene.world.is_busy(r.container);
     let is_reached = |r: &Replica| r.available && !is_busy(r) && upkeep::has_its_names(scene, history, r);
     let available_new = kept.iter().filter(|r| is_reached(r)).count() as u32;
     let mut available = available_new + old.iter().filter(|r| !r.retiring && is_reached(r)).count() as u32;

@@ -76,7 +76,7 @@ impl<'a> Scene<'a> {
 
     /// Whether something is being done to a replica: to one that does not run, that may be its start.
     fn is_busy(&self, replica: &Replica) -> bool {
-        self.world.observed.in_flight.contains(&container_target(&replica.container.id))
+        self.world.is_busy(replica.container)
     }
 
     /// Whether a container is what the target revision wants: a moved tag can make one from another image, and a hand

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::readiness::{Readiness, is_unprobed, readiness};
 use super::world::World;
-use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Revision};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerId, ContainerState, Fault};
@@ -95,7 +94,7 @@ fn replica<'a>(
     }
     let well = readiness.is_available(spec.min_ready, world.now);
     // A reconnection takes its network away for a moment, or for as long as the engine does not answer.
-    let is_being_worked_on = world.observed.in_flight.contains(&container_target(&container.id));
+    let is_being_worked_on = world.is_busy(container);
     Replica {
         container,
         available: well && named,

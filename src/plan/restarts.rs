@@ -19,7 +19,7 @@ pub fn may_restart(
 ) -> bool {
     let target = container_target(&container.id);
     // What is not going to be done does not count: restarts that never were would make a good revision look bad.
-    if world.observed.in_flight.contains(&target) || decided.is_held_back(world, &target) {
+    if world.is_busy(container) || decided.is_held_back(world, &target) {
         return false;
     }
     let (count, at) = due(world, history, container);

@@ -95,9 +95,8 @@ pub fn stopping(scene: &Scene, history: &DeploymentHistory) -> u32 {
 /// Whether a replica that runs has been told to stop: what is under way with one whose stop was asked for is that.
 pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica) -> bool {
     let id = &replica.container.id;
-    let target = container_target(id);
     // A stop that failed leaves it running, although what does not answer counts as busy.
-    let is_busy = world.observed.in_flight.contains(&target) && world.failure(&target).is_none();
+    let is_busy = world.is_busy(replica.container) && world.failure(&container_target(id)).is_none();
     replica.runs() && is_busy && history.retiring.get(id).is_some_and(|retirement| retirement.stopping)
 }
 

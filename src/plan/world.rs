@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::action::{Action, Call};
+use crate::model::action::{Action, Call, container_target};
 use crate::model::desired::Desired;
 use crate::model::name::{Key, Name};
 use crate::model::observed::{Container, Failure, Fault, Observed};
@@ -50,6 +50,12 @@ impl<'a> World<'a> {
     /// What the policy judges by.
     pub fn ground(self) -> Ground<'a> {
         Ground::of(self.desired, self.observed)
+    }
+
+    /// Whether something is being done to a container, or the engine does not answer for it.
+    pub fn is_busy(self, container: &Container) -> bool {
+        let in_flight = &self.observed.in_flight;
+        !in_flight.is_empty() && in_flight.contains(&container_target(&container.id))
     }
 
     /// The last failure of an action on `target`, if the last one failed.

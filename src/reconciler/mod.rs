@@ -65,7 +65,7 @@ const LOOK_EVERY: Span = Span::secs(30);
 /// How soon to try again after an engine that did not answer, or a history that could not be written.
 const TROUBLE_PAUSE: Span = Span::millis(1000);
 /// How often to look while the engine has enough to do: each look costs it time that it could work.
-const BUSY_PAUSE: Span = Span::millis(250);
+const BUSY_PAUSE: Span = Span::millis(500);
 
 /// What the loop is told by the command line and the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
