@@ -226,6 +226,10 @@ impl<'a> Walk<'a> {
                 let words: Vec<String> = scalar.text.split_whitespace().map(|word| format!("\"{word}\"")).collect();
                 Some(format!("write [{}]", words.join(", ")))
             }
+            // The short form of another tool, such as `- 80` among ports.
+            Value::Scalar(scalar) if scalar.is_number_or_bool() && is_one_field(expected) => {
+                Some(format!("write {}: {}}}", expected.trim_end_matches('}'), scalar.text))
+            }
             Value::Sequence(_) if expected == "a mapping" => Some("write 'NAME: value' lines without '- '".into()),
             Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
         };
@@ -303,6 +307,8 @@ impl<'a> Walk<'a> {
             let problem = self.problems.error(self.file, pos, message);
             if scalar.is_quoted_number() {
                 problem.hint("remove the quotes");
+            } else if scalar.text.ends_with('%') {
+                problem.hint("percentages are not known here: write the number itself");
             } else if scalar.is_number_or_bool() {
                 problem.hint("write it with decimal digits alone, without a leading 0");
             }
@@ -349,4 +355,10 @@ fn path_of(steps: &[String]) -> String {
         path.extend(step.chars().take(QUOTED_MAX));
     }
     if path.is_empty() { "the manifest".into() } else { path }
+}
+
+/// Whether what is expected is a mapping that needs one field only: `{port}`.
+fn is_one_field(expected: &str) -> bool {
+    let field = expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    field.is_some_and(|field| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
