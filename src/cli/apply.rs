@@ -137,7 +137,7 @@ async fn wait(client: &Client, synced: &Synced, screen: &Screen) -> Result<Exit,
 
 fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
     if view.passes < synced.pass {
-        return Ok(Progress::default());
+        return Ok(follow::unless_blind(view, Progress::default()));
     }
     // Newer manifests may have come meanwhile; what is waited for is what those declare now.
     let dirs: Vec<(&str, _)> = synced.sources.iter().map(|source| (source.dir.as_str(), &source.namespace)).collect();
@@ -146,11 +146,6 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
     if let Some(key) = declared.iter().find(|key| !view.objects.contains_key(**key)) {
         return Ok(Progress { sentences: [(key.to_string(), format!("{key} is not seen yet"))].into(), exit: None });
     }
-    let mut progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
-    if !view.engine.connected {
-        let sentence = format!("the engine does not answer: {}", view.engine.message);
-        progress.sentences.insert("engine".into(), sentence);
-        progress.exit = None;
-    }
-    Ok(progress)
+    let progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
+    Ok(follow::unless_blind(view, progress))
 }

@@ -9,7 +9,7 @@ use super::screen::{Screen, lines};
 use super::standing::{self, Standing};
 use crate::model::name::Key;
 use crate::model::time::Span;
-use crate::model::view::ObjectView;
+use crate::model::view::{ObjectView, View};
 use crate::server::wire::Snapshot;
 
 /// How far it is.
@@ -38,6 +38,20 @@ pub async fn views(
         told = progress.sentences;
     }
     Err(Failure::new("the daemon has stopped; what it was doing goes on when it is started again"))
+}
+
+/// While the engine does not answer, nothing is known to have come about: how things stood before ends no wait.
+pub fn unless_blind(view: &View, mut progress: Progress) -> Progress {
+    let engine = &view.engine;
+    if !engine.connected {
+        let sentence = match engine.message.as_str() {
+            "" => "the engine has not answered yet".into(),
+            message => format!("the engine does not answer: {message}"),
+        };
+        progress.sentences.insert("engine".into(), sentence);
+        progress.exit = None;
+    }
+    progress
 }
 
 fn tell(told: &BTreeMap<String, String>, sentences: &BTreeMap<String, String>, screen: &Screen) -> Result<(), Failure> {

@@ -155,7 +155,7 @@ impl Status {
         let (key, object) = self.target.find(view, &[Kind::Deployment, Kind::Job])?;
         let standing = standing::of(key, object);
         let sentences = [(key.to_string(), standing.text().to_string())].into();
-        Ok(Progress { sentences, exit: standing.exit() })
+        Ok(follow::unless_blind(view, Progress { sentences, exit: standing.exit() }))
     }
 }
 

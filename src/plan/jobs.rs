@@ -21,8 +21,8 @@ use crate::model::spec::JobSpec;
 use crate::model::status::Severity;
 use crate::model::time::Span;
 
-/// How many runs are remembered: the newest and the one before.
-const RUNS_KEPT: usize = 2;
+/// How many runs are remembered: a manifest that goes back to one of these revisions does not run it again.
+const RUNS_KEPT: usize = 10;
 
 /// Decides for one Job.
 pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History) -> (JobHistory, Decided) {
@@ -47,21 +47,27 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         remove_old(world, &mut decided, key, &history);
     }
     decided.status = super::status::job(world, key, spec, &history, &decided);
-    if barred && matches!(decided.status.phase.as_str(), "Complete" | "Failed" | "Unknown") {
+    let ended = matches!(decided.status.phase.as_str(), "Complete" | "Failed" | "Unknown");
+    if ended && !is_entered(world, key, spec, &history) {
         // That was an earlier revision's; the one that is asked for has not run.
-        decided.status.phase = "Waiting".into();
+        decided.status = super::status::job(world, key, spec, &JobHistory::default(), &decided);
     }
     (history, decided)
 }
 
-/// What the policy does not allow of the manifest's revision, unless that has been entered already.
-fn refused(world: World, key: &Key, spec: &JobSpec, history: &JobHistory) -> Vec<Refusal> {
+/// Whether the newest run is the manifest's revision.
+fn is_entered(world: World, key: &Key, spec: &JobSpec, history: &JobHistory) -> bool {
     let contents = build::contents(world, key, &spec.template);
     let hash = template_hash(&spec.template, &contents, 0);
-    match history.runs.last() {
-        Some(run) if run.template_hash == hash => Vec::new(),
-        Some(_) | None => policy::template_refusals(world, key, &spec.template, &contents),
+    history.runs.last().is_some_and(|run| run.template_hash == hash)
+}
+
+/// What the policy does not allow of the manifest's revision, unless that has been entered already.
+fn refused(world: World, key: &Key, spec: &JobSpec, history: &JobHistory) -> Vec<Refusal> {
+    if is_entered(world, key, spec, history) {
+        return Vec::new();
     }
+    policy::template_refusals(world, key, &spec.template, &build::contents(world, key, &spec.template))
 }
 
 /// Makes the manifest's revision the newest run, once its image is known and an older run has ended.
@@ -87,6 +93,13 @@ fn enter(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, history
             decided.wait("the run of the previous revision to end: a job is never killed by an update");
             return;
         }
+    }
+    if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
+        // It was run already, and how that ended is known.
+        let mut run = history.runs.remove(earlier);
+        run.template = Arc::new(spec.template.clone());
+        history.runs.push(run);
+        return;
     }
     // Containers of another template and no memory of them: the history was lost, and with it the key that makes the
     // ids of secrets, so this may be the very revision that ran. A person decides.

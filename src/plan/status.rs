@@ -30,6 +30,9 @@ pub fn deployment(
         None if unresolved && history.pin.is_none() && phase(spec, history, counts) == "Complete" => "Waiting",
         None => phase(spec, history, counts),
     };
+    // No replica is of a revision that is not known yet.
+    let updated = if unresolved && history.pin.is_none() { 0 } else { counts.updated };
+    let counts = Replicas { updated, ..counts };
     let message = message(history, decided, phase, counts);
     Status {
         phase: phase.into(),

@@ -57,6 +57,17 @@ async fn rollout_status_waits_until_the_update_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_engine_does_not_answer_nothing_counts_as_rolled_out() {
+    let mut blind = calm();
+    blind.engine.connected = false;
+    blind.engine.message = "connection refused".into();
+    let daemon = Daemon::showing(blind).await;
+    let (said, code) = watch(&daemon, "rollout status web --timeout 1s", Vec::new()).await;
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("the engine does not answer: connection refused"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_ends_the_wait_with_2_and_a_stall_with_3() {
     let daemon = Daemon::showing(web_alone()).await;
     let (said, code) = watch(&daemon, "rollout status web", vec![rolled_back()]).await;
