@@ -95,7 +95,7 @@ fn enter(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, history
         }
     }
     if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
-        // It was run already, and how that ended is known.
+        // What became of it is known.
         let mut run = history.runs.remove(earlier);
         run.template = Arc::new(spec.template.clone());
         history.runs.push(run);
