@@ -30,8 +30,8 @@ check: ## The quick part: format, lints, and every test that needs no engine
 test: export EVERY_PREFIX = 1
 test: check build ## Everything: check, a short fuzzing, then the real-engine tests on private engines 20.10 and 26.1
 	scripts/fuzz --seconds 5
-	scripts/prove --schedules 200 --seed 1
-	scripts/prove good-update
+	PROVE_PROFILE=dev scripts/prove --schedules 60 --seed 1
+	PROVE_PROFILE=dev scripts/prove --sample 1 of 4 good-update
 	scripts/docker-tests
 
 mistakes: ## Make the mistakes of history again, one by one, and see each found: half an hour
@@ -43,7 +43,7 @@ fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (6
 prove: ## Every fault at every call and every write of every scenario, in simulation
 	scripts/prove
 
-schedules: ## 100,000 random schedules of edits, accidents and faults, in simulation: hours (make test plays the first 200)
+schedules: ## 100,000 random schedules of edits, accidents and faults, in simulation: hours (make test plays the first 60)
 	scripts/prove --schedules 100000
 
 chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)

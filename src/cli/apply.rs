@@ -1,17 +1,19 @@
 //! `evenkeel apply`: have the daemon look now, and wait until what the manifests say has come about.
 
 use clap::Args;
+use serde_json::json;
 
-use super::args::{Reach, SetupArgs, parse_span};
+use super::args::{Machine, Reach, SetupArgs, parse_span};
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::follow::{self, Progress};
+use super::follow::{self, Progress, Report};
 use super::plan::counted;
 use super::screen::{Screen, lines};
 use super::settings::Settings;
-use super::validate;
+use super::{output, validate};
 use crate::manifest::Source;
 use crate::model::command::Answer;
+use crate::model::name::Name;
 use crate::model::time::Span;
 use crate::model::view::{SourcePhase, SourceState, View};
 use crate::server::wire::Snapshot;
@@ -25,8 +27,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 /// Have the daemon look at its sources now, and wait until they are converged.
 ///
 /// The daemon picks changes up by itself; this is for scripts that want to know how it went. Exits 0 when everything
-/// is as declared, 2 when something was rolled back, 3 when something is stalled, 4 when it is not over in time,
-/// 5 when the manifests are invalid.
+/// is as declared, 2 when something was rolled back, 3 when something is stalled or a removal is held, 4 when it is not
+/// over in time, 5 when the manifests are invalid.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   git pull && evenkeel apply --wait
@@ -40,6 +42,9 @@ pub struct Apply {
     /// How long to wait.
     #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "10m")]
     timeout: Span,
+    /// The result for machines, at the end; what happens on the way goes to standard error.
+    #[arg(long, short)]
+    output: Option<Machine>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -48,15 +53,36 @@ impl Apply {
     /// Checks, asks, and with `--wait` waits.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let sources = Settings::read(&self.setup)?.setup.sources;
-        if !sources.is_empty() {
-            validate::check(&sources).await?.map_err(|problems| validate::invalid(&problems, screen))?;
+        let checked = if sources.is_empty() { Ok(()) } else { validate::check(&sources).await?.map(|_| ()) };
+        if let Err(problems) = checked {
+            self.print_invalid(&problems, screen)?;
+            return Err(validate::invalid(&problems, screen));
         }
         let client = Client::new(&self.reach.socket);
+        let mut report = Report::new(screen, self.output);
         let applying = async {
-            let synced = sync(&client, &sources, screen).await?;
-            if self.wait { wait(&client, &synced, screen).await } else { Ok(Exit::Done) }
+            let synced = match sync(&client, &sources).await? {
+                Ok(synced) => synced,
+                Err(source) => {
+                    self.print_invalid(&source.problems, screen)?;
+                    return Err(invalid(&source, screen));
+                }
+            };
+            synced.sources.iter().try_for_each(|source| report.say(&in_force(source)))?;
+            report.result.insert("sources".into(), synced.sources.iter().map(output::source).collect());
+            if !self.wait {
+                return Ok(Exit::Done);
+            }
+            follow::views(&client, &mut report, |snapshot| judge(&synced, &snapshot.view)).await
         };
-        follow::within(Some(self.timeout), screen, applying).await
+        let exit = follow::within(Some(self.timeout), screen, applying).await?;
+        report.conclude(exit)
+    }
+
+    /// The mistakes for machines, if one reads.
+    fn print_invalid(&self, problems: &impl serde::Serialize, screen: &Screen) -> Result<(), Failure> {
+        let Some(format) = self.output else { return Ok(()) };
+        screen.print(&output::render(&json!({"result": Exit::Invalid.word(), "problems": problems}), format))
     }
 }
 
@@ -66,19 +92,18 @@ struct Synced {
     pass: u64,
 }
 
-/// Has the daemon read its sources, until the chosen ones are in force.
-async fn sync(client: &Client, wanted: &[Source], screen: &Screen) -> Result<Synced, Failure> {
+/// Has the daemon read its sources, until the chosen ones are in force, or one is invalid.
+async fn sync(client: &Client, wanted: &[Source]) -> Result<Result<Synced, SourceState>, Failure> {
     for _ in 0..SETTLING {
         let Answer::Synced { sources, pass } = client.post("/v1/sync", &()).await? else {
             return Err(Failure::new("the daemon's answer is not understood"));
         };
         let sources = chosen(wanted, sources)?;
         if let Some(source) = sources.iter().find(|source| !source.problems.is_empty()) {
-            return Err(invalid(source, screen));
+            return Ok(Err(source.clone()));
         }
         if sources.iter().all(|source| source.state == SourcePhase::Loaded) {
-            sources.iter().try_for_each(|source| screen.print(&in_force(source)))?;
-            return Ok(Synced { sources, pass });
+            return Ok(Ok(Synced { sources, pass }));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -105,7 +130,7 @@ fn chosen(wanted: &[Source], watched: Vec<SourceState>) -> Result<Vec<SourceStat
 }
 
 fn unwatched(source: &Source, watched: &[SourceState]) -> Failure {
-    let name = |dir: &str, namespace: Option<&crate::model::name::Name>| match namespace {
+    let name = |dir: &str, namespace: Option<&Name>| match namespace {
         Some(namespace) => format!("{dir}={namespace}"),
         None => dir.to_string(),
     };
@@ -131,10 +156,6 @@ fn in_force(source: &SourceState) -> String {
     format!("source {}: generation {} with {objects} is in force", source.dir, source.generation)
 }
 
-async fn wait(client: &Client, synced: &Synced, screen: &Screen) -> Result<Exit, Failure> {
-    follow::views(client, screen, |snapshot| judge(synced, &snapshot.view)).await
-}
-
 fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
     if view.passes < synced.pass {
         return Ok(follow::unless_blind(view, Progress::default()));
@@ -146,6 +167,24 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
     if let Some(key) = declared.iter().find(|key| !view.objects.contains_key(**key)) {
         return Ok(Progress { sentences: [(key.to_string(), format!("{key} is not seen yet"))].into(), exit: None });
     }
-    let progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
+    let mut progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
+    for held in view.held.iter().filter(|held| is_meant(&synced.sources, &held.namespace)) {
+        let count = counted(held.removes.len(), "object");
+        let sentence = format!(
+            "in namespace {} the removal of {count} is held: {} (see `evenkeel prune`)",
+            held.namespace, held.reason
+        );
+        progress.sentences.insert(format!("prune/{}", held.namespace), sentence);
+        // A rollback is told by its own sentence; that a person has to act is the worse news.
+        progress.exit = progress.exit.map(|_| Exit::Stalled);
+    }
     Ok(follow::unless_blind(view, progress))
+}
+
+/// Whether a namespace is one of the chosen sources: what they declare no more was there.
+fn is_meant(sources: &[SourceState], namespace: &Name) -> bool {
+    sources.iter().any(|source| match &source.namespace {
+        Some(own) => own == namespace,
+        None => source.declares.is_empty() || source.declares.iter().any(|key| key.namespace == *namespace),
+    })
 }

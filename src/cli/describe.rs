@@ -3,11 +3,12 @@
 use clap::Args;
 
 use super::age;
-use super::args::{Reach, Scope};
+use super::args::{Machine, Reach, Scope};
 use super::client::Client;
 use super::events;
 use super::failure::{Exit, Failure};
 use super::object::Wanted;
+use super::output;
 use super::rows;
 use super::screen::{Paint, Screen, Tone, lines, phase_tone};
 use super::table::{Table, cell, toned};
@@ -34,6 +35,9 @@ pub struct Describe {
     what: Vec<String>,
     #[command(flatten)]
     scope: Scope,
+    /// Another format than text: the object as `get` gives it, with its events.
+    #[arg(long, short)]
+    output: Option<Machine>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -43,17 +47,28 @@ impl Describe {
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let client = Client::new(&self.reach.socket);
         let snapshot: Snapshot = client.get("/v1/view").await?;
+        let view = &snapshot.view;
         if self.what == ["sources"] || self.what == ["source"] {
-            screen.print(&sources(&snapshot, screen.out))?;
+            let chosen = rows::sources_of(view, self.scope.namespace.as_ref());
+            screen.print(&match self.output {
+                Some(format) => output::render(&output::list(chosen.map(output::source).collect()), format),
+                None => sources(chosen, snapshot.now, screen.out),
+            })?;
             return Ok(Exit::Done);
         }
         let kinds: Vec<Kind> = Kind::ALL.into_iter().rev().collect();
-        let (key, object) = Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(&snapshot.view, &kinds)?;
+        let (key, object) = Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(view, &kinds)?;
         let known: Events = client.get("/v1/events").await?;
         let about: Vec<&Event> = known.events.iter().filter(|event| event.object == *key).collect();
-        rows::warn(&snapshot.view, screen);
+        rows::warn(view, screen);
+        if let Some(format) = self.output {
+            let mut tree = output::object(key, object);
+            tree["events"] = about.into_iter().map(events::value).collect();
+            screen.print(&output::render(&tree, format))?;
+            return Ok(Exit::Done);
+        }
         let sheet = Sheet { paint: screen.out, now: snapshot.now, text: String::new() };
-        screen.print(&sheet.object(key, object, &snapshot.view, &about))?;
+        screen.print(&sheet.object(key, object, view, &about))?;
         Ok(Exit::Done)
     }
 }
@@ -115,7 +130,7 @@ impl Sheet {
                     self.field("Paused", "yes; go on with `evenkeel rollout resume`");
                 }
                 if *pinned {
-                    self.field("Pinned", "`rollout undo` chose the revision, until the manifest changes");
+                    self.field("Pinned", "`rollout undo` chose the revision, until the manifest's template changes");
                 }
             }
             Detail::Job { attempt, started_at, finished_at, exit_code, last_log } => {
@@ -297,9 +312,9 @@ pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
 }
 
 /// The sources with every problem.
-fn sources(snapshot: &Snapshot, paint: Paint) -> String {
+fn sources<'a>(sources: impl Iterator<Item = &'a SourceState>, now: Timestamp, paint: Paint) -> String {
     let one = |source: &SourceState| {
-        let mut sheet = Sheet { paint, now: snapshot.now, text: String::new() };
+        let mut sheet = Sheet { paint, now, text: String::new() };
         sheet.field("Source", &source.dir);
         sheet.field("Namespace", source.namespace.as_ref().map_or("", |name| name.as_str()));
         let state = format!("{:?}", source.state);
@@ -314,5 +329,5 @@ fn sources(snapshot: &Snapshot, paint: Paint) -> String {
         }
         sheet.text
     };
-    snapshot.view.sources.iter().map(one).collect::<Vec<_>>().join("\n")
+    sources.map(one).collect::<Vec<_>>().join("\n")
 }

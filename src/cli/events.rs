@@ -11,10 +11,11 @@ use super::object::Wanted;
 use super::output;
 use super::screen::{Screen, Tone};
 use super::table::{Table, cell, toned};
+use crate::model::name::Kind;
 use crate::model::status::{Event, Severity};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::server::wire;
+use crate::server::wire::{self, Snapshot};
 
 /// Show what happened.
 #[derive(Debug, Args)]
@@ -51,6 +52,13 @@ impl Events {
         }
         let known: wire::Events = client.get("/v1/events").await?;
         let events = self.chosen(wanted.as_ref(), &known.events);
+        if let Some(wanted) = &wanted
+            && !known.events.iter().any(|event| wanted.is(&event.object))
+        {
+            // No event of it: is there such an object at all?
+            let snapshot: Snapshot = client.get("/v1/view").await?;
+            wanted.find(&snapshot.view, &Kind::ALL)?;
+        }
         match self.output {
             Some(format) => screen.print(&output::render(&output::list(events.map(value).collect()), format))?,
             None => {
@@ -110,7 +118,8 @@ fn line(event: &Event, screen: &Screen) -> String {
     format!("{}  {word}  {rest}", event.at)
 }
 
-fn value(event: &Event) -> Value {
+/// An event for machines.
+pub fn value(event: &Event) -> Value {
     let mut value = serde_json::json!(event);
     output::times(&mut value);
     value

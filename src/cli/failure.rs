@@ -33,6 +33,19 @@ impl Exit {
             Exit::Invalid => 5,
         }
     }
+
+    /// The word for machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::Error => "error",
+            Exit::Changes => "changes",
+            Exit::RolledBack => "rolledBack",
+            Exit::Stalled => "stalled",
+            Exit::TimedOut => "timedOut",
+            Exit::Invalid => "invalid",
+        }
+    }
 }
 
 /// Why a command could not do its work, and what to do about it.

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use serde_json::{Map, Value, json};
+
+use super::args::Machine;
 use super::client::Client;
 use super::failure::{Exit, Failure};
+use super::output;
 use super::screen::{Screen, lines};
 use super::standing::{self, Standing};
 use crate::model::name::Key;
@@ -21,21 +25,66 @@ pub struct Progress {
     pub exit: Option<Exit>,
 }
 
+/// Where a waiting command speaks: a line for every change, and for machines the result at the end.
+pub struct Report<'a> {
+    screen: &'a Screen,
+    format: Option<Machine>,
+    /// What was said of each thing, by its name.
+    told: BTreeMap<String, String>,
+    /// What else the result has.
+    pub result: Map<String, Value>,
+}
+
+impl<'a> Report<'a> {
+    /// A report for people, or with a format for machines.
+    pub fn new(screen: &'a Screen, format: Option<Machine>) -> Self {
+        Self { screen, format, told: BTreeMap::new(), result: Map::new() }
+    }
+
+    /// Says something on the way. Standard output is the result's where a machine reads it.
+    pub fn say(&self, sentence: &str) -> Result<(), Failure> {
+        match self.format {
+            None => self.screen.print(&lines(sentence)),
+            Some(_) => {
+                self.screen.note(&lines(sentence));
+                Ok(())
+            }
+        }
+    }
+
+    /// Says what has changed.
+    pub fn tell(&mut self, sentences: BTreeMap<String, String>) -> Result<(), Failure> {
+        for (_, sentence) in sentences.iter().filter(|(name, sentence)| self.told.get(*name) != Some(*sentence)) {
+            self.say(sentence)?;
+        }
+        self.told = sentences;
+        Ok(())
+    }
+
+    /// Prints the result for machines; a person has read it already.
+    pub fn conclude(mut self, exit: Exit) -> Result<Exit, Failure> {
+        if let Some(format) = self.format {
+            self.result.insert("result".into(), exit.word().into());
+            self.result.insert("objects".into(), json!(self.told));
+            self.screen.print(&output::render(&Value::Object(self.result), format))?;
+        }
+        Ok(exit)
+    }
+}
+
 /// Follows the views until `judge` says that it is over.
 pub async fn views(
     client: &Client,
-    screen: &Screen,
+    report: &mut Report<'_>,
     mut judge: impl FnMut(&Snapshot) -> Result<Progress, Failure>,
 ) -> Result<Exit, Failure> {
     let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
-    let mut told = BTreeMap::new();
     while let Some(snapshot) = views.next().await? {
         let progress = judge(&snapshot)?;
-        tell(&told, &progress.sentences, screen)?;
+        report.tell(progress.sentences)?;
         if let Some(exit) = progress.exit {
             return Ok(exit);
         }
-        told = progress.sentences;
     }
     Err(Failure::new("the daemon has stopped; what it was doing goes on when it is started again"))
 }
@@ -52,13 +101,6 @@ pub fn unless_blind(view: &View, mut progress: Progress) -> Progress {
         progress.exit = None;
     }
     progress
-}
-
-fn tell(told: &BTreeMap<String, String>, sentences: &BTreeMap<String, String>, screen: &Screen) -> Result<(), Failure> {
-    for (_, sentence) in sentences.iter().filter(|(name, sentence)| told.get(*name) != Some(*sentence)) {
-        screen.print(&lines(sentence))?;
-    }
-    Ok(())
 }
 
 /// Ends `waiting` after `limit`; what the daemon does goes on.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::{Machine, Output, Reach, Scope};
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::object::{Wanted, parse_kind};
+use super::object::{Wanted, parse_kind_or};
 use super::output;
 use super::rows::{self, Columns};
 use super::screen::Screen;
@@ -74,7 +74,7 @@ impl Get {
             "all" if !named => Listing::All,
             "replicas" | "replica" | "containers" | "pods" | "po" if !named => Listing::Replicas,
             "sources" | "source" if !named => Listing::Sources,
-            kind if !named => Listing::Of(parse_kind(kind)?),
+            kind if !named => Listing::Of(parse_kind_or(kind, &["all", "replicas", "sources"])?),
             what => {
                 let words: Vec<String> = std::iter::once(what.to_string()).chain(self.name.clone()).collect();
                 Listing::One(Wanted::parse(&words, self.scope.namespace.as_ref())?)
@@ -97,7 +97,9 @@ impl Get {
                 let (key, object) = wanted.find(view, &Kind::ALL)?;
                 output::object(key, object)
             }
-            Listing::Sources => output::list(view.sources.iter().map(output::source).collect()),
+            Listing::Sources => {
+                output::list(rows::sources_of(view, self.scope.namespace.as_ref()).map(output::source).collect())
+            }
             Listing::Replicas => output::list(self.replicas(view)),
             Listing::All | Listing::Of(_) => {
                 let objects = selected(view, listing, self.scope.namespace.as_ref());
@@ -147,7 +149,7 @@ impl Get {
                 let owners: Vec<_> = selected(view, &Listing::All, namespace).collect();
                 vec![rows::replicas(&owners, &columns)]
             }
-            Listing::Sources => vec![rows::sources(view, &columns)],
+            Listing::Sources => vec![rows::sources(rows::sources_of(view, namespace), &columns)],
         };
         Ok(tables.into_iter().filter(|(_, table)| !table.is_empty()).collect())
     }

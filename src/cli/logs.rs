@@ -111,6 +111,13 @@ impl Logs {
         {
             return Ok(vec![replica]);
         }
+        if let [name] = &self.what[..]
+            && name.contains('.')
+        {
+            // No object has a dot in its name, and every replica has.
+            return Err(Failure::new(format!("there is no replica '{name}' (any more)"))
+                .hint("`evenkeel get replicas` lists those that are there"));
+        }
         let wanted = Wanted::parse(&self.what, self.scope.namespace.as_ref())?;
         let (_, object) = wanted.find(view, &[Kind::Deployment, Kind::Job])?;
         Ok(object.status.containers.iter().filter(|replica| replica.state != "Created").collect())

@@ -1,6 +1,7 @@
 //! Which object a person means by `deployment/web`, `deploy web` or `web -n shop`. It only looks at the view.
 
 use super::failure::Failure;
+use crate::manifest;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::view::{ObjectView, View};
 
@@ -59,11 +60,17 @@ impl Wanted {
             None => format!("'{}'", self.name),
         };
         let place = self.namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default();
-        let all: Vec<String> =
-            view.objects.keys().filter(|key| kinds.contains(&key.kind)).take(10).map(ToString::to_string).collect();
-        let hint = match all[..] {
-            [] => "there is none of that kind; see `evenkeel get sources` for what is declared".into(),
-            _ => format!("there are: {}", all.join(", ")),
+        let known: Vec<&Key> = view.objects.keys().filter(|key| kinds.contains(&key.kind)).collect();
+        let here = known.iter().filter(|key| self.namespace.as_ref().is_none_or(|name| *name == key.namespace));
+        let here: Vec<&Key> = here.copied().collect();
+        let near = manifest::nearest(self.name.as_str(), here.iter().map(|key| key.name.as_str()));
+        let near = here.iter().find(|key| Some(key.name.as_str()) == near);
+        let elsewhere = known.iter().find(|key| key.name == self.name);
+        let hint = match (near, elsewhere, &here[..]) {
+            (_, Some(key), _) => format!("namespace {} has {key}", key.namespace),
+            (Some(key), ..) => format!("did you mean {key}?"),
+            (None, None, []) => "there is none of that kind; `evenkeel get sources` shows what is watched".into(),
+            (None, None, some) => format!("there are: {}", listed(some)),
         };
         Failure::new(format!("there is no {what}{place}")).hint(hint)
     }
@@ -75,11 +82,28 @@ impl Wanted {
     }
 }
 
+/// A few of many objects.
+fn listed(keys: &[&Key]) -> String {
+    const LISTED: usize = 10;
+    let mut names: Vec<String> = keys.iter().take(LISTED).map(ToString::to_string).collect();
+    names.extend((keys.len() > LISTED).then(|| format!("… ({} in all)", keys.len())));
+    names.join(", ")
+}
+
 /// A kind by any of the words that kubectl users type.
 pub fn parse_kind(word: &str) -> Result<Kind, Failure> {
-    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+    parse_kind_or(word, &[])
+}
+
+/// The same where a command also knows `others`: the hint of a slip names them too.
+pub fn parse_kind_or(word: &str, others: &[&str]) -> Result<Kind, Failure> {
     Kind::from_word(word).ok_or_else(|| {
-        Failure::new(format!("unknown kind '{word}'")).hint(format!("the kinds are {}", kinds.join(", ")))
+        let known: Vec<&str> = others.iter().copied().chain(Kind::ALL.map(Kind::word)).collect();
+        let hint = match manifest::nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("the kinds are {}", known.join(", ")),
+        };
+        Failure::new(format!("unknown kind '{word}'")).hint(hint)
     })
 }
 
@@ -110,6 +134,7 @@ mod tests {
         assert_eq!(parse(&["web"]).unwrap().kind, None);
         assert_eq!(parse(&["job/other/web"]).unwrap().namespace, Some(Name::new("other").unwrap()));
         assert!(parse(&["pod/web"]).unwrap_err().hint.contains("deployment"));
+        assert_eq!(parse(&["deploymant/web"]).unwrap_err().hint, "did you mean deployment?");
         assert!(parse(&["a/b/c/d"]).is_err());
     }
 }

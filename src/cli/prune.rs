@@ -1,10 +1,12 @@
 //! `evenkeel prune`: removals that a brake holds, and letting them happen.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::args::{Reach, parse_name};
+use super::args::{Machine, Reach, parse_name};
 use super::client::Client;
 use super::failure::{Exit, Failure};
+use super::output;
 use super::screen::{Screen, Tone, lines};
 use crate::model::action::Confirmation;
 use crate::model::command::Answer;
@@ -24,6 +26,9 @@ use crate::server::wire::Snapshot;
 pub struct Prune {
     #[command(subcommand)]
     step: Option<Step>,
+    /// Another format than text.
+    #[arg(long, short)]
+    output: Option<Machine>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -46,7 +51,7 @@ impl Prune {
     /// Shows, or confirms.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         match &self.step {
-            None => show(&Client::new(&self.reach.socket), screen).await,
+            None => self.show(screen).await,
             Some(Step::Confirm { namespace, id, reach }) => {
                 let confirmation = Confirmation { namespace: namespace.clone(), id: id.clone() };
                 let answer = Client::new(&reach.socket).post("/v1/confirm", &confirmation).await?;
@@ -57,17 +62,19 @@ impl Prune {
             }
         }
     }
-}
 
-async fn show(client: &Client, screen: &Screen) -> Result<Exit, Failure> {
-    let snapshot: Snapshot = client.get("/v1/view").await?;
-    if snapshot.view.held.is_empty() {
-        screen.print("No removal is held.")?;
+    async fn show(&self, screen: &Screen) -> Result<Exit, Failure> {
+        let snapshot: Snapshot = Client::new(&self.reach.socket).get("/v1/view").await?;
+        let held = &snapshot.view.held;
+        if let Some(format) = self.output {
+            screen.print(&output::render(&output::list(held.iter().map(|held| json!(held)).collect()), format))?;
+        } else if held.is_empty() {
+            screen.print("No removal is held.")?;
+        } else {
+            held.iter().try_for_each(|held| screen.print(&text(held, screen)))?;
+        }
+        Ok(Exit::Done)
     }
-    for held in &snapshot.view.held {
-        screen.print(&text(held, screen))?;
-    }
-    Ok(Exit::Done)
 }
 
 fn text(held: &HeldPrune, screen: &Screen) -> String {

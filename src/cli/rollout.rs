@@ -7,7 +7,7 @@ use super::args::{Machine, Reach, Scope, parse_span};
 use super::client::Client;
 use super::describe::revision_table;
 use super::failure::{Exit, Failure};
-use super::follow::{self, Progress};
+use super::follow::{self, Progress, Report};
 use super::object::Wanted;
 use super::output;
 use super::screen::{Screen, lines};
@@ -40,7 +40,7 @@ enum Step {
     Status(Status),
     /// List the revisions.
     History(History),
-    /// Go back to an earlier revision, until the manifest changes.
+    /// Go back to an earlier revision, until the manifest's template changes.
     Undo(Undo),
     /// Replace all replicas, one step at a time.
     Restart(Target),
@@ -75,6 +75,9 @@ struct Status {
     /// How long to wait [default: until it is over].
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     timeout: Option<Span>,
+    /// The result for machines, at the end; what happens on the way goes to standard error.
+    #[arg(long, short)]
+    output: Option<Machine>,
 }
 
 #[derive(Debug, Args)]
@@ -139,16 +142,17 @@ impl Target {
 impl Status {
     async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let client = self.target.client();
-        if self.wait {
-            let waiting = follow::views(&client, screen, |snapshot| self.judge(&snapshot.view));
-            return follow::within(self.timeout, screen, waiting).await;
-        }
-        let snapshot: Snapshot = client.get("/v1/view").await?;
-        let progress = self.judge(&snapshot.view)?;
-        for sentence in progress.sentences.values() {
-            screen.print(&lines(sentence))?;
-        }
-        Ok(progress.exit.unwrap_or(Exit::TimedOut))
+        let mut report = Report::new(screen, self.output);
+        let exit = if self.wait {
+            let waiting = follow::views(&client, &mut report, |snapshot| self.judge(&snapshot.view));
+            follow::within(self.timeout, screen, waiting).await?
+        } else {
+            let snapshot: Snapshot = client.get("/v1/view").await?;
+            let progress = self.judge(&snapshot.view)?;
+            report.tell(progress.sentences)?;
+            progress.exit.unwrap_or(Exit::TimedOut)
+        };
+        report.conclude(exit)
     }
 
     fn judge(&self, view: &View) -> Result<Progress, Failure> {

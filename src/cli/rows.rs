@@ -3,10 +3,10 @@
 use super::age;
 use super::screen::{Screen, Tone, phase_tone};
 use super::table::{Cell, Table, cell, toned};
-use crate::model::name::{Key, Kind};
+use crate::model::name::{Key, Kind, Name};
 use crate::model::status::ContainerStatus;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, ObjectView, SourcePhase, View};
+use crate::model::view::{Detail, ObjectView, SourcePhase, SourceState, View};
 
 /// Which columns a table has.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,8 @@ pub fn objects(kind: Kind, objects: &[(&Key, &ObjectView)], columns: &Columns) -
     let mut header = lead(columns, kind != Kind::Namespace);
     header.extend(titles(kind));
     if columns.wide {
-        header.extend(["REVISION", "MANIFEST", "MESSAGE"]);
+        header.extend(if has_revisions(kind) { &["REVISION"][..] } else { &[] });
+        header.extend(if kind == Kind::Namespace { &["MESSAGE"][..] } else { &["MANIFEST", "MESSAGE"] });
     }
     let mut table = Table::new(header);
     for (key, object) in objects {
@@ -34,11 +35,23 @@ pub fn objects(kind: Kind, objects: &[(&Key, &ObjectView)], columns: &Columns) -
         row.push(name(key, columns));
         row.extend(cells(object, columns.now));
         if columns.wide {
-            row.extend([cell(revision(object)), cell(&object.place), cell(&object.status.message)]);
+            row.extend(has_revisions(kind).then(|| cell(revision(object))));
+            row.extend((kind != Kind::Namespace).then(|| cell(&object.place)));
+            row.push(cell(message(kind, object)));
         }
         table.row(row);
     }
     table
+}
+
+fn has_revisions(kind: Kind) -> bool {
+    matches!(kind, Kind::Deployment | Kind::Job)
+}
+
+/// What there is to say. Of a network or volume that is ready, the other columns have said it.
+fn message(kind: Kind, object: &ObjectView) -> &str {
+    let is_told = matches!(kind, Kind::Network | Kind::Volume) && object.status.phase == "Ready";
+    if is_told { "" } else { &object.status.message }
 }
 
 fn lead(columns: &Columns, namespaced: bool) -> Vec<&'static str> {
@@ -52,7 +65,7 @@ fn titles(kind: Kind) -> &'static [&'static str] {
         Kind::Network => &["STATUS", "DRIVER", "SUBNETS", "DOCKER NAME"],
         Kind::Volume => &["STATUS", "DRIVER", "DOCKER NAME"],
         Kind::ConfigMap | Kind::Secret => &["STATUS", "KEYS", "CONTENT"],
-        Kind::Namespace => &["STATUS", "AGE"],
+        Kind::Namespace => &["STATUS"],
     }
 }
 
@@ -76,7 +89,7 @@ fn cells(object: &ObjectView, now: Timestamp) -> Vec<Cell> {
         }
         Detail::Volume { engine_name, driver } => vec![status, cell(driver), cell(engine_name)],
         Detail::Content { id, keys } => vec![status, cell(keys.len().to_string()), cell(id)],
-        Detail::Namespace => vec![status, age],
+        Detail::Namespace => vec![status],
     }
 }
 
@@ -153,14 +166,24 @@ fn container_cells(container: &ContainerStatus, columns: &Columns) -> Vec<Cell> 
     row
 }
 
-/// The sources.
-pub fn sources(view: &View, columns: &Columns) -> (Vec<String>, Table) {
+/// The sources; with a namespace, those whose objects it has.
+pub fn sources_of<'a>(view: &'a View, namespace: Option<&'a Name>) -> impl Iterator<Item = &'a SourceState> {
+    view.sources.iter().filter(move |source| {
+        namespace.is_none_or(|name| {
+            source.namespace.as_ref() == Some(name) || source.declares.iter().any(|key| key.namespace == *name)
+        })
+    })
+}
+
+/// A table of sources.
+pub fn sources<'a>(sources: impl Iterator<Item = &'a SourceState>, columns: &Columns) -> (Vec<String>, Table) {
     let mut header = vec!["SOURCE", "NAMESPACE", "STATE", "GENERATION", "OBJECTS", "PROBLEMS", "AGE"];
     if columns.wide {
         header.extend(["DIGEST", "MESSAGE"]);
     }
     let mut table = Table::new(header);
-    for source in &view.sources {
+    let mut ids = Vec::new();
+    for source in sources {
         let tone = match source.state {
             SourcePhase::Loaded => Tone::Good,
             SourcePhase::Reading => Tone::Busy,
@@ -179,8 +202,9 @@ pub fn sources(view: &View, columns: &Columns) -> (Vec<String>, Table) {
             row.extend([cell(source.digest.get(..12).unwrap_or(&source.digest)), cell(&source.message)]);
         }
         table.row(row);
+        ids.push(source.dir.clone());
     }
-    (view.sources.iter().map(|source| source.dir.clone()).collect(), table)
+    (ids, table)
 }
 
 /// Says beside any screen what is wrong with the daemon as a whole.

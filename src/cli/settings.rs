@@ -91,6 +91,8 @@ impl Settings {
         let state_dir = args.state_dir.clone().or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
         let socket = file.socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
         let asked_for = args.policy.clone().or(file.policy);
+        let sources = sources(args, file.sources, base);
+        refuse_twice(&sources)?;
         Ok(Self {
             setup: Setup {
                 policy: Place {
@@ -102,7 +104,7 @@ impl Settings {
                     instance: args.instance.clone().or(file.instance).unwrap_or(defaults.instance),
                     subnet_pool,
                 },
-                sources: sources(args, file.sources, base),
+                sources,
                 state_dir,
             },
             socket,
@@ -160,6 +162,22 @@ fn sources(args: &SetupArgs, file: Vec<ConfigSource>, base: &Path) -> Vec<Source
         variables: source.variables,
     };
     file.into_iter().map(of_file).collect()
+}
+
+/// The same source twice would clash with itself in every object.
+fn refuse_twice(sources: &[Source]) -> Result<(), Failure> {
+    let real = |source: &Source| std::fs::canonicalize(&source.dir).unwrap_or_else(|_| source.dir.clone());
+    for (index, source) in sources.iter().enumerate() {
+        let same = |other: &&Source| other.namespace == source.namespace && real(other) == real(source);
+        if let Some(other) = sources[..index].iter().find(same) {
+            let mut message = format!("the source {} is given twice", source.dir.display());
+            if other.dir != source.dir {
+                message.push_str(&format!(", also as {}", other.dir.display()));
+            }
+            return Err(Failure::new(message).hint("give it once, or each time with another =NAMESPACE"));
+        }
+    }
+    Ok(())
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
@@ -226,6 +244,16 @@ mod tests {
         assert_eq!(setup.state_dir, PathBuf::from("/flag"));
         assert_eq!(setup.sources.len(), 1);
         assert_eq!(setup.sources[0].dir, PathBuf::from("/flag"));
+    }
+
+    #[test]
+    fn a_source_is_given_once_unless_its_namespaces_differ() {
+        let (dir, settings) = read("sources: [{dir: ., namespace: a}, {dir: ., namespace: b}]\n");
+        assert_eq!(settings.unwrap().setup.sources.len(), 2);
+        drop(dir);
+        let (_dir, settings) = read("sources: [{dir: /proc}, {dir: /proc/../proc}]\n");
+        let message = settings.unwrap_err().message;
+        assert_eq!(message, "the source /proc/../proc is given twice, also as /proc");
     }
 
     #[test]

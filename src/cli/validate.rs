@@ -12,7 +12,7 @@ use super::output;
 use super::plan::counted;
 use super::screen::{Screen, lines};
 use super::settings::Settings;
-use crate::manifest::{self, Diagnostic, Loaded, ReadError, Source, snapshot};
+use crate::manifest::{self, Diagnostic, Loaded, ReadError, Source, Spot, snapshot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::policy::Refusal;
@@ -114,7 +114,8 @@ pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>
     let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
     let (mut loaded, mut problems) = (Vec::new(), Vec::new());
     for source in sources {
-        match manifest::load(source, &read(source).await?, &hasher) {
+        let objects = read(source).await?.and_then(|snapshot| manifest::load(source, &snapshot, &hasher));
+        match objects {
             Ok(objects) => loaded.push((source, objects)),
             Err(mistakes) => problems.extend(mistakes),
         }
@@ -126,17 +127,20 @@ pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>
     Ok(manifest::merge(&pairs).map(|merged| merged.desired))
 }
 
-/// Reads a directory; one that is being changed is given some time.
-async fn read(source: &Source) -> Result<snapshot::Snapshot, Failure> {
+/// Reads a directory; one that is being changed is given some time, and one that cannot be read is a mistake too.
+async fn read(source: &Source) -> Result<Result<snapshot::Snapshot, Vec<Diagnostic>>, Failure> {
     let mut attempt = 1;
     loop {
         match snapshot::read(&source.dir) {
-            Ok(snapshot) => return Ok(snapshot),
+            Ok(snapshot) => return Ok(Ok(snapshot)),
             Err(ReadError::Unsettled(_)) if attempt < ATTEMPTS => attempt += 1,
             Err(ReadError::Unsettled(reason)) => {
                 return Err(Failure::new(reason).hint("try again when the change is finished"));
             }
-            Err(ReadError::Unreadable(reason)) => return Err(Failure::new(reason).exit(Exit::Invalid)),
+            Err(ReadError::Unreadable(reason)) => {
+                let dir = Spot::file(source.dir.display().to_string());
+                return Ok(Err(vec![Diagnostic::error(dir, reason)]));
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -40,6 +40,7 @@ use std::path::{Path, PathBuf};
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
+pub use suggest::nearest;
 
 use crate::model::name::{Kind, Name};
 use crate::model::revision::ContentHasher;

@@ -18,7 +18,16 @@ pub fn request(
     let mut after = history.clone();
     let sentence = match key.kind {
         Kind::Deployment if desired.declares(key) => {
-            deployment(after.deployments.entry(key.clone()).or_default(), key, request)?
+            let history = after.deployments.entry(key.clone()).or_default();
+            let sentence = deployment(history, key, request)?;
+            let declared = desired.deployments.get(key);
+            let waits = match (request, declared.is_some_and(|declared| declared.spec.suspend)) {
+                (Request::Pause, _) => "",
+                (_, true) => ", once its manifest does not suspend it any more",
+                (_, false) if history.paused => ", once it is resumed: it is paused",
+                (_, false) => "",
+            };
+            format!("{sentence}{waits}")
         }
         Kind::Job if desired.declares(key) => job(&mut after, key, request)?,
         Kind::Deployment | Kind::Job => return Err(Refusal::not_found(format!("{key} is not declared"))),
@@ -80,7 +89,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
     Revision { number, id, template_hash, outcome, ..revision.clone() }
 }
 
-/// Pins an earlier revision until the manifest changes.
+/// Pins an earlier revision until the manifest's template changes.
 fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<String, Refusal> {
     let current = match &history.rollout {
         Rollout::New => return Err(Refusal::impossible(format!("{key} has no revision yet"))),
@@ -107,7 +116,7 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<S
         return Err(Refusal::impossible(format!("{key} has not been looked at yet")));
     };
     history.pin = Some(Pin { revision: chosen.id.clone(), template: resolution.template.clone() });
-    Ok(format!("{key} goes to revision {} until its manifest changes", chosen.number))
+    Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
 }
 
 /// Forgives the rejected revision that the manifest asks for.

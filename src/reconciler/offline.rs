@@ -10,7 +10,7 @@ use super::redact::Redactor;
 use super::rules::Rules;
 use super::{Setup, paths};
 use crate::engine::Engine;
-use crate::manifest::{self, Diagnostic, ReadError, Snapshot};
+use crate::manifest::{self, Diagnostic, ReadError, Snapshot, Source};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::policy::{Refusal, Standing};
@@ -18,7 +18,7 @@ use crate::model::status::Status;
 use crate::model::view::PlanStep;
 use crate::plan;
 use crate::policy;
-use crate::store::{Peek, Store};
+use crate::store::{Peek, Store, source_name};
 
 /// What the next pass would do.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,7 +52,7 @@ pub enum OfflineError {
 /// The plan for these sources against the engine as it is. History is read from the state directory if it is there;
 /// a running daemon does not mind.
 pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, OfflineError> {
-    let Peek { history, hasher, secrets, warnings } =
+    let Peek { history, hasher, secrets, sources, warnings } =
         Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
             message: error.to_string(),
             hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
@@ -99,11 +99,30 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
             downtime: None,
         })
     });
+    let removes = steps.iter().any(|step| !desired.declares(&step.object)) || !plan.held.is_empty();
+    let unnamed = if removes { unnamed(&setup.sources, &sources) } else { None };
     Ok(Outlook {
         steps: steps.iter().map(PlanStep::from).chain(waiting).collect(),
         status: plan.status,
         refused: plan.refused,
-        warnings: warnings.into_iter().chain(policy_warning).chain(held).collect(),
+        warnings: warnings.into_iter().chain(policy_warning).chain(unnamed).chain(held).collect(),
+    })
+}
+
+/// A warning that the daemon has read sources that are not named here, if it has.
+fn unnamed(named: &[Source], known: &[String]) -> Option<String> {
+    let name = |source: &Source| {
+        let dir = std::path::absolute(&source.dir).unwrap_or_else(|_| source.dir.clone());
+        source_name(&dir.display().to_string())
+    };
+    let named: BTreeSet<String> = named.iter().map(name).collect();
+    let others: Vec<&str> = known.iter().filter(|source| !named.contains(*source)).map(String::as_str).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "the daemon has also read {}, which is not named here: what only that declares counts as removed. \
+             Name every --source that the daemon watches",
+            others.join(" and ")
+        )
     })
 }
 

@@ -31,6 +31,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use disk::{Gate, Operation};
 pub use error::StoreError;
+pub use sources::name_of as source_name;
 
 use contents::{CONTENTS, Contents, FILES};
 use disk::{Disk, PRIVATE_DIR, open_gate};
@@ -68,6 +69,8 @@ pub struct Peek {
     pub hasher: ContentHasher,
     /// The contents of Secrets that containers may have been given, to mask what they say.
     pub secrets: BTreeMap<ContentId, Content>,
+    /// The sources that the daemon has read, as [`source_name`] calls them.
+    pub sources: Vec<String>,
     /// What could not be read, for people.
     pub warnings: Vec<String>,
 }
@@ -127,7 +130,7 @@ impl Store {
         let (history, _, warnings) = objects::load(&disk, reject);
         let hasher = ContentHasher::new(SecretBytes::new(key));
         let secrets = Contents::new(hasher.clone()).secrets(&disk);
-        Ok(Peek { history, hasher, secrets, warnings })
+        Ok(Peek { history, hasher, secrets, sources: sources::kept(&disk), warnings })
     }
 
     /// The contents of Secrets that are kept: of those in force, and of those that containers may still have.

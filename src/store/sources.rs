@@ -74,10 +74,20 @@ pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<BTreeMap<PathBuf,
     Ok(Some(files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect()))
 }
 
-/// A source's file: a readable part of its name, and a hash that tells it from others.
+/// The sources that are kept, each by the name of its file.
+pub(super) fn kept(disk: &Disk) -> Vec<String> {
+    let names = disk.names(&disk.path(SOURCES)).unwrap_or_default();
+    names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
+}
+
 fn path_of(disk: &Disk, source: &str) -> PathBuf {
+    disk.path(SOURCES).join(format!("{}.json", name_of(source)))
+}
+
+/// The name of a source's file: a readable part of its own name, and a hash that tells it from others.
+pub fn name_of(source: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let readable: String = source.trim_matches('/').chars().map(safe).take(60).collect();
     let hash: String = Sha256::digest(source).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    disk.path(SOURCES).join(format!("{readable}-{hash}.json"))
+    format!("{readable}-{hash}")
 }

@@ -63,3 +63,12 @@ async fn a_directory_that_is_missing_is_invalid() {
     let said = alone("validate --source /nonexistent/manifests").await;
     assert!(said.contains("/nonexistent/manifests") && said.ends_with("--- exit 5\n"), "{said}");
 }
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_a_problem_for_machines_too() {
+    let mut text = String::new();
+    for command in ["validate -o json", "validate", "apply"] {
+        text.push_str(&alone(&format!("{command} --source /nowhere/at-all")).await);
+    }
+    insta::assert_snapshot!(text);
+}

@@ -29,15 +29,20 @@ async fn get_lists_one_kind_in_the_columns_of_kubectl() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn get_lists_networks_volumes_and_contents_by_their_names_in_docker() {
-    let lines = ["get networks", "get volumes", "get cm", "get secrets", "get ns"];
+    let lines = ["get networks", "get networks -o wide", "get volumes", "get cm", "get secrets", "get ns -o wide"];
     assert_snapshot!(screens(&lines).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn get_lists_replicas_and_sources() {
-    assert_snapshot!(
-        screens(&["get replicas", "get replicas -n shop -o wide", "get sources", "get sources -o wide"]).await
-    );
+    let lines = [
+        "get replicas",
+        "get replicas -n shop -o wide",
+        "get sources",
+        "get sources -o wide",
+        "get sources -n staging",
+    ];
+    assert_snapshot!(screens(&lines).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +62,10 @@ async fn describe_tells_why_a_deployment_was_rolled_back_with_its_last_log_lines
 
 #[tokio::test(flavor = "multi_thread")]
 async fn describe_tells_of_jobs_secrets_and_sources() {
-    assert_snapshot!(screens(&["describe job/seed", "describe secret db -n shop", "describe sources"]).await);
+    assert_snapshot!(
+        screens(&["describe job/seed", "describe job/seed -o json", "describe secret db -n shop", "describe sources"])
+            .await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +88,7 @@ async fn rollout_tells_how_it_stands_and_what_was_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prune_shows_what_is_held() {
-    assert_snapshot!(screens(&["prune"]).await);
+    assert_snapshot!(screens(&["prune", "prune -o json"]).await);
     assert_snapshot!(Daemon::showing(calm()).await.says("prune").await, @"
     $ evenkeel prune
     No removal is held.
@@ -95,8 +103,18 @@ async fn logs_are_prefixed_and_cannot_command_the_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_fit_is_explained() {
-    let lines =
-        ["get deploy/nope", "get pods/x", "describe web -n other", "rollout pause job/seed", "logs volume/uploads"];
+    let lines = [
+        "get deploy/nope",
+        "get deploy/webb",
+        "get deploy/web -n staging",
+        "get deploymant",
+        "get pods/x",
+        "describe web -n other",
+        "rollout pause job/seed",
+        "logs volume/uploads",
+        "logs shop.web.cccccccccc.0",
+        "events deploy/nope",
+    ];
     assert_snapshot!(screens(&lines).await);
 }
 

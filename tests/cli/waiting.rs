@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::model::command::{Answer, Reply};
+use evenkeel::model::name::Name;
 use evenkeel::model::view::{Detail, OutcomeWord, ProblemView, SourcePhase, View};
 use tokio::io::AsyncReadExt;
 
@@ -28,15 +29,18 @@ async fn applying(view: View) -> Daemon {
     Daemon::answering(view, move |_| synced(&answer)).await
 }
 
-/// Runs a command, changes the view when the command has said something, and gives all that it said.
-async fn watch(daemon: &Daemon, words: &str, changes: Vec<View>) -> (String, i32) {
+/// Runs a command, changes the view each time that it has said something more, and gives all that it said.
+async fn watch(daemon: &Daemon, words: &str, changes: Vec<(&str, View)>) -> (String, i32) {
     let mut child = daemon.start(words);
     let mut out = child.stdout.take().unwrap();
     let mut said = String::new();
-    for view in changes {
-        let mut buffer = [0; 4096];
-        let read = tokio::time::timeout(Duration::from_secs(20), out.read(&mut buffer)).await.unwrap().unwrap();
-        said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    for (awaited, view) in changes {
+        while !said.contains(awaited) {
+            let mut buffer = [0; 4096];
+            let read = tokio::time::timeout(Duration::from_secs(20), out.read(&mut buffer)).await.unwrap().unwrap();
+            assert_ne!(read, 0, "it ended without saying '{awaited}': {said}");
+            said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
         daemon.views.send_replace(Arc::new(view));
     }
     let mut rest = Vec::new();
@@ -48,7 +52,7 @@ async fn watch(daemon: &Daemon, words: &str, changes: Vec<View>) -> (String, i32
 #[tokio::test(flavor = "multi_thread")]
 async fn rollout_status_waits_until_the_update_is_complete() {
     let daemon = Daemon::showing(web_alone()).await;
-    let (said, code) = watch(&daemon, "rollout status web", vec![calm()]).await;
+    let (said, code) = watch(&daemon, "rollout status web", vec![("progressing", calm())]).await;
     assert_eq!(code, 0);
     insta::assert_snapshot!(said, @"
     deployment/shop/web is progressing: 1 of 3 replicas updated, 3 available, waiting for shop.web.bbbbbbbbbb.0 to become ready
@@ -70,7 +74,7 @@ async fn while_the_engine_does_not_answer_nothing_counts_as_rolled_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_ends_the_wait_with_2_and_a_stall_with_3() {
     let daemon = Daemon::showing(web_alone()).await;
-    let (said, code) = watch(&daemon, "rollout status web", vec![rolled_back()]).await;
+    let (said, code) = watch(&daemon, "rollout status web", vec![("progressing", rolled_back())]).await;
     assert_eq!(code, 2, "{said}");
     let mut stalled = web_alone();
     let status = &mut stalled.objects.get_mut(&key("deployment/shop/web")).unwrap().status;
@@ -108,7 +112,7 @@ async fn a_wait_that_takes_too_long_ends_with_4() {
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_waits_for_what_its_sources_declare() {
     let daemon = applying(web_alone()).await;
-    let (said, code) = watch(&daemon, "apply --wait", vec![web_alone(), calm()]).await;
+    let (said, code) = watch(&daemon, "apply --wait", vec![("in force", web_alone()), ("progressing", calm())]).await;
     assert_eq!(code, 0);
     insta::assert_snapshot!(said, @"
     source /srv/shop: generation 4 with 1 object is in force
@@ -122,6 +126,35 @@ async fn apply_waits_for_what_its_sources_declare() {
     deployment/shop/web was rolled back to revision 1: revision 2 failed (not ready within 5m)
     --- exit 2
     ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_reads_the_result_of_a_wait_on_standard_output() {
+    let daemon = applying(rolled_back()).await;
+    insta::assert_snapshot!(daemon.says("rollout status web -o json").await);
+    let said = daemon.says("apply --wait -o json").await;
+    let (out, err) = said.split_once("--- stderr\n").unwrap();
+    let result: serde_json::Value = serde_json::from_str(out.split_once('\n').unwrap().1).unwrap();
+    assert_eq!((&result["result"], &result["sources"][0]["generation"]), (&"rolledBack".into(), &4.into()), "{said}");
+    assert!(result["objects"]["deployment/shop/web"].as_str().unwrap().contains("was rolled back"), "{said}");
+    assert!(err.starts_with("source /srv/shop: generation 4"), "{said}");
+    let mut view = web_alone();
+    view.sources[0].problems = vec![ProblemView { rendered: "a.yaml:1:1: error: no".into(), ..ProblemView::default() }];
+    let said = applying(view).await.says("apply -o json").await;
+    assert!(said.contains("\"result\": \"invalid\"") && said.ends_with("--- exit 5\n"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_is_held_keeps_apply_from_being_done() {
+    let mut view = calm();
+    view.held = busy().held;
+    view.held[0].namespace = Name::new("shop").unwrap();
+    let said = applying(view.clone()).await.says("apply --wait").await;
+    assert!(said.contains("in namespace shop the removal of 2 objects is held: 4 of 5"), "{said}");
+    assert!(said.ends_with("--- exit 3\n"), "{said}");
+    view.held[0].namespace = Name::new("elsewhere").unwrap();
+    let said = applying(view).await.says("apply --wait").await;
+    assert!(said.ends_with("--- exit 0\n"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
