@@ -230,7 +230,10 @@ impl<'a> Walk<'a> {
             Value::Scalar(scalar) if scalar.is_number_or_bool() && is_one_field(expected) => {
                 Some(format!("write {}: {}}}", expected.trim_end_matches('}'), scalar.text))
             }
-            Value::Sequence(_) if expected == "a mapping" => Some("write 'NAME: value' lines without '- '".into()),
+            Value::Sequence(_) if expected.starts_with("a mapping") => {
+                Some("write 'NAME: value' lines without '- '".into())
+            }
+            Value::Scalar(_) if expected == "a mapping" => Some("write 'NAME: value' lines below it".into()),
             Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
         };
         let problem = self.problems.error(self.file, node.pos, message);

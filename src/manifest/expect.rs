@@ -4,6 +4,9 @@ use serde_json::Value as Json;
 
 use super::tree::{Node, Value};
 
+/// So many fields of a mapping are named where something else stands in its place.
+const FEW_FIELDS: usize = 6;
+
 /// Whether the schema takes values of a type.
 pub fn accepts(schema: &Json, name: &str) -> bool {
     match &schema["type"] {
@@ -48,7 +51,14 @@ pub fn expected(schema: &Json) -> String {
                 let names: Vec<&str> = required.iter().filter_map(Json::as_str).collect();
                 format!("{{{}}}", names.join(", "))
             }
-            None => "a mapping".into(),
+            None => {
+                let fields: Vec<&str> =
+                    schema["properties"].as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+                match fields.len() {
+                    1..=FEW_FIELDS => format!("a mapping with {}", fields.join(", ")),
+                    _ => "a mapping".into(),
+                }
+            }
         },
         () => "something else".into(),
     }

@@ -338,8 +338,11 @@ fn drop_nulls(value: &mut Json) {
             fields.retain(|_, value| !value.is_null());
             fields.values_mut().for_each(drop_nulls);
         }
-        // Items keep their places: a problem names one by its number.
-        Json::Array(items) => items.iter_mut().for_each(drop_nulls),
+        // Items keep their places, because a problem names one by its number: what follows a wrong one is left out.
+        Json::Array(items) => {
+            items.truncate(items.iter().position(Json::is_null).unwrap_or(items.len()));
+            items.iter_mut().for_each(drop_nulls);
+        }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }

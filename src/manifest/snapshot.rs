@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::door::{self, Refusal};
 use super::git;
 use super::named::{self, Named};
+use crate::model::text::hex;
 use crate::model::time::Timestamp;
 
 /// The largest manifest, and the largest file that one names, in bytes.
@@ -74,7 +75,7 @@ impl Snapshot {
             part(path.as_os_str().as_encoded_bytes());
             part(reason.as_bytes());
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize(), 64)
     }
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::name::{Kind, Name};
 use super::secret::SecretBytes;
 use super::spec::Template;
+use super::text::hex;
 
 /// The version of the canonical form below. Raising it starts new containers everywhere, so it stays.
 const HASH_VERSION: u32 = 1;
@@ -105,13 +106,17 @@ impl ContentHasher {
 
 /// The hash of what forces a new container: the template's identity, its contents, and the count of asked-for restarts.
 pub fn template_hash(template: &Template, contents: &Contents, restarts: u64) -> TemplateHash {
-    let canonical = serde_json::json!({
-        "version": HASH_VERSION,
-        "template": identity(template),
-        "contents": contents,
-        "restarts": restarts,
-    });
-    TemplateHash(hex(&Sha256::digest(canonical.to_string().as_bytes()), ID_DIGITS))
+    /// In alphabetical order, as the fields within the template are.
+    #[derive(Serialize)]
+    struct Canonical<'a> {
+        contents: &'a Contents,
+        restarts: u64,
+        template: serde_json::Value,
+        version: u32,
+    }
+    let canonical = Canonical { contents, restarts, template: identity(template), version: HASH_VERSION };
+    let bytes = serde_json::to_vec(&canonical).expect("it is plain data");
+    TemplateHash(hex(&Sha256::digest(bytes), ID_DIGITS))
 }
 
 /// The revision that a template makes with an image.
@@ -155,13 +160,6 @@ fn identity(template: &Template) -> serde_json::Value {
         fields.insert("limited".into(), limited.into());
     }
     value
-}
-
-/// The first `digits` hexadecimal digits of `bytes`.
-fn hex(bytes: &[u8], digits: usize) -> String {
-    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.truncate(digits);
-    text
 }
 
 #[cfg(test)]

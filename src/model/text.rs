@@ -1,4 +1,4 @@
-//! Untrusted text (names, labels, log lines) on its way to a terminal.
+//! Untrusted text (names, labels, log lines) on its way to a terminal, and bytes as text.
 
 /// `text` without control characters, which could take over a terminal, and without invisible ones, which could make a
 /// line read differently from what it says; a tab becomes a space.
@@ -18,9 +18,22 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// The first `digits` hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8], digits: usize) -> String {
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    halves.take(digits).filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_written_in_lower_case_from_the_first_one_on() {
+        assert_eq!(hex(&[0x0a, 0xff, 0x10], 6), "0aff10");
+        assert_eq!(hex(&[0x0a, 0xff, 0x10], 3), "0af");
+        assert_eq!(hex(&[], 8), "");
+    }
 
     #[test]
     fn a_log_line_cannot_command_the_terminal() {

@@ -16,7 +16,7 @@ use crate::model::history::{History, JobHistory, JobRun, JobState};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState, Exit};
 use crate::model::policy::Refusal;
-use crate::model::revision::{revision_id, template_hash};
+use crate::model::revision::{Contents, TemplateHash, revision_id, template_hash};
 use crate::model::spec::JobSpec;
 use crate::model::status::Severity;
 use crate::model::time::Span;
@@ -29,12 +29,13 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     let spec = &declared.spec;
     let mut history = past.jobs.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
-    let refused = refused(world, key, spec, &history);
+    let asked = Asked::of(world, key, spec);
+    let refused = asked.refused(world, key, &history);
     let barred = !refused.is_empty();
     if !spec.suspend {
         decided.refuse(refused);
         if !barred {
-            enter(world, &mut decided, key, spec, &mut history);
+            asked.enter(world, &mut decided, key, &mut history);
         }
         // Where the manifest's revision is refused, an earlier one that runs is seen to its end, and none is begun.
         let goes_on = |run: &mut JobRun| !barred || matches!(run.state, JobState::Started { .. });
@@ -48,80 +49,93 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     }
     decided.status = super::status::job(world, key, spec, &history, &decided);
     let ended = matches!(decided.status.phase.as_str(), "Complete" | "Failed" | "Unknown");
-    if ended && !is_entered(world, key, spec, &history) {
+    if ended && !asked.is_entered(&history) {
         // That was an earlier revision's; the one that is asked for has not run.
         decided.status = super::status::job(world, key, spec, &JobHistory::default(), &decided);
     }
     (history, decided)
 }
 
-/// Whether the newest run is the manifest's revision.
-fn is_entered(world: World, key: &Key, spec: &JobSpec, history: &JobHistory) -> bool {
-    let contents = build::contents(world, key, &spec.template);
-    let hash = template_hash(&spec.template, &contents, 0);
-    history.runs.last().is_some_and(|run| run.template_hash == hash)
+/// What the manifest asks for.
+struct Asked<'a> {
+    spec: &'a JobSpec,
+    contents: Contents,
+    hash: TemplateHash,
 }
 
-/// What the policy does not allow of the manifest's revision, unless that has been entered already.
-fn refused(world: World, key: &Key, spec: &JobSpec, history: &JobHistory) -> Vec<Refusal> {
-    if is_entered(world, key, spec, history) {
-        return Vec::new();
+impl<'a> Asked<'a> {
+    fn of(world: World, key: &Key, spec: &'a JobSpec) -> Self {
+        let contents = build::contents(world, key, &spec.template);
+        let hash = template_hash(&spec.template, &contents, 0);
+        Self { spec, contents, hash }
     }
-    policy::template_refusals(world, key, &spec.template, &build::contents(world, key, &spec.template))
-}
 
-/// Makes the manifest's revision the newest run, once its image is known and an older run has ended.
-fn enter(world: World, decided: &mut Decided, key: &Key, spec: &JobSpec, history: &mut JobHistory) {
-    let contents = build::contents(world, key, &spec.template);
-    let hash = template_hash(&spec.template, &contents, 0);
-    let known = history.runs.last().filter(|run| run.template_hash == hash).map(|run| run.image.clone());
-    let same = |container: &&&Container| container.template == hash;
-    let adopted = known.or_else(|| world.containers(key).iter().find(same).map(|container| container.image.clone()));
-    let resolution = images::carry(world, history.resolution.as_ref(), &hash, adopted);
-    let resolution = images::resolve(world, decided, key, &spec.template, resolution);
-    history.resolution = Some(resolution.clone());
-    let Some(image) = resolution.image else {
-        return;
-    };
-    let revision = revision_id(&hash, &image);
-    if let Some(run) = history.runs.last_mut() {
-        if run.revision == revision {
+    /// Whether the newest run is of it.
+    fn is_entered(&self, history: &JobHistory) -> bool {
+        history.runs.last().is_some_and(|run| run.template_hash == self.hash)
+    }
+
+    /// What the policy does not allow of it, unless it has been entered already.
+    fn refused(&self, world: World, key: &Key, history: &JobHistory) -> Vec<Refusal> {
+        match self.is_entered(history) {
+            true => Vec::new(),
+            false => policy::template_refusals(world, key, &self.spec.template, &self.contents),
+        }
+    }
+
+    /// Makes it the newest run, once its image is known and an older run has ended.
+    fn enter(&self, world: World, decided: &mut Decided, key: &Key, history: &mut JobHistory) {
+        let Self { spec, contents, hash } = self;
+        let known = history.runs.last().filter(|run| run.template_hash == *hash).map(|run| run.image.clone());
+        let same = |container: &&&Container| container.template == *hash;
+        let adopted =
+            known.or_else(|| world.containers(key).iter().find(same).map(|container| container.image.clone()));
+        let resolution = images::carry(world, history.resolution.as_ref(), hash, adopted);
+        let resolution = images::resolve(world, decided, key, &spec.template, resolution);
+        history.resolution = Some(resolution.clone());
+        let Some(image) = resolution.image else {
+            return;
+        };
+        let revision = revision_id(hash, &image);
+        if let Some(run) = history.runs.last_mut() {
+            if run.revision == revision {
+                run.template = Arc::new(spec.template.clone());
+                return;
+            }
+            if matches!(run.state, JobState::Started { .. }) {
+                decided.wait("the run of the previous revision to end: a job is never killed by an update");
+                return;
+            }
+        }
+        if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
+            // What became of it is known.
+            let mut run = history.runs.remove(earlier);
             run.template = Arc::new(spec.template.clone());
+            history.runs.push(run);
             return;
         }
-        if matches!(run.state, JobState::Started { .. }) {
-            decided.wait("the run of the previous revision to end: a job is never killed by an update");
-            return;
-        }
+        // Containers of another template and no memory of them: the history was lost, and with it the key that makes
+        // the ids of secrets, so this may be the very revision that ran. A person decides.
+        let containers = world.containers(key);
+        let lost = history.runs.is_empty() && !containers.is_empty() && !spec.idempotent;
+        let state = if lost && !containers.iter().any(|container| container.template == *hash) {
+            JobState::Unknown { at: world.now }
+        } else {
+            JobState::Pending
+        };
+        history.runs.push(JobRun {
+            revision,
+            template_hash: hash.clone(),
+            template: Arc::new(spec.template.clone()),
+            contents: contents.clone(),
+            image,
+            created_at: world.now,
+            attempt: 0,
+            state,
+        });
+        let surplus = history.runs.len().saturating_sub(RUNS_KEPT);
+        history.runs.drain(..surplus);
     }
-    if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
-        // What became of it is known.
-        let mut run = history.runs.remove(earlier);
-        run.template = Arc::new(spec.template.clone());
-        history.runs.push(run);
-        return;
-    }
-    // Containers of another template and no memory of them: the history was lost, and with it the key that makes the
-    // ids of secrets, so this may be the very revision that ran. A person decides.
-    let containers = world.containers(key);
-    let lost = history.runs.is_empty() && !containers.is_empty() && !spec.idempotent;
-    let state = if lost && !containers.iter().any(|container| container.template == hash) {
-        JobState::Unknown { at: world.now }
-    } else {
-        JobState::Pending
-    };
-    history.runs.push(JobRun {
-        revision,
-        template_hash: hash,
-        template: Arc::new(spec.template.clone()),
-        contents,
-        image,
-        created_at: world.now,
-        attempt: 0,
-        state,
-    });
-    let surplus = history.runs.len().saturating_sub(RUNS_KEPT);
-    history.runs.drain(..surplus);
 }
 
 fn source<'a>(key: &'a Key, run: &'a JobRun) -> Source<'a> {

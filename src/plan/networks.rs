@@ -13,6 +13,7 @@ use crate::model::name::{Key, Kind};
 use crate::model::observed::Network;
 use crate::model::spec::NetworkSpec;
 use crate::model::status::{Condition, Status};
+use crate::model::text::hex;
 
 /// A range of IPv4 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +177,7 @@ pub fn labels(world: World, key: &Key, own: &BTreeMap<String, String>, spec: Str
 /// The hash of what cannot be changed in place.
 fn spec_hash(spec: &NetworkSpec) -> String {
     let text = serde_json::to_string(spec).expect("a spec is plain data");
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()), 16)
 }
 
 /// The status of something that is there.

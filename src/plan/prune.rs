@@ -16,6 +16,7 @@ use crate::model::history::{Confirmed, DeploymentHistory, History, Retirement, R
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
+use crate::model::text::hex;
 use crate::model::view::HeldPrune;
 
 /// A change may remove this many workloads of a namespace without being asked about (product: more than three is held).
@@ -52,7 +53,7 @@ pub fn held(world: World, past: &History, orphans: &BTreeSet<Key>) -> Vec<HeldPr
 /// What a person confirms by, so that another set of removals wants another confirmation.
 fn id(removed: &[&Key]) -> String {
     let text: Vec<String> = removed.iter().map(ToString::to_string).collect();
-    Sha256::digest(text.join("\n").as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.join("\n").as_bytes()), 8)
 }
 
 /// Confirms a held removal, or says why not.

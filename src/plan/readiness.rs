@@ -141,16 +141,11 @@ fn has_check(container: &Container, template: &Template) -> bool {
 
 /// Whether the probe that decides was not made once since the container runs: a look that hangs holds them back.
 pub fn is_unprobed(container: &Container, template: &Template) -> bool {
-    let unmade = |result: Option<&ProbeResult>| match result {
-        None => true,
-        Some(ProbeResult::Unknown { message }) => message.is_empty(),
-        Some(ProbeResult::Success | ProbeResult::Failure { .. }) => false,
-    };
     let probes = &container.probes;
     let runs = matches!(container.state, ContainerState::Running { .. });
-    let startup = template.startup_probe.is_some() && unmade(probes.startup.as_ref());
+    let startup = template.startup_probe.is_some() && made(probes.startup.as_ref()).is_none();
     let started = template.startup_probe.is_none() || probes.startup == Some(ProbeResult::Success);
-    let readiness = template.readiness_probe.is_some() && started && unmade(probes.readiness.as_ref());
+    let readiness = template.readiness_probe.is_some() && started && made(probes.readiness.as_ref()).is_none();
     runs && (startup || readiness)
 }
 
@@ -177,12 +172,14 @@ fn verdict(container: &Container, template: &Template) -> Verdict {
     }
 }
 
+/// What a probe found, if it was made since the container runs.
+fn made(result: Option<&ProbeResult>) -> Option<&ProbeResult> {
+    result.filter(|result| !matches!(result, ProbeResult::Unknown { message } if message.is_empty()))
+}
+
 fn probe_verdict(name: &str, result: Option<&ProbeResult>) -> Verdict {
-    match result {
+    match made(result) {
         None => Verdict::Unknown(format!("{name} not made yet")),
-        Some(ProbeResult::Unknown { message }) if message.is_empty() => {
-            Verdict::Unknown(format!("{name} not made yet"))
-        }
         Some(ProbeResult::Unknown { message }) => Verdict::Unknown(format!("{name}: {message}")),
         Some(ProbeResult::Success) => Verdict::Ready,
         Some(ProbeResult::Failure { message }) => Verdict::NotReady(format!("{name}: {message}")),

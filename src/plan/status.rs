@@ -3,7 +3,7 @@
 use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
-use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Rollout};
+use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
@@ -89,10 +89,13 @@ fn wanted_is_rejected(history: &DeploymentHistory, running: &RevisionId) -> bool
 }
 
 /// The rejected revision that the manifest asks for.
-fn rejected(history: &DeploymentHistory) -> Option<&crate::model::history::Revision> {
-    let wanted = history.resolution.as_ref()?.revision()?;
-    let revision = find(history, &wanted)?;
-    (matches!(revision.outcome, Outcome::Rejected { .. }) && history.pin.is_none()).then_some(revision)
+fn rejected(history: &DeploymentHistory) -> Option<&Revision> {
+    let is_rejected = |revision: &&Revision| matches!(revision.outcome, Outcome::Rejected { .. });
+    // Few have any, and which one is asked for takes a hash to tell.
+    if history.pin.is_some() || !history.revisions.iter().any(|revision| is_rejected(&revision)) {
+        return None;
+    }
+    find(history, &history.resolution.as_ref()?.revision()?).filter(is_rejected)
 }
 
 fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, counts: Replicas) -> String {

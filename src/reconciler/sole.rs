@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::EngineIdentity;
 use crate::model::name::Instance;
+use crate::model::text::hex;
 
 /// The claim on an engine; giving it up is dropping it.
 pub struct Claim {
@@ -26,9 +27,8 @@ impl Claim {
 
     /// Claims `instance` on an engine, or says who has it.
     pub fn make(identity: &EngineIdentity, instance: &Instance) -> Result<Self, String> {
-        let digest: String =
-            Sha256::digest(format!("{}/{instance}", identity.id)).iter().take(16).map(|b| format!("{b:02x}")).collect();
-        let name = format!("evenkeel-{digest}");
+        let digest = Sha256::digest(format!("{}/{instance}", identity.id));
+        let name = format!("evenkeel-{}", hex(&digest, 32));
         let address =
             SocketAddr::from_abstract_name(name).map_err(|error| format!("cannot claim the engine: {error}"))?;
         match UnixListener::bind_addr(&address) {

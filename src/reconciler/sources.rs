@@ -13,6 +13,7 @@ use super::said::Said;
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
 use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::text::hex;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
 use crate::store::Store;
@@ -385,7 +386,7 @@ fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
             Err(why) => hash.update(why),
         }
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize(), 32)
 }
 
 #[cfg(test)]

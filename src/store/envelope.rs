@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::model::text::hex;
+
 /// The format of the files. A file with another number was written by a newer Evenkeel and is not interpreted.
 const VERSION: u32 = 1;
 
@@ -45,7 +47,7 @@ pub(super) fn open<T: DeserializeOwned>(subject: &str, bytes: &[u8]) -> Result<(
 
 fn checksum(subject: &str, object: &str) -> String {
     let digest = Sha256::new().chain_update(subject).chain_update("\n").chain_update(object).finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest, 32)
 }
 
 #[cfg(test)]

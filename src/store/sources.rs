@@ -10,6 +10,8 @@ use super::disk::{Disk, parent};
 use super::envelope;
 use super::error::StoreError;
 
+use crate::model::text::hex;
+
 /// The directory with a file for each source.
 pub(super) const SOURCES: &str = "sources";
 
@@ -88,6 +90,5 @@ fn path_of(disk: &Disk, source: &str) -> PathBuf {
 pub fn name_of(source: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let readable: String = source.trim_matches('/').chars().map(safe).take(60).collect();
-    let hash: String = Sha256::digest(source).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    format!("{readable}-{hash}")
+    format!("{readable}-{}", hex(&Sha256::digest(source), 10))
 }
