@@ -33,7 +33,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
 
 /// Where each dependency may be used: rooms or files below `src`. An empty list means everywhere but in `plan` and, for
 /// what [`IMPURE`] names, `model`. Cargo.toml says why each is there.
-const HOMES: [(&str, &[&str]); 25] = [
+const HOMES: [(&str, &[&str]); 26] = [
     ("tokio", &[]),
     ("futures_util", &[]),
     ("bollard", &["engine"]),
@@ -52,7 +52,8 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("prometheus", &["metrics"]),
     ("axum", &["server"]),
     ("hyper", &["cli", "probe", "engine"]),
-    ("hyper_util", &["cli", "probe"]),
+    ("hyper_util", &["cli", "probe", "engine"]),
+    ("tower_service", &["engine"]),
     ("http_body_util", &["cli", "probe"]),
     ("rustix", &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket"]),
     ("clap", &["cli", "main"]),

@@ -13,8 +13,8 @@ use bollard::{BollardRequest, ClientVersion};
 use hyper::Uri;
 use hyper::header::HeaderValue;
 
-use super::Host;
 use super::errors::Failed;
+use super::{Host, unix};
 
 /// What most calls may take; also what an engine that is starting up may take to answer.
 pub(super) const CALL: Duration = Duration::from_secs(30);
@@ -134,7 +134,7 @@ impl Client {
 fn dial(host: &Host) -> Result<bollard::Docker, bollard::errors::Error> {
     let version = &ClientVersion { major_version: OLDEST.0 as usize, minor_version: OLDEST.1 as usize };
     match host {
-        Host::Unix(path) => bollard::Docker::connect_with_unix(&path.to_string_lossy(), NO_LIMIT, version),
+        Host::Unix(path) => unix::connect(path, NO_LIMIT, version),
         Host::Tcp(address) => bollard::Docker::connect_with_http(address, NO_LIMIT, version),
         Host::Tls { address, certificates } => {
             let [key, certificate, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|file| certificates.join(file));

@@ -23,6 +23,7 @@ mod ownership;
 mod pull;
 mod reference;
 mod rfc3339;
+mod unix;
 mod volumes;
 
 use std::collections::BTreeMap;

@@ -77,6 +77,8 @@ pub struct Looker {
     full_at: Option<Timestamp>,
     /// Places and images must be listed again, because the last attempt failed half-way.
     stale: bool,
+    /// A list that the next look need not ask for.
+    early: Option<Vec<Listed>>,
     /// When the logs of containers that are not ready were last read.
     logs_at: BTreeMap<ContainerId, Timestamp>,
 }
@@ -109,12 +111,20 @@ impl Looker {
             self.stale = false;
         }
         self.look_at_images(engine, images).await?;
-        let listed = engine.list().await?;
+        let listed = match self.early.take() {
+            Some(listed) => listed,
+            None => engine.list().await?,
+        };
         let silent = self.inspect_changed(engine, &listed, &touched.containers, &busy, redactor).await?;
         if full {
             self.full_at = Some(now);
         }
         Ok(self.observed(&listed, silent))
+    }
+
+    /// Lists the containers for the next look, while the caller does something else. A failure is for that look to meet.
+    pub async fn list_early<E: Engine>(&mut self, engine: &E) {
+        self.early = engine.list().await.ok();
     }
 
     /// Reads the last words of containers that run and are not ready, now and then: what Docker takes for well may

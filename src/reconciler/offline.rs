@@ -10,7 +10,7 @@ use super::redact::Redactor;
 use super::rules::Rules;
 use super::{Setup, paths};
 use crate::engine::Engine;
-use crate::manifest::{self, Diagnostic, ReadError, Snapshot, Source};
+use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::policy::{Refusal, Standing};
@@ -52,31 +52,22 @@ pub enum OfflineError {
 /// The plan for these sources against the engine as it is. History is read from the state directory if it is there;
 /// a running daemon does not mind.
 pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, OfflineError> {
-    let Peek { history, hasher, secrets, sources, warnings } =
-        Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
-            message: error.to_string(),
-            hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
-        })?;
-    let mut problems = Vec::new();
-    let mut loaded = Vec::new();
+    let mut snapshots = Vec::new();
     for source in &setup.sources {
-        let snapshot = read_settled(&source.dir).await?;
-        match manifest::load(source, &snapshot, &hasher) {
-            Ok(one) => loaded.push((source, one)),
-            Err(mut found) => problems.append(&mut found),
-        }
+        snapshots.push(read_settled(&source.dir).await?);
     }
-    if !problems.is_empty() {
-        return Err(OfflineError::Invalid(problems));
-    }
-    let borrowed: Vec<_> = loaded.iter().map(|(source, one)| (*source, one)).collect();
-    let merged = manifest::merge(&borrowed).map_err(OfflineError::Invalid)?;
+    let mut looker = Looker::default();
+    let (owned, now) = (setup.clone(), Clock::new().now());
+    // The engine takes its time for the list: meanwhile the manifests are read.
+    let reading = tokio::task::spawn_blocking(move || read(&owned, &snapshots));
+    let ((), told) = tokio::join!(looker.list_early(engine), reading);
+    let Told { peek, merged } = told.expect("reading ends")?;
+    let Peek { history, secrets, sources, warnings, .. } = peek;
     let (policy, policy_warning) = policy_of(setup);
     let desired = Desired { settings: setup.settings.clone(), policy, ..merged.desired };
-    let now = Clock::new().now();
     let images = plan::images_of_interest(&desired, &history);
     let redactor = Redactor::new(merged.contents.iter().chain(&secrets));
-    let observed = Looker::default().look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;
+    let observed = looker.look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;
     let mut observed = observed.map_err(|error| OfflineError::Unavailable {
         message: redactor.clean(&error.to_string()),
         hint: "is the Docker Engine running, and may you use its socket? DOCKER_HOST names another one".into(),
@@ -107,6 +98,32 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         refused: plan.refused,
         warnings: warnings.into_iter().chain(policy_warning).chain(unnamed).chain(held).collect(),
     })
+}
+
+/// What manifests and the state directory say.
+struct Told {
+    peek: Peek,
+    merged: Loaded,
+}
+
+fn read(setup: &Setup, snapshots: &[Snapshot]) -> Result<Told, OfflineError> {
+    let peek = Store::peek(&setup.state_dir).map_err(|error| OfflineError::Unavailable {
+        message: error.to_string(),
+        hint: "plan reads the history with the rights of the daemon: run it as the same user, or with sudo".into(),
+    })?;
+    let (mut loaded, mut problems) = (Vec::new(), Vec::new());
+    for (source, snapshot) in setup.sources.iter().zip(snapshots) {
+        match manifest::load(source, snapshot, &peek.hasher) {
+            Ok(one) => loaded.push((source, one)),
+            Err(mut found) => problems.append(&mut found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(OfflineError::Invalid(problems));
+    }
+    let borrowed: Vec<_> = loaded.iter().map(|(source, one)| (*source, one)).collect();
+    let merged = manifest::merge(&borrowed).map_err(OfflineError::Invalid)?;
+    Ok(Told { peek, merged })
 }
 
 /// A warning that the daemon has read sources that are not named here, if it has.
