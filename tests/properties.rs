@@ -332,6 +332,26 @@ fn a_replica_whose_name_is_being_taken_away_takes_nobody_s_place() {
     assert!(!plan.actions.iter().any(takes_a_name), "{} is under way, and {:#?} is planned", slow.call, words(&plan));
 }
 
+/// The first free slot is another one once a container that was on its way out is gone.
+#[test]
+fn a_replica_that_is_being_created_is_not_missed_a_second_time() {
+    let shape = Shape { replicas: 4, tag: 1, surge: 1, unavailable: 0, recreate: false, min_ready: 0, probed: false };
+    let passes = at_rest(&[Case { before: shape.clone(), after: shape }]);
+    let mut observed = passes.observed();
+    observed.containers.pop_first();
+    let now = support::sim::world::World::timestamp(passes.world.now);
+    let created = |observed: &Observed| -> Vec<String> {
+        let plan = evenkeel::plan::plan(&passes.desired, observed, &passes.history, now);
+        let creates = plan.actions.iter().filter(|action| matches!(action.call, Call::CreateContainer(_)));
+        creates.map(|action| action.call.target()).collect()
+    };
+    let missed = created(&observed);
+    let [target] = &missed[..] else { panic!("one is missed: {missed:?}") };
+    let (name, _) = target.rsplit_once('.').unwrap();
+    observed.in_flight = [format!("{name}.9")].into();
+    assert_eq!(created(&observed), Vec::<String>::new(), "slot 9 is being created");
+}
+
 fn takes_a_name(action: &Action) -> bool {
     matches!(&action.call, Call::Reconnect(connection) if connection.aliases.is_empty())
 }

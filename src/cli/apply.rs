@@ -1,5 +1,7 @@
 //! `evenkeel apply`: have the daemon look now, and wait until what the manifests say has come about.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::json;
 
@@ -15,7 +17,7 @@ use crate::manifest::Source;
 use crate::model::command::Answer;
 use crate::model::name::Name;
 use crate::model::time::Span;
-use crate::model::view::{SourcePhase, SourceState, View};
+use crate::model::view::{SourceState, View};
 use crate::server::wire::Snapshot;
 
 /// How long a source may stay in the middle of a change before `apply` gives up on it.
@@ -27,7 +29,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 /// Have the daemon look at its sources now, and wait until they are converged.
 ///
 /// The daemon picks changes up by itself; this is for scripts that want to know how it went. Exits 0 when everything
-/// is as declared, 2 when something was rolled back, 3 when something is stalled or a removal is held, 4 when it is not
+/// is as declared, 2 when something was rolled back, 3 when something is stalled, paused half-way or held, 4 when it is not
 /// over in time, 5 when the manifests are invalid.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -61,7 +63,7 @@ impl Apply {
         let client = Client::new(&self.reach.socket);
         let mut report = Report::new(screen, self.output);
         let applying = async {
-            let synced = match sync(&client, &sources).await? {
+            let synced = match sync(&client, &sources, &mut report).await? {
                 Ok(synced) => synced,
                 Err(source) => {
                     self.print_invalid(&source.problems, screen)?;
@@ -93,7 +95,11 @@ struct Synced {
 }
 
 /// Has the daemon read its sources, until the chosen ones are in force, or one is invalid.
-async fn sync(client: &Client, wanted: &[Source]) -> Result<Result<Synced, SourceState>, Failure> {
+async fn sync(
+    client: &Client,
+    wanted: &[Source],
+    report: &mut Report<'_>,
+) -> Result<Result<Synced, SourceState>, Failure> {
     for _ in 0..SETTLING {
         let Answer::Synced { sources, pass } = client.post("/v1/sync", &()).await? else {
             return Err(Failure::new("the daemon's answer is not understood"));
@@ -102,14 +108,17 @@ async fn sync(client: &Client, wanted: &[Source]) -> Result<Result<Synced, Sourc
         if let Some(source) = sources.iter().find(|source| !source.problems.is_empty()) {
             return Ok(Err(source.clone()));
         }
-        if sources.iter().all(|source| source.state == SourcePhase::Loaded) {
+        let troubled = sources.iter().filter(|source| !source.is_current());
+        let trouble: BTreeMap<String, String> = troubled.map(|source| (source.dir.clone(), source.trouble())).collect();
+        if trouble.is_empty() {
             return Ok(Ok(Synced { sources, pass }));
         }
+        report.tell(trouble)?;
         tokio::time::sleep(PAUSE).await;
     }
     let synced: Snapshot = client.get("/v1/view").await?;
-    let stuck = synced.view.sources.iter().find(|source| source.state != SourcePhase::Loaded);
-    let reason = stuck.map(|source| format!("{} is {}: {}", source.dir, source.state.word(), source.message));
+    let stuck = synced.view.sources.iter().find(|source| !source.is_current());
+    let reason = stuck.map(SourceState::trouble);
     Err(Failure::new(format!("the manifests are not in force: {}", reason.unwrap_or_else(|| "try again".into()))))
 }
 
@@ -168,7 +177,7 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
         return Ok(Progress { sentences: [(key.to_string(), format!("{key} is not seen yet"))].into(), exit: None });
     }
     let mut progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
-    for held in view.held.iter().filter(|held| is_meant(&synced.sources, &held.namespace)) {
+    for held in view.held.iter().filter(|held| is_meant(&held.namespace, &synced.sources, &view.sources)) {
         let count = counted(held.removes.len(), "object");
         let sentence = format!(
             "in namespace {} the removal of {count} is held: {} (see `evenkeel prune`)",
@@ -181,10 +190,8 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
     Ok(follow::unless_blind(view, progress))
 }
 
-/// Whether a namespace is one of the chosen sources: what they declare no more was there.
-fn is_meant(sources: &[SourceState], namespace: &Name) -> bool {
-    sources.iter().any(|source| match &source.namespace {
-        Some(own) => own == namespace,
-        None => source.declares.is_empty() || source.declares.iter().any(|key| key.namespace == *namespace),
-    })
+/// Whether a namespace is one of the chosen sources, or nobody's any more: what was declared there was perhaps theirs.
+fn is_meant(namespace: &Name, chosen: &[SourceState], all: &[SourceState]) -> bool {
+    let has = |source: &SourceState| source.declares.iter().any(|key| key.namespace == *namespace);
+    chosen.iter().any(has) || !all.iter().any(has)
 }

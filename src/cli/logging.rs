@@ -19,8 +19,22 @@ pub enum LogFormat {
     Json,
 }
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Refuses a slip: a filter would take any word for the name of a module, and then log nothing at all.
+fn check(level: &str) -> Result<(), Failure> {
+    let wrong = level.split(',').map(|part| part.rsplit_once('=').map_or(part, |(_, level)| level).trim());
+    let wrong = wrong.into_iter().find(|word| !LEVELS.contains(&word.to_ascii_lowercase().as_str()));
+    match wrong {
+        None => Ok(()),
+        Some(word) => Err(Failure::new(format!("'{word}' is not a log level"))
+            .hint(format!("write {}, or a filter such as evenkeel::engine=debug,info", LEVELS.join(", ")))),
+    }
+}
+
 /// Begins to log. `level` is a level (`debug`) or tracing's own filter (`evenkeel::plan=debug,info`).
 pub fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
+    check(level)?;
     let filter = EnvFilter::try_new(level).map_err(|error| {
         Failure::new(format!("'{level}' is not a log level: {error}"))
             .hint("write error, warn, info, debug or trace, or a filter such as evenkeel::engine=debug,info")
@@ -36,4 +50,19 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
     };
     begun.map_err(|error| Failure::new(format!("logging cannot begin: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_in_a_level_is_refused() {
+        for right in ["warn", "INFO", "evenkeel::engine=debug,info", "a=off,b::c=trace"] {
+            assert!(check(right).is_ok(), "{right}");
+        }
+        for wrong in ["wran", "", "warn=", "info,evenkeel=debgu"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::screen::{Paint, Screen, Tone, phase_tone};
 use super::settings::Settings;
 use super::validate;
 use crate::engine::Docker;
-use crate::model::name::Key;
+use crate::model::name::{Key, Kind};
 use crate::model::policy::Refusal;
 use crate::model::text::printable;
 use crate::model::view::PlanStep;
@@ -43,7 +43,15 @@ impl Plan {
         settings.need_source()?;
         let instance = settings.setup.settings.instance.clone();
         let engine = Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?;
-        let outlook = offline::plan(&settings.setup, &engine).await.map_err(|error| refused(error, screen))?;
+        let outlook = match offline::plan(&settings.setup, &engine).await {
+            Ok(outlook) => outlook,
+            Err(error) => {
+                if let (Some(format), OfflineError::Invalid(problems)) = (self.output, &error) {
+                    screen.print(&output::render(&json!({"problems": problems}), format))?;
+                }
+                return Err(refused(error, screen));
+            }
+        };
         outlook.warnings.iter().for_each(|warning| screen.warn(warning));
         screen.print(&match self.output {
             Some(format) => output::render(&tree(&outlook), format),
@@ -88,11 +96,18 @@ pub fn text(outlook: &Outlook, paint: Paint) -> String {
         steps.entry(&step.object).or_default().push(step);
     }
     let waiting = outlook.status.iter().filter(|(_, status)| !status.waiting.is_empty()).map(|(key, _)| key);
+    // A change of a network or volume that cannot be made.
+    let held = outlook.status.iter().filter(|(key, status)| is_place(key) && status.phase == "Degraded");
+    let held = held.map(|(key, _)| key);
     let keys: std::collections::BTreeSet<&Key> =
-        steps.keys().copied().chain(waiting).chain(outlook.refused.keys()).collect();
+        steps.keys().copied().chain(waiting).chain(held).chain(outlook.refused.keys()).collect();
     let mut text: String = keys.into_iter().map(|key| object(key, steps.get(key), outlook, paint)).collect();
     text.push_str(&summary(outlook, paint));
     text
+}
+
+fn is_place(key: &Key) -> bool {
+    matches!(key.kind, Kind::Network | Kind::Volume)
 }
 
 fn object(key: &Key, steps: Option<&Vec<&PlanStep>>, outlook: &Outlook, paint: Paint) -> String {

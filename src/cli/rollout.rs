@@ -36,7 +36,8 @@ pub struct Rollout {
 enum Step {
     /// Say how a rollout stands, and wait for its end.
     ///
-    /// Exits 0 when it is done, 2 when it was rolled back, 3 when it is stalled, 4 when it is not over in time.
+    /// Exits 0 when it is done, 2 when it was rolled back, 3 when it is stalled or paused half-way, 4 when it is not over in
+    /// time.
     Status(Status),
     /// List the revisions.
     History(History),

@@ -212,9 +212,8 @@ pub fn warn(view: &View, screen: &Screen) {
     if !view.engine.connected {
         screen.warn(&format!("the engine does not answer; this is how things stood before: {}", view.engine.message));
     }
-    for source in view.sources.iter().filter(|source| source.state != SourcePhase::Loaded) {
-        let state = source.state.word();
-        screen.warn(&format!("source {} is {state}: {} (see `evenkeel describe sources`)", source.dir, source.message));
+    for source in view.sources.iter().filter(|source| !source.is_current()) {
+        screen.warn(&format!("{} (see `evenkeel describe sources`)", source.trouble()));
     }
     for held in &view.held {
         screen.warn(&format!(

@@ -55,6 +55,10 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
         "Paused" if rejected(object).is_none() && all_current(object) => {
             Standing::Done(format!("{key} is paused at the revision that its manifest asks for"))
         }
+        "Paused" if !all_updated(object) => {
+            let how_far = moving("Paused", object);
+            Standing::Stalled(format!("{key} {how_far}; go on with `evenkeel rollout resume`"))
+        }
         phase => Standing::Moving(format!("{key} {}{}", moving(phase, object), waiting(object))),
     }
 }
@@ -85,11 +89,16 @@ fn rejected(object: &ObjectView) -> Option<&RevisionView> {
     revisions.iter().find(|revision| revision.wanted && !revision.current && revision.outcome == OutcomeWord::Rejected)
 }
 
-/// Whether the revision that runs is the one that is asked for, on all replicas.
+/// Whether the revision that runs is the one that is asked for, on all replicas, and they are available.
 fn all_current(object: &ObjectView) -> bool {
+    all_updated(object) && object.status.replicas.is_none_or(|replicas| replicas.available >= replicas.desired)
+}
+
+/// Whether the revision that is asked for has all its replicas, available or not.
+fn all_updated(object: &ObjectView) -> bool {
     let Detail::Deployment { revisions, .. } = &object.detail else { return true };
     let current = revisions.iter().any(|revision| revision.wanted && revision.current);
-    current && object.status.replicas.is_none_or(|replicas| replicas.available >= replicas.desired)
+    current && object.status.replicas.is_none_or(|replicas| replicas.updated >= replicas.desired)
 }
 
 fn moving(phase: &str, object: &ObjectView) -> String {

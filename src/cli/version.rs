@@ -36,6 +36,7 @@ impl Version {
         if let Some(view) = daemon {
             let engine = match view.engine.version.as_str() {
                 "" => "unknown".into(),
+                version if !view.engine.connected => format!("does not answer; it was {version}"),
                 version => format!("{version} (API {})", view.engine.api),
             };
             screen.print(&lines(&format!("daemon   {}\nengine   {engine}", view.version)))?;

@@ -58,7 +58,10 @@ pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str
         return Some(format!("did you mean '{near}'?"));
     }
     if let Some(here) = foreign(word) {
-        return Some(format!("here it is called {here}"));
+        return Some(match here.strip_prefix("nothing: ") {
+            Some(why) => format!("leave it out: {why}"),
+            None => format!("here it is called {here}"),
+        });
     }
     match known.len() {
         0 => None,

@@ -139,6 +139,20 @@ pub struct SourceState {
 }
 
 impl SourceState {
+    /// Whether its newest manifests are in force, and nothing is in the middle of changing them.
+    pub fn is_current(&self) -> bool {
+        self.state == SourcePhase::Loaded && self.message.is_empty()
+    }
+
+    /// How it is, for people; empty when it is current.
+    pub fn trouble(&self) -> String {
+        match self.state {
+            SourcePhase::Loaded if self.message.is_empty() => String::new(),
+            SourcePhase::Loaded => format!("what is new in source {} waits: {}", self.dir, self.message),
+            state => format!("source {} is {}: {}", self.dir, state.word(), self.message),
+        }
+    }
+
     /// Whether some manifests of it are in force, old or new.
     pub fn in_force(&self) -> bool {
         matches!(self.state, SourcePhase::Loaded | SourcePhase::LastGood)

@@ -49,7 +49,7 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
 }
 
 /// A replica that has its name was ready when it got it, and an image that is here by its reference is here by its id.
-fn assume_ready(world: &mut Observed) {
+pub fn assume_ready(world: &mut Observed) {
     let images: Vec<Image> = world
         .images
         .values()

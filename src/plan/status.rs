@@ -33,7 +33,8 @@ pub fn deployment(
     // No replica is of a revision that is not known yet.
     let updated = if unresolved && history.pin.is_none() { 0 } else { counts.updated };
     let counts = Replicas { updated, ..counts };
-    let message = message(history, decided, phase, counts);
+    let is_new = |replica: &&Replica| replica.available && Some(&replica.container.revision) == current;
+    let message = message(history, decided, phase, counts.desired, replicas.iter().filter(is_new).count());
     Status {
         phase: phase.into(),
         conditions: conditions(history, counts, phase, &message),
@@ -98,7 +99,7 @@ fn rejected(history: &DeploymentHistory) -> Option<&Revision> {
     find(history, &history.resolution.as_ref()?.revision()?).filter(is_rejected)
 }
 
-fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, counts: Replicas) -> String {
+fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired: u32, available: usize) -> String {
     let reason = rejected(history).and_then(|revision| match &revision.outcome {
         Outcome::Rejected { reason, .. } => Some(format!("revision {} was rejected: {reason}", revision.number)),
         Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => None,
@@ -111,9 +112,9 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, counts: 
         _ if decided.trouble.is_some() => decided.trouble.clone().unwrap_or_default(),
         (_, "RolledBack" | "RollingBack") => reason.unwrap_or_default(),
         (_, "Complete") => waiting.unwrap_or_default(),
-        _ => waiting.or_else(|| trouble(decided)).unwrap_or_else(|| {
-            format!("{} of {} updated replicas are available", counts.available.min(counts.updated), counts.desired)
-        }),
+        _ => waiting
+            .or_else(|| trouble(decided))
+            .unwrap_or_else(|| format!("{available} of {desired} updated replicas are available")),
     };
     printable(&text)
 }

@@ -10,7 +10,7 @@ use super::redact::Redactor;
 use super::rules::Rules;
 use super::{Setup, paths};
 use crate::engine::Engine;
-use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
+use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source, Spot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::policy::{Refusal, Standing};
@@ -76,6 +76,8 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         let wanted = policy::paths_of_interest(&desired, observed.volumes.values());
         observed.host_paths = Some(paths::resolve(wanted));
     }
+    // Nobody has probed: what has its name was ready when it got it.
+    plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);
     let steps = plan::forecast(&desired, &observed, &history, now);
     let held = plan.held.iter().map(|held| {
@@ -165,7 +167,10 @@ async fn read_settled(dir: &Path) -> Result<Snapshot, OfflineError> {
         match manifest::snapshot::read(dir) {
             Err(ReadError::Unsettled(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
             Ok(snapshot) => return Ok(snapshot),
-            Err(error) => return Err(OfflineError::Unavailable { message: error.to_string(), hint: String::new() }),
+            Err(ReadError::Unreadable(why)) => {
+                let dir = Spot::file(dir.display().to_string());
+                return Err(OfflineError::Invalid(vec![Diagnostic::error(dir, why)]));
+            }
         }
     }
     Err(OfflineError::Unavailable {

@@ -15,6 +15,7 @@ use crate::view::{busy, calm, complete, key};
 fn web_alone() -> View {
     let mut view = busy();
     view.sources.truncate(1);
+    view.held.clear();
     view.objects.retain(|object, _| *object == key("deployment/shop/web"));
     view.sources[0].declares = [key("deployment/shop/web")].into();
     view
@@ -152,9 +153,30 @@ async fn a_removal_that_is_held_keeps_apply_from_being_done() {
     let said = applying(view.clone()).await.says("apply --wait").await;
     assert!(said.contains("in namespace shop the removal of 2 objects is held: 4 of 5"), "{said}");
     assert!(said.ends_with("--- exit 3\n"), "{said}");
-    view.held[0].namespace = Name::new("elsewhere").unwrap();
+    // All of a namespace was taken out of its manifests: nobody declares it any more.
+    view.held[0].namespace = Name::new("gone").unwrap();
     let said = applying(view).await.says("apply --wait").await;
-    assert!(said.ends_with("--- exit 0\n"), "{said}");
+    assert!(said.ends_with("--- exit 3\n"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_in_the_middle_of_a_change_keeps_apply_from_being_done() {
+    let mut view = calm();
+    view.sources[0].message = "a git operation is under way (.git/index.lock)".into();
+    let said = applying(view.clone()).await.says("apply --wait --timeout 1s").await;
+    let told = "what is new in source /srv/shop waits: a git operation is under way (.git/index.lock)";
+    assert!(said.contains(told) && said.ends_with("--- exit 4\n"), "{said}");
+    let said = Daemon::showing(view).await.says("get sources").await;
+    assert!(said.contains(&format!("warning: {told}")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_that_was_paused_half_way_waits_for_a_person() {
+    let mut view = web_alone();
+    view.objects.get_mut(&key("deployment/shop/web")).unwrap().status.phase = "Paused".into();
+    let (said, code) = watch(&Daemon::showing(view).await, "rollout status web", vec![]).await;
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("1 of 3 replicas updated, 3 available; go on with `evenkeel rollout resume`"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

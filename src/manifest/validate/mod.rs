@@ -8,6 +8,7 @@ mod objects;
 mod references;
 mod subnet;
 mod template;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

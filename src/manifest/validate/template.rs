@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{repeated, reserved_labels, wrong};
+use super::{repeated, reserved_labels, words, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::place::At;
@@ -25,6 +25,7 @@ pub fn check(at: At<'_>, template: &Template, replicas: u32, problems: &mut Prob
     reserved_labels(at.field("labels"), &template.labels, problems);
     lifecycle(at, template, problems);
     host_settings(at, template, problems);
+    words::check(at, template, problems);
 }
 
 /// What makes no sense in a container that runs to completion.
