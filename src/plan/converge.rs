@@ -13,10 +13,11 @@ use super::readiness;
 use super::replica::{Replica, is_own_fault, is_worn, template_of, worn_reason};
 use super::restarts::may_restart;
 use super::retire;
+use super::slots;
 use super::strategy::Effective;
 use super::upkeep;
 use super::world::{Decided, World};
-use crate::model::action::{Call, container_target, create_target};
+use crate::model::action::{Call, container_target};
 use crate::model::container::Files;
 use crate::model::history::{DeploymentHistory, History, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
@@ -45,7 +46,7 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn source(&self) -> Source<'a> {
+    pub fn source(&self) -> Source<'a> {
         Source {
             owner: self.key,
             revision: &self.target.id,
@@ -177,7 +178,7 @@ fn create_missing(
     old: &[&Replica],
 ) {
     // What is being created was missed earlier, perhaps when another slot was the first free one.
-    let coming = coming_slots(scene);
+    let coming = slots::coming(scene);
     let missing = scene.strategy.replicas.saturating_sub((kept.len() + coming.len()) as u32);
     if missing == 0 {
         return;
@@ -206,29 +207,11 @@ fn create_missing(
     if !may_begin(scene, decided, history) || !places {
         return;
     }
-    let taken: BTreeSet<Slot> = kept.iter().map(|r| r.container.slot).chain(used_slots(scene)).chain(coming).collect();
+    let taken: BTreeSet<Slot> = kept.iter().map(|r| r.container.slot).chain(slots::used(scene)).chain(coming).collect();
     let free = (0..).filter(|slot| !taken.contains(slot)).take(count as usize);
     for slot in free.collect::<Vec<Slot>>() {
         create(scene, decided, purpose(scene, history), slot);
     }
-}
-
-/// Slots of this revision that a container on its way out still occupies: its name is taken until it is gone.
-pub fn used_slots<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
-    let own = scene.world.containers(scene.key).iter().filter(|c| c.revision == scene.target.id);
-    own.map(|container| container.slot)
-}
-
-/// Slots of this revision whose container is being created and cannot be seen yet.
-fn coming_slots(scene: &Scene) -> BTreeSet<Slot> {
-    if scene.world.observed.in_flight.is_empty() {
-        return BTreeSet::new();
-    }
-    let first = create_target(&build::name(scene.world, scene.source(), 0));
-    let prefix = first.strip_suffix('0').expect("a name ends with its slot");
-    let used: BTreeSet<Slot> = used_slots(scene).collect();
-    let slots = scene.world.observed.in_flight.iter().filter_map(|target| target.strip_prefix(prefix)?.parse().ok());
-    slots.filter(|slot| !used.contains(slot)).collect()
 }
 
 /// Creates the replica for `slot` of the scene's target.

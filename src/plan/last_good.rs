@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::build;
-use super::converge::{Scene, create, used_slots};
+use super::converge::{Scene, create};
 use super::needs;
 use super::replica::{Replica, find};
 use super::rollout::newest_completed;
+use super::slots;
 use super::world::Decided;
 use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::name::Slot;
@@ -46,7 +47,7 @@ pub fn restore(
     if !needs::places_exist(scene.world, decided, scene.key, &back.template) {
         return;
     }
-    let taken: BTreeSet<Slot> = used_slots(&last_good).collect();
+    let taken: BTreeSet<Slot> = slots::used(&last_good).collect();
     for slot in (0..).filter(|slot| !taken.contains(slot)).take(missing.min(room)) {
         let cause = format!("revision {} serves until revision {} has taken over", back.number, scene.target.number);
         create(&last_good, decided, cause, slot);

@@ -23,6 +23,7 @@ mod request;
 mod restarts;
 mod retire;
 mod rollout;
+mod slots;
 mod status;
 mod strategy;
 mod upkeep;

@@ -1,0 +1,26 @@
+//! Slots: which of a revision's names are taken, by what can be seen and by what is being made. It takes none itself.
+
+use std::collections::BTreeSet;
+
+use super::build;
+use super::converge::Scene;
+use crate::model::action::create_target;
+use crate::model::name::Slot;
+
+/// Slots of this revision that a container on its way out still occupies: its name is taken until it is gone.
+pub fn used<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
+    let own = scene.world.containers(scene.key).iter().filter(|c| c.revision == scene.target.id);
+    own.map(|container| container.slot)
+}
+
+/// Slots of this revision whose container is being created and cannot be seen yet.
+pub fn coming(scene: &Scene) -> BTreeSet<Slot> {
+    if scene.world.observed.in_flight.is_empty() {
+        return BTreeSet::new();
+    }
+    let first = create_target(&build::name(scene.world, scene.source(), 0));
+    let prefix = first.strip_suffix('0').expect("a name ends with its slot");
+    let used: BTreeSet<Slot> = used(scene).collect();
+    let slots = scene.world.observed.in_flight.iter().filter_map(|target| target.strip_prefix(prefix)?.parse().ok());
+    slots.filter(|slot| !used.contains(slot)).collect()
+}
