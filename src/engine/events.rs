@@ -42,7 +42,9 @@ const ACTIONS: [&str; 20] = [
 ];
 const TYPES: [&str; 4] = ["container", "network", "volume", "image"];
 
-/// Events that come this close together are one.
+/// An event after a time this quiet is told at once: it may be the end of a replica.
+const QUIET: Duration = Duration::from_millis(100);
+/// In less quiet times, events that come this close together are one.
 const TOGETHER: Duration = Duration::from_millis(15);
 /// But not for longer than this, and not more than this many.
 const TOGETHER_MAX: Duration = Duration::from_millis(100);
@@ -55,7 +57,15 @@ type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Er
 /// The open stream between two waits, so that nothing is missed there.
 #[derive(Default)]
 pub(super) struct Following {
-    open: Mutex<Option<(i64, Events)>>,
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    /// The latest event that was heard.
+    nanos: i64,
+    /// When somebody last waited for one.
+    left_at: tokio::time::Instant,
+    stream: Events,
 }
 
 impl Following {
@@ -71,9 +81,9 @@ impl Following {
 
     #[allow(clippy::disallowed_methods, reason = "how long to gather events is no decision")]
     async fn next(&self, client: &Client, since: i64) -> Result<EventMark, Failed> {
-        let mut stream = match self.take(since) {
-            Some(stream) => stream,
-            None => follow(client, since).await?,
+        let (mut stream, left_at) = match self.take(since) {
+            Some(open) => (open.stream, Some(open.left_at)),
+            None => (follow(client, since).await?, None),
         };
         let first = loop {
             match tokio::time::timeout(SILENT_MAX, stream.next()).await {
@@ -84,7 +94,11 @@ impl Following {
         };
         let mut heard = Heard::new(since);
         heard.add(first);
-        let stop_at = tokio::time::Instant::now() + TOGETHER_MAX;
+        let came_at = tokio::time::Instant::now();
+        let stop_at = match left_at {
+            Some(left_at) if came_at.duration_since(left_at) > QUIET => came_at,
+            _ => came_at + TOGETHER_MAX,
+        };
         while heard.touched.len() < TOUCHED_MAX {
             let pause = TOGETHER.min(stop_at.saturating_duration_since(tokio::time::Instant::now()));
             match tokio::time::timeout(pause, stream.next()).await {
@@ -93,16 +107,16 @@ impl Following {
                 Ok(None) | Err(_) => break,
             }
         }
-        *self.lock() = Some((heard.nanos, stream));
+        *self.lock() = Some(Open { nanos: heard.nanos, left_at: tokio::time::Instant::now(), stream });
         Ok(heard.mark())
     }
 
     /// The open stream, if it stands where the caller does.
-    fn take(&self, since: i64) -> Option<Events> {
-        self.lock().take().filter(|(nanos, _)| *nanos == since).map(|(_, stream)| stream)
+    fn take(&self, since: i64) -> Option<Open> {
+        self.lock().take().filter(|open| open.nanos == since)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(i64, Events)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

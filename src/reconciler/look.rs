@@ -127,24 +127,25 @@ impl Looker {
         self.early = engine.list().await.ok();
     }
 
-    /// Reads the last words of containers that run and are not ready, now and then: what Docker takes for well may
-    /// have said in its log why it is not.
-    pub async fn read_logs<E: Engine>(
-        &mut self,
-        engine: &E,
-        unready: &BTreeSet<ContainerId>,
-        observed: &mut Observed,
-        redactor: &Redactor,
-        now: Timestamp,
-    ) {
+    /// Which of the containers that run and are not ready are to be listened to now: now and then, because what Docker
+    /// takes for well may have said in its log why it is not.
+    pub fn to_hear(&mut self, unready: &BTreeSet<ContainerId>, now: Timestamp) -> Vec<ContainerId> {
         self.logs_at.retain(|id, _| unready.contains(id));
-        for id in unready {
-            let due = self.logs_at.get(id).is_none_or(|at| now.since(*at) >= LOGS_EVERY);
-            let (Some((_, known)), true) = (self.containers.get_mut(id), due) else { continue };
-            known.last_log = last_words(engine, id, redactor).await;
-            self.logs_at.insert(id.clone(), now);
-            if let Some(container) = observed.containers.get_mut(id) {
-                container.last_log.clone_from(&known.last_log);
+        let is_due = |id: &&ContainerId| self.logs_at.get(*id).is_none_or(|at| now.since(*at) >= LOGS_EVERY);
+        let due: Vec<_> =
+            unready.iter().filter(|id| self.containers.contains_key(*id)).filter(is_due).cloned().collect();
+        self.logs_at.extend(due.iter().map(|id| (id.clone(), now)));
+        due
+    }
+
+    /// Keeps what was heard, as if the look had found it.
+    pub fn keep_heard(&mut self, heard: Vec<(ContainerId, Vec<String>)>, observed: &mut Observed) {
+        for (id, words) in heard {
+            if let Some(container) = observed.containers.get_mut(&id) {
+                container.last_log.clone_from(&words);
+            }
+            if let Some((_, known)) = self.containers.get_mut(&id) {
+                known.last_log = words;
             }
         }
     }
@@ -200,8 +201,10 @@ impl Looker {
         });
         let doubtful = changed.cloned().chain(self.missing(listed));
         let idle = doubtful.filter(|listed| !busy.contains(&listed.id)).collect::<Vec<_>>();
+        let known = &self.containers;
         let inspections = stream::iter(idle).map(|listed| async move {
-            let inspected = inspect(engine, &listed.id, redactor).await;
+            let known = known.get(&listed.id).map(|(_, container)| container);
+            let inspected = inspect(engine, &listed.id, known, redactor).await;
             (listed, inspected)
         });
         let inspected: Vec<_> = inspections.buffer_unordered(INSPECTIONS).collect().await;
@@ -254,10 +257,24 @@ impl Looker {
     }
 }
 
+/// The last words of some containers.
+pub async fn hear<E: Engine>(
+    engine: &E,
+    containers: Vec<ContainerId>,
+    redactor: &Redactor,
+) -> Vec<(ContainerId, Vec<String>)> {
+    let heard = stream::iter(containers).map(|id| async move {
+        let words = last_words(engine, &id, redactor).await;
+        (id, words)
+    });
+    heard.buffered(INSPECTIONS).collect().await
+}
+
 /// One container, with its last words if it is in trouble.
 async fn inspect<E: Engine>(
     engine: &E,
     id: &ContainerId,
+    known: Option<&Container>,
     redactor: &Redactor,
 ) -> Result<Option<Container>, EngineError> {
     let late = || EngineError {
@@ -270,7 +287,9 @@ async fn inspect<E: Engine>(
         return Ok(None);
     };
     redactor.clean_container(&mut container);
-    if in_trouble(&container) {
+    if let Some(known) = known.filter(|known| has_nothing_to_add(known, &container)) {
+        container.last_log.clone_from(&known.last_log);
+    } else if in_trouble(&container) {
         container.last_log = last_words(engine, id, redactor).await;
     }
     Ok(Some(container))
@@ -281,6 +300,12 @@ async fn last_words<E: Engine>(engine: &E, id: &ContainerId, redactor: &Redactor
     let lines = timeout(INSPECT_DEADLINE.std(), engine.last_log(id, LOG_LINES)).await;
     let lines = lines.unwrap_or(Ok(Vec::new())).unwrap_or_default();
     lines.iter().map(|line| printable(&redactor.clean(line))).collect()
+}
+
+/// Whether a container is as dead as when its last words were heard.
+fn has_nothing_to_add(known: &Container, container: &Container) -> bool {
+    let is_dead = matches!(container.state, ContainerState::Exited(_));
+    is_dead && known.state == container.state && !known.last_log.is_empty()
 }
 
 fn in_trouble(container: &Container) -> bool {

@@ -2,6 +2,7 @@
 
 use tokio::time::timeout;
 
+use super::look::hear;
 use super::sole::Claim;
 use super::{Reconciler, RunError, TROUBLE_PAUSE, publish};
 use crate::engine::{Engine, EngineError};
@@ -35,11 +36,13 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let progress = self.executor.progress();
         self.remember(&self.executor.news());
         let images = plan::images_of_interest(&self.desired, &self.history);
-        let look =
-            self.looker.look(self.engine.as_ref(), &self.hints, &images, &progress.in_flight, &self.redactor, now);
-        let mut observed = timeout(LOOK_DEADLINE.std(), look).await.map_err(|_| too_late())??;
-        let unready = publish::unready(&self.plan);
-        self.looker.read_logs(self.engine.as_ref(), &unready, &mut observed, &self.redactor, now).await;
+        let (engine, redactor) = (self.engine.as_ref(), &self.redactor);
+        let to_hear = self.looker.to_hear(&publish::unready(&self.plan), now);
+        let look = self.looker.look(engine, &self.hints, &images, &progress.in_flight, redactor, now);
+        // Beside the look: one of them may just have become ready, and that does not wait for its log.
+        let (look, heard) = tokio::join!(timeout(LOOK_DEADLINE.std(), look), hear(engine, to_hear, redactor));
+        let mut observed = look.map_err(|_| too_late())??;
+        self.looker.keep_heard(heard, &mut observed);
         observed.in_flight.extend(progress.in_flight);
         observed.failures = progress.failures;
         observed.pulled = progress.pulled;
