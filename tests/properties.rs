@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel::model::action::{Action, Call};
 use evenkeel::model::observed::{ContainerId, Observed};
+use evenkeel::model::revision::template_hash;
 use evenkeel::model::spec::{DeploymentSpec, JobSpec};
 use evenkeel::model::status::Plan;
 use proptest::prelude::*;
@@ -203,6 +204,18 @@ proptest! {
             let (once, again) = (passes.decide(), passes.decide());
             assert_eq!(once, again);
             assert!(plan.history == passes.history);
+        });
+    }
+
+    #[test]
+    fn a_revision_has_the_hash_of_what_it_is_made_from(cases in cases(), turns in turns(), restarted in any::<bool>()) {
+        let mut passes = changed(&cases);
+        passes.history.deployments.values_mut().for_each(|history| history.restarts += u64::from(restarted));
+        play(&mut passes, &turns, |_, plan| {
+            for revision in plan.history.deployments.values().flat_map(|history| &history.revisions) {
+                let hash = template_hash(&revision.template, &revision.contents, revision.restarts);
+                assert_eq!(revision.template_hash, hash, "revision {}", revision.number);
+            }
         });
     }
 

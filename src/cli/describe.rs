@@ -191,7 +191,7 @@ impl Sheet {
             facts.push("on its way out".into());
         }
         facts.push(format!("{} restarts", container.restarts));
-        facts.extend(container.address.clone());
+        facts.extend(container.address.map(|address| address.to_string()));
         facts.extend(container.since.map(|since| format!("for {}", age::since(since, self.now))));
         let name = self.paint.paint(Tone::Strong, &printable(&container.name));
         self.text.push_str(&format!("  {name}  {}\n", facts.join(", ")));

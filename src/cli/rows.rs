@@ -157,7 +157,7 @@ fn container_cells(container: &ContainerStatus, columns: &Columns) -> Vec<Cell> 
         cell(state),
         cell(container.restarts.to_string()),
         cell(age::since_some(container.since, columns.now)),
-        cell(container.address.as_deref().unwrap_or_default()),
+        cell(container.address.map(|address| address.to_string()).unwrap_or_default()),
     ];
     if columns.wide {
         let short: String = container.id.chars().take(12).collect();

@@ -69,6 +69,9 @@ pub struct Revision {
     pub template: Arc<Template>,
     /// The contents that it uses.
     pub contents: Contents,
+    /// How many restarts had been asked for.
+    #[serde(default)]
+    pub restarts: u64,
     /// Its image.
     pub image: ImageId,
     /// Its image with the registry's digest, `repository@sha256:…`, for pulling it again.

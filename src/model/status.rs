@@ -1,6 +1,7 @@
 //! What is told: status, conditions, events, and the plan as a whole. Data for people and machines; no decisions.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +118,7 @@ pub struct ContainerStatus {
     /// Since when it has been running or ended.
     pub since: Option<Timestamp>,
     /// Its address on its first network.
-    pub address: Option<String>,
+    pub address: Option<Ipv4Addr>,
     /// Why it is not ready, for people.
     pub message: String,
     /// Its last log lines when it is in trouble.

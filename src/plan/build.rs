@@ -85,7 +85,9 @@ pub struct Places {
 
 /// The places of a template.
 pub fn places(world: World, owner: &Key, template: &Template) -> Places {
-    Places { attachments: attachments(world, owner, template), names: aliases(world, owner, template) }
+    let attachments = attachments(world, owner, template);
+    let names = names(world, owner, template, &attachments);
+    Places { attachments, names }
 }
 
 /// The networks of a template by their names in the engine, without any alias: a name is given when it is ready.
@@ -105,11 +107,15 @@ pub fn attachments(world: World, owner: &Key, template: &Template) -> Vec<Attach
 }
 
 /// The names that a ready replica has on each of its networks. A Job has none.
-fn aliases(world: World, owner: &Key, template: &Template) -> BTreeMap<String, BTreeSet<String>> {
-    let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for attachment in attachments(world, owner, template) {
-        names.insert(attachment.network, BTreeSet::from([owner.name.to_string()]));
-    }
+fn names(
+    world: World,
+    owner: &Key,
+    template: &Template,
+    attachments: &[Attachment],
+) -> BTreeMap<String, BTreeSet<String>> {
+    let own =
+        attachments.iter().map(|attachment| (attachment.network.clone(), BTreeSet::from([owner.name.to_string()])));
+    let mut names: BTreeMap<String, BTreeSet<String>> = own.collect();
     for network in &template.networks {
         let further = network.aliases().iter().map(ToString::to_string);
         names.entry(network_name(world, owner, network.name())).or_default().extend(further);

@@ -17,7 +17,7 @@ use super::slots;
 use super::strategy::Effective;
 use super::upkeep;
 use super::world::{Decided, World};
-use crate::model::action::{Call, container_target};
+use crate::model::action::Call;
 use crate::model::container::Files;
 use crate::model::history::{DeploymentHistory, History, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
@@ -207,7 +207,7 @@ fn create_missing(
     if !may_begin(scene, decided, history) || !places {
         return;
     }
-    let taken: BTreeSet<Slot> = kept.iter().map(|r| r.container.slot).chain(slots::used(scene)).chain(coming).collect();
+    let taken = slots::taken(scene);
     let free = (0..).filter(|slot| !taken.contains(slot)).take(count as usize);
     for slot in free.collect::<Vec<Slot>>() {
         create(scene, decided, purpose(scene, history), slot);
@@ -378,7 +378,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
 fn last_failure<'a>(scene: &'a Scene, container: &'a Container) -> Option<&'a str> {
     match &container.state {
         ContainerState::Created { error: Some(error) } => Some(&error.message),
-        _ => scene.world.failure(&container_target(&container.id)).map(|failure| failure.message.as_str()),
+        _ => scene.world.container_failure(container).map(|failure| failure.message.as_str()),
     }
 }
 

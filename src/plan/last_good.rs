@@ -1,8 +1,6 @@
 //! The last good revision during an update: its replicas serve until new ones have taken over, whatever happens to them
 //! meanwhile. When they may go is decided by `budget`.
 
-use std::collections::BTreeSet;
-
 use super::build;
 use super::converge::{Scene, create};
 use super::needs;
@@ -11,7 +9,6 @@ use super::rollout::newest_completed;
 use super::slots;
 use super::world::Decided;
 use crate::model::history::{DeploymentHistory, Outcome, Rollout};
-use crate::model::name::Slot;
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
 
@@ -33,8 +30,8 @@ pub fn restore(
     kept: &[&Replica],
     staying_old: &[&Replica],
 ) {
-    let missing = needed(scene, history, kept).saturating_sub(staying_old.len());
-    if missing == 0 {
+    let needed = needed(scene, history, kept);
+    if needed <= staying_old.len() {
         return;
     }
     let Some(back) = newest_completed(history, &scene.target.id).and_then(|id| find(history, &id)) else {
@@ -42,13 +39,15 @@ pub fn restore(
     };
     let places = build::places(scene.world, scene.key, &back.template);
     let last_good = Scene { target: back, places, ..*scene };
+    // What is being created was missed earlier.
+    let there = staying_old.len() + slots::coming(&last_good).len();
     let limit = (scene.strategy.replicas + scene.strategy.surge) as usize;
-    let room = limit.saturating_sub(staying_old.len() + kept.iter().filter(|r| r.runs()).count());
+    let room = limit.saturating_sub(there + kept.iter().filter(|r| r.runs()).count());
     if !needs::places_exist(scene.world, decided, scene.key, &back.template) {
         return;
     }
-    let taken: BTreeSet<Slot> = slots::used(&last_good).collect();
-    for slot in (0..).filter(|slot| !taken.contains(slot)).take(missing.min(room)) {
+    let taken = slots::taken(&last_good);
+    for slot in (0..).filter(|slot| !taken.contains(slot)).take(needed.saturating_sub(there).min(room)) {
         let cause = format!("revision {} serves until revision {} has taken over", back.number, scene.target.number);
         create(&last_good, decided, cause, slot);
     }

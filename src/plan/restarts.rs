@@ -45,7 +45,7 @@ fn due(world: World, history: &DeploymentHistory, container: &Container) -> (u32
 
 /// Whether the last restart that was decided was tried, as far as the engine shows.
 fn was_made(world: World, last: &Restarts, container: &Container) -> bool {
-    let failed = world.failure(&container_target(&container.id)).is_some_and(|failure| failure.at >= last.at);
+    let failed = world.container_failure(container).is_some_and(|failure| failure.at >= last.at);
     match &container.state {
         ContainerState::Exited(exit) => exit.started_at >= last.at || failed,
         ContainerState::Running { since } => *since >= last.at || failed,

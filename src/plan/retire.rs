@@ -96,7 +96,7 @@ pub fn stopping(scene: &Scene, history: &DeploymentHistory) -> u32 {
 pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica) -> bool {
     let id = &replica.container.id;
     // A stop that failed leaves it running, although what does not answer counts as busy.
-    let is_busy = world.is_busy(replica.container) && world.failure(&container_target(id)).is_none();
+    let is_busy = world.is_busy(replica.container) && world.container_failure(replica.container).is_none();
     replica.runs() && is_busy && history.retiring.get(id).is_some_and(|retirement| retirement.stopping)
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::replica::{Replica, failure, find, is_refused};
 use super::strategy::Effective;
 use super::world::{Decided, World};
-use crate::model::action::container_target;
 use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::name::Key;
 use crate::model::observed::ContainerState;
@@ -356,7 +355,7 @@ fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<String> {
         let ContainerState::Created { error: Some(error) } = &replica.container.state else {
             return None;
         };
-        let tries = world.failure(&container_target(&replica.container.id))?.count;
+        let tries = world.container_failure(replica.container)?.count;
         let name = &replica.container.name;
         (tries >= STUCK_LIMIT).then(|| format!("{name} cannot start on this host: {}", error.message))
     })

@@ -7,8 +7,13 @@ use super::converge::Scene;
 use crate::model::action::create_target;
 use crate::model::name::Slot;
 
+/// Slots of this revision that a new replica cannot have.
+pub fn taken(scene: &Scene) -> BTreeSet<Slot> {
+    used(scene).chain(coming(scene)).collect()
+}
+
 /// Slots of this revision that a container on its way out still occupies: its name is taken until it is gone.
-pub fn used<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
+fn used<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
     let own = scene.world.containers(scene.key).iter().filter(|c| c.revision == scene.target.id);
     own.map(|container| container.slot)
 }

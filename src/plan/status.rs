@@ -34,7 +34,7 @@ pub fn deployment(
     let updated = if unresolved && history.pin.is_none() { 0 } else { counts.updated };
     let counts = Replicas { updated, ..counts };
     let is_new = |replica: &&Replica| replica.available && Some(&replica.container.revision) == current;
-    let message = message(history, decided, phase, counts.desired, replicas.iter().filter(is_new).count());
+    let message = message(history, decided, phase, counts.desired, staying(history, replicas).filter(is_new).count());
     Status {
         phase: phase.into(),
         conditions: conditions(history, counts, phase, &message),
@@ -56,7 +56,7 @@ fn counts(
     replicas: &[Replica],
     current: Option<&RevisionId>,
 ) -> Replicas {
-    let staying = || replicas.iter().filter(|r| !history.retiring.contains_key(&r.container.id));
+    let staying = || staying(history, replicas);
     Replicas {
         desired: spec.replicas,
         current: staying().count() as u32,
@@ -64,6 +64,11 @@ fn counts(
         ready: staying().filter(|r| r.readiness.is_ready()).count() as u32,
         available: staying().filter(|r| r.available).count() as u32,
     }
+}
+
+/// The replicas that are not on their way out.
+fn staying<'a>(history: &'a DeploymentHistory, replicas: &'a [Replica]) -> impl Iterator<Item = &'a Replica<'a>> {
+    replicas.iter().filter(|replica| !history.retiring.contains_key(&replica.container.id))
 }
 
 fn phase(spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -> &'static str {
@@ -170,7 +175,7 @@ fn container(container: &Container, ready: bool, retiring: bool, restarts: u32, 
         retiring,
         restarts,
         since,
-        address: container.networks.values().find_map(|endpoint| endpoint.address).map(|address| address.to_string()),
+        address: container.networks.values().find_map(|endpoint| endpoint.address),
         message: printable(message),
         last_log: if ready { Vec::new() } else { container.last_log.clone() },
     }

@@ -7,7 +7,7 @@ use super::converge::Scene;
 use super::replica::{Replica, template_of};
 use super::restarts::may_restart;
 use super::world::{Decided, World};
-use crate::model::action::{Call, Connection, Stop, container_target};
+use crate::model::action::{Call, Connection, Stop};
 use crate::model::container::Adjustable;
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::{Container, ContainerState, ProbeResult};
@@ -85,7 +85,7 @@ pub fn unname(container: &Container) -> Option<Call> {
 /// killed in the middle of it may have left the container without the network that its records name.
 fn mend_cut(world: World, replica: &Replica) -> Option<Call> {
     let container = replica.container;
-    let network = world.failure(&container_target(&container.id))?.cut.as_ref()?;
+    let network = world.container_failure(container)?.cut.as_ref()?;
     let is_listed = container.networks.contains_key(network);
     (replica.readiness.is_not_ready() && is_listed).then(|| reconnect(container, network, BTreeSet::new()))
 }

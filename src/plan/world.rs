@@ -58,6 +58,12 @@ impl<'a> World<'a> {
         !in_flight.is_empty() && in_flight.contains(&container_target(&container.id))
     }
 
+    /// The last failure of an action on a container, if the last one failed.
+    pub fn container_failure(self, container: &Container) -> Option<&'a Failure> {
+        // Of thousands of containers hardly any has failed: their targets need not be spelt out.
+        if self.observed.failures.is_empty() { None } else { self.failure(&container_target(&container.id)) }
+    }
+
     /// The last failure of an action on `target`, if the last one failed.
     pub fn failure(self, target: &str) -> Option<&'a Failure> {
         self.observed.failures.get(target)

@@ -28,6 +28,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         template_hash: TemplateHash("t1".into()),
         template: serde_json::from_value(template).unwrap(),
         contents: BTreeMap::from([("secret/s".to_string(), ContentId("s-1".into()))]),
+        restarts: 0,
         image: ImageId("sha256:1".into()),
         digest: None,
         created_at: Timestamp(1),

@@ -249,7 +249,7 @@ fn ready(name: &str, letter: char, age: u64, address: &str) -> ContainerStatus {
         retiring: false,
         restarts: 0,
         since: Some(ago(age)),
-        address: Some(address.into()),
+        address: Some(address.parse().unwrap()),
         message: String::new(),
         last_log: vec![],
     }
