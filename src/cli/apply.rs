@@ -174,7 +174,8 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
     let current = view.sources.iter().filter(|source| dirs.contains(&(source.dir.as_str(), &source.namespace)));
     let declared: std::collections::BTreeSet<_> = current.flat_map(|source| &source.declares).collect();
     if let Some(key) = declared.iter().find(|key| !view.objects.contains_key(**key)) {
-        return Ok(Progress { sentences: [(key.to_string(), format!("{key} is not seen yet"))].into(), exit: None });
+        let sentences = [(key.to_string(), format!("{key} is not seen yet"))].into();
+        return Ok(Progress { sentences, ..Progress::default() });
     }
     let mut progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
     for held in view.held.iter().filter(|held| is_meant(&held.namespace, &synced.sources, &view.sources)) {

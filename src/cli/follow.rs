@@ -1,9 +1,12 @@
 //! Waiting with a person watching: a line for every change of what is waited for, and the exit code at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tokio::time::sleep;
 
 use super::args::Machine;
 use super::client::Client;
@@ -16,11 +19,18 @@ use crate::model::time::Span;
 use crate::model::view::{ObjectView, View};
 use crate::server::wire::Snapshot;
 
+/// The shortest time between two looks at the screen: what comes and goes within it helps nobody.
+const CALM: Duration = Duration::from_millis(500);
+/// How many unfinished things are named.
+const NAMED: usize = 10;
+
 /// How far it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// A sentence for each thing that is waited for, by its name.
     pub sentences: BTreeMap<String, String>,
+    /// The things among them that are on their way.
+    pub unfinished: BTreeSet<String>,
     /// How the command exits; none while it goes on.
     pub exit: Option<Exit>,
 }
@@ -31,6 +41,8 @@ pub struct Report<'a> {
     format: Option<Machine>,
     /// What was said of each thing, by its name.
     told: BTreeMap<String, String>,
+    /// What was last on its way.
+    unfinished: BTreeSet<String>,
     /// What else the result has.
     pub result: Map<String, Value>,
 }
@@ -38,7 +50,7 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// A report for people, or with a format for machines.
     pub fn new(screen: &'a Screen, format: Option<Machine>) -> Self {
-        Self { screen, format, told: BTreeMap::new(), result: Map::new() }
+        Self { screen, format, told: BTreeMap::new(), unfinished: BTreeSet::new(), result: Map::new() }
     }
 
     /// Says something on the way. Standard output is the result's where a machine reads it.
@@ -61,14 +73,33 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Prints the result for machines; a person has read it already.
+    /// Says how far it is.
+    fn progress(&mut self, progress: Progress) -> Result<(), Failure> {
+        self.unfinished = progress.unfinished;
+        self.tell(progress.sentences)
+    }
+
+    /// Prints the result for machines; a person has read it already, save for what was not finished in time.
     pub fn conclude(mut self, exit: Exit) -> Result<Exit, Failure> {
+        if exit == Exit::TimedOut && !self.unfinished.is_empty() {
+            self.screen.note(&format!("not finished: {}", named(&self.unfinished)));
+            self.result.insert("unfinished".into(), json!(self.unfinished));
+        }
         if let Some(format) = self.format {
             self.result.insert("result".into(), exit.word().into());
             self.result.insert("objects".into(), json!(self.told));
             self.screen.print(&output::render(&Value::Object(self.result), format))?;
         }
         Ok(exit)
+    }
+}
+
+/// Some names, and how many there are besides.
+fn named(things: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = things.iter().take(NAMED).map(String::as_str).collect();
+    match things.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }
 
@@ -79,12 +110,27 @@ pub async fn views(
     mut judge: impl FnMut(&Snapshot) -> Result<Progress, Failure>,
 ) -> Result<Exit, Failure> {
     let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
-    while let Some(snapshot) = views.next().await? {
-        let progress = judge(&snapshot)?;
-        report.tell(progress.sentences)?;
-        if let Some(exit) = progress.exit {
-            return Ok(exit);
+    let mut unsaid: Option<Progress> = None;
+    let mut calm = pin!(sleep(Duration::ZERO));
+    loop {
+        tokio::select! {
+            snapshot = views.next() => {
+                let Some(snapshot) = snapshot? else { break };
+                let progress = judge(&snapshot)?;
+                if let Some(exit) = progress.exit {
+                    report.progress(progress)?;
+                    return Ok(exit);
+                }
+                unsaid = Some(progress);
+            }
+            () = &mut calm, if unsaid.is_some() => {
+                report.progress(unsaid.take().unwrap_or_default())?;
+                calm.set(sleep(CALM));
+            }
         }
+    }
+    if let Some(progress) = unsaid {
+        report.progress(progress)?;
     }
     Err(Failure::new("the daemon has stopped; what it was doing goes on when it is started again"))
 }
@@ -132,6 +178,9 @@ pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) ->
             Standing::RolledBack(_) if worst == Exit::Done => worst = Exit::RolledBack,
             Standing::Stalled(_) => worst = Exit::Stalled,
             Standing::RolledBack(_) | Standing::Done(_) => {}
+        }
+        if matches!(standing, Standing::Moving(_)) {
+            progress.unfinished.insert(key.to_string());
         }
         progress.sentences.insert(key.to_string(), standing.text().into());
     }

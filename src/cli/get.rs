@@ -22,12 +22,13 @@ use crate::server::wire::Snapshot;
 #[command(after_help = "Examples:
   evenkeel get                          everything
   evenkeel get deployments -n shop      the Deployments of one namespace
+  evenkeel get deploy,job               two kinds
   evenkeel get deploy/web -o yaml       one object, with all that is known of it
   evenkeel get replicas                 the containers of Deployments and Jobs
   evenkeel get sources                  the manifest directories, and whether they are in force
   evenkeel get deployments --watch      go on with a line for every change")]
 pub struct Get {
-    /// all, deployments, jobs, networks, volumes, configmaps, secrets, namespaces, replicas or sources; or KIND/NAME.
+    /// all, deployments, jobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or KIND/NAME.
     #[arg(value_name = "KIND[/NAME]", default_value = "all")]
     what: String,
     /// The object's name, after its kind.
@@ -47,8 +48,8 @@ pub struct Get {
 /// What `get` can list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Listing {
-    All,
-    Of(Kind),
+    /// Objects of these kinds, in this order.
+    Of(Vec<Kind>),
     One(Wanted),
     Replicas,
     Sources,
@@ -71,10 +72,13 @@ impl Get {
     fn listing(&self) -> Result<Listing, Failure> {
         let named = self.name.is_some() || self.what.contains('/');
         Ok(match self.what.as_str() {
-            "all" if !named => Listing::All,
+            "all" if !named => Listing::Of(Kind::ALL.into_iter().rev().collect()),
             "replicas" | "replica" | "containers" | "pods" | "po" if !named => Listing::Replicas,
             "sources" | "source" if !named => Listing::Sources,
-            kind if !named => Listing::Of(parse_kind_or(kind, &["all", "replicas", "sources"])?),
+            kinds if !named => {
+                let kind = |word| parse_kind_or(word, &["all", "replicas", "sources"]);
+                Listing::Of(kinds.split(',').map(kind).collect::<Result<_, _>>()?)
+            }
             what => {
                 let words: Vec<String> = std::iter::once(what.to_string()).chain(self.name.clone()).collect();
                 Listing::One(Wanted::parse(&words, self.scope.namespace.as_ref())?)
@@ -101,15 +105,15 @@ impl Get {
                 output::list(rows::sources_of(view, self.scope.namespace.as_ref()).map(output::source).collect())
             }
             Listing::Replicas => output::list(self.replicas(view)),
-            Listing::All | Listing::Of(_) => {
-                let objects = selected(view, listing, self.scope.namespace.as_ref());
+            Listing::Of(kinds) => {
+                let objects = selected(view, kinds, self.scope.namespace.as_ref());
                 output::list(objects.map(|(key, object)| output::object(key, object)).collect())
             }
         })
     }
 
     fn replicas(&self, view: &View) -> Vec<Value> {
-        let owners = selected(view, &Listing::All, self.scope.namespace.as_ref());
+        let owners = selected(view, &Kind::ALL, self.scope.namespace.as_ref());
         let containers = owners.flat_map(|(_, object)| &object.status.containers);
         let mut values: Vec<Value> = containers.map(|container| serde_json::json!(container)).collect();
         values.iter_mut().for_each(output::times);
@@ -129,24 +133,23 @@ impl Get {
         let columns = Columns {
             namespace: self.scope.namespace.is_none(),
             wide: self.output == Some(Output::Wide),
-            prefixed: *listing == Listing::All,
+            prefixed: matches!(listing, Listing::Of(kinds) if kinds.len() > 1),
             now: snapshot.now,
         };
         let view = &snapshot.view;
         let namespace = self.scope.namespace.as_ref();
         let of_kind = |kind: Kind| {
-            let objects: Vec<_> = selected(view, &Listing::Of(kind), namespace).collect();
+            let objects: Vec<_> = selected(view, &[kind], namespace).collect();
             (objects.iter().map(|(key, _)| key.to_string()).collect(), rows::objects(kind, &objects, &columns))
         };
         let tables = match listing {
-            Listing::All => Kind::ALL.into_iter().rev().map(of_kind).collect(),
-            Listing::Of(kind) => vec![of_kind(*kind)],
+            Listing::Of(kinds) => kinds.iter().copied().map(of_kind).collect(),
             Listing::One(wanted) => {
                 let one = wanted.find(view, &Kind::ALL)?;
                 vec![(vec![one.0.to_string()], rows::objects(one.0.kind, &[one], &columns))]
             }
             Listing::Replicas => {
-                let owners: Vec<_> = selected(view, &Listing::All, namespace).collect();
+                let owners: Vec<_> = selected(view, &Kind::ALL, namespace).collect();
                 vec![rows::replicas(&owners, &columns)]
             }
             Listing::Sources => vec![rows::sources(rows::sources_of(view, namespace), &columns)],
@@ -197,20 +200,15 @@ impl Get {
     }
 }
 
-/// The objects of a listing in a namespace.
-fn selected<'a>(
+/// The objects of some kinds, of one namespace or all.
+fn selected<'a, 's>(
     view: &'a View,
-    listing: &Listing,
-    namespace: Option<&Name>,
+    kinds: &'s [Kind],
+    namespace: Option<&'s Name>,
 ) -> impl Iterator<Item = (&'a Key, &'a ObjectView)> {
-    let kind = match listing {
-        Listing::Of(kind) => Some(*kind),
-        _ => None,
-    };
-    let namespace = namespace.cloned();
-    view.objects.iter().filter(move |(key, _)| {
-        kind.is_none_or(|kind| key.kind == kind) && namespace.as_ref().is_none_or(|name| *name == key.namespace)
-    })
+    let of_kind = |key: &Key| kinds.contains(&key.kind);
+    let in_namespace = move |key: &Key| namespace.is_none_or(|name| *name == key.namespace);
+    view.objects.iter().filter(move |(key, _)| of_kind(key) && in_namespace(key))
 }
 
 fn nothing(namespace: Option<&Name>, view: &View) -> String {

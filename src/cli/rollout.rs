@@ -160,7 +160,7 @@ impl Status {
         let (key, object) = self.target.find(view, &[Kind::Deployment, Kind::Job])?;
         let standing = standing::of(key, object);
         let sentences = [(key.to_string(), standing.text().to_string())].into();
-        Ok(follow::unless_blind(view, Progress { sentences, exit: standing.exit() }))
+        Ok(follow::unless_blind(view, Progress { sentences, exit: standing.exit(), ..Progress::default() }))
     }
 }
 

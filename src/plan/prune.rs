@@ -8,7 +8,7 @@ use super::converge::files_of;
 use super::networks::{self, waiting};
 use super::readiness::is_named;
 use super::restarts::may_restart;
-use super::retire;
+use super::retire::{self, Gap};
 use super::world::{Decided, World};
 use crate::model::action::{Call, Confirmation};
 use crate::model::container::label;
@@ -88,7 +88,7 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
             unnamed_at: None,
             stopping: false,
         });
-        retire::leave(world, &mut decided, key, container, &template, retirement, None);
+        retire::leave(world, &mut decided, key, container, &template, retirement, Gap::default());
     }
     decided.status = super::networks::waiting("being removed: it is no longer declared".into());
     decided.status.phase = "Terminating".into();

@@ -21,20 +21,36 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
         return;
     };
     let template = template_of(scene.spec, history, &replica.container.revision);
-    let downtime = downtime(scene, replica);
-    leave(scene.world, decided, scene.key, replica.container, template, &mut retirement, downtime);
+    let gap = gap(scene, replica);
+    leave(scene.world, decided, scene.key, replica.container, template, &mut retirement, gap);
     history.retiring.insert(replica.container.id.clone(), retirement);
 }
 
-/// What does not serve once `replica` has stopped.
-fn downtime(scene: &Scene, replica: &Replica) -> Option<String> {
+/// What a stop costs, for people.
+#[derive(Debug, Default)]
+pub struct Gap {
+    /// What nothing serves then.
+    downtime: Option<String>,
+    /// Why fewer serve then than the manifest's strategy asks for.
+    fewer: Option<String>,
+}
+
+/// What is missing once `replica` has stopped.
+fn gap(scene: &Scene, replica: &Replica) -> Gap {
     let others =
         scene.replicas.iter().any(|r| r.readiness.is_ready() && !r.retiring && r.container.id != replica.container.id);
-    if !replica.readiness.is_ready() || others || scene.strategy.replicas == 0 {
-        return None;
+    if !replica.readiness.is_ready() || scene.strategy.replicas == 0 {
+        return Gap::default();
     }
-    let because = scene.strategy.because.as_deref().unwrap_or("the strategy stops the old replica first");
-    Some(format!("nothing serves {} until a new replica is ready: {because}", scene.key))
+    let because = scene.strategy.because.as_deref();
+    if others {
+        let is_replaced = replica.container.revision != scene.target.id;
+        let because = because.filter(|_| is_replaced && scene.strategy.stop_first());
+        let fewer = because.map(|because| format!("one fewer serves until its successor is ready: {because}"));
+        return Gap { fewer, ..Gap::default() };
+    }
+    let because = because.unwrap_or("the strategy stops the old replica first");
+    Gap { downtime: Some(format!("nothing serves {} until a new replica is ready: {because}", scene.key)), fewer: None }
 }
 
 /// The next step of a container on its way out.
@@ -45,7 +61,7 @@ pub fn leave(
     container: &Container,
     template: &Template,
     retirement: &mut Retirement,
-    downtime: Option<String>,
+    gap: Gap,
 ) {
     let cause = retirement.reason.clone();
     match &container.state {
@@ -64,15 +80,21 @@ pub fn leave(
                 decided.wait(format!("{} to drain", container.name));
                 return decided.wake(wait);
             }
-            decided.act_with_downtime(world, key, stop(container, template), cause, downtime);
-            retirement.stopping |= decided.acts_on(&container_target(&container.id));
+            end(world, decided, key, stop(container, template), retirement, gap);
         }
         ContainerState::Restarting { .. } | ContainerState::Paused => {
-            decided.act_with_downtime(world, key, stop(container, template), cause, downtime);
-            retirement.stopping |= decided.acts_on(&container_target(&container.id));
+            end(world, decided, key, stop(container, template), retirement, gap);
         }
         ContainerState::Removing => {}
     }
+}
+
+/// Stops what is on its way out, and remembers that it was told to.
+fn end(world: World, decided: &mut Decided, key: &Key, stop: Stop, retirement: &mut Retirement, gap: Gap) {
+    let target = container_target(&stop.container);
+    let cause = [Some(retirement.reason.clone()), gap.fewer].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    decided.act_with_downtime(world, key, Call::Stop(stop), cause, gap.downtime);
+    retirement.stopping |= decided.acts_on(&target);
 }
 
 /// Until when the container drains; none when it is done, or has nothing to drain.
@@ -100,11 +122,11 @@ pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica)
     replica.runs() && is_busy && history.retiring.get(id).is_some_and(|retirement| retirement.stopping)
 }
 
-fn stop(container: &Container, template: &Template) -> Call {
-    Call::Stop(Stop {
+fn stop(container: &Container, template: &Template) -> Stop {
+    Stop {
         container: container.id.clone(),
         name: container.name.clone(),
         pre_stop: template.lifecycle.pre_stop.as_ref().map(|hook| hook.exec.clone()).unwrap_or_default(),
         grace: template.termination_grace_period,
-    })
+    }
 }

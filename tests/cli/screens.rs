@@ -23,7 +23,13 @@ async fn get_lists_everything_and_says_what_is_wrong_beside_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn get_lists_one_kind_in_the_columns_of_kubectl() {
-    let lines = ["get deployments", "get deploy -n shop", "get deploy -n shop -o wide", "get jobs -n shop"];
+    let lines = [
+        "get deployments",
+        "get deploy -n shop",
+        "get deploy -n shop -o wide",
+        "get jobs -n shop",
+        "get deploy,job -n shop",
+    ];
     assert_snapshot!(screens(&lines).await);
 }
 
