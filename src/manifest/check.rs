@@ -155,7 +155,11 @@ impl<'a> Walk<'a> {
 
     /// Where a field of this very name is known: further out, or one step further in.
     fn belongs(&self, key: &str, schema: &Json) -> Option<String> {
-        let outer = self.above.iter().rev().skip(1).find(|(_, schema)| !schema["properties"][key].is_null());
+        // What each of them needs is there already.
+        let needs =
+            |schema: &Json| schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == key));
+        let has_room = |schema: &Json| !schema["properties"][key].is_null() && !needs(schema);
+        let outer = self.above.iter().rev().skip(1).find(|(_, schema)| has_room(schema));
         if let Some((length, _)) = outer {
             return Some(format!("'{key}' belongs to {}", path_of(&self.path[..*length])));
         }

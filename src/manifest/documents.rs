@@ -165,7 +165,7 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
     let word = kind.text().unwrap_or_default();
     let found = Kind::ALL.into_iter().find(|kind| schema::title(*kind) == word);
     if found.is_none() {
-        let hint = suggest::hint(word, Kind::ALL.into_iter().map(schema::title), "the kinds are");
+        let hint = suggest::kind_hint(word, Kind::ALL.into_iter().map(schema::title));
         let problem = problems.error(at.file, at.field("kind").pos, format!("there is no kind '{word}'"));
         problem.hint = hint;
     }

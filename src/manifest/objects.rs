@@ -15,7 +15,7 @@ use super::door::{self, Refusal};
 use super::dotenv;
 use super::host::Host;
 use super::schema;
-use super::substitute::{Growth, Variables, substitute};
+use super::substitute::{Growth, Variables, is_variable, substitute};
 use super::tree::{Node, Value};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::spec::{
@@ -163,6 +163,11 @@ impl Builder<'_> {
                     );
                 }
             }
+        }
+        for name in spec.variables.keys().filter(|name| !is_variable(name)) {
+            let at = at.field("variables").key(name);
+            let problem = self.problems.error(at.file, at.pos, format!("'{name}' is not the name of a variable"));
+            problem.hint("a name has letters, digits and '_', and does not begin with a digit");
         }
         variables.values.extend(spec.variables.clone());
         variables.values.extend(self.source.variables.clone());

@@ -18,6 +18,12 @@ const NESTED_MAX: usize = 8;
 /// How many mistakes of one value are reported; finding the place of each costs time.
 const FAULTS_MAX: usize = 20;
 
+/// Whether `name` can be the name of a variable.
+pub fn is_variable(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(legal) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// The variables that a manifest can use.
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
@@ -154,7 +160,7 @@ impl Expansion<'_> {
         let inner = &self.text[dollar + 2..close];
         let end = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
         let (name, operator) = inner.split_at(end);
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        if !is_variable(name) {
             let hint = "a name has letters, digits and '_'; write $${ for a dollar and a brace";
             self.fault(dollar, "this is not the name of a variable", Some(hint.into()));
             return String::new();

@@ -11,6 +11,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("containers", "template: one container to a Deployment"),
     ("cpu", "resources: {limits: {cpu: …}}"),
     ("cpus", "resources: {limits: {cpu: …}}"),
+    ("data", "files or envFiles, in spec: a secret's value never stands in a manifest"),
     ("deploy", "replicas, strategy and resources"),
     ("entrypoint", "command"),
     ("env_file", "envFrom, with a Secret that has envFiles"),
@@ -24,6 +25,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("links", "networks"),
     ("mem_limit", "resources: {limits: {memory: …}}"),
     ("memory", "resources: {limits: {memory: …}}"),
+    ("metadata", "labels, beside image"),
     ("minReadySeconds", "minReady, such as 10s"),
     ("mountPath", "path"),
     ("network_mode", "hostNetwork"),
@@ -36,6 +38,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("securityContext", "user, capabilities, readOnlyRootFilesystem and their neighbours"),
     ("selector", "nothing: a Deployment owns what it made"),
     ("source", "volume or hostPath"),
+    ("spec", "nothing: image, command, env and the others stand here, beside each other"),
     ("stop_grace_period", "terminationGracePeriod"),
     ("stringData", "files or envFiles: a secret's value never stands in a manifest"),
     ("target", "path for a mount, port for a port"),
@@ -47,6 +50,26 @@ const FOREIGN: &[(&str, &str)] = &[
     ("volumes", "mounts"),
     ("volumesFrom", "mounts"),
 ];
+
+/// Kinds of Kubernetes, and what does their work here.
+const FOREIGN_KINDS: &[(&str, &str)] = &[
+    ("DaemonSet", "there is one host: use a Deployment"),
+    ("Ingress", "publish a port with 'hostPort', or run a proxy as a Deployment"),
+    ("PersistentVolume", "use a Volume"),
+    ("PersistentVolumeClaim", "use a Volume"),
+    ("Pod", "use a Deployment, or a Job for what ends by itself"),
+    ("ReplicaSet", "use a Deployment"),
+    ("Service", "leave it out: a Deployment's own name leads to its ready replicas"),
+    ("StatefulSet", "use a Deployment with a Volume"),
+];
+
+/// What to say about an unknown kind.
+pub fn kind_hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    match FOREIGN_KINDS.iter().find(|(foreign, _)| *foreign == word) {
+        Some((_, here)) => Some((*here).into()),
+        None => hint(word, known, "the kinds are"),
+    }
+}
 
 /// How many known words are listed when none is near.
 const LISTED_MAX: usize = 60;

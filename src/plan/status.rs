@@ -147,7 +147,7 @@ fn conditions(history: &DeploymentHistory, counts: Replicas, phase: &str, messag
         condition(
             "Degraded",
             degraded,
-            if degraded { phase } else { "AsDeclared" },
+            if phase == "Complete" { "AsDeclared" } else { phase },
             if degraded { message } else { "" },
         ),
     ]

@@ -129,7 +129,13 @@ impl Decided {
         downtime: Option<String>,
     ) {
         let target = call.target();
-        if world.observed.in_flight.contains(&target) || self.targets.contains(&target) {
+        if world.observed.in_flight.contains(&target) {
+            if let Some(failure) = world.failure(&target) {
+                self.wait_above_all(format!("{} (failed {}×; trying again)", failure.message, failure.count));
+            }
+            return;
+        }
+        if self.targets.contains(&target) {
             return;
         }
         if self.is_held_back(world, &target) {
@@ -150,7 +156,7 @@ impl Decided {
         if at <= world.now {
             return false;
         }
-        self.wait(format!("{} (failed {}×; again at {at})", failure.message, failure.count));
+        self.wait_above_all(format!("{} (failed {}×; again at {at})", failure.message, failure.count));
         self.wake(at);
         true
     }
@@ -171,6 +177,12 @@ impl Decided {
         if !self.waiting.contains(&what) {
             self.waiting.push(what);
         }
+    }
+
+    /// The same, for what explains the rest: a failure.
+    fn wait_above_all(&mut self, what: String) {
+        self.waiting.retain(|other| *other != what);
+        self.waiting.insert(0, what);
     }
 
     /// Says what the policy does not allow.

@@ -59,8 +59,59 @@ const CAPABILITIES: [&str; 42] = [
     "WAKE_ALARM",
 ];
 
+/// Limits that a process can be given.
+const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// Options of the log drivers that come with the engine and keep logs on this host.
+const LOG_OPTIONS: [(&str, &[&str]); 2] = [
+    (
+        "json-file",
+        &[
+            "compress",
+            "env",
+            "env-regex",
+            "labels",
+            "labels-regex",
+            "max-buffer-size",
+            "max-file",
+            "max-size",
+            "mode",
+            "tag",
+        ],
+    ),
+    ("local", &["compress", "max-buffer-size", "max-file", "max-size", "mode"]),
+];
+
 /// Checks the words of a template.
 pub fn check(at: At<'_>, template: &Template, problems: &mut Problems) {
+    user(at, template, problems);
+    logging(at.field("logging"), template, problems);
+    for name in template.ulimits.keys() {
+        known(at.field("ulimits").key(name), name, name, &ULIMITS, "ulimit", problems);
+    }
+    for name in template.sysctls.keys() {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-');
+        if !name.contains(['.', '/']) || !name.chars().all(legal) {
+            wrong(problems, at.field("sysctls").key(name), format!("'{name}' is not a setting of the kernel"))
+                .hint("write its whole name, such as net.core.somaxconn");
+        }
+    }
     if let Some(signal) = &template.stop_signal {
         let bare = upper(signal, "SIG");
         let is_number = signal.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
@@ -96,4 +147,45 @@ fn known(at: At<'_>, written: &str, word: &str, words: &[&str], what: &str, prob
     if let Some(hint) = suggest::hint(word, words.iter().copied(), "those known are") {
         problem.hint(hint);
     }
+}
+
+/// A user, and the further groups: names or numbers, which are looked up in the image.
+fn user(at: At<'_>, template: &Template, problems: &mut Problems) {
+    let is_word = |word: &str| !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c == ':');
+    if let Some(user) = &template.user {
+        let parts: Vec<&str> = user.split(':').collect();
+        if parts.len() > 2 || !parts.iter().all(|part| is_word(part)) {
+            wrong(problems, at.field("user"), format!("'{user}' is not a user"))
+                .hint("write USER or USER:GROUP, each by name or number");
+        }
+    }
+    for (index, group) in template.group_add.iter().enumerate().filter(|(_, group)| !is_word(group)) {
+        wrong(problems, at.field("groupAdd").item(index), format!("'{group}' is not a group"))
+            .hint("write its name or number");
+    }
+}
+
+fn logging(at: At<'_>, template: &Template, problems: &mut Problems) {
+    let Some(logging) = &template.logging else { return };
+    let Some((driver, options)) = LOG_OPTIONS.iter().find(|(driver, _)| *driver == logging.driver) else { return };
+    let at = at.field("options");
+    for name in logging.options.keys() {
+        known(at.key(name), name, name, options, &format!("option of the log driver {driver}"), problems);
+    }
+    if let Some(size) = logging.options.get("max-size").filter(|size| !is_size(size)) {
+        wrong(problems, at.field("max-size"), format!("'{size}' is not a size")).hint("write such as 500k, 10m or 1g");
+    }
+    let count = logging.options.get("max-file");
+    if let Some(count) = count.filter(|count| !count.parse::<u32>().is_ok_and(|count| count > 0)) {
+        wrong(problems, at.field("max-file"), format!("'{count}' is not a number of files")).hint("write 1 or more");
+    }
+}
+
+/// Whether the engine reads `text` as a size: a number with a unit of a thousand or 1024 of the last, or -1 for none.
+fn is_size(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let number = lower.strip_suffix('b').unwrap_or(&lower);
+    let number = number.strip_suffix('i').unwrap_or(number);
+    let number = number.strip_suffix(['k', 'm', 'g', 't', 'p']).unwrap_or(number);
+    text == "-1" || number.trim_end().parse::<f64>().is_ok_and(|size| size > 0.0)
 }
