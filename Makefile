@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test prove schedules chaos likeness mistakes fuzz bench
+.PHONY: help build demo demo-keep demo-down check test prove schedules endurance chaos likeness mistakes fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -32,6 +32,7 @@ test: check build ## Everything: check, a short fuzzing, then the real-engine te
 	scripts/fuzz --seconds 5
 	PROVE_PROFILE=dev scripts/prove --schedules 60 --seed 1
 	PROVE_PROFILE=dev scripts/prove --sample 1 of 4 good-update
+	PROVE_PROFILE=dev scripts/prove --crashes 300
 	scripts/docker-tests
 
 mistakes: ## Make the mistakes of history again, one by one, and see each found: half an hour
@@ -45,6 +46,9 @@ prove: ## Every fault at every call and every write of every scenario, in simula
 
 schedules: ## 100,000 random schedules of edits, accidents and faults, in simulation: hours (make test plays the first 60)
 	scripts/prove --schedules 100000
+
+endurance: build ## 100,000 crashes and a month in simulation, an hour with 500 containers on a real engine: two hours
+	@scripts/endurance $(BINARY)
 
 chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)
 	scripts/chaos

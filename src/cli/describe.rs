@@ -186,7 +186,7 @@ impl Sheet {
 
     fn container(&mut self, container: &ContainerStatus) {
         let (word, tone) = if container.ready { ("ready", Tone::Good) } else { ("not ready", Tone::Busy) };
-        let mut facts = vec![container.state.clone(), self.paint.paint(tone, word)];
+        let mut facts = vec![printable(&container.state), self.paint.paint(tone, word)];
         if container.retiring {
             facts.push("on its way out".into());
         }

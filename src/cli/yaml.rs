@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::model::text::is_unseen;
+
 /// The tree as block YAML.
 pub fn text(value: &Value) -> String {
     match value {
@@ -72,7 +74,7 @@ fn is_empty(value: &Value) -> bool {
 
 /// Whether a text of several lines can stand as it is under `|`.
 fn is_literal(text: &str) -> bool {
-    let tame = |c: char| c == '\n' || !needs_escape(c);
+    let tame = |c: char| c == '\n' || !is_unseen(c);
     text.trim_end_matches('\n').contains('\n') && text.chars().all(tame) && !text.starts_with([' ', '\n'])
 }
 
@@ -120,17 +122,12 @@ fn is_plain(text: &str) -> bool {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !text.contains(" #")
-        && !text.chars().any(needs_escape)
-}
-
-/// Control characters and bidirectional overrides; the latter make a line read differently from what it says.
-fn needs_escape(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        && !text.chars().any(is_unseen)
 }
 
 /// JSON text with every such character as `\uXXXX`; outside of strings JSON has none but line breaks.
 fn escape_controls(json: &str) -> String {
-    let escape = |c: char| if c != '\n' && needs_escape(c) { format!("\\u{:04x}", c as u32) } else { c.into() };
+    let escape = |c: char| if c != '\n' && is_unseen(c) { format!("\\u{:04x}", c as u32) } else { c.into() };
     json.chars().map(escape).collect()
 }
 

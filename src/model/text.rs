@@ -6,16 +6,23 @@ pub fn printable(text: &str) -> String {
     text.chars()
         .filter_map(|c| match c {
             '\t' => Some(' '),
-            c if c.is_control() => None,
-            // Marks, overrides and isolates of direction.
-            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
-            // No width: zero-width spaces and joiners, the word joiner and invisible operators, the byte order mark.
-            '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => None,
-            // A line or a paragraph ends.
-            '\u{2028}' | '\u{2029}' => None,
+            c if is_unseen(c) => None,
             c => Some(c),
         })
         .collect()
+}
+
+/// Whether a terminal obeys a character, or a reader is misled by it: what is written there is not what is seen.
+pub fn is_unseen(c: char) -> bool {
+    match c {
+        // Marks, overrides and isolates of direction.
+        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        // No width: zero-width spaces and joiners, the word joiner and invisible operators, the byte order mark.
+        '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => true,
+        // A line or a paragraph ends.
+        '\u{2028}' | '\u{2029}' => true,
+        c => c.is_control(),
+    }
 }
 
 /// The first `digits` hexadecimal digits of `bytes`.

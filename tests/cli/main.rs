@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests and their helpers may")]
 
 mod daemon;
+mod hostile;
 mod local;
 mod scrape;
 mod screens;

@@ -8,6 +8,7 @@
 
 mod crew;
 mod end;
+mod endurance;
 mod play;
 mod points;
 mod rest;
@@ -41,6 +42,11 @@ fn main() -> ExitCode {
         ["--schedules", count, "--seed", first] => {
             number(count).and_then(|count| schedules::play_many(number(first)?, count))
         }
+        ["--crashes", count] => number(count).and_then(|count| endurance::crashes(count, 1)),
+        ["--crashes", count, "--seed", seed] => {
+            number(count).and_then(|count| endurance::crashes(count, number(seed)?))
+        }
+        ["--days", count] => number(count).and_then(endurance::days),
         ["--seed", seed] => number(seed).and_then(schedules::tell_all),
         [name] => sweep(name, points::of, Sample::ALL),
         [name, ref point @ ..] => replay(name, point),

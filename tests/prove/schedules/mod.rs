@@ -4,7 +4,7 @@
 //! [`generate`] chooses, [`schedule`] writes it as a scenario, [`play`] and [`rest`] judge, [`shrink`] makes a failing one
 //! small.
 
-mod chance;
+pub mod chance;
 mod generate;
 mod play;
 mod rest;

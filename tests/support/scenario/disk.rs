@@ -151,6 +151,11 @@ impl FailingDisk {
         self.state().made.clone()
     }
 
+    /// Forgets every change so far.
+    pub fn forget(&self) {
+        self.state().made.clear();
+    }
+
     /// The gate of one process: it lets nothing of a dead one pass.
     pub fn gate(&self, life: Life) -> Gate {
         let disk = self.clone();

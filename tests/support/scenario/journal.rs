@@ -131,6 +131,20 @@ impl Journal {
         }
     }
 
+    /// Forgets what is written already, and what it was written from, unless a call is under way.
+    pub fn forget(&mut self, sim: &Sim, told: &mut Told, findings: &mut Findings) -> bool {
+        if !self.under_way.is_empty() || sim.calls().made.iter().any(|call| call.ended.is_none()) {
+            return false;
+        }
+        sim.calls().made.clear();
+        sim.with(|world| world.notes.clear());
+        findings.forget();
+        told.lines.clear();
+        told.causes.clear();
+        *self = Journal::default();
+        true
+    }
+
     fn take_calls(
         &mut self,
         made: &[CallRecord],

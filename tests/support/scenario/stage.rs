@@ -219,6 +219,19 @@ impl Stage {
         self.journal.catch_up(&self.sim, &told, &findings, &mut self.names);
     }
 
+    /// Forgets what has happened, for a play so long that its records would fill the memory. Not while a call is under way.
+    pub fn forget(&mut self) -> bool {
+        self.catch_up();
+        let mut told = self.told.lock().expect("no test panics while it holds this");
+        let mut findings = self.findings.lock().expect("no test panics while it holds this");
+        let forgotten = self.journal.forget(&self.sim, &mut told, &mut findings);
+        if forgotten {
+            self.disk.forget();
+            self.mark = 0;
+        }
+        forgotten
+    }
+
     async fn perform(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::World(line) => {

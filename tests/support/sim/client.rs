@@ -88,6 +88,11 @@ async fn sleep_until_news(sim: &Sim, version: u64) {
 }
 
 impl Findings {
+    /// Forgets what is written down already.
+    pub fn forget(&mut self) {
+        self.answers.clear();
+    }
+
     fn look(&mut self, world: &World, instance: &Name, promised: &impl Fn(&Key) -> bool) {
         if self.version != Some(world.version) {
             self.version = Some(world.version);
