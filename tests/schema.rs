@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use evenkeel::manifest::{self, Snapshot, Source, schema};
 use evenkeel::model::name::Name;
-use serde_json::Value;
+use evenkeel::model::policy::PolicyFile;
+use serde_json::{Value, json};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -139,5 +140,20 @@ fn the_schemas_refuse_what_is_wrong() {
         serde_json::json!({"template": {"image": "web", "env": {"A": null}}}),
     ] {
         assert!(!validator.is_valid(&manifest(wrong.clone())), "{wrong}");
+    }
+}
+
+#[test]
+fn the_policy_of_the_documentation_is_one_and_a_slip_in_it_is_none() {
+    let schema: Value = serde_json::from_str(&schema::generate()["policy.json"]).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let block = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let policy: PolicyFile = manifest::settings::read("policy.yaml", block).unwrap();
+    let told: Vec<String> = validator.iter_errors(&json!(policy)).map(|error| error.to_string()).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+    for wrong in [json!({"default": "lenient"}), json!({"namespace": {}}), json!({"namespaces": {"a": {"gpus": true}}})]
+    {
+        assert!(!validator.is_valid(&wrong), "{wrong}");
     }
 }

@@ -5,21 +5,22 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::{Exit, Failure};
-use super::object::parse_kind;
+use super::object::parse_kind_or;
 use super::screen::Screen;
 use crate::manifest::schema;
 
-/// Print the JSON Schema of the manifests.
+/// Print the JSON Schema of the manifests, or of the policy file.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel schema                       one schema for all kinds
   evenkeel schema deployment            that of one kind
+  evenkeel schema policy                that of the policy file
   evenkeel schema --write schema        all files into a directory
 
 In a manifest, for an editor with yaml-language-server:
   # yaml-language-server: $schema=schema/evenkeel.json")]
 pub struct Schema {
-    /// One kind only.
+    /// One kind only, or `policy`.
     kind: Option<String>,
     /// Write all files into this directory instead of printing.
     #[arg(long, value_name = "DIR", conflicts_with = "kind")]
@@ -40,7 +41,8 @@ impl Schema {
             return Ok(Exit::Done);
         }
         let name = match &self.kind {
-            Some(kind) => format!("{}.json", parse_kind(kind)?),
+            Some(policy) if policy == "policy" => "policy.json".into(),
+            Some(kind) => format!("{}.json", parse_kind_or(kind, &["policy"])?),
             None => "evenkeel.json".into(),
         };
         let text = files.get(&name).ok_or_else(|| Failure::new(format!("there is no schema {name}")))?;

@@ -11,25 +11,39 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::model::name::Kind;
+use crate::model::policy::PolicyFile;
 use crate::model::spec::{
     API_VERSION, ConfigMapSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, VolumeSpec,
 };
+
+/// The words in which schemas are written.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schemas of all kinds, made once.
 static SCHEMAS: LazyLock<BTreeMap<Kind, Value>> =
     LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, describe(kind))).collect());
 
-/// The schema files by name: `deployment.json` and the like for one kind each, `evenkeel.json` for all.
+/// The schema files by name: `deployment.json` and the like for one kind each, `evenkeel.json` for all, and `policy.json`
+/// for the operator's policy, which is no manifest.
 pub fn generate() -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> =
         SCHEMAS.iter().map(|(kind, schema)| (format!("{kind}.json"), text(schema))).collect();
     files.insert("evenkeel.json".into(), text(&all_kinds()));
+    files.insert("policy.json".into(), text(&policy()));
     files
 }
 
 /// The schema of one kind's manifests.
 pub fn of(kind: Kind) -> &'static Value {
     &SCHEMAS[&kind]
+}
+
+/// The schema of the policy file.
+fn policy() -> Value {
+    let mut schema = of_type::<PolicyFile>();
+    schema["$schema"] = DIALECT.into();
+    schema["title"] = "Policy".into();
+    schema
 }
 
 /// The schema of any other file's type.
@@ -79,7 +93,7 @@ fn manifest<T: JsonSchema>(kind: Kind) -> Value {
         required.push("spec");
     }
     json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "title": title(kind),
         "description": description,
         "type": "object",
@@ -144,7 +158,7 @@ fn all_kinds() -> Value {
         choices.push(json!({"if": chosen, "then": {"$ref": format!("#/$defs/{title}")}}));
     }
     json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "title": "Evenkeel manifest",
         "description": "A manifest of any kind.",
         "type": "object",

@@ -166,3 +166,127 @@ fn believed(real: &Path) -> Result<Option<String>, String> {
         Err(error) => Err(format!("cannot be read: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const GOOD: &str = "default: baseline\nnamespaces: {ops: {level: privileged}}\n";
+
+    /// A directory with a policy file `policy.yaml` in it, or not yet, and a source beside it.
+    struct World {
+        dir: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let world = Self { dir: tempfile::tempdir().unwrap() };
+            fs::create_dir(world.path("source")).unwrap();
+            world
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn write(&self, text: &str) {
+            fs::write(self.path("policy.yaml"), text).unwrap();
+            self.chmod("policy.yaml", 0o644);
+        }
+
+        fn chmod(&self, name: &str, mode: u32) {
+            fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+
+        fn rules(&self, file: &str, is_required: bool) -> Rules {
+            let place = Place { file: self.path(file), is_required, guarded: Vec::new() };
+            Rules::new(place, vec![self.path("source")])
+        }
+
+        /// Why the file is not believed, when nothing good was read before.
+        fn refusal(&self, file: &str) -> String {
+            let mut rules = self.rules(file, false);
+            let Standing::Broken(why) = rules.read().clone() else { panic!("{:?}", rules.standing) };
+            assert!(
+                rules.warning().unwrap().starts_with("the policy cannot be read, nothing new is made until it can")
+            );
+            why
+        }
+    }
+
+    #[test]
+    fn without_a_file_there_is_no_policy_unless_one_was_asked_for() {
+        let world = World::new();
+        assert_eq!(*world.rules("policy.yaml", false).read(), Standing::Absent);
+        assert_eq!(world.rules("policy.yaml", false).warning(), None);
+        let mut asked_for = world.rules("policy.yaml", true);
+        assert!(matches!(asked_for.read(), Standing::Broken(why) if why.ends_with("policy.yaml does not exist")));
+    }
+
+    #[test]
+    fn the_last_good_policy_stays_whatever_becomes_of_its_file() {
+        let world = World::new();
+        world.write(GOOD);
+        let mut rules = world.rules("policy.yaml", false);
+        let good = rules.read().clone();
+        assert!(matches!(&good, Standing::InForce(_)) && rules.warning().is_none());
+        for spoil in [
+            |w: &World| w.write("default: [\n"),
+            |w: &World| w.chmod("policy.yaml", 0o666),
+            |w: &World| {
+                fs::remove_file(w.path("policy.yaml")).unwrap();
+            },
+        ] {
+            spoil(&world);
+            assert_eq!(*rules.read(), good);
+            assert!(
+                rules.warning().unwrap().starts_with("the policy cannot be read, the last good one stays in force: ")
+            );
+        }
+        world.write("default: restricted\n");
+        assert_ne!(*rules.read(), good);
+        assert_eq!(rules.warning(), None);
+    }
+
+    #[test]
+    fn a_file_that_others_could_have_written_is_not_believed() {
+        let world = World::new();
+        world.write(GOOD);
+        world.chmod("policy.yaml", 0o664);
+        assert!(world.refusal("policy.yaml").ends_with("can be written by its group or by others (chmod go-w)"));
+        world.chmod("policy.yaml", 0o644);
+        fs::create_dir(world.path("open")).unwrap();
+        world.chmod("open", 0o777);
+        fs::copy(world.path("policy.yaml"), world.path("open/policy.yaml")).unwrap();
+        assert!(world.refusal("open/policy.yaml").contains("could be put in place by others than root"));
+        std::os::unix::fs::symlink(world.path("open/policy.yaml"), world.path("link.yaml")).unwrap();
+        assert!(world.refusal("link.yaml").contains("could be put in place by others than root"));
+        if std::os::unix::fs::chown(world.path("policy.yaml"), Some(12_345), None).is_ok() {
+            assert!(world.refusal("policy.yaml").ends_with("belongs to user 12345: it must be root's (chown root)"));
+        }
+    }
+
+    #[test]
+    fn a_file_within_a_source_is_not_believed_by_whatever_name() {
+        let world = World::new();
+        world.write(GOOD);
+        fs::rename(world.path("policy.yaml"), world.path("source/policy.yaml")).unwrap();
+        std::os::unix::fs::symlink(world.path("source/policy.yaml"), world.path("link.yaml")).unwrap();
+        for file in ["source/policy.yaml", "link.yaml", "source/../source/policy.yaml"] {
+            assert!(world.refusal(file).ends_with("whoever writes manifests would write the policy"), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_policy_is_told_with_its_place() {
+        let world = World::new();
+        world.write("default: baseline\nnamespace: {}\n");
+        assert!(world.refusal("policy.yaml").contains("policy.yaml:2:1: error: "));
+        world.write(&"#".repeat(BYTES_MAX as usize + 1));
+        assert!(world.refusal("policy.yaml").contains("is larger than"));
+        fs::create_dir(world.path("folder")).unwrap();
+        assert!(world.refusal("folder").ends_with("is not a regular file"));
+    }
+}
