@@ -1,7 +1,7 @@
 //! The only way to a file's bytes: regular files alone, never more than a limit, and never one outside of where it
 //! must be. It does not know what the bytes are for.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -17,22 +17,19 @@ pub enum Refusal {
 /// Reads a regular file of at most `limit` bytes. With `inside`, the file must really be below that directory (which
 /// has no links in its path), wherever links lead.
 pub fn read(path: &Path, inside: Option<&Path>, limit: u64) -> Result<Vec<u8>, Refusal> {
-    // Looked at before it is opened, because opening a device can have effects.
-    let seen = fs::metadata(path).map_err(refusal)?;
-    if !seen.is_file() {
+    // Held before it is opened, because opening a device can have effects, and what is held cannot be swapped.
+    let held = hold(path).map_err(refusal)?;
+    let metadata = held.metadata().map_err(refusal)?;
+    if !metadata.is_file() {
         return Err(Refusal::Because("is not a regular file".into()));
     }
-    let file = open(path).map_err(refusal)?;
     if let Some(directory) = inside {
-        let real = real_path(&file, path).map_err(refusal)?;
+        let real = real_path(&held, path).map_err(refusal)?;
         if !real.starts_with(directory) {
             return Err(Refusal::Because(format!("leads out of the source directory, to {}", real.display())));
         }
     }
-    let metadata = file.metadata().map_err(refusal)?;
-    if !metadata.is_file() {
-        return Err(Refusal::Because("is not a regular file".into()));
-    }
+    let file = open(&held, path).map_err(refusal)?;
     let too_large = || Refusal::Because(format!("is larger than {}", size(limit)));
     if metadata.len() > limit {
         return Err(too_large());
@@ -74,28 +71,45 @@ pub fn refusal(error: io::Error) -> Refusal {
     }
 }
 
+/// Takes hold of what is there without opening it: to open a device, a FIFO or a terminal can have effects.
 #[cfg(target_os = "linux")]
-fn open(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    /// `O_NONBLOCK` on every architecture that Evenkeel is built for: a FIFO that took the file's place does not block.
-    const NONBLOCK: i32 = 0o4000;
-    OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)
+fn hold(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?.into())
 }
 
-#[cfg(not(target_os = "linux"))]
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
+/// Opens what is held, whatever has its name by now.
+#[cfg(target_os = "linux")]
+fn open(held: &File, _path: &Path) -> io::Result<File> {
+    File::open(by_descriptor(held))
 }
 
-/// Where the open file really is. Asked of the kernel, so that no link can be swapped between the look and the read.
+/// Where the held file really is. Asked of the kernel, so that no link can be swapped between the look and the read.
 #[cfg(target_os = "linux")]
-fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+fn real_path(held: &File, _path: &Path) -> io::Result<PathBuf> {
+    fs::read_link(by_descriptor(held))
+}
+
+#[cfg(target_os = "linux")]
+fn by_descriptor(held: &File) -> String {
     use std::os::fd::AsRawFd;
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).or_else(|_| fs::canonicalize(path))
+    format!("/proc/self/fd/{}", held.as_raw_fd())
+}
+
+// Elsewhere, where Evenkeel is only developed, the name has to do.
+
+#[cfg(not(target_os = "linux"))]
+fn hold(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn real_path(_file: &File, path: &Path) -> io::Result<PathBuf> {
+fn open(held: &File, _path: &Path) -> io::Result<File> {
+    held.try_clone()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn real_path(_held: &File, path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
@@ -110,6 +124,29 @@ mod tests {
         assert_eq!(below(base, "../common/b.conf"), Some("common/b.conf".into()));
         for outside in ["../../etc/passwd", "/etc/passwd", "a/../../../b"] {
             assert_eq!(below(base, outside), None, "{outside}");
+        }
+    }
+
+    #[test]
+    fn only_a_regular_file_below_the_directory_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let path = |name: &str| root.join(name);
+        fs::write(path("a"), "text").unwrap();
+        fs::create_dir(path("inside")).unwrap();
+        std::os::unix::fs::symlink(path("a"), path("inside/link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(read(&path("inside/link"), Some(&root), 4), Ok(b"text".to_vec()));
+        assert_eq!(read(&path("nowhere"), None, 4), Err(Refusal::Missing));
+        let why = |file: &str, inside: Option<&Path>, limit| match read(&path(file), inside, limit) {
+            Err(Refusal::Because(why)) => why,
+            other => panic!("{file}: {other:?}"),
+        };
+        assert_eq!(why("a", None, 3), "is larger than 3 bytes");
+        assert!(why("inside/link", Some(&path("inside")), 4).starts_with("leads out of the source directory, to "));
+        // To open the FIFO would wait for ever.
+        for special in ["fifo", "inside", "/dev/null"] {
+            assert_eq!(why(special, None, 4), "is not a regular file");
         }
     }
 }
