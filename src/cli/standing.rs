@@ -77,7 +77,8 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
     }
     match &object.status.revision {
         Some(revision) if revision.number > 0 => {
-            Standing::Done(format!("{key} successfully rolled out: revision {}", revision.number))
+            let chosen = with_reason(&object.status.message);
+            Standing::Done(format!("{key} successfully rolled out: revision {}{chosen}", revision.number))
         }
         _ => Standing::Done(format!("{key} is {}", object.status.phase.to_lowercase())),
     }

@@ -91,7 +91,7 @@ fn wanted(
 
 /// The hash of the manifest's template. The one of a revision that was made from the very same things is the same: most
 /// passes find that, and to compare takes a tenth of the time.
-fn hash(spec: &DeploymentSpec, contents: &Contents, history: &DeploymentHistory) -> TemplateHash {
+pub fn hash(spec: &DeploymentSpec, contents: &Contents, history: &DeploymentHistory) -> TemplateHash {
     let is_same = |revision: &&Revision| {
         revision.restarts == history.restarts && revision.contents == *contents && *revision.template == spec.template
     };

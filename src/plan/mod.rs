@@ -66,6 +66,10 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         take(&mut plan, key, decided);
     }
     removals(world, history, &mut plan);
+    if needs::is_newly_met(desired, history, &plan.history) {
+        // What waited for it is decided with the memory of before this pass: at once, again.
+        plan.wake_at = Some(now);
+    }
     plan.actions = images::one_pull_each(std::mem::take(&mut plan.actions));
     plan
 }
@@ -146,6 +150,7 @@ fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) {
     let (decided, gone) = prune::remove(world, key, &mut history);
     if gone {
         plan.history.confirmed.remove(key);
+        plan.events.extend(decided.events);
         return;
     }
     keep_history(past, plan, key);

@@ -1,11 +1,13 @@
 //! What a container needs before it can be made: networks, volumes, its image's volumes covered, its dependencies.
 
 use super::build::{attachments, volume_name};
+use super::replica::find;
 use super::world::{Decided, World};
 use crate::model::action::network_target;
-use crate::model::history::{DeploymentHistory, History, JobState, Rollout};
+use crate::model::desired::Desired;
+use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind};
-use crate::model::spec::Template;
+use crate::model::spec::{DeploymentSpec, Template};
 
 /// Whether all networks and volumes of a template are there; if not, it says which are waited for.
 pub fn places_exist(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
@@ -85,16 +87,59 @@ pub fn dependencies_met(
     met
 }
 
-/// Whether as many replicas as declared have been ready for `minReady`.
+/// Whether a pass has brought something to where others wait for it to be.
+pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> bool {
+    let is_complete = |history: &History, key: &Key| match key.kind {
+        Kind::Job => {
+            let run = history.jobs.get(key).and_then(|job| job.runs.last());
+            run.is_some_and(|run| matches!(run.state, JobState::Succeeded { .. }))
+        }
+        _ => history.deployments.get(key).is_some_and(|known| matches!(known.rollout, Rollout::Complete { .. })),
+    };
+    let owners = desired.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
+    let owners = owners.chain(desired.jobs.iter().map(|(key, declared)| (key, &declared.spec.template)));
+    let awaited = owners.flat_map(|(owner, template)| {
+        template.depends_on.iter().filter_map(|dependency| match (&dependency.deployment, &dependency.job) {
+            (Some(name), _) => Some(owner.sibling(Kind::Deployment, name)),
+            (None, Some(name)) => Some(owner.sibling(Kind::Job, name)),
+            (None, None) => None,
+        })
+    });
+    awaited.into_iter().any(|key| is_complete(after, &key) && !is_complete(before, &key))
+}
+
+/// Whether as many replicas as declared have been ready for `minReady`, and none of them is about to be replaced.
 fn deployment_is_available(world: World, history: &History, key: &Key) -> bool {
     let (Some(declared), Some(remembered)) = (world.desired.deployments.get(key), history.deployments.get(key)) else {
         return false;
     };
-    if matches!(remembered.rollout, Rollout::New) {
+    if !is_settled(world, key, &declared.spec, remembered) {
         return false;
     }
     let available = available(world, key, remembered, declared.spec.min_ready);
     available >= declared.spec.replicas
+}
+
+/// Whether a Deployment is where it will stay: one that is being updated, or will be in this very pass, may take a part of its
+/// replicas away, or all of them. What nobody moves at present is taken as it is.
+fn is_settled(world: World, key: &Key, spec: &DeploymentSpec, history: &DeploymentHistory) -> bool {
+    let revision = match &history.rollout {
+        Rollout::New => return false,
+        Rollout::Progressing { .. } | Rollout::RollingBack { .. } => return history.paused || spec.suspend,
+        Rollout::Stalled { .. } => return true,
+        Rollout::Complete { revision } => revision,
+    };
+    if history.paused || spec.suspend {
+        return true;
+    }
+    let contents = super::build::contents(world, key, &spec.template);
+    let wanted = super::deployment::hash(spec, &contents, history);
+    // What somebody has gone back to, or was gone back to by itself, stays until the manifest asks for something new.
+    let pinned = history.pin.as_ref().is_some_and(|pin| pin.template == wanted && pin.revision == *revision);
+    let is_rejected = |known: &&Revision| matches!(known.outcome, Outcome::Rejected { .. });
+    let known = history.revisions.iter().rev().find(|known| known.template_hash == wanted);
+    let runs = find(history, revision).is_some_and(|running| running.template_hash == wanted);
+    pinned || history.pin.is_none() && (runs || known.filter(is_rejected).is_some())
 }
 
 fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: crate::model::time::Span) -> u32 {

@@ -10,7 +10,7 @@ use crate::model::action::{Call, NetworkCreate};
 use crate::model::container::label;
 use crate::model::desired::Declared;
 use crate::model::name::{Key, Kind};
-use crate::model::observed::Network;
+use crate::model::observed::{Container, ContainerState, Network};
 use crate::model::spec::NetworkSpec;
 use crate::model::status::{Condition, Status};
 use crate::model::text::hex;
@@ -154,9 +154,14 @@ fn recreate(world: World, key: &Key, live: &Network, decided: &mut Decided) {
     decided.status = degraded("ChangeHeld", message);
 }
 
-/// Containers of ours that are attached to a network, stopped ones included: they could never start again.
+/// Containers of ours that are attached to a network, stopped ones included: they could never start again. A Job's that has
+/// ended never will.
 pub fn users(world: World, network: &str) -> Vec<String> {
-    let attached = world.observed.containers.values().filter(|container| container.networks.contains_key(network));
+    let is_over = |container: &Container| {
+        container.owner.kind == Kind::Job && matches!(container.state, ContainerState::Exited(_))
+    };
+    let uses = |container: &&Container| container.networks.contains_key(network) && !is_over(container);
+    let attached = world.observed.containers.values().filter(uses);
     attached.map(|container| container.name.clone()).collect()
 }
 

@@ -16,6 +16,7 @@ use crate::model::history::{Confirmed, DeploymentHistory, History, Retirement, R
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
+use crate::model::status::Severity;
 use crate::model::text::hex;
 use crate::model::view::HeldPrune;
 
@@ -80,6 +81,13 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
     let mut decided = Decided::default();
     let containers = world.containers(key);
     history.retiring.retain(|id, _| containers.iter().any(|container| container.id == *id));
+    if containers.is_empty() {
+        decided.tell(world, key, Severity::Normal, "Pruned", "it is no longer declared, and nothing of it is left");
+    } else if key.kind == Kind::Deployment && history.retiring.is_empty() {
+        // A Job's removal has no memory: it is told when it is over.
+        let message = format!("it is no longer declared: {} containers are removed", containers.len());
+        decided.tell(world, key, Severity::Normal, "Pruning", message);
+    }
     for container in containers {
         let template = template(history, container);
         let retirement = history.retiring.entry(container.id.clone()).or_insert_with(|| Retirement {

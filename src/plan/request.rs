@@ -56,16 +56,20 @@ fn deployment(history: &mut DeploymentHistory, key: &Key, request: &Request) -> 
     }
 }
 
-/// Replaces all replicas by new ones of the revision that runs. Where that is not the manifest's (it was undone, or the
-/// manifest's was rejected), the copy is pinned: a restart must not bring back what somebody has just taken away.
+/// Replaces all replicas by new ones of the revision that runs. Where that was undone to, or runs because the manifest's was
+/// rejected, the copy is pinned: a restart must not bring back what somebody has just taken away. A revision of the
+/// manifest that nobody has taken away is the one that is restarted.
 fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+    let is_rejected = |revision: &&Revision| matches!(revision.outcome, Outcome::Rejected { .. });
+    let of_manifest = history.revisions.iter().find(|revision| Some(&revision.id) == wanted.as_ref());
+    let taken_away = history.pin.is_some() || of_manifest.filter(is_rejected).is_some();
     let running = match &history.rollout {
         Rollout::Complete { revision } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
         Rollout::Progressing { to, .. } if history.pin.is_some() => Some(to.clone()),
         Rollout::New | Rollout::Progressing { .. } | Rollout::Stalled { .. } => None,
     };
-    let other = running.filter(|running| wanted.as_ref() != Some(running));
+    let other = running.filter(|running| taken_away && wanted.as_ref() != Some(running));
     let other = other.and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned());
     let (Some(other), Some(resolution)) = (other, &history.resolution) else {
         history.restarts = history.restarts.saturating_add(1);
@@ -86,7 +90,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
     let restarts = (history.restarts.saturating_add(1)..).find(is_free).unwrap_or(u64::MAX);
     let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0).saturating_add(1);
     let (id, template_hash, outcome) = (id(restarts), hash(restarts), Outcome::Pending);
-    Revision { number, id, template_hash, outcome, ..revision.clone() }
+    Revision { number, id, template_hash, restarts, outcome, ..revision.clone() }
 }
 
 /// Pins an earlier revision until the manifest's template changes.

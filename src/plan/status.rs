@@ -3,7 +3,7 @@
 use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
-use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Resolution, Revision, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
@@ -116,12 +116,20 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
         (Rollout::Stalled { reason, .. }, _) => reason.clone(),
         _ if decided.trouble.is_some() => decided.trouble.clone().unwrap_or_default(),
         (_, "RolledBack" | "RollingBack") => reason.unwrap_or_default(),
-        (_, "Complete") => waiting.unwrap_or_default(),
+        (_, "Complete") => waiting.or_else(|| pinned(history)).unwrap_or_default(),
         _ => waiting
             .or_else(|| trouble(decided))
             .unwrap_or_else(|| format!("{available} of {desired} updated replicas are available")),
     };
     printable(&text)
+}
+
+/// That what runs is not what the manifest asks for, because somebody has chosen it.
+fn pinned(history: &DeploymentHistory) -> Option<String> {
+    let pin = history.pin.as_ref()?;
+    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+    let revision = find(history, &pin.revision).filter(|revision| Some(&revision.id) != wanted.as_ref())?;
+    Some(format!("stays at revision {}, as somebody chose, until the manifest's template changes", revision.number))
 }
 
 /// What the next action is about, when nothing is waited for.
