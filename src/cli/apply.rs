@@ -15,9 +15,9 @@ use super::settings::Settings;
 use super::{output, validate};
 use crate::manifest::Source;
 use crate::model::command::Answer;
-use crate::model::name::Name;
+use crate::model::name::{Key, Name};
 use crate::model::time::Span;
-use crate::model::view::{SourceState, View};
+use crate::model::view::{ObjectView, SourceState, View};
 use crate::server::wire::Snapshot;
 
 /// How long a source may stay in the middle of a change before `apply` gives up on it.
@@ -178,6 +178,12 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
         return Ok(Progress { sentences, ..Progress::default() });
     }
     let mut progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
+    for (key, _) in leaving(view, &synced.sources) {
+        let sentence = format!("{key} is no longer declared and being removed");
+        progress.sentences.insert(key.to_string(), sentence);
+        progress.unfinished.insert(key.to_string());
+        progress.exit = progress.exit.filter(|exit| *exit != Exit::Done);
+    }
     for held in view.held.iter().filter(|held| is_meant(&held.namespace, &synced.sources, &view.sources)) {
         let count = counted(held.removes.len(), "object");
         let sentence = format!(
@@ -189,6 +195,14 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
         progress.exit = progress.exit.map(|_| Exit::Stalled);
     }
     Ok(follow::unless_blind(view, progress))
+}
+
+/// What is on its way out of the namespaces that are meant.
+fn leaving<'a>(view: &'a View, chosen: &'a [SourceState]) -> impl Iterator<Item = (&'a Key, &'a ObjectView)> {
+    let leaves = |(key, object): &(&Key, &ObjectView)| {
+        object.status.phase == "Terminating" && is_meant(&key.namespace, chosen, &view.sources)
+    };
+    view.objects.iter().filter(leaves)
 }
 
 /// Whether a namespace is one of the chosen sources, or nobody's any more: what was declared there was perhaps theirs.

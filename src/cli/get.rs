@@ -14,6 +14,7 @@ use super::rows::{self, Columns};
 use super::screen::Screen;
 use super::table::Table;
 use crate::model::name::{Key, Kind, Name};
+use crate::model::status::ContainerStatus;
 use crate::model::view::{ObjectView, View};
 use crate::server::wire::Snapshot;
 
@@ -87,37 +88,45 @@ impl Get {
     }
 
     fn render(&self, listing: &Listing, snapshot: &Snapshot, screen: &Screen) -> Result<String, Failure> {
-        let format = match self.output {
-            Some(Output::Json) => Machine::Json,
-            Some(Output::Yaml) => Machine::Yaml,
-            Some(Output::Wide) | None => return self.tables(listing, snapshot, screen),
-        };
+        let Some(format) = self.machine() else { return self.tables(listing, snapshot, screen) };
         Ok(output::render(&self.tree(listing, &snapshot.view)?, format))
     }
 
     fn tree(&self, listing: &Listing, view: &View) -> Result<Value, Failure> {
-        Ok(match listing {
-            Listing::One(wanted) => {
-                let (key, object) = wanted.find(view, &Kind::ALL)?;
-                output::object(key, object)
-            }
-            Listing::Sources => {
-                output::list(rows::sources_of(view, self.scope.namespace.as_ref()).map(output::source).collect())
-            }
-            Listing::Replicas => output::list(self.replicas(view)),
-            Listing::Of(kinds) => {
-                let objects = selected(view, kinds, self.scope.namespace.as_ref());
-                output::list(objects.map(|(key, object)| output::object(key, object)).collect())
-            }
+        let mut items: Vec<Value> = self.items(listing, view)?.into_iter().map(|(_, item)| item).collect();
+        Ok(match (listing, items.pop()) {
+            (Listing::One(_), Some(one)) => one,
+            (_, last) => output::list(items.into_iter().chain(last).collect()),
         })
     }
 
-    fn replicas(&self, view: &View) -> Vec<Value> {
-        let owners = selected(view, &Kind::ALL, self.scope.namespace.as_ref());
-        let containers = owners.flat_map(|(_, object)| &object.status.containers);
-        let mut values: Vec<Value> = containers.map(|container| serde_json::json!(container)).collect();
-        values.iter_mut().for_each(output::times);
-        values
+    /// What is listed, for machines, each thing by what its row is known by.
+    fn items(&self, listing: &Listing, view: &View) -> Result<Vec<(String, Value)>, Failure> {
+        let namespace = self.scope.namespace.as_ref();
+        Ok(match listing {
+            Listing::One(wanted) => {
+                let (key, object) = wanted.find(view, &Kind::ALL)?;
+                vec![(key.to_string(), output::object(key, object))]
+            }
+            Listing::Sources => {
+                let sources = rows::sources_of(view, namespace);
+                sources.map(|source| (source.dir.clone(), output::source(source))).collect()
+            }
+            Listing::Replicas => {
+                let owners = selected(view, &Kind::ALL, namespace);
+                let containers = owners.flat_map(|(_, object)| &object.status.containers);
+                let value = |container: &ContainerStatus| {
+                    let mut value = serde_json::json!(container);
+                    output::times(&mut value);
+                    value
+                };
+                containers.map(|container| (container.id.clone(), value(container))).collect()
+            }
+            Listing::Of(kinds) => {
+                let objects = selected(view, kinds, namespace);
+                objects.map(|(key, object)| (key.to_string(), output::object(key, object))).collect()
+            }
+        })
     }
 
     fn tables(&self, listing: &Listing, snapshot: &Snapshot, screen: &Screen) -> Result<String, Failure> {
@@ -157,7 +166,8 @@ impl Get {
         Ok(tables.into_iter().filter(|(_, table)| !table.is_empty()).collect())
     }
 
-    /// Prints the list, and then the rows that change. What only grows older has not changed.
+    /// Prints the list, and then what changes: rows, or for machines each object in a document of its own. What only
+    /// grows older has not changed.
     async fn follow(&self, listing: &Listing, client: &Client, screen: &Screen) -> Result<Exit, Failure> {
         let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
         let mut printed: Option<BTreeMap<String, String>> = None;
@@ -181,12 +191,25 @@ impl Get {
         screen: &Screen,
     ) -> Result<(), Failure> {
         let changed = |id: &String| before.get(id) != now.get(id);
+        if let Some(format) = self.machine() {
+            let items = self.items(listing, &snapshot.view)?.into_iter().filter(|(id, _)| changed(id));
+            return items.into_iter().try_for_each(|(_, item)| screen.print(&output::render(&item, format)));
+        }
         for (ids, table) in self.build(listing, snapshot)? {
             for (_, row) in ids.iter().zip(table.render_rows(screen.out)).filter(|(id, _)| changed(id)) {
                 screen.print(&row)?;
             }
         }
         Ok(())
+    }
+
+    /// The format for machines, if one is asked for.
+    fn machine(&self) -> Option<Machine> {
+        match self.output {
+            Some(Output::Json) => Some(Machine::Json),
+            Some(Output::Yaml) => Some(Machine::Yaml),
+            Some(Output::Wide) | None => None,
+        }
     }
 
     /// Every row by what it is about, without its ages.

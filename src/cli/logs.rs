@@ -1,9 +1,11 @@
 //! `evenkeel logs`: what the replicas of an object write, each line with its replica's name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Duration, Instant, interval};
 
 use super::args::{Reach, Scope, parse_span};
 use super::client::Client;
@@ -13,12 +15,15 @@ use super::screen::{Screen, Tone};
 use crate::model::name::Kind;
 use crate::model::status::ContainerStatus;
 use crate::model::text::printable;
-use crate::model::time::Span;
+use crate::model::time::{Span, Timestamp};
 use crate::model::view::View;
 use crate::server::wire::{LogLine, Snapshot};
 
 /// Colours that tell replicas apart.
 const TONES: [Tone; 3] = [Tone::Good, Tone::Busy, Tone::Strong];
+
+/// How soon to read on where a log has ended and its replica runs.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How many lines may wait for the screen.
 const QUEUE: usize = 1000;
@@ -49,8 +54,8 @@ pub struct Logs {
     reach: Reach,
 }
 
-/// A line, and the number of the replica that wrote it.
-type Written = Result<(usize, String), Failure>;
+/// The number of a run, and a line that it wrote; none when its lines have ended.
+type Written = Result<(usize, Option<String>), Failure>;
 
 impl Logs {
     /// Prints what there is, and with `--follow` goes on.
@@ -66,7 +71,7 @@ impl Logs {
         }
         let width = if replicas.len() > 1 { widest(&replicas) } else { 0 };
         for (number, replica) in replicas.iter().enumerate() {
-            let mut lines = client.lines::<LogLine>(&self.path(&replica.id, self.tail)).await?;
+            let mut lines = client.lines::<LogLine>(&self.path(&replica.id, self.tail, self.since)).await?;
             while let Some(line) = lines.next().await? {
                 screen.print(&prefixed(number, &replica.name, width, &text(line)?, screen))?;
             }
@@ -75,30 +80,45 @@ impl Logs {
     }
 
     /// Reads all replicas at once, and joins new ones as they come.
+    #[allow(clippy::disallowed_methods, reason = "how long ago a log ended is no decision")]
     async fn go_on(&self, client: &Client, screen: &Screen) -> Result<Exit, Failure> {
         let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
         let (sender, mut written) = mpsc::channel::<Written>(QUEUE);
-        let mut known: BTreeSet<String> = BTreeSet::new();
-        let mut names: Vec<String> = Vec::new();
+        let mut readers = Readers::default();
+        let mut again = interval(AGAIN);
+        let mut seen: Option<Snapshot> = None;
         loop {
             tokio::select! {
                 snapshot = views.next() => {
-                    let Some(snapshot) = snapshot? else { return Err(Failure::new("the daemon has stopped")) };
-                    let first = names.is_empty();
-                    for replica in self.replicas(&snapshot.view)? {
-                        if known.insert(replica.id.clone()) {
-                            // A replica that comes later is shown from its first line.
-                            let tail = if first { self.tail } else { None };
-                            tokio::spawn(read(client.clone(), self.path(&replica.id, tail), names.len(), sender.clone()));
-                            names.push(replica.name.clone());
-                        }
-                    }
+                    seen = Some(snapshot?.ok_or_else(|| Failure::new("the daemon has stopped"))?);
                 }
+                _ = again.tick() => {}
                 Some(line) = written.recv() => {
                     let (number, line) = line?;
-                    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-                    screen.print(&prefixed(number, &names[number], width, &line, screen))?;
+                    match line {
+                        None => readers.end(number),
+                        Some(line) => {
+                            readers.hear(number);
+                            let name = &readers.names[number];
+                            screen.print(&prefixed(number, name, readers.width(), &line, screen))?;
+                        }
+                    }
+                    continue;
                 }
+            }
+            let Some(snapshot) = &seen else { continue };
+            let replicas = self.replicas(&snapshot.view)?;
+            let first = readers.names.is_empty();
+            for replica in readers.missing(&replicas) {
+                // A replica that comes later is shown from its first line, another run from where the last ended.
+                let tail = self.tail.filter(|_| first);
+                let since = readers.heard.get(&replica.id).map(|at| Span::millis(at.elapsed().as_millis() as u64));
+                let path = self.path(&replica.id, tail, since.or(self.since));
+                let reading = read(client.clone(), path, readers.names.len(), sender.clone());
+                readers.begin(replica, tokio::spawn(reading).abort_handle());
+            }
+            if readers.open.is_empty() && self.is_over(&snapshot.view)? {
+                return Ok(Exit::Done);
             }
         }
     }
@@ -123,33 +143,95 @@ impl Logs {
         Ok(object.status.containers.iter().filter(|replica| replica.state != "Created").collect())
     }
 
-    fn path(&self, id: &str, tail: Option<u32>) -> String {
+    /// Whether nothing more will be written: a Job that has ended, or a replica by its name that has.
+    fn is_over(&self, view: &View) -> Result<bool, Failure> {
+        if let [name] = &self.what[..]
+            && name.contains('.')
+        {
+            return Ok(self.replicas(view)?.iter().all(|replica| replica.state != "Running"));
+        }
+        let (key, object) =
+            Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(view, &[Kind::Deployment, Kind::Job])?;
+        Ok(key.kind == Kind::Job && matches!(object.status.phase.as_str(), "Complete" | "Failed" | "Unknown"))
+    }
+
+    fn path(&self, id: &str, tail: Option<u32>, since: Option<Span>) -> String {
         let mut path = format!("/v1/logs?container={id}&follow={}", self.follow);
         if let Some(tail) = tail {
             path.push_str(&format!("&tail={tail}"));
         }
-        if let Some(since) = self.since {
+        if let Some(since) = since {
             path.push_str(&format!("&ago={}", since.0));
         }
         path
     }
 }
 
-/// Reads one replica's lines until they end.
+/// The replicas that are read: the log of a run ends with it, and the next run goes on in the same log.
+#[derive(Default)]
+struct Readers {
+    /// The replica of each reader, by its number.
+    names: Vec<String>,
+    ids: Vec<String>,
+    /// Replicas that are being read, since when each runs, and how to end that.
+    open: BTreeMap<String, (Option<Timestamp>, AbortHandle)>,
+    /// When a replica was last heard, or its log ended.
+    heard: BTreeMap<String, Instant>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "when a log was read is no decision")]
+impl Readers {
+    /// Those that nobody reads: never yet, or not since they run again. An engine may leave the reader of a run waiting
+    /// that is over.
+    fn missing<'a>(&self, replicas: &[&'a ContainerStatus]) -> Vec<&'a ContainerStatus> {
+        let is_missing = |replica: &&&ContainerStatus| {
+            let runs = replica.state == "Running";
+            match self.open.get(&replica.id) {
+                Some((since, _)) => runs && *since != replica.since,
+                None => runs || !self.heard.contains_key(&replica.id),
+            }
+        };
+        replicas.iter().filter(is_missing).copied().collect()
+    }
+
+    fn begin(&mut self, replica: &ContainerStatus, reader: AbortHandle) {
+        if let Some((_, stale)) = self.open.insert(replica.id.clone(), (replica.since, reader)) {
+            stale.abort();
+        }
+        self.heard.entry(replica.id.clone()).or_insert_with(Instant::now);
+        self.ids.push(replica.id.clone());
+        self.names.push(replica.name.clone());
+    }
+
+    fn hear(&mut self, number: usize) {
+        self.heard.insert(self.ids[number].clone(), Instant::now());
+    }
+
+    fn end(&mut self, number: usize) {
+        self.open.remove(&self.ids[number]);
+        self.hear(number);
+    }
+
+    fn width(&self) -> usize {
+        let distinct: BTreeSet<&String> = self.names.iter().collect();
+        let widest = distinct.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        if distinct.len() > 1 { widest } else { 0 }
+    }
+}
+
+/// Reads the lines of one run until they end.
 async fn read(client: Client, path: String, number: usize, sender: mpsc::Sender<Written>) {
     let reading = async {
         let mut lines = client.lines::<LogLine>(&path).await?;
         while let Some(line) = lines.next().await? {
-            if sender.send(Ok((number, text(line)?))).await.is_err() {
+            if sender.send(Ok((number, Some(text(line)?)))).await.is_err() {
                 return Ok(());
             }
         }
         Ok(())
     };
-    if let Err(failure) = reading.await {
-        // The screen is gone already if this cannot be sent.
-        let _ = sender.send(Err(failure)).await;
-    }
+    // The screen is gone already if this cannot be sent.
+    let _ = sender.send(reading.await.map(|()| (number, None))).await;
 }
 
 fn text(line: LogLine) -> Result<String, Failure> {

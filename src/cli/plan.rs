@@ -14,6 +14,7 @@ use super::validate;
 use crate::engine::Docker;
 use crate::model::name::{Key, Kind};
 use crate::model::policy::Refusal;
+use crate::model::status::Status;
 use crate::model::text::printable;
 use crate::model::view::PlanStep;
 use crate::reconciler::offline::{self, OfflineError, Outlook};
@@ -99,11 +100,18 @@ pub fn text(outlook: &Outlook, paint: Paint) -> String {
     // A change of a network or volume that cannot be made.
     let held = outlook.status.iter().filter(|(key, status)| is_place(key) && status.phase == "Degraded");
     let held = held.map(|(key, _)| key);
+    // What is not as declared although there is no step for it.
+    let unlike = outlook.status.iter().filter(|(_, status)| !is_as_declared(status)).map(|(key, _)| key);
     let keys: std::collections::BTreeSet<&Key> =
-        steps.keys().copied().chain(waiting).chain(held).chain(outlook.refused.keys()).collect();
+        steps.keys().copied().chain(waiting).chain(held).chain(unlike).chain(outlook.refused.keys()).collect();
     let mut text: String = keys.into_iter().map(|key| object(key, steps.get(key), outlook, paint)).collect();
     text.push_str(&summary(outlook, paint));
     text
+}
+
+/// Whether an object is where its manifest wants it, or left alone as it says.
+fn is_as_declared(status: &Status) -> bool {
+    matches!(status.phase.as_str(), "Complete" | "Ready" | "Suspended") && status.waiting.is_empty()
 }
 
 fn is_place(key: &Key) -> bool {
@@ -141,7 +149,14 @@ fn object(key: &Key, steps: Option<&Vec<&PlanStep>>, outlook: &Outlook, paint: P
 fn summary(outlook: &Outlook, paint: Paint) -> String {
     let interrupting = outlook.steps.iter().filter(|step| step.downtime.is_some()).count();
     match (outlook.steps.len(), interrupting) {
-        (0, _) => format!("Nothing to do: {} objects are as declared, or wait.\n", outlook.status.len()),
+        (0, _) => {
+            let unlike = outlook.status.values().filter(|status| !is_as_declared(status)).count();
+            let rest = counted(outlook.status.len() - unlike, "object");
+            match unlike {
+                0 => format!("Nothing to do: {rest} as declared.\n"),
+                _ => format!("Nothing to do now: {rest} as declared, {unlike} not (above).\n"),
+            }
+        }
         (steps, 0) => {
             let free = paint.paint(Tone::Good, "free of downtime");
             format!("{}, {free}.\n", counted(steps, "step"))

@@ -17,8 +17,8 @@ use crate::server::wire::Snapshot;
 
 /// Show removals that are held, and confirm them.
 ///
-/// A change that would remove more than half of a namespace's workloads (and more than three), or all that a source
-/// declared, is held until somebody confirms it.
+/// A change that would remove more than half of a namespace's workloads, and more than three, is held until somebody
+/// confirms it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel prune                            what is held, and why

@@ -59,6 +59,7 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
             let how_far = moving("Paused", object);
             Standing::Stalled(format!("{key} {how_far}; go on with `evenkeel rollout resume`"))
         }
+        _ if object.status.blocked => Standing::Stalled(format!("{key} needs attention{}", waiting(object))),
         phase => Standing::Moving(format!("{key} {}{}", moving(phase, object), waiting(object))),
     }
 }

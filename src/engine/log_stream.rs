@@ -12,6 +12,7 @@ use super::client::Client;
 use super::docker::Docker;
 use super::errors::Failed;
 use super::inspect::short;
+use super::rfc3339;
 use crate::model::observed::ContainerId;
 use crate::model::time::Timestamp;
 
@@ -28,7 +29,7 @@ pub struct LogRange {
     pub follow: bool,
     /// Only this many of the last lines.
     pub tail: Option<u32>,
-    /// Only lines from then on, to the second.
+    /// Only lines from then on.
     pub since: Option<Timestamp>,
 }
 
@@ -37,7 +38,8 @@ impl Docker {
     pub async fn log(&self, id: &ContainerId, range: LogRange) -> Result<LogStream, EngineError> {
         let attempted = format!("read the log of {}", short(id));
         let chunks = chunks(self.client(), id, range).await.map_err(|failed| failed.attempting(attempted.clone()))?;
-        let reading = Reading { chunks, output: Vec::new(), error: Vec::new(), lines: VecDeque::new(), ended: false };
+        let (output, error, lines) = (Vec::new(), Vec::new(), VecDeque::new());
+        let reading = Reading { chunks, since: range.since, output, error, lines, ended: false };
         Ok(Box::pin(stream::unfold((reading, attempted), |(mut reading, attempted)| async move {
             let line = reading.next().await?.map_err(|failed| failed.attempting(attempted.clone()));
             Some((line, (reading, attempted)))
@@ -50,14 +52,17 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error
 async fn chunks(client: &Client, id: &ContainerId, range: LogRange) -> Result<Chunks, Failed> {
     let since = range.since.map_or(0, |at| i32::try_from(at.0 / 1000).unwrap_or(i32::MAX));
     let tail = range.tail.map_or("all".to_string(), |lines| lines.to_string());
-    let options =
-        LogsOptionsBuilder::default().stdout(true).stderr(true).follow(range.follow).tail(&tail).since(since).build();
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(range.follow).tail(&tail);
+    // To the second only, so each line comes with its time.
+    let options = options.since(since).timestamps(range.since.is_some()).build();
     Ok(Box::pin(client.session().await?.calls.logs(&id.0, Some(options))))
 }
 
 /// Chunks on their way to being lines.
 struct Reading {
     chunks: Chunks,
+    /// Lines come with their time, and earlier ones are left out.
+    since: Option<Timestamp>,
     output: Vec<u8>,
     error: Vec<u8>,
     lines: VecDeque<String>,
@@ -90,7 +95,7 @@ impl Reading {
         for piece in chunk.into_bytes().split_inclusive(|byte| *byte == b'\n') {
             partial.extend(piece);
             if piece.ends_with(b"\n") || partial.len() >= LINE_MAX {
-                self.lines.push_back(line(&std::mem::take(partial)));
+                self.lines.extend(line(&std::mem::take(partial), self.since));
             }
         }
     }
@@ -99,14 +104,25 @@ impl Reading {
         self.ended = true;
         for partial in [std::mem::take(&mut self.output), std::mem::take(&mut self.error)] {
             if !partial.is_empty() {
-                self.lines.push_back(line(&partial));
+                self.lines.extend(line(&partial, self.since));
             }
         }
     }
 }
 
-fn line(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned()
+/// A line without its end; with `since`, without its time and only if it is not earlier.
+fn line(bytes: &[u8], since: Option<Timestamp>) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_end_matches(['\n', '\r']);
+    let timed = since.and_then(|since| {
+        let (time, rest) = text.split_once(' ').unwrap_or((text, ""));
+        Some((rest, rfc3339::nanos(time)? / 1_000_000 >= since.0))
+    });
+    match timed {
+        Some((rest, true)) => Some(rest.to_owned()),
+        Some((_, false)) => None,
+        None => Some(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -118,8 +134,14 @@ mod tests {
         let out = |text: &str| Ok(LogOutput::StdOut { message: text.as_bytes().to_vec().into() });
         let err = |text: &str| Ok(LogOutput::StdErr { message: text.as_bytes().to_vec().into() });
         let chunks: Chunks = Box::pin(stream::iter([out("one "), err("bad\r\n"), out("line\n\nlast")]));
-        let mut reading =
-            Reading { chunks, output: Vec::new(), error: Vec::new(), lines: VecDeque::new(), ended: false };
+        let mut reading = Reading {
+            chunks,
+            since: None,
+            output: Vec::new(),
+            error: Vec::new(),
+            lines: VecDeque::new(),
+            ended: false,
+        };
         let mut lines = Vec::new();
         while let Some(Ok(line)) = reading.next().await {
             lines.push(line);

@@ -50,6 +50,9 @@ pub struct Status {
     pub revision: Option<RevisionSummary>,
     /// What it waits for, in order.
     pub waiting: Vec<String>,
+    /// Whether it waits for what will not come about without a person, such as a Job that has failed.
+    #[serde(default)]
+    pub blocked: bool,
     /// Its containers.
     pub containers: Vec<ContainerStatus>,
 }

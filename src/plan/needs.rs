@@ -6,7 +6,7 @@ use super::world::{Decided, World};
 use crate::model::action::network_target;
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Revision, Rollout};
-use crate::model::name::{Key, Kind};
+use crate::model::name::{Key, Kind, Name};
 use crate::model::spec::{DeploymentSpec, Template};
 
 /// Whether all networks and volumes of a template are there; if not, it says which are waited for.
@@ -75,7 +75,7 @@ pub fn dependencies_met(
             }
             (None, Some(name)) => {
                 let key = owner.sibling(Kind::Job, name);
-                (!job_is_complete(world, history, &key)).then(|| job_standing(history, &key))
+                job_standing(decided, job_state(world, history, &key), name)
             }
             (None, None) => None,
         };
@@ -152,30 +152,25 @@ fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: cr
 }
 
 /// What is waited for of a Job that is not complete, and the way out if it will not be by itself.
-fn job_standing(history: &History, key: &Key) -> String {
-    let state = history.jobs.get(key).and_then(|job| job.runs.last()).map(|run| &run.state);
+fn job_standing(decided: &mut Decided, state: Option<&JobState>, name: &Name) -> Option<String> {
     match state {
+        Some(JobState::Succeeded { .. }) => None,
         Some(JobState::Failed { .. } | JobState::Unknown { .. }) => {
-            format!(
-                "job {0} to be complete; it failed or is unknown: `evenkeel rollout retry job/{0}` runs it again",
-                key.name
-            )
+            decided.blocked = true;
+            let way_out = format!("`evenkeel rollout retry job/{name}` runs it again");
+            Some(format!("job {name} to be complete; it failed or is unknown: {way_out}"))
         }
-        Some(JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } | JobState::Succeeded { .. })
-        | None => {
-            format!("job {} to be complete", key.name)
+        Some(JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. }) | None => {
+            Some(format!("job {name} to be complete"))
         }
     }
 }
 
-/// Whether the newest revision of a Job has succeeded, and it is the one that is declared.
-fn job_is_complete(world: World, history: &History, key: &Key) -> bool {
-    let (Some(declared), Some(run)) =
-        (world.desired.jobs.get(key), history.jobs.get(key).and_then(|job| job.runs.last()))
-    else {
-        return false;
-    };
+/// What became of the declared revision of a Job; none while it has not come to it.
+fn job_state<'a>(world: World, history: &'a History, key: &Key) -> Option<&'a JobState> {
+    let declared = world.desired.jobs.get(key)?;
     let contents = super::build::contents(world, key, &declared.spec.template);
     let hash = crate::model::revision::template_hash(&declared.spec.template, &contents, 0);
-    run.template_hash == hash && matches!(run.state, JobState::Succeeded { .. })
+    let run = history.jobs.get(key)?.runs.last()?;
+    (run.template_hash == hash).then_some(&run.state)
 }

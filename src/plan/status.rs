@@ -46,6 +46,7 @@ pub fn deployment(
             image: revision.template.image.clone(),
         }),
         waiting: decided.waiting.clone(),
+        blocked: decided.blocked,
         containers: replicas.iter().map(|replica| container_of(history, replica)).collect(),
     }
 }
@@ -283,6 +284,7 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
             image: run.template.image.clone(),
         }),
         waiting: decided.waiting.clone(),
+        blocked: decided.blocked,
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
     }
 }

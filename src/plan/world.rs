@@ -104,6 +104,8 @@ pub struct Decided {
     pub trouble: Option<String>,
     /// What it waits for, for people.
     pub waiting: Vec<String>,
+    /// Whether it waits for what will not come about without a person.
+    pub blocked: bool,
     /// What the policy does not allow.
     pub refused: Vec<Refusal>,
     /// When to look again.

@@ -62,7 +62,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let reading = tokio::task::spawn_blocking(move || read(&owned, &snapshots));
     let ((), told) = tokio::join!(looker.list_early(engine), reading);
     let Told { peek, merged } = told.expect("reading ends")?;
-    let Peek { history, secrets, sources, warnings, .. } = peek;
+    let Peek { history, secrets, sources, is_new, mut warnings, .. } = peek;
     let (policy, policy_warning) = policy_of(setup);
     let desired = Desired { settings: setup.settings.clone(), policy, ..merged.desired };
     let images = plan::images_of_interest(&desired, &history);
@@ -75,6 +75,15 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     if matches!(desired.policy, Standing::InForce(_)) {
         let wanted = policy::paths_of_interest(&desired, observed.volumes.values());
         observed.host_paths = Some(paths::resolve(wanted));
+    }
+    if is_new {
+        let dir = setup.state_dir.display();
+        warnings.push(match observed.containers.is_empty() {
+            true => format!("there is no history in {dir} yet: what uses a Secret or ConfigMap will get other revisions than these"),
+            false => format!(
+                "there is no history in {dir}, although containers of this instance run: is it the daemon's --state-dir?"
+            ),
+        });
     }
     // Nobody has probed: what has its name was ready when it got it.
     plan::assume_ready(&mut observed);

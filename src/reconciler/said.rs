@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::manifest::{self, Diagnostic, Loaded, Snapshot, Source, Spot};
+use crate::model::text::hex;
 
 /// What a source said at one moment.
 #[derive(Clone)]
@@ -120,6 +122,20 @@ fn diagnostic(path: &Path, bytes: &[u8]) -> Diagnostic {
         Diagnostic::error(spot, "this file looks cut off: it does not end with a newline, as it did before");
     problem.hint("write it again; if this is all of it, end its last line with a newline");
     problem
+}
+
+/// The digest of a snapshot and of the files outside that `loaded` read.
+pub fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(snapshot.digest());
+    for path in loaded.iter().flat_map(|loaded| &loaded.external) {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        match manifest::read_outside(path) {
+            Ok(bytes) => hash.update(Sha256::digest(&bytes)),
+            Err(why) => hash.update(why),
+        }
+    }
+    hex(&hash.finalize(), 32)
 }
 
 #[cfg(test)]

@@ -7,13 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::said::Said;
+use super::said::{Said, whole_digest};
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
 use crate::model::revision::{Content, ContentHasher, ContentId};
-use crate::model::text::hex;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
 use crate::store::Store;
@@ -63,6 +60,8 @@ struct Watched {
     rejected: Option<(String, Timestamp)>,
     /// Since when something has been changing the directory.
     unsettled_since: Option<Timestamp>,
+    /// What the log says is wrong with it.
+    told: Option<(String, Vec<String>)>,
     state: SourceState,
 }
 
@@ -258,13 +257,7 @@ impl Sources {
     fn fall_back(&mut self, index: usize, message: String, problems: Vec<Diagnostic>) -> bool {
         let restored = if self.watched[index].in_force.is_none() { self.restore(index) } else { false };
         let watched = &mut self.watched[index];
-        let news = watched.state.message != message || watched.state.problems.len() != problems.len();
-        if news {
-            tracing::warn!(source = %watched.state.dir, "{message}");
-            for problem in &problems {
-                tracing::warn!("{problem}");
-            }
-        }
+        watched.complain(&message, &problems);
         let kept = watched.in_force.is_some();
         watched.state.state = if kept { SourcePhase::LastGood } else { SourcePhase::Unknown };
         watched.state.message = message;
@@ -347,6 +340,7 @@ impl Watched {
             candidate: None,
             rejected: None,
             unsettled_since: None,
+            told: None,
             state,
         }
     }
@@ -361,6 +355,17 @@ impl Watched {
         self.settle_as(phase);
     }
 
+    /// Logs what is wrong, once for as long as it is the same.
+    fn complain(&mut self, message: &str, problems: &[Diagnostic]) {
+        let trouble: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if self.told.as_ref().is_some_and(|(told, of)| told == message && *of == trouble) {
+            return;
+        }
+        tracing::warn!(source = %self.state.dir, "{message}");
+        trouble.iter().for_each(|problem| tracing::warn!("{problem}"));
+        self.told = Some((message.into(), trouble));
+    }
+
     /// The directory shows again what is in force: whatever was wrong with it is over.
     fn settle(&mut self) {
         self.settle_as(SourcePhase::Loaded);
@@ -371,22 +376,11 @@ impl Watched {
         if phase == SourcePhase::Loaded {
             self.state.message.clear();
             self.state.problems.clear();
+            if self.told.take().is_some() {
+                tracing::info!(source = %self.state.dir, "what was wrong with the source is over: its manifests are in force");
+            }
         }
     }
-}
-
-/// The digest of a snapshot and of the files outside that `loaded` read.
-fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(snapshot.digest());
-    for path in loaded.iter().flat_map(|loaded| &loaded.external) {
-        hash.update(path.as_os_str().as_encoded_bytes());
-        match manifest::read_outside(path) {
-            Ok(bytes) => hash.update(Sha256::digest(&bytes)),
-            Err(why) => hash.update(why),
-        }
-    }
-    hex(&hash.finalize(), 32)
 }
 
 #[cfg(test)]

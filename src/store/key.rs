@@ -17,6 +17,11 @@ pub(super) fn read(disk: &Disk) -> Result<Option<Vec<u8>>, StoreError> {
     disk.read(&disk.path(KEY))
 }
 
+/// Whether there is a key.
+pub(super) fn is_there(disk: &Disk) -> bool {
+    read(disk).is_ok_and(|key| key.is_some_and(|key| key.len() == LENGTH))
+}
+
 /// The key, made if there is none. One that cannot be *read* is an error: making another would restart containers.
 pub(super) fn read_or_make(
     disk: &Disk,

@@ -71,6 +71,8 @@ pub struct Peek {
     pub secrets: BTreeMap<ContentId, Content>,
     /// The sources that the daemon has read, as [`source_name`] calls them.
     pub sources: Vec<String>,
+    /// Whether there is no state directory yet, or nothing in it.
+    pub is_new: bool,
     /// What could not be read, for people.
     pub warnings: Vec<String>,
 }
@@ -130,7 +132,8 @@ impl Store {
         let (history, _, warnings) = objects::load(&disk, reject);
         let hasher = ContentHasher::new(SecretBytes::new(key));
         let secrets = Contents::new(hasher.clone()).secrets(&disk);
-        Ok(Peek { history, hasher, secrets, sources: sources::kept(&disk), warnings })
+        let is_new = disk.names(disk.root()).is_ok_and(|names| names.is_empty()) || !disk.root().exists();
+        Ok(Peek { history, hasher, secrets, sources: sources::kept(&disk), is_new, warnings })
     }
 
     /// The contents of Secrets that are kept: of those in force, and of those that containers may still have.
@@ -247,10 +250,13 @@ fn make_root(disk: &Disk, root: &Path) -> Result<(), StoreError> {
     disk.create_dir(root, PRIVATE_DIR)
 }
 
-/// Refuses a directory that holds something and has no lock of ours: `--state-dir /home` must not protect or fill it.
+/// Refuses a directory that holds something and is none of ours, by its lock, or by its key where a backup left the lock
+/// out: `--state-dir /home` must not protect or fill it.
 fn refuse_foreign(disk: &Disk, root: &Path) -> Result<(), StoreError> {
     let names = disk.names(root)?;
-    match names.iter().all(|name| name == "lost+found") || names.iter().any(|name| name == lock::LOCK) {
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    let is_ours = has(lock::LOCK) || has(objects::OBJECTS) && key::is_there(disk);
+    match names.iter().all(|name| name == "lost+found") || is_ours {
         true => Ok(()),
         false => Err(StoreError::Foreign { path: root.into() }),
     }

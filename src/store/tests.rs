@@ -292,6 +292,15 @@ fn a_directory_of_somebody_else_is_not_touched() {
 }
 
 #[test]
+fn a_backup_without_the_lock_is_still_a_state_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = history(&[("web", 1)]);
+    open(&dir).save(&history).unwrap();
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    assert_eq!(open(&dir).load(), (history, vec![]));
+}
+
+#[test]
 fn nobody_else_may_look_into_the_state_directory() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("a/b/state");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Bench, Deployment, Registry, eventually, on_each_engine, throughout};
+use crate::support::{Bench, Deployment, Process, Registry, eventually, object, on_each_engine, throughout};
 
 const SOON: Duration = Duration::from_secs(30);
 const ROLLED_BACK: i32 = 2;
@@ -19,7 +19,43 @@ fn only_these(bench: &Bench, ids: &[String]) -> Result<(), String> {
     if now == ids { Ok(()) } else { Err(format!("{now:?} instead of {ids:?}")) }
 }
 
+/// `evenkeel logs … -f`, with its output in a file.
+fn following(bench: &Bench, words: &[&str]) -> Process {
+    let mut command = bench.command_line();
+    command.arg("logs").args(words).args(["--follow", "-n", "shop", "--socket"]).arg(bench.socket());
+    Process::start(&mut command, &bench.directory().join(format!("log-of-{}", words[0].replace('/', "-"))))
+}
+
 on_each_engine! {
+    fn a_log_that_is_followed_goes_on_after_a_crash_and_ends_with_a_job(bench) {
+        let image = bench.app_image("1", &[]);
+        let _controller = bench.start_controller();
+        let job = format!("{{template: {{image: '{image}', imagePullPolicy: Never, args: [job, --print, all is migrated]}}}}");
+        bench.write("job.yaml", &object("Job", "migrate", &job));
+        bench.apply("web.yaml", &Deployment::new("web", &image).to_string());
+        let mut of_job = following(bench, &["job/migrate"]);
+        let of_web = following(bench, &["web"]);
+        for crash in 1..=2 {
+            eventually("it crashes and is started again", SOON, || {
+                let web = bench.running("web").pop().ok_or("web does not run")?;
+                let restarts = web.0["RestartCount"].as_u64().unwrap_or(0);
+                if restarts == crash {
+                    return Ok(());
+                }
+                // Its connection breaks with it; a moment after a start it may not have come through at all.
+                let _ = bench.get(&format!("http://{}:8080/exit?code=3", web.address(None)));
+                Err(format!("{restarts} restarts"))
+            });
+            eventually("each crash is shown, and each start", SOON, || {
+                let said = of_web.output();
+                let counts = (said.matches("told to crash").count() as u64, said.matches("listens").count() as u64);
+                if counts.0 == crash && counts.1 > crash { Ok(()) } else { Err(said) }
+            });
+        }
+        let ended = eventually("the job's log ends", SOON, || of_job.ended().ok_or_else(|| of_job.output()));
+        assert!(ended.success() && of_job.output().contains("all is migrated"), "{}", of_job.output());
+    }
+
     fn a_version_that_never_becomes_ready_goes_back_and_is_not_tried_again(bench) {
         let (one, sick) = (bench.app_image("1", &[]), bench.app_image("2", &["ENV NEVER_READY=1"]));
         let controller = bench.start_controller();

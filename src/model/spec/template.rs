@@ -80,7 +80,7 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^SIG[A-Z0-9+-]+$"))]
     pub stop_signal: Option<String>,
-    /// What must be there before this starts.
+    /// What must be there before a new revision of this starts, and before a Job does; healing does not wait for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
     /// What Docker does when the container ends by itself. Default: Always (Docker's `unless-stopped`).
@@ -443,7 +443,8 @@ pub struct Dependency {
     /// A Job of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Name>,
-    /// Available for a Deployment (all its replicas are), Complete for a Job. Default: that.
+    /// Available for a Deployment (all its replicas are, and no update of it is under way or about to begin), Complete for a
+    /// Job. Default: that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<DependencyCondition>,
 }
