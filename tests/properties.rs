@@ -10,7 +10,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evenkeel::model::action::{Action, Call};
+use evenkeel::model::action::{Action, Call, Confirmation};
 use evenkeel::model::observed::{ContainerId, Observed};
 use evenkeel::model::revision::template_hash;
 use evenkeel::model::spec::{DeploymentSpec, JobSpec};
@@ -346,6 +346,23 @@ fn a_replica_whose_name_is_being_taken_away_takes_nobody_s_place() {
 }
 
 /// The first free slot is another one once a container that was on its way out is gone.
+#[test]
+fn what_only_a_source_declared_that_is_gone_is_removed_when_somebody_confirms_it() {
+    let mut passes = Passes::new();
+    passes.declare("web", serde_json::from_value(serde_json::json!({"template": {"image": "app:1"}})).unwrap());
+    passes.converge();
+    passes.desired.deployments.clear();
+    passes.desired.dropped_sources = vec!["srv-shop".into()];
+    let plan = passes.plan();
+    assert!(plan.actions.is_empty(), "{:?}", words(&plan));
+    let held = plan.held.first().unwrap();
+    assert_eq!(held.reason, "1 of 1 workloads would be removed, and the source srv-shop is not configured any more");
+    let confirmation = Confirmation { namespace: held.namespace.clone(), id: held.id.clone() };
+    passes.history = evenkeel::plan::confirm(&plan.held, &confirmation, &passes.history).unwrap();
+    passes.converge();
+    assert_eq!(passes.world.containers.len(), 0);
+}
+
 #[test]
 fn a_replica_that_is_being_created_is_not_missed_a_second_time() {
     let shape = Shape { replicas: 4, tag: 1, surge: 1, unavailable: 0, recreate: false, min_ready: 0, probed: false };

@@ -18,7 +18,7 @@ use crate::server::wire::Snapshot;
 /// Show removals that are held, and confirm them.
 ///
 /// A change that would remove more than half of a namespace's workloads, and more than three, is held until somebody
-/// confirms it.
+/// confirms it; so is the removal of all of them when a source is not configured any more.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel prune                            what is held, and why

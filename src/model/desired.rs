@@ -45,6 +45,8 @@ pub struct Desired {
     /// Why some sources are unknown: never read well since the state directory was made. While there is one,
     /// nothing is pruned, because what is missing here may be declared there.
     pub unknown_sources: Vec<String>,
+    /// Sources that were read before and are not configured any more: what only they declared looks removed, and may not be.
+    pub dropped_sources: Vec<String>,
     /// Files of the host that Secrets and Namespaces read, by the reader.
     pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
     /// What the operator allows.

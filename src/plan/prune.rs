@@ -30,7 +30,8 @@ pub fn orphans(world: World, past: &History) -> BTreeSet<Key> {
     living.chain(remembered).filter(|key| !world.desired.declares(key)).collect()
 }
 
-/// The removals that wait for a person: more than half of a namespace's workloads, and more than three.
+/// The removals that wait for a person: more than half of a namespace's workloads, and more than three; and all of them, be
+/// they ever so few, when a source is not configured any more.
 pub fn held(world: World, past: &History, orphans: &BTreeSet<Key>) -> Vec<HeldPrune> {
     let mut by_namespace: BTreeMap<&Name, Vec<&Key>> = BTreeMap::new();
     for key in orphans {
@@ -41,10 +42,17 @@ pub fn held(world: World, past: &History, orphans: &BTreeSet<Key>) -> Vec<HeldPr
         let declared = world.desired.deployments.keys().chain(world.desired.jobs.keys()).filter(of_it).count();
         let unconfirmed = removed.iter().any(|key| !past.confirmed.contains(*key));
         let large = removed.len() > FREE && removed.len() > declared;
-        (large && unconfirmed).then(|| HeldPrune {
+        let dropped = world.desired.dropped_sources.join(", ");
+        let is_dropped = declared == 0 && !dropped.is_empty();
+        let count = format!("{} of {} workloads would be removed", removed.len(), removed.len() + declared);
+        ((large || is_dropped) && unconfirmed).then(|| HeldPrune {
             namespace: namespace.clone(),
             id: id(&removed),
-            reason: format!("{} of {} workloads would be removed", removed.len(), removed.len() + declared),
+            reason: if is_dropped {
+                format!("{count}, and the source {dropped} is not configured any more")
+            } else {
+                count
+            },
             removes: removed.into_iter().cloned().collect(),
         })
     });

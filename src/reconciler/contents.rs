@@ -1,13 +1,18 @@
-//! Contents of ConfigMaps and Secrets on disk: written before anything refers to them, removed when nothing does.
+//! What is kept on disk for as long as something refers to it: contents of ConfigMaps and Secrets, and sources of earlier
+//! runs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Reconciler;
 use super::redact::Redactor;
 use crate::engine::Engine;
+use crate::manifest::Source;
+use crate::model::name::{Key, Kind};
 use crate::model::observed::Observed;
 use crate::plan;
 use crate::probe::Dial;
+use crate::store::Store;
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Writes new contents down before anything refers to them.
@@ -48,6 +53,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if !self.plan.actions.is_empty() || !self.executor.is_idle() || !observed.in_flight.is_empty() {
             return;
         }
+        self.forget_dropped_sources();
         let keep = plan::contents_in_use(&self.desired, &self.history);
         if keep == self.kept_contents {
             return;
@@ -57,4 +63,32 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Err(error) => tracing::warn!(%error, "old ConfigMap and Secret contents cannot be removed"),
         }
     }
+
+    /// Forgets sources that are not configured any more, once nothing is left of what they declared.
+    fn forget_dropped_sources(&mut self) {
+        let is_workload = |key: &&Key| matches!(key.kind, Kind::Deployment | Kind::Job);
+        let mut workloads = self.plan.status.keys().filter(is_workload);
+        if self.dropped_sources.is_empty() || self.passes == 0 || !workloads.all(|key| self.desired.declares(key)) {
+            return;
+        }
+        for name in std::mem::take(&mut self.dropped_sources) {
+            if let Err(error) = self.store.forget_source(&name) {
+                tracing::warn!(%error, "the last good manifests of a source that is gone cannot be removed");
+            }
+        }
+        Arc::make_mut(&mut self.desired).dropped_sources.clear();
+    }
+}
+
+/// Sources of earlier runs that are not among these, and says so: what they declared may be meant still.
+pub(super) fn dropped(store: &Store, sources: &[Source]) -> Vec<String> {
+    let configured: Vec<String> = sources.iter().map(|source| source.dir.display().to_string()).collect();
+    let dropped = store.other_sources(&configured);
+    for name in &dropped {
+        tracing::warn!(
+            "the source {name} of an earlier run is not configured any more: what only it declared is removed, but a \
+             namespace's last workloads only after `evenkeel prune confirm`"
+        );
+    }
+    dropped
 }

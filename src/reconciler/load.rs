@@ -21,7 +21,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let policy = self.rules.read().clone();
         if changed || policy != self.desired.policy || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.undecided = true;
-            self.desired = Arc::new(Desired { policy, ..self.sources.desired() });
+            let dropped_sources = self.dropped_sources.clone();
+            self.desired = Arc::new(Desired { policy, dropped_sources, ..self.sources.desired() });
             self.contents = self.sources.contents();
             self.mask_secrets();
             self.executor.set_desired(self.desired.clone());

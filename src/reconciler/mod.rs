@@ -150,6 +150,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     /// Contents that are kept on disk, so that the store is only asked to clean up when that changes.
     kept_contents: BTreeSet<ContentId>,
     declared: publish::Declarations,
+    /// Sources of earlier runs that this one does not have, until nothing of theirs is left.
+    dropped_sources: Vec<String>,
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
@@ -169,6 +171,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         );
         let executor =
             Executor::new(engine.clone(), store.clone(), metrics.clone(), clock, wake.clone(), hints.clone());
+        let dropped_sources = contents::dropped(&store, &setup.sources);
         let rules = Rules::new(setup.policy, setup.sources.iter().map(|source| source.dir.clone()).collect());
         let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
         let mut events = store.events();
@@ -204,6 +207,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             paths: paths.clone(),
             kept_contents: BTreeSet::new(),
             declared: publish::Declarations::default(),
+            dropped_sources,
             store,
         };
         reconciler.mask_secrets();
@@ -316,6 +320,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
         self.remember(&healing);
+        self.remember(&publish::restarted(&self.plan, &plan, now));
         self.remember(&publish::newly_held(&self.plan, &plan, now));
         self.remember(&publish::newly_refused(&self.plan, &plan, now));
         self.clean_up(observed);

@@ -64,7 +64,9 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let Told { peek, merged } = told.expect("reading ends")?;
     let Peek { history, secrets, sources, is_new, mut warnings, .. } = peek;
     let (policy, policy_warning) = policy_of(setup);
-    let desired = Desired { settings: setup.settings.clone(), policy, ..merged.desired };
+    // The daemon would ask before it removes what only those declared.
+    let dropped_sources = others(&setup.sources, &sources);
+    let desired = Desired { settings: setup.settings.clone(), policy, dropped_sources, ..merged.desired };
     let images = plan::images_of_interest(&desired, &history);
     let redactor = Redactor::new(merged.contents.iter().chain(&secrets));
     let observed = looker.look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;
@@ -102,7 +104,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         })
     });
     let removes = steps.iter().any(|step| !desired.declares(&step.object)) || !plan.held.is_empty();
-    let unnamed = if removes { unnamed(&setup.sources, &sources) } else { None };
+    let unnamed = if removes { unnamed(&desired.dropped_sources) } else { None };
     Ok(Outlook {
         steps: steps.iter().map(PlanStep::from).chain(waiting).collect(),
         status: plan.status,
@@ -137,19 +139,23 @@ fn read(setup: &Setup, snapshots: &[Snapshot]) -> Result<Told, OfflineError> {
     Ok(Told { peek, merged })
 }
 
-/// A warning that the daemon has read sources that are not named here, if it has.
-fn unnamed(named: &[Source], known: &[String]) -> Option<String> {
+/// The sources that the daemon has read and that are not named here.
+fn others(named: &[Source], known: &[String]) -> Vec<String> {
     let name = |source: &Source| {
         let dir = std::path::absolute(&source.dir).unwrap_or_else(|_| source.dir.clone());
         source_name(&dir.display().to_string())
     };
     let named: BTreeSet<String> = named.iter().map(name).collect();
-    let others: Vec<&str> = known.iter().filter(|source| !named.contains(*source)).map(String::as_str).collect();
+    known.iter().filter(|source| !named.contains(*source)).cloned().collect()
+}
+
+/// A warning of them, if there are any.
+fn unnamed(others: &[String]) -> Option<String> {
     (!others.is_empty()).then(|| {
+        let which = others.join(" and ");
         format!(
-            "the daemon has also read {}, which is not named here: what only that declares counts as removed. \
-             Name every --source that the daemon watches",
-            others.join(" and ")
+            "the daemon has also read {which}, not named here: what only that declares counts as removed. Name every \
+             --source that the daemon watches"
         )
     })
 }

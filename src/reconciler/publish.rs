@@ -13,7 +13,7 @@ use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
-use crate::model::status::{Event, Plan, Severity, Status};
+use crate::model::status::{ContainerStatus, Event, Plan, Severity, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 use crate::model::view::{
@@ -218,6 +218,36 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
             message: format!("{}: {}", action.call, action.cause),
         },
     )
+}
+
+/// The events of replicas that have ended since the last plan and were started again by the engine itself: the first time, and
+/// then each time that there are twice as many.
+pub(super) fn restarted(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let deployments = plan.status.iter().filter(|(key, _)| key.kind == Kind::Deployment);
+    // What we start ourselves is told as healing.
+    let untold = deployments.filter(|(key, _)| !plan.actions.iter().any(|action| action.object == **key));
+    let news = untold.flat_map(|(key, status)| {
+        let known = before.status.get(key).map(|status| status.containers.as_slice()).unwrap_or_default();
+        let counts = |id: &str| known.iter().find(|container| container.id == id).map(|container| container.restarts);
+        status.containers.iter().filter_map(move |container| {
+            let earlier = counts(&container.id)?;
+            let is_told = container.restarts > earlier && (earlier + 1..=container.restarts).any(u32::is_power_of_two);
+            is_told.then(|| restart_of(key, container, now))
+        })
+    });
+    news.collect()
+}
+
+fn restart_of(key: &Key, container: &ContainerStatus, now: Timestamp) -> Event {
+    let times = if container.restarts == 1 { "once".into() } else { format!("{} times", container.restarts) };
+    let last = container.last_log.last().map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
+    Event {
+        at: now,
+        object: key.clone(),
+        severity: Severity::Warning,
+        reason: "Restarted".into(),
+        message: printable(&format!("{} has ended and was started again, {times} so far{last}", container.name)),
+    }
 }
 
 /// The reason of the event that a call failed.

@@ -218,6 +218,17 @@ impl Store {
         })
     }
 
+    /// Sources that are kept and not among these, as [`source_name`] calls them.
+    pub fn other_sources(&self, sources: &[String]) -> Vec<String> {
+        let names: BTreeSet<String> = sources.iter().map(|source| sources::name_of(source)).collect();
+        sources::kept(&self.disk).into_iter().filter(|name| !names.contains(name)).collect()
+    }
+
+    /// Forgets a source, as [`source_name`] calls it.
+    pub fn forget_source(&self, name: &str) -> Result<(), StoreError> {
+        sources::forget(&self.disk, name)
+    }
+
     /// Remembers events. One to two MiB of them are kept.
     pub fn append_events(&self, events: &[Event]) -> Result<(), StoreError> {
         hold(&self.journal).append(&self.disk, events)

@@ -82,6 +82,11 @@ pub(super) fn kept(disk: &Disk) -> Vec<String> {
     names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
 }
 
+/// Forgets a source, by the name of its file.
+pub(super) fn forget(disk: &Disk, name: &str) -> Result<(), StoreError> {
+    disk.remove_file(&disk.path(SOURCES).join(format!("{name}.json")))
+}
+
 fn path_of(disk: &Disk, source: &str) -> PathBuf {
     disk.path(SOURCES).join(format!("{}.json", name_of(source)))
 }

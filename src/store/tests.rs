@@ -292,6 +292,20 @@ fn a_directory_of_somebody_else_is_not_touched() {
 }
 
 #[test]
+fn sources_of_earlier_runs_are_known_until_they_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    for source in ["/srv/a", "/srv/b"] {
+        store.save_snapshot(source, &BTreeMap::from([("web.yaml".into(), b"x".to_vec())])).unwrap();
+    }
+    let others = store.other_sources(&["/srv/b".into(), "/srv/c".into()]);
+    assert_eq!(others, [source_name("/srv/a")]);
+    store.forget_source(&others[0]).unwrap();
+    assert_eq!(store.other_sources(&["/srv/b".into()]), [""; 0]);
+    assert_eq!(store.load_snapshot("/srv/a"), None);
+}
+
+#[test]
 fn a_backup_without_the_lock_is_still_a_state_directory() {
     let dir = tempfile::tempdir().unwrap();
     let history = history(&[("web", 1)]);
