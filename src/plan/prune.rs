@@ -93,8 +93,11 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
         decided.tell(world, key, Severity::Normal, "Pruned", "it is no longer declared, and nothing of it is left");
     } else if key.kind == Kind::Deployment && history.retiring.is_empty() {
         // A Job's removal has no memory: it is told when it is over.
-        let message = format!("it is no longer declared: {} containers are removed", containers.len());
-        decided.tell(world, key, Severity::Normal, "Pruning", message);
+        let what = match containers.len() {
+            1 => "its container is".into(),
+            count => format!("its {count} containers are"),
+        };
+        decided.tell(world, key, Severity::Normal, "Pruning", format!("it is no longer declared: {what} removed"));
     }
     for container in containers {
         let template = template(history, container);
