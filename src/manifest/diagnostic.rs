@@ -132,6 +132,11 @@ impl Problems {
         self.found.len() + self.beyond
     }
 
+    /// Those that were found after the first `count`.
+    pub fn since(&self, count: usize) -> &[Diagnostic] {
+        &self.found[count.min(self.found.len())..]
+    }
+
     /// All of them in the order of files and lines, each once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.found.sort();

@@ -11,6 +11,7 @@
 
 mod check;
 mod contents;
+mod damage;
 pub mod diagnostic;
 mod documents;
 mod door;

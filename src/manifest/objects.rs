@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::Source;
 use super::check::{self, Checked, Quote};
+use super::damage::Damage;
 use super::diagnostic::{Diagnostic, Problems, Spot};
 use super::documents::{Document, Documents, file_name};
 use super::door::{self, Refusal};
@@ -62,8 +63,8 @@ pub struct Object {
 pub struct Objects {
     /// Those whose manifests are right by themselves.
     pub list: BTreeMap<Key, Object>,
-    /// What can be read of the others, so that their references are checked in the same round.
-    pub flawed: BTreeMap<Key, Object>,
+    /// What can be read of the others, and where their mistakes are: the rest is checked in the same round.
+    pub flawed: BTreeMap<Key, (Object, Damage)>,
     /// Where every declared object stands, those with mistakes included, so that a reference to them is none.
     pub declared: BTreeMap<Key, Spot>,
     /// Whether `declared` is everything; if not, a reference to something unknown is not reported.
@@ -120,13 +121,14 @@ impl Builder<'_> {
         }
         let key = Key::new(Kind::Namespace, name.clone(), name.clone());
         let value = self.flawed_since(before, value);
+        let damage = Damage::of(&document, self.problems.since(before));
         let spec: Option<NamespaceSpec> = match &value {
             Checked::Right(value) => typed(&value["spec"]),
             Checked::Flawed(_) => None,
         };
         let variables = self.variables_of(&key, &document, spec.as_ref(), host);
         self.variables.insert(name, variables);
-        self.insert(key, document, value);
+        self.insert(key, document, value, damage);
     }
 
     /// Files in order, then the Namespace's own variables, then the source's; later ones win.
@@ -199,7 +201,8 @@ impl Builder<'_> {
         let value = self.checked(&document);
         if let (Some(namespace), Some(name)) = (namespace, name_at(&document, "name")) {
             let value = self.flawed_since(before, value);
-            self.insert(Key::new(document.kind, namespace, name), document, value);
+            let damage = Damage::of(&document, self.problems.since(before));
+            self.insert(Key::new(document.kind, namespace, name), document, value, damage);
         } else {
             // It is declared under a name that is not known.
             self.objects.complete = false;
@@ -256,7 +259,7 @@ impl Builder<'_> {
         check::check(&document.file, &document.root, schema::of(document.kind), quote, self.problems)
     }
 
-    fn insert(&mut self, key: Key, document: Document, checked: Checked) {
+    fn insert(&mut self, key: Key, document: Document, checked: Checked, damage: Damage) {
         let at = document.at().field("metadata").field("name");
         if let Some(first) = self.objects.declared.get(&key) {
             let message = format!("{} is declared twice", called(&key));
@@ -267,9 +270,9 @@ impl Builder<'_> {
         let value = match checked {
             Checked::Right(value) => value,
             Checked::Flawed(rest) => {
-                let value = readable(rest);
-                if let (Some(metadata), Some(spec)) = (typed(&value["metadata"]), spec(key.kind, &value["spec"])) {
-                    self.objects.flawed.insert(key.clone(), Object { key, metadata, spec, value, document });
+                if let Some((value, metadata, spec)) = readable(key.kind, rest, &damage) {
+                    let object = Object { key: key.clone(), metadata, spec, value, document };
+                    self.objects.flawed.insert(key, (object, damage));
                 }
                 return;
             }
@@ -328,13 +331,21 @@ fn spec(kind: Kind, value: &Json) -> Option<Spec> {
     })
 }
 
-/// The rest of a flawed manifest without its wrong fields. A template cannot do without an image.
-fn readable(mut rest: Json) -> Json {
+/// The rest of a flawed manifest: without its wrong values or, where that leaves too little, without the fields that
+/// have them. A template cannot do without an image.
+fn readable(kind: Kind, mut rest: Json, damage: &Damage) -> Option<(Json, Metadata, Spec)> {
     drop_nulls(&mut rest);
-    if let Some(template) = rest.pointer_mut("/spec/template").and_then(Json::as_object_mut) {
-        template.entry("image").or_insert_with(|| "unknown".into());
-    }
-    rest
+    let read = |mut value: Json| {
+        if let Some(template) = value.pointer_mut("/spec/template").and_then(Json::as_object_mut) {
+            template.entry("image").or_insert_with(|| "unknown".into());
+        }
+        let (metadata, spec) = (typed(&value["metadata"])?, spec(kind, &value["spec"])?);
+        Some((value, metadata, spec))
+    };
+    read(rest.clone()).or_else(|| {
+        damage.remove(&mut rest);
+        read(rest)
+    })
 }
 
 fn drop_nulls(value: &mut Json) {

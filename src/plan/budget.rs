@@ -84,6 +84,9 @@ fn is_spent(scene: &Scene, history: &DeploymentHistory, replica: &Replica) -> bo
 
 /// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.
 fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 {
+    if scene.strategy.replicas > 0 && scene.world.ports.bar(scene.key, &scene.target.template) {
+        return 0;
+    }
     // One that was stopped and kept for the way back is as good as one that was never started.
     let waits = |r: &Replica| r.is_prepared() || matches!(r.container.state, ContainerState::Exited(_));
     if scene.strategy.recreate || scene.strategy.replicas == 0 {

@@ -302,6 +302,7 @@ fn start_ready_to_start(
         };
         if running >= room {
             if is_new {
+                needs::host_ports_free(scene.world, decided, scene.key, &scene.target.template);
                 decided.wait("an old replica to stop");
                 // The old one stops only for a successor that lacks nothing but its start.
                 join(scene, decided, history, replica);
@@ -353,6 +354,10 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         if !may_begin(scene, decided, history) || !places {
             return;
         }
+    }
+    let template = template_of(scene.spec, history, &container.revision);
+    if !needs::host_ports_free(scene.world, decided, scene.key, template) {
+        return;
     }
     let cause = match &container.state {
         ContainerState::Created { error: None } if scene.is_new(container) => purpose(scene, history),

@@ -37,7 +37,7 @@ pub fn deployment(
     let unresolved = wanted.is_none();
     let replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
-    let strategy = effective(world.desired, key, spec, &old);
+    let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
         let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, refused: None };

@@ -57,21 +57,22 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
 }
 
 /// What the manifest asks for.
-struct Asked<'a> {
+pub struct Asked<'a> {
     spec: &'a JobSpec,
     contents: Contents,
     hash: TemplateHash,
 }
 
 impl<'a> Asked<'a> {
-    fn of(world: World, key: &Key, spec: &'a JobSpec) -> Self {
+    /// Its template and contents, and their hash.
+    pub fn of(world: World, key: &Key, spec: &'a JobSpec) -> Self {
         let contents = build::contents(world, key, &spec.template);
         let hash = template_hash(&spec.template, &contents, 0);
         Self { spec, contents, hash }
     }
 
     /// Whether the newest run is of it.
-    fn is_entered(&self, history: &JobHistory) -> bool {
+    pub fn is_entered(&self, history: &JobHistory) -> bool {
         history.runs.last().is_some_and(|run| run.template_hash == self.hash)
     }
 

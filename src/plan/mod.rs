@@ -10,6 +10,7 @@ mod build;
 mod converge;
 mod deployment;
 mod forecast;
+mod host_ports;
 mod images;
 mod jobs;
 mod last_good;
@@ -46,12 +47,14 @@ pub use policy::declared as refusals;
 pub use prune::confirm;
 pub use request::request;
 
+use host_ports::HostPorts;
 use world::{Decided, World, index};
 
 /// Decides what to do now.
 pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Plan {
     let by_owner = index(observed);
-    let world = World { desired, observed, now, by_owner: &by_owner };
+    let ports = HostPorts::of(history, &by_owner);
+    let world = World { desired, observed, now, by_owner: &by_owner, ports: &ports };
     let mut plan = Plan::default();
     places(world, &mut plan);
     contents(world, &mut plan);

@@ -1,6 +1,7 @@
-//! What a container needs before it can be made: networks, volumes, its image's volumes covered, its dependencies.
+//! What a container needs before it can be made or started: networks, volumes, host ports, its dependencies.
 
 use super::build::{attachments, volume_name};
+use super::jobs::Asked;
 use super::replica::find;
 use super::world::{Decided, World};
 use crate::model::action::network_target;
@@ -48,6 +49,15 @@ fn await_places(
     missing_networks.iter().all(|name| comes(name)) && foreign.is_empty() && missing_volumes.is_empty()
 }
 
+/// Whether no other object of ours has a host port that the template publishes; if one has, it says which.
+pub fn host_ports_free(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
+    let holder = world.ports.holder(owner, template);
+    if let Some((holder, port)) = holder {
+        decided.wait(format!("host port {port}, which {holder} still publishes"));
+    }
+    holder.is_none()
+}
+
 /// Whether somebody else's network has the name of one that is to be ours: nothing of ours joins it.
 fn is_foreign(world: World, name: &str) -> bool {
     let Some(live) = world.observed.networks.get(name) else { return false };
@@ -67,17 +77,11 @@ pub fn dependencies_met(
     template: &Template,
 ) -> bool {
     let mut met = true;
-    for dependency in &template.depends_on {
-        let waiting = match (&dependency.deployment, &dependency.job) {
-            (Some(name), _) => {
-                let key = owner.sibling(Kind::Deployment, name);
-                (!deployment_is_available(world, history, &key)).then(|| format!("deployment {name} to be available"))
-            }
-            (None, Some(name)) => {
-                let key = owner.sibling(Kind::Job, name);
-                job_standing(decided, job_state(world, history, &key), name)
-            }
-            (None, None) => None,
+    for key in template.depends_on.iter().filter_map(|dependency| dependency.key(owner)) {
+        let waiting = match key.kind {
+            Kind::Job => job_standing(decided, job_state(world, history, &key), &key.name),
+            _ if deployment_is_available(world, history, &key) => None,
+            _ => Some(format!("deployment {} to be available", key.name)),
         };
         if let Some(waiting) = waiting {
             decided.wait(waiting);
@@ -98,14 +102,8 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
     };
     let owners = desired.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
     let owners = owners.chain(desired.jobs.iter().map(|(key, declared)| (key, &declared.spec.template)));
-    let awaited = owners.flat_map(|(owner, template)| {
-        template.depends_on.iter().filter_map(|dependency| match (&dependency.deployment, &dependency.job) {
-            (Some(name), _) => Some(owner.sibling(Kind::Deployment, name)),
-            (None, Some(name)) => Some(owner.sibling(Kind::Job, name)),
-            (None, None) => None,
-        })
-    });
-    awaited.into_iter().any(|key| is_complete(after, &key) && !is_complete(before, &key))
+    let mut awaited = owners.flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
+    awaited.any(|key| is_complete(after, &key) && !is_complete(before, &key))
 }
 
 /// Whether as many replicas as declared have been ready for `minReady`, and none of them is about to be replaced.
@@ -169,8 +167,7 @@ fn job_standing(decided: &mut Decided, state: Option<&JobState>, name: &Name) ->
 /// What became of the declared revision of a Job; none while it has not come to it.
 fn job_state<'a>(world: World, history: &'a History, key: &Key) -> Option<&'a JobState> {
     let declared = world.desired.jobs.get(key)?;
-    let contents = super::build::contents(world, key, &declared.spec.template);
-    let hash = crate::model::revision::template_hash(&declared.spec.template, &contents, 0);
-    let run = history.jobs.get(key)?.runs.last()?;
-    (run.template_hash == hash).then_some(&run.state)
+    let history = history.jobs.get(key)?;
+    let is_entered = Asked::of(world, key, &declared.spec).is_entered(history);
+    history.runs.last().filter(|_| is_entered).map(|run| &run.state)
 }

@@ -98,7 +98,7 @@ pub fn network(world: World, pool: &mut Pool, key: &Key, declared: &Declared<Net
         Some(live) if live.labels.get(label::SPEC) == Some(&spec_hash(spec)) => {
             decided.status = ready(&live.subnets.join(", "));
         }
-        Some(live) => recreate(world, key, live, &mut decided),
+        Some(live) => recreate(world, key, live, &difference(spec, live), &mut decided),
     }
     if let Some(waiting) = decided.waiting.first() {
         decided.status.message = waiting.clone();
@@ -139,16 +139,33 @@ fn create(world: World, pool: &mut Pool, key: &Key, spec: &NetworkSpec, name: St
     decided.act(world, key, Call::CreateNetwork(create), "it is declared and does not exist");
 }
 
+/// What of its declaration changed, as far as the engine's list shows it.
+fn difference(spec: &NetworkSpec, live: &Network) -> String {
+    let driver = spec.driver.as_deref().unwrap_or("bridge");
+    if driver != live.driver {
+        return format!("driver {driver} instead of {}", live.driver);
+    }
+    if !spec.subnets.is_empty() && spec.subnets != live.subnets {
+        return format!("{} instead of {}", spec.subnets.join(", "), live.subnets.join(", "));
+    }
+    let is_own = |(key, _): &(&String, &String)| !key.starts_with(label::PREFIX);
+    if !spec.labels.iter().eq(live.labels.iter().filter(is_own)) {
+        return "its labels".into();
+    }
+    "internal, options or subnets".into()
+}
+
 /// A network cannot be changed, only made anew. That cuts off whoever is on it, so it waits until nobody of ours is.
-fn recreate(world: World, key: &Key, live: &Network, decided: &mut Decided) {
+fn recreate(world: World, key: &Key, live: &Network, difference: &str, decided: &mut Decided) {
     let users = users(world, &live.name);
     if users.is_empty() {
         decided.status = waiting("being recreated".into());
         let call = Call::RemoveNetwork { id: live.id.clone(), name: live.name.clone() };
-        return decided.act(world, key, call, "its declaration changed, and Docker cannot change a network in place");
+        let cause = format!("its declaration changed ({difference}), and Docker cannot change a network in place");
+        return decided.act(world, key, call, cause);
     }
     let message = format!(
-        "its declaration changed, but recreating it would cut off {}; it stays as it is until nothing uses it",
+        "its declaration changed ({difference}), but recreating it would cut off {}; it stays as it is until nothing uses it",
         users.join(", ")
     );
     decided.status = degraded("ChangeHeld", message);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{self, Source};
+use super::host_ports::HostPorts;
 use super::world::{Decided, World};
 use super::{networks, volumes};
 use crate::model::action::Call;
@@ -64,7 +65,8 @@ pub fn barred(
 pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let observed = Observed::default();
     let by_owner = BTreeMap::new();
-    let world = World { desired, observed: &observed, now: Timestamp::default(), by_owner: &by_owner };
+    let ports = HostPorts::default();
+    let world = World { desired, observed: &observed, now: Timestamp::default(), by_owner: &by_owner, ports: &ports };
     let template = |(key, template): (&Key, &Template)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };

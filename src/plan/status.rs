@@ -114,7 +114,9 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
     let text = match (&history.rollout, phase) {
         (_, "Suspended") => "suspended by its manifest".into(),
         (_, "Paused") => "paused by `rollout pause`".into(),
-        (Rollout::Stalled { reason, .. }, _) => reason.clone(),
+        (Rollout::Stalled { reason, .. }, _) => {
+            format!("{reason}; nothing more is tried until its manifest changes, or `evenkeel rollout undo` or `retry`")
+        }
         _ if decided.trouble.is_some() => decided.trouble.clone().unwrap_or_default(),
         (_, "RolledBack" | "RollingBack") => reason.unwrap_or_default(),
         (_, "Complete") => waiting.or_else(|| pinned(history)).unwrap_or_default(),

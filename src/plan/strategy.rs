@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::desired::Desired;
+use super::world::World;
 use crate::model::name::{Key, Kind};
 use crate::model::spec::{AccessMode, DeploymentSpec, Port, StrategyType, Template};
 use crate::model::time::Span;
@@ -37,7 +37,7 @@ impl Effective {
 }
 
 /// The strategy for a Deployment; `old` are the templates of the running replicas that it replaces, where known.
-pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Effective {
+pub fn effective(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Effective {
     let strategy = &spec.strategy;
     let asked = Effective {
         replicas: spec.replicas,
@@ -50,7 +50,7 @@ pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc
     if asked.stop_first() {
         return asked;
     }
-    match surge_limit(desired, key, spec, old) {
+    match surge_limit(world, key, spec, old) {
         Some((limit, _)) if limit >= asked.surge => asked,
         Some((limit, because)) => {
             // With no room for even one more, the only way left is to stop one first.
@@ -62,7 +62,7 @@ pub fn effective(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc
 }
 
 /// How many replicas can run beyond `replicas`, and why no more; `None` when nothing limits it.
-fn surge_limit(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Option<(u32, String)> {
+fn surge_limit(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Option<(u32, String)> {
     let template = &spec.template;
     if template.host_network {
         return Some((0, "two replicas cannot share the host's network ports".into()));
@@ -71,11 +71,14 @@ fn surge_limit(desired: &Desired, key: &Key, spec: &DeploymentSpec, old: &[Arc<T
         return Some((0, format!("two replicas cannot share the fixed address on network {}", attachment.name())));
     }
     let single = template.mounts.iter().filter_map(|m| m.volume.as_ref()).find(|volume| {
-        let declared = desired.volumes.get(&key.sibling(Kind::Volume, volume));
+        let declared = world.desired.volumes.get(&key.sibling(Kind::Volume, volume));
         declared.is_some_and(|v| v.spec.access_mode == AccessMode::ReadWriteOncePod)
     });
     if let Some(volume) = single {
         return Some((0, format!("volume {volume} allows one replica at a time")));
+    }
+    if let Some(other) = world.ports.exchanged_with(key) {
+        return Some((0, format!("its host port is exchanged with {other}")));
     }
     // A port that no old replica uses is free for the new ones.
     let contested =

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::host_ports::HostPorts;
 use crate::model::action::{Action, Call, container_target};
 use crate::model::desired::Desired;
 use crate::model::name::{Key, Name};
@@ -22,6 +23,8 @@ pub struct World<'a> {
     pub now: Timestamp,
     /// The containers of every object, by name.
     pub by_owner: &'a BTreeMap<&'a Key, Vec<&'a Container>>,
+    /// Who has which host port.
+    pub ports: &'a HostPorts<'a>,
 }
 
 /// The containers of every object, by name: made once per pass, so that a plan stays linear.

@@ -31,40 +31,56 @@ pub struct World<'a> {
 /// Checks all rules inside one source.
 pub fn validate(world: &World<'_>, problems: &mut Problems) {
     for object in world.objects.list.values() {
-        let at = object.document.at();
-        reserved_labels(at.field("metadata").field("labels"), &object.metadata.labels, problems);
-        match &object.spec {
-            Spec::Namespace(spec) => references::namespace(world, object, spec, problems),
-            Spec::Network(spec) => objects::network(at, &object.metadata.name, spec, problems),
-            Spec::Volume(spec) => objects::volume(at, spec, problems),
-            Spec::ConfigMap(_) | Spec::Secret(_) => {}
-            Spec::Job(spec) => {
-                let place = at.field("spec").field("template");
-                template::job(place, &spec.template, problems);
-                template::check(place, &spec.template, 1, problems);
-                references::template(world, object, place, &spec.template, problems);
-            }
-            Spec::Deployment(spec) => {
-                let place = at.field("spec").field("template");
-                objects::deployment(at.field("spec"), spec, problems);
-                template::check(place, &spec.template, spec.replicas, problems);
-                references::template(world, object, place, &spec.template, problems);
-                references::single_writer(world, object, spec, problems);
-            }
-        }
+        rules(object, problems);
+        links(world, object, problems);
     }
-    for object in world.objects.flawed.values() {
+    for (object, damage) in world.objects.flawed.values() {
+        let mut broken = Problems::default();
+        rules(object, &mut broken);
+        for problem in broken.into_sorted().into_iter().filter(|p| damage.spares(&object.document, &p.spot)) {
+            problems.push(problem);
+        }
         if let Some(template) = template_of(object) {
-            references::template(
-                world,
-                object,
-                object.document.at().field("spec").field("template"),
-                template,
-                problems,
-            );
+            references::template(world, object, template_at(object), template, problems);
         }
     }
     references::circles(world, problems);
+}
+
+/// The rules inside one object.
+fn rules(object: &Object, problems: &mut Problems) {
+    let at = object.document.at();
+    reserved_labels(at.field("metadata").field("labels"), &object.metadata.labels, problems);
+    match &object.spec {
+        Spec::Network(spec) => objects::network(at, &object.metadata.name, spec, problems),
+        Spec::Volume(spec) => objects::volume(at, spec, problems),
+        Spec::Namespace(_) | Spec::ConfigMap(_) | Spec::Secret(_) => {}
+        Spec::Job(spec) => {
+            template::job(template_at(object), &spec.template, problems);
+            template::check(template_at(object), &spec.template, 1, problems);
+        }
+        Spec::Deployment(spec) => {
+            objects::deployment(at.field("spec"), spec, problems);
+            template::check(template_at(object), &spec.template, spec.replicas, problems);
+        }
+    }
+}
+
+/// The rules from one object to others.
+fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
+    match &object.spec {
+        Spec::Namespace(spec) => references::namespace(world, object, spec, problems),
+        Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => {}
+        Spec::Job(spec) => references::template(world, object, template_at(object), &spec.template, problems),
+        Spec::Deployment(spec) => {
+            references::template(world, object, template_at(object), &spec.template, problems);
+            references::single_writer(world, object, spec, problems);
+        }
+    }
+}
+
+fn template_at(object: &Object) -> At<'_> {
+    object.document.at().field("spec").field("template")
 }
 
 /// The container template of an object that has one.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::probe::{HealthCheck, Lifecycle, Probe};
-use crate::model::name::Name;
+use crate::model::name::{Key, Kind, Name};
 use crate::model::quantity::{Cpu, Memory};
 use crate::model::time::Span;
 
@@ -447,6 +447,14 @@ pub struct Dependency {
     /// Job. Default: that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<DependencyCondition>,
+}
+
+impl Dependency {
+    /// The object that `owner` depends on; none where the manifest names none, which is a mistake.
+    pub fn key(&self, owner: &Key) -> Option<Key> {
+        let deployment = self.deployment.as_ref().map(|name| owner.sibling(Kind::Deployment, name));
+        deployment.or_else(|| self.job.as_ref().map(|name| owner.sibling(Kind::Job, name)))
+    }
 }
 
 /// The state that a dependency must be in.
