@@ -17,7 +17,7 @@ use crate::model::name::{Key, Kind};
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView, SourceState, View};
+use crate::model::view::{Detail, GateView, GateWord, ObjectView, OutcomeWord, RevisionView, SourceState, View};
 use crate::server::wire::{Events, Snapshot};
 
 /// How many events of an object are shown.
@@ -168,9 +168,20 @@ impl Sheet {
     fn revisions(&mut self, detail: &Detail) {
         let Detail::Deployment { revisions, .. } = detail else { return };
         self.table("Revisions", &revision_table(revisions, self.now));
+        if let Some(newest) = revisions.iter().rfind(|revision| !revision.gates.is_empty()) {
+            self.gates(newest);
+        }
         let failed = revisions.iter().filter(|revision| !revision.last_log.is_empty());
         for revision in failed.rev().take(1) {
             self.section(&format!("Last log lines of revision {}", revision.number), &revision.last_log);
+        }
+    }
+
+    /// The gates of a revision, with the logs of those that failed.
+    fn gates(&mut self, revision: &RevisionView) {
+        self.table(&format!("Gates of revision {}", revision.number), &gate_table(&revision.gates, self.now));
+        for gate in revision.gates.iter().filter(|gate| gate.result == GateWord::Failed) {
+            self.section(&format!("Last log lines of {}", gate.gate), &gate.last_log);
         }
     }
 
@@ -309,6 +320,38 @@ pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
         ]);
     }
     table
+}
+
+fn gate_table(gates: &[GateView], now: Timestamp) -> Table {
+    let mut table = Table::new(vec!["GATE", "RESULT", "AGE", "REASON"]);
+    for gate in gates {
+        let tone = match gate.result {
+            GateWord::Passed => Tone::Good,
+            GateWord::Failed => Tone::Bad,
+            GateWord::Running => Tone::Busy,
+        };
+        let result = toned(format!("{:?}", gate.result), tone);
+        table.row(vec![cell(&gate.gate), result, cell(age::since(gate.at, now)), cell(&gate.reason)]);
+    }
+    table
+}
+
+/// One revision with all that is known of it.
+pub fn revision(revision: &RevisionView, now: Timestamp, paint: Paint) -> String {
+    let mut sheet = Sheet { paint, now, text: String::new() };
+    sheet.field("Revision", &revision.number.to_string());
+    sheet.field("Id", &revision.id);
+    sheet.field("Image", &revision.image);
+    sheet.field("Digest", &revision.digest);
+    sheet.time("First seen", Some(revision.created_at));
+    sheet.field("Outcome", &format!("{:?}", revision.outcome));
+    sheet.field("Reason", &revision.reason);
+    sheet.section("Last log lines", &revision.last_log);
+    sheet.table("Gates", &gate_table(&revision.gates, now));
+    for gate in &revision.gates {
+        sheet.section(&format!("Last log lines of {}", gate.gate), &gate.last_log);
+    }
+    sheet.text
 }
 
 /// The sources with every problem.

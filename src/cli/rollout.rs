@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::args::{Machine, Reach, Scope, parse_span};
 use super::client::Client;
-use super::describe::revision_table;
+use super::describe::{self, revision_table};
 use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::object::Wanted;
@@ -15,8 +15,8 @@ use super::standing;
 use crate::model::action::Request;
 use crate::model::command::Answer;
 use crate::model::name::{Key, Kind};
-use crate::model::time::Span;
-use crate::model::view::{Detail, ObjectView, View};
+use crate::model::time::{Span, Timestamp};
+use crate::model::view::{Detail, ObjectView, RevisionView, View};
 use crate::server::wire::{RequestBody, Snapshot};
 
 /// Watch, steer and take back updates.
@@ -24,6 +24,7 @@ use crate::server::wire::{RequestBody, Snapshot};
 #[command(after_help = "Examples:
   evenkeel rollout status deployment/web          wait until it is over
   evenkeel rollout history web
+  evenkeel rollout history web --revision 4       with its gates and what they said
   evenkeel rollout undo web                       back to what completed before
   evenkeel rollout undo web --to 4
   evenkeel rollout restart web                    replace all replicas, one step at a time")]
@@ -85,6 +86,9 @@ struct Status {
 struct History {
     #[command(flatten)]
     target: Target,
+    /// All about one revision: its gates too, with what they said.
+    #[arg(long, value_name = "NUMBER")]
+    revision: Option<u64>,
     /// Another format than a table.
     #[arg(long, short)]
     output: Option<Machine>,
@@ -167,14 +171,42 @@ impl Status {
 impl History {
     async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let snapshot: Snapshot = self.target.client().get("/v1/view").await?;
-        let (_, object) = self.target.find(&snapshot.view, &[Kind::Deployment])?;
+        let (key, object) = self.target.find(&snapshot.view, &[Kind::Deployment])?;
         let Detail::Deployment { revisions, .. } = &object.detail else { return Ok(Exit::Done) };
+        if let Some(number) = self.revision {
+            return self.one(screen, key, revisions, number, snapshot.now);
+        }
         let text = match self.output {
             None => revision_table(revisions, snapshot.now).render(screen.out),
             Some(format) => {
                 let mut values: Vec<_> = revisions.iter().map(|revision| json!(revision)).collect();
                 values.iter_mut().for_each(output::times);
                 output::render(&output::list(values), format)
+            }
+        };
+        screen.print(&text)?;
+        Ok(Exit::Done)
+    }
+
+    fn one(
+        &self,
+        screen: &Screen,
+        key: &Key,
+        revisions: &[RevisionView],
+        number: u64,
+        now: Timestamp,
+    ) -> Result<Exit, Failure> {
+        let found = revisions.iter().find(|revision| revision.number == number);
+        let known = || revisions.iter().map(|revision| revision.number.to_string()).collect::<Vec<_>>().join(", ");
+        let Some(found) = found else {
+            return Err(Failure::new(format!("{key} has no revision {number}: it has {}", known())));
+        };
+        let text = match self.output {
+            None => describe::revision(found, now, screen.out),
+            Some(format) => {
+                let mut value = json!(found);
+                output::times(&mut value);
+                output::render(&value, format)
             }
         };
         screen.print(&text)?;

@@ -43,6 +43,9 @@ impl Standing {
 pub fn of(key: &Key, object: &ObjectView) -> Standing {
     let reason = with_reason(&object.status.message);
     match object.status.phase.as_str() {
+        "Failed" if is_gate(object) => {
+            Standing::Done(format!("{key} failed as a gate{reason}: what came of it, its Deployment tells"))
+        }
         "Stalled" | "Failed" => Standing::Stalled(format!("{key} needs attention: {}{reason}", object.status.phase)),
         // The operator or the author has to act: it does not mend itself.
         "Refused" => Standing::Stalled(format!("{key} needs attention{reason}")),
@@ -62,6 +65,10 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
         _ if object.status.blocked => Standing::Stalled(format!("{key} needs attention{}", waiting(object))),
         phase => Standing::Moving(format!("{key} {}{}", moving(phase, object), waiting(object))),
     }
+}
+
+fn is_gate(object: &ObjectView) -> bool {
+    object.status.conditions.iter().any(|condition| condition.kind == "Gate")
 }
 
 /// An object whose phase says that nothing moves.

@@ -28,6 +28,11 @@ impl Damage {
         Self(mistakes.iter().filter_map(|mistake| field(document, &mistake.spot)).collect())
     }
 
+    /// Whether a field has a mistake.
+    pub fn has(&self, field: &str) -> bool {
+        self.0.contains(field)
+    }
+
     /// Takes the damaged parts away altogether.
     pub fn remove(&self, value: &mut Json) {
         for place in ["/metadata", "/spec", "/spec/template"] {

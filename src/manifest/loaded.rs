@@ -11,7 +11,7 @@ use crate::model::desired::{Declared, Desired};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::policy::HostFile;
 use crate::model::revision::{Content, ContentHasher, ContentId};
-use crate::model::spec::{NamespaceDefaults, NetworkSpec, Template};
+use crate::model::spec::{Mount, NamespaceDefaults, NetworkAttachment, NetworkSpec, Template};
 
 /// What a source declares, checked and resolved. No `Debug`: it holds secrets.
 #[derive(Clone, Default)]
@@ -100,6 +100,7 @@ pub fn assemble(
         loaded.desired.namespaces.entry(object.key.namespace.clone()).or_default();
         place(&mut loaded.desired, object, &ids);
     }
+    inherit(&mut loaded.desired);
     implicit_networks(&mut loaded.desired);
     loaded
 }
@@ -140,6 +141,35 @@ fn apply(template: &mut Template, defaults: NamespaceDefaults) {
         template.image_pull_secrets = defaults.image_pull_secrets;
     }
     template.logging = template.logging.take().or(defaults.logging);
+}
+
+/// A gate's Job that names no image takes its Deployment's image, and what it needs to work with it, where it names none.
+fn inherit(desired: &mut Desired) {
+    for (key, declared) in &desired.deployments {
+        let gates = &declared.spec.gates;
+        let from = &declared.spec.template;
+        for job in gates.before.iter().chain(&gates.after).filter_map(|gate| gate.job.as_ref()) {
+            let job = desired.jobs.get_mut(&key.sibling(Kind::Job, job));
+            let Some(job) = job.map(|job| &mut job.spec).filter(|job| job.template.image.is_empty()) else { continue };
+            job.image_of = Some(key.name.clone());
+            let template = &mut job.template;
+            template.image = from.image.clone();
+            template.image_pull_policy = from.image_pull_policy;
+            template.image_pull_secrets = from.image_pull_secrets.clone();
+            if template.env.is_empty() && template.env_from.is_empty() {
+                (template.env, template.env_from) = (from.env.clone(), from.env_from.clone());
+            }
+            if template.networks.is_empty() && !template.host_network {
+                template.host_network = from.host_network;
+                let joined = from.networks.iter().map(|network| NetworkAttachment::Name(network.name().clone()));
+                template.networks = joined.collect();
+            }
+            if template.mounts.is_empty() {
+                let content = |mount: &&Mount| mount.config_map.is_some() || mount.secret.is_some();
+                template.mounts = from.mounts.iter().filter(content).cloned().collect();
+            }
+        }
+    }
 }
 
 /// The network `default` of every namespace where a template uses it and no manifest declares it.

@@ -332,11 +332,12 @@ fn spec(kind: Kind, value: &Json) -> Option<Spec> {
 }
 
 /// The rest of a flawed manifest: without its wrong values or, where that leaves too little, without the fields that
-/// have them. A template cannot do without an image.
+/// have them. A wrong image is not a missing one.
 fn readable(kind: Kind, mut rest: Json, damage: &Damage) -> Option<(Json, Metadata, Spec)> {
     drop_nulls(&mut rest);
     let read = |mut value: Json| {
-        if let Some(template) = value.pointer_mut("/spec/template").and_then(Json::as_object_mut) {
+        let broken = damage.has("image");
+        if let Some(template) = value.pointer_mut("/spec/template").and_then(Json::as_object_mut).filter(|_| broken) {
             template.entry("image").or_insert_with(|| "unknown".into());
         }
         let (metadata, spec) = (typed(&value["metadata"])?, spec(kind, &value["spec"])?);

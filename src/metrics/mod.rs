@@ -31,6 +31,7 @@ pub struct Metrics {
     pulls: IntCounterVec,
     pull_duration: Histogram,
     rollouts: IntCounterVec,
+    gates: IntCounterVec,
     events: IntCounterVec,
     probe_failures: IntCounter,
     store_write_errors: IntCounter,
@@ -71,6 +72,7 @@ impl Metrics {
             ),
             pulls: registered(&registry, IntCounterVec::new(opts(names::PULLS), &["result"])),
             pull_duration: registered(&registry, Histogram::with_opts(buckets(names::PULL_DURATION, &PULL_DURATIONS))),
+            gates: registered(&registry, IntCounterVec::new(opts(names::GATES), &["result"])),
             rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
             probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
@@ -105,6 +107,11 @@ impl Metrics {
             Severity::Warning => "warning",
         };
         self.events.with_label_values(&[severity, &event.reason]).inc();
+        match event.reason.as_str() {
+            "GatePassed" => self.gates.with_label_values(&["passed"]).inc(),
+            "GateFailed" => self.gates.with_label_values(&["failed"]).inc(),
+            _ => {}
+        }
         if let Some(result) = rollout_result(&event.reason) {
             self.rollouts.with_label_values(&[result, &event.reason]).inc();
         }

@@ -11,6 +11,7 @@ pub mod desired;
 pub mod history;
 pub mod name;
 pub mod observed;
+pub mod past;
 pub mod policy;
 pub mod quantity;
 pub mod revision;

@@ -10,6 +10,7 @@ use super::container::Adjustable;
 use super::name::{Key, Slot};
 use super::policy::HostPath;
 use super::revision::{ImageId, RevisionId, TemplateHash};
+use super::status::ProbePurpose;
 use super::time::Timestamp;
 
 /// A container as the engine names it: 64 hexadecimal digits.
@@ -183,6 +184,20 @@ pub struct Probes {
     pub readiness: Option<ProbeResult>,
     /// The liveness probe.
     pub liveness: Option<ProbeResult>,
+    /// The checks after a rollout, by their number among its gates.
+    pub gates: BTreeMap<u8, ProbeResult>,
+}
+
+impl Probes {
+    /// Takes a result in.
+    pub fn set(&mut self, purpose: ProbePurpose, result: ProbeResult) {
+        match purpose {
+            ProbePurpose::Startup => self.startup = Some(result),
+            ProbePurpose::Readiness => self.readiness = Some(result),
+            ProbePurpose::Liveness => self.liveness = Some(result),
+            ProbePurpose::Gate(number) => drop(self.gates.insert(number, result)),
+        }
+    }
 }
 
 /// What a probe says after its thresholds.

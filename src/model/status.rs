@@ -174,7 +174,7 @@ pub struct ProbeTask {
 }
 
 /// What a probe's result means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProbePurpose {
     /// It has started.
     Startup,
@@ -182,4 +182,6 @@ pub enum ProbePurpose {
     Readiness,
     /// It is alive.
     Liveness,
+    /// It passes the gate with this number among those after its rollout.
+    Gate(u8),
 }

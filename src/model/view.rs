@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::declaration::Declaration;
+pub use super::past::{GateView, GateWord, OutcomeWord, RevisionView};
 
 use super::action::Action;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
@@ -278,45 +279,6 @@ pub enum Detail {
         /// Its keys.
         keys: Vec<String>,
     },
-}
-
-/// A revision of a Deployment, in short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RevisionView {
-    /// Its number, from 1.
-    pub number: u64,
-    /// Its id.
-    pub id: String,
-    /// Its image as the manifest wrote it.
-    pub image: String,
-    /// Its image with the registry's digest, or the image's id.
-    pub digest: String,
-    /// What became of it.
-    pub outcome: OutcomeWord,
-    /// Why it was rejected; empty otherwise.
-    pub reason: String,
-    /// The last log lines of the replica that failed.
-    pub last_log: Vec<String>,
-    /// When it was first seen.
-    pub created_at: Timestamp,
-    /// Whether it is the one that is being run or reached.
-    pub current: bool,
-    /// Whether it is the one that the manifest (or `rollout undo`) asks for. A rejected one stays wanted, and is not run.
-    pub wanted: bool,
-}
-
-/// What became of a revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OutcomeWord {
-    /// Neither completed nor failed yet.
-    Pending,
-    /// All its replicas became available.
-    Completed,
-    /// It failed its rollout and is not tried again.
-    Rejected,
-    /// A newer revision came before it completed.
-    Superseded,
 }
 
 /// An action under way.

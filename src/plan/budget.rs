@@ -61,7 +61,8 @@ pub fn replaceable<'a>(
             let others = remaining - u32::from(replica.runs());
             replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
         };
-        if !goes {
+        // Before its gates are passed, a revision takes nobody's place.
+        if !goes || !scene.is_open && !replica.retiring && replica.runs() {
             continue;
         }
         if !replica.retiring && replica.runs() {

@@ -43,6 +43,8 @@ pub struct Scene<'a> {
     pub past: &'a History,
     /// The places of the target's containers.
     pub places: Places,
+    /// Whether the target has passed the gates before its rollout.
+    pub is_open: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -257,7 +259,7 @@ fn may_begin(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory) 
     // Healing does not wait for dependencies: what ran before may run again.
     let healing = matches!(history.rollout, Rollout::Complete { .. } | Rollout::RollingBack { .. });
     let dependencies = healing || needs::dependencies_met(scene.world, decided, scene.past, scene.key, template);
-    image && dependencies
+    image && dependencies && scene.is_open
 }
 
 /// Starts what is created or stopped and should run, as far as the budget allows; new replicas first.

@@ -1,9 +1,11 @@
 //! One Deployment in one pass: which revision is wanted, where the rollout stands, then the steps for that phase.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::{self, Source};
 use super::converge::{Scene, converge, revive};
+use super::gates::{self, Side};
 use super::images;
 use super::policy;
 use super::readiness::Readiness;
@@ -39,14 +41,16 @@ pub fn deployment(
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
+        gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
         let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
-        let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, refused: None };
+        let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, past, refused: None };
         let facts = Facts { refused: refused(world, &facts, &history), ..facts };
         rollout::step(world, &mut decided, &facts, &mut history);
         act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
         prune_revisions(spec, &mut history, &replicas);
     }
     probes(&mut decided, spec, &history, &replicas);
+    decided.probes.extend(gates::probes(spec, &history, &replicas));
     wake_for_min_ready(world, &mut decided, spec, &replicas);
     decided.status = status::deployment(unresolved, spec, &history, &replicas, &decided);
     (history, decided)
@@ -149,6 +153,7 @@ fn record(
         image,
         created_at: world.now,
         outcome: Outcome::Pending,
+        gates: BTreeMap::new(),
     });
     true
 }
@@ -207,7 +212,8 @@ fn act(
         return;
     };
     let places = build::places(world, key, &target.template);
-    let scene = Scene { world, key, spec, strategy, target: &target, replicas, past, places };
+    let is_open = hold || gates::open(world, decided, past, key, spec, history, Side::Before);
+    let scene = Scene { world, key, spec, strategy, target: &target, replicas, past, places, is_open };
     if !hold {
         return converge(&scene, decided, history);
     }
@@ -243,14 +249,9 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
 /// What to probe: running replicas, startup first, then readiness and liveness.
 fn probes(decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) {
     for replica in replicas {
-        let ContainerState::Running { since } = replica.container.state else {
-            continue;
-        };
         let template = template_of(spec, history, &replica.container.revision);
         let started = replica.container.probes.startup == Some(crate::model::observed::ProbeResult::Success);
-        let task = |purpose, probe: &Probe, hasten: bool| {
-            task(replica, template.host_network, since, purpose, probe, hasten, template)
-        };
+        let task = |purpose, probe: &Probe, hasten: bool| task(replica, purpose, probe, hasten, template);
         if let Some(probe) = template.startup_probe.as_ref().filter(|_| !started) {
             decided.probes.extend(task(ProbePurpose::Startup, probe, true));
             continue;
@@ -266,16 +267,16 @@ fn probes(decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHist
 /// The longest time between checks of a replica that is not ready yet.
 const HASTY_PERIOD: Span = Span::secs(1);
 
-fn task(
+/// A check of a replica, if it runs.
+pub fn task(
     replica: &Replica,
-    host_network: bool,
-    started_at: crate::model::time::Timestamp,
     purpose: ProbePurpose,
     probe: &Probe,
     hasten: bool,
     template: &Template,
 ) -> Option<ProbeTask> {
-    let address = if host_network {
+    let ContainerState::Running { since: started_at } = replica.container.state else { return None };
+    let address = if template.host_network {
         Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
     } else {
         replica.container.networks.values().find_map(|endpoint| endpoint.address).map(std::net::IpAddr::V4)

@@ -15,6 +15,7 @@ use crate::model::observed::{
     ProbeResult, Probes, Volume,
 };
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
 
 /// More passes than any sensible change takes; a way that does not end is cut here.
@@ -31,10 +32,11 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
         let plan = super::plan(desired, &world, &history, now);
         let moved = plan.history != history;
         history = plan.history;
+        let checked = pass_gates(&mut world, &plan.probes);
         if plan.actions.is_empty() {
             match plan.wake_at {
                 Some(at) if at > now => now = at,
-                _ if moved => {}
+                _ if moved || checked => {}
                 _ => break,
             }
             continue;
@@ -66,9 +68,18 @@ pub fn assume_ready(world: &mut Observed) {
     }
 }
 
+/// Each check after a rollout goes well. False when none was to be made.
+fn pass_gates(world: &mut Observed, probes: &[ProbeTask]) -> bool {
+    let gates = probes.iter().filter(|task| matches!(task.purpose, ProbePurpose::Gate(_)));
+    for task in gates.clone() {
+        change(world, &task.container, |container| container.probes.set(task.purpose, ProbeResult::Success));
+    }
+    gates.count() > 0
+}
+
 fn healthy() -> Probes {
     let success = || Some(ProbeResult::Success);
-    Probes { startup: success(), readiness: success(), liveness: success() }
+    Probes { startup: success(), readiness: success(), liveness: success(), ..Probes::default() }
 }
 
 /// What the world looks like after a call that went well.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::build::{self, Source};
+use super::gates::{self, Role};
 use super::images;
 use super::needs;
 use super::policy;
@@ -12,13 +13,13 @@ use super::replica::{is_own_fault, is_refused};
 use super::world::{Decided, World, pause};
 use crate::model::action::{Call, Connection, Stop, create_target};
 use crate::model::desired::Declared;
-use crate::model::history::{History, JobHistory, JobRun, JobState};
+use crate::model::history::{History, JobHistory, JobRun, JobState, Resolution};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState, Exit};
 use crate::model::policy::Refusal;
-use crate::model::revision::{Contents, TemplateHash, revision_id, template_hash};
+use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::JobSpec;
-use crate::model::status::Severity;
+use crate::model::status::{Condition, Severity};
 use crate::model::time::Span;
 
 /// How many runs are remembered: a manifest that goes back to one of these revisions does not run it again.
@@ -30,17 +31,26 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     let mut history = past.jobs.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
     let asked = Asked::of(world, key, spec);
-    let refused = asked.refused(world, key, &history);
-    let barred = !refused.is_empty();
+    let role = gates::role(world, past, key);
+    let idle = matches!(role, Role::Idle);
+    let refused = if idle { Vec::new() } else { asked.refused(world, key, &history) };
+    let barred = idle || !refused.is_empty();
     if !spec.suspend {
         decided.refuse(refused);
         if !barred {
-            asked.enter(world, &mut decided, key, &mut history);
+            let image = role.revision().filter(|_| spec.image_of.is_some()).map(|revision| revision.image.clone());
+            asked.enter(world, &mut decided, key, &mut history, image);
         }
-        // Where the manifest's revision is refused, an earlier one that runs is seen to its end, and none is begun.
+        // Where the manifest's revision may not run now, an earlier one that runs is seen to its end, and none is begun.
         let goes_on = |run: &mut JobRun| !barred || matches!(run.state, JobState::Started { .. });
         if let Some(mut run) = history.runs.pop_if(goes_on) {
             let before = run.state.clone();
+            if let (Role::Gate { again_after: Some(attempt), .. }, JobState::Failed { .. }) = (&role, &run.state)
+                && *attempt == run.attempt
+            {
+                run.attempt = run.attempt.saturating_add(1);
+                run.state = JobState::Pending;
+            }
             advance(world, &mut decided, key, spec, past, &mut run);
             tell(world, &mut decided, key, &before, &run);
             history.runs.push(run);
@@ -48,6 +58,17 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         remove_old(world, &mut decided, key, &history);
     }
     decided.status = super::status::job(world, key, spec, &history, &decided);
+    if let Some(wards) = gates::wards_in_words(world.desired, key) {
+        // How a rollout stands that came to it, its Deployment tells.
+        let message = format!("a gate of {wards}");
+        decided.status.conditions.push(Condition { kind: "Gate".into(), status: true, reason: "Gate".into(), message });
+    }
+    let is_under_way = history.runs.last().is_some_and(|run| matches!(run.state, JobState::Started { .. }));
+    if idle && !is_under_way && !asked.is_entered(&history) {
+        let wards = gates::wards_in_words(world.desired, key).unwrap_or_default();
+        decided.status = super::networks::ready(&format!("runs as a gate, when a rollout of {wards} comes to it"));
+        return (history, decided);
+    }
     let ended = matches!(decided.status.phase.as_str(), "Complete" | "Failed" | "Unknown");
     if ended && !asked.is_entered(&history) {
         // That was an earlier revision's; the one that is asked for has not run.
@@ -85,14 +106,18 @@ impl<'a> Asked<'a> {
     }
 
     /// Makes it the newest run, once its image is known and an older run has ended.
-    fn enter(&self, world: World, decided: &mut Decided, key: &Key, history: &mut JobHistory) {
+    /// `given` is the image of the revision that it is a gate of.
+    fn enter(&self, world: World, decided: &mut Decided, key: &Key, history: &mut JobHistory, given: Option<ImageId>) {
         let Self { spec, contents, hash } = self;
         let known = history.runs.last().filter(|run| run.template_hash == *hash).map(|run| run.image.clone());
         let same = |container: &&&Container| container.template == *hash;
         let adopted =
             known.or_else(|| world.containers(key).iter().find(same).map(|container| container.image.clone()));
         let resolution = images::carry(world, history.resolution.as_ref(), hash, adopted);
-        let resolution = images::resolve(world, decided, key, &spec.template, resolution);
+        let resolution = match given {
+            Some(image) => Resolution { image: Some(image), ..resolution },
+            None => images::resolve(world, decided, key, &spec.template, resolution),
+        };
         history.resolution = Some(resolution.clone());
         let Some(image) = resolution.image else {
             return;
@@ -189,7 +214,15 @@ fn create(world: World, decided: &mut Decided, key: &Key, past: &History, run: &
     let dependencies = needs::dependencies_met(world, decided, past, key, &template);
     if places && image && dependencies {
         let spec = build::container(world, source(key, run), run.attempt, false);
-        decided.act(world, key, Call::CreateContainer(Box::new(spec)), "the job has not run in this revision");
+        decided.act(world, key, Call::CreateContainer(Box::new(spec)), purpose(world, key, past));
+    }
+}
+
+/// Why it runs.
+fn purpose(world: World, key: &Key, past: &History) -> String {
+    match gates::role(world, past, key) {
+        Role::Gate { ward, revision, .. } => format!("a gate of revision {} of {ward}", revision.number),
+        Role::Own | Role::Idle => "the job has not run in this revision".into(),
     }
 }
 
@@ -251,7 +284,7 @@ fn start(world: World, decided: &mut Decided, key: &Key, past: &History, run: &m
     }
     let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files: Vec::new() };
     let planned = decided.actions.len();
-    decided.act(world, key, call, "the job has not run in this revision");
+    decided.act(world, key, call, purpose(world, key, past));
     // Written down before it is done; the container's own state tells whether it was.
     if decided.actions.len() > planned && matches!(run.state, JobState::Pending) {
         run.state = JobState::Started { at: world.now };

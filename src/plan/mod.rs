@@ -10,6 +10,7 @@ mod build;
 mod converge;
 mod deployment;
 mod forecast;
+mod gates;
 mod host_ports;
 mod images;
 mod jobs;

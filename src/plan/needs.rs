@@ -1,6 +1,7 @@
 //! What a container needs before it can be made or started: networks, volumes, host ports, its dependencies.
 
 use super::build::{attachments, volume_name};
+use super::gates;
 use super::jobs::Asked;
 use super::replica::find;
 use super::world::{Decided, World};
@@ -96,13 +97,15 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
     let is_complete = |history: &History, key: &Key| match key.kind {
         Kind::Job => {
             let run = history.jobs.get(key).and_then(|job| job.runs.last());
-            run.is_some_and(|run| matches!(run.state, JobState::Succeeded { .. }))
+            run.is_some_and(|run| matches!(run.state, JobState::Succeeded { .. } | JobState::Failed { .. }))
         }
         _ => history.deployments.get(key).is_some_and(|known| matches!(known.rollout, Rollout::Complete { .. })),
     };
     let owners = desired.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
     let owners = owners.chain(desired.jobs.iter().map(|(key, declared)| (key, &declared.spec.template)));
-    let mut awaited = owners.flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
+    let dependencies = owners.flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
+    let gates = desired.jobs.keys().filter(|job| gates::wards(desired, job).next().is_some()).cloned();
+    let mut awaited = dependencies.chain(gates);
     awaited.any(|key| is_complete(after, &key) && !is_complete(before, &key))
 }
 

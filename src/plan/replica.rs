@@ -188,14 +188,19 @@ fn last_end(container: &Container) -> String {
         | ContainerState::Paused
         | ContainerState::Removing => None,
     };
-    let words = container.last_log.iter().rev().find(|line| !line.trim().is_empty());
-    let words = words.map(|line| line.trim().chars().take(LAST_WORDS_MAX).collect::<String>());
-    match (end, words) {
-        (Some(end), Some(words)) => format!("; {end}: \"{words}\""),
-        (Some(end), None) => format!("; {end}"),
-        (None, Some(words)) => format!("; the last that it said is \"{words}\""),
-        (None, None) => String::new(),
+    let words = last_words(&container.last_log);
+    match end {
+        Some(end) => format!("; {end}{words}"),
+        None if words.is_empty() => String::new(),
+        None => format!("; the last that it said is{}", words.trim_start_matches(':')),
     }
+}
+
+/// The last line that says something, to be put behind how it ended: `: "no DATABASE_URL"`.
+pub fn last_words(log: &[String]) -> String {
+    let line = log.iter().rev().find(|line| !line.trim().is_empty());
+    let words = line.map(|line| line.trim().chars().take(LAST_WORDS_MAX).collect::<String>());
+    words.map(|words| format!(": \"{words}\"")).unwrap_or_default()
 }
 
 /// How much of a last log line a reason quotes, in characters.

@@ -1,12 +1,16 @@
 //! What a person asks of an object, turned into history; the next pass acts on it. It starts and stops nothing.
 
-use super::rollout::newest_completed;
+use std::collections::BTreeMap;
+
+use super::gates;
+use super::rollout::{current, newest_completed};
 use crate::model::action::Request;
 use crate::model::command::Refusal;
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Resolution, Revision, Rollout};
-use crate::model::name::{Key, Kind};
+use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{revision_id, template_hash};
+use crate::model::spec::DeploymentSpec;
 
 /// The history after `request`, with a sentence for people; or why it makes no sense.
 pub fn request(
@@ -18,9 +22,10 @@ pub fn request(
     let mut after = history.clone();
     let sentence = match key.kind {
         Kind::Deployment if desired.declares(key) => {
-            let history = after.deployments.entry(key.clone()).or_default();
-            let sentence = deployment(history, key, request)?;
             let declared = desired.deployments.get(key);
+            let attempts = declared.map(|declared| attempts(history, key, &declared.spec)).unwrap_or_default();
+            let history = after.deployments.entry(key.clone()).or_default();
+            let sentence = deployment(history, key, request, &attempts)?;
             let waits = match (request, declared.is_some_and(|declared| declared.spec.suspend)) {
                 (Request::Pause, _) => "",
                 (_, true) => ", once its manifest does not suspend it any more",
@@ -38,7 +43,12 @@ pub fn request(
     Ok((after, sentence))
 }
 
-fn deployment(history: &mut DeploymentHistory, key: &Key, request: &Request) -> Result<String, Refusal> {
+fn deployment(
+    history: &mut DeploymentHistory,
+    key: &Key,
+    request: &Request,
+    attempts: &BTreeMap<String, u32>,
+) -> Result<String, Refusal> {
     match request {
         Request::Pause if history.paused => Err(Refusal::impossible(format!("{key} is paused already"))),
         Request::Pause => {
@@ -52,7 +62,7 @@ fn deployment(history: &mut DeploymentHistory, key: &Key, request: &Request) -> 
         }
         Request::Restart => Ok(restart(history, key)),
         Request::Undo { to } => undo(history, key, *to),
-        Request::Retry => retry(history, key),
+        Request::Retry => retry(history, key, attempts),
     }
 }
 
@@ -90,7 +100,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
     let restarts = (history.restarts.saturating_add(1)..).find(is_free).unwrap_or(u64::MAX);
     let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0).saturating_add(1);
     let (id, template_hash, outcome) = (id(restarts), hash(restarts), Outcome::Pending);
-    Revision { number, id, template_hash, restarts, outcome, ..revision.clone() }
+    Revision { number, id, template_hash, restarts, outcome, gates: BTreeMap::new(), ..revision.clone() }
 }
 
 /// Pins an earlier revision until the manifest's template changes.
@@ -123,13 +133,23 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<S
     Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
 }
 
-/// Forgives the rejected revision that the manifest asks for.
-fn retry(history: &mut DeploymentHistory, key: &Key) -> Result<String, Refusal> {
-    let rejected = history.revisions.iter_mut().rev().find(|r| matches!(r.outcome, Outcome::Rejected { .. }));
-    let Some(revision) = rejected else {
+/// Forgives the rejected revision that the manifest asks for, and asks for its gates again that failed. All of that is one
+/// file's, so that a crash leaves no half of it.
+fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String, u32>) -> Result<String, Refusal> {
+    // A first revision that fails is not rejected: there is none to go back to. Its gates may be run again.
+    let has_failed = |r: &Revision| r.gates.values().any(|record| record.result.is_some() && !record.is_passed());
+    let current = current(history).cloned();
+    let is_to_forgive = |r: &&mut Revision| {
+        matches!(r.outcome, Outcome::Rejected { .. }) || Some(&r.id) == current.as_ref() && has_failed(r)
+    };
+    let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
         return Err(Refusal::impossible(format!("{key} has no rejected revision")));
     };
     revision.outcome = Outcome::Pending;
+    for (title, record) in revision.gates.iter_mut().filter(|(_, record)| !record.is_passed()) {
+        record.again_after = attempts.get(title).copied().filter(|_| record.result.is_some());
+        record.result = None;
+    }
     let number = revision.number;
     if let Rollout::Stalled { revision, .. } = &history.rollout
         && history.revisions.iter().any(|r| r.id == *revision && matches!(r.outcome, Outcome::Pending))
@@ -137,6 +157,12 @@ fn retry(history: &mut DeploymentHistory, key: &Key) -> Result<String, Refusal> 
         history.rollout = Rollout::New;
     }
     Ok(format!("revision {number} of {key} is tried again"))
+}
+
+/// The attempts of the Jobs that a Deployment's gates are, by the gates' titles.
+fn attempts(history: &History, key: &Key, spec: &DeploymentSpec) -> BTreeMap<String, u32> {
+    let attempt = |job: &Name| Some(history.jobs.get(&key.sibling(Kind::Job, job))?.runs.last()?.attempt);
+    gates::titles(spec).filter_map(|(title, job)| Some((title, attempt(job)?))).collect()
 }
 
 fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Refusal> {

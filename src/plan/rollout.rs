@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::gates::{self, Side};
 use super::replica::{Replica, failure, find, is_refused};
 use super::strategy::Effective;
 use super::world::{Decided, World};
-use crate::model::history::{DeploymentHistory, Outcome, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Rollout};
 use crate::model::name::Key;
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
@@ -27,6 +28,8 @@ pub struct Facts<'a> {
     pub wanted: Option<RevisionId>,
     /// Revisions of which the policy allows no container.
     pub barred: BTreeSet<RevisionId>,
+    /// The memory of all objects before this pass, for gates and dependencies.
+    pub past: &'a History,
     /// Why a replica of the revision being reached cannot be created, if the engine refuses it.
     pub refused: Option<String>,
 }
@@ -123,7 +126,10 @@ fn begin(
 
 /// One look at a rollout under way: complete, failed, further on, or as before.
 fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, to: &RevisionId) {
-    if is_complete(facts, to) {
+    if let Some(reason) = gates::failure(history, to) {
+        return fail(world, decided, facts, history, to, reason);
+    }
+    if is_complete(facts, to) && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
     let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, .. } = history.rollout.clone()
@@ -253,6 +259,8 @@ fn fail(
             let to_number = find(history, &back).map_or(0, |revision| revision.number);
             let message = format!("revision {number} failed: {reason}; going back to revision {to_number}");
             decided.tell(world, facts.key, Severity::Warning, "RollingBack", message);
+            // Where nothing was touched yet, it is over as soon as somebody looks.
+            decided.wake(world.now);
             history.rollout = Rollout::RollingBack {
                 to: back,
                 from: failed.clone(),

@@ -52,8 +52,8 @@ async fn http(address: SocketAddr, get: &HttpGet) -> Result<(), String> {
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(in_words)?;
         let status = answer.status();
-        read_some(answer.into_body()).await.map_err(in_words)?;
-        judge(status)
+        let body = read_some(answer.into_body()).await.map_err(in_words)?;
+        judge(get, status, &body)
     };
     tokio::pin!(exchange, connection);
     tokio::select! {
@@ -84,23 +84,34 @@ fn request(address: SocketAddr, get: &HttpGet) -> Result<Request<Empty<Bytes>>, 
     request.body(Empty::new()).map_err(|error| format!("the request cannot be made: {error}"))
 }
 
-/// Reads the body up to a limit. One that breaks off is an error.
-async fn read_some(mut body: Incoming) -> hyper::Result<()> {
-    let mut left = BODY_MAX;
+/// The body up to a limit. One that breaks off is an error.
+async fn read_some(mut body: Incoming) -> hyper::Result<Vec<u8>> {
+    let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
-        let length = frame?.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => break,
+        let frame = frame?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        read.extend_from_slice(&data[..data.len().min(BODY_MAX - read.len())]);
+        if read.len() >= BODY_MAX {
+            break;
         }
     }
-    Ok(())
+    Ok(read)
 }
 
-fn judge(status: StatusCode) -> Result<(), String> {
-    match status.as_u16() {
-        200..=399 => Ok(()),
-        _ => Err(status.to_string()),
+fn judge(get: &HttpGet, status: StatusCode, body: &[u8]) -> Result<(), String> {
+    let expected = match get.status {
+        Some(expected) => expected == status.as_u16(),
+        None => (200..=399).contains(&status.as_u16()),
+    };
+    if !expected {
+        let instead = get.status.map(|expected| format!(" instead of {expected}")).unwrap_or_default();
+        return Err(format!("{status}{instead}"));
+    }
+    match &get.body {
+        Some(text) if !String::from_utf8_lossy(body).contains(text) => {
+            Err(format!("the answer does not contain '{text}'"))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -164,7 +175,13 @@ mod tests {
     async fn check(address: SocketAddr, headers: Option<BTreeMap<String, String>>) -> Result<(), String> {
         let mut probe: Probe = serde_json::from_str("{}").unwrap();
         probe.timeout = Span::millis(300);
-        probe.http_get = headers.map(|headers| HttpGet { port: PortRef::Number(1), path: "/healthz".into(), headers });
+        probe.http_get = headers.map(|headers| HttpGet {
+            port: PortRef::Number(1),
+            path: "/healthz".into(),
+            headers,
+            status: None,
+            body: None,
+        });
         let task = ProbeTask {
             container: ContainerId("c1".into()),
             started_at: Timestamp(0),

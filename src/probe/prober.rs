@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::Dial;
 use super::verdict::Verdict;
-use crate::model::observed::{ContainerId, ProbeResult, Probes};
+use crate::model::observed::{ContainerId, Probes};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
 
@@ -79,16 +79,14 @@ impl<D: Dial> Prober<D> {
 
     /// What the checks of this run of a container say; `None` where there is no such task.
     pub fn results(&self, container: &ContainerId, started_at: Timestamp) -> Probes {
+        let mut probes = Probes::default();
+        let first = (container.clone(), started_at, ProbePurpose::Startup);
         let running = lock(&self.running);
-        let result = |purpose| -> Option<ProbeResult> {
-            let found = running.get(&(container.clone(), started_at, purpose))?;
-            Some(lock(&found.verdict).result().clone())
-        };
-        Probes {
-            startup: result(ProbePurpose::Startup),
-            readiness: result(ProbePurpose::Readiness),
-            liveness: result(ProbePurpose::Liveness),
+        let own = running.range(first..).take_while(|((of, at, _), _)| of == container && *at == started_at);
+        for ((.., purpose), found) in own {
+            probes.set(*purpose, lock(&found.verdict).result().clone());
         }
+        probes
     }
 
     fn start(&self, task: ProbeTask) -> Running {
@@ -202,6 +200,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::model::observed::ProbeResult;
     use crate::model::spec::Probe;
 
     /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time, 5 listens from 100 ms on.

@@ -7,7 +7,9 @@ use super::Reconciler;
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Resolution, Revision, Rollout};
+use crate::model::history::{
+    DeploymentHistory, GateRecord, GateResult, JobHistory, JobState, Outcome, Resolution, Revision, Rollout,
+};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
@@ -17,7 +19,8 @@ use crate::model::status::{ContainerStatus, Event, Plan, Severity, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 use crate::model::view::{
-    Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, OutcomeWord, PlanStep, RevisionView, View,
+    Declaration, Detail, EVENTS_MAX, GateView, GateWord, HeldPrune, ObjectView, OutcomeWord, PlanStep, RevisionView,
+    View,
 };
 use crate::probe::Dial;
 
@@ -335,12 +338,28 @@ fn deployment(history: Option<&DeploymentHistory>) -> Detail {
             created_at: revision.created_at,
             current: current == Some(&revision.id),
             wanted: wanted.as_ref() == Some(&revision.id),
+            gates: revision.gates.iter().map(|(title, record)| gate(title, record)).collect(),
         }
     };
     Detail::Deployment {
         revisions: history.revisions.iter().map(view).collect(),
         paused: history.paused,
         pinned: history.pin.is_some(),
+    }
+}
+
+fn gate(title: &str, record: &GateRecord) -> GateView {
+    let view = |at, result, reason: &str, last_log: &[String]| GateView {
+        gate: title.into(),
+        result,
+        at,
+        reason: reason.into(),
+        last_log: last_log.to_vec(),
+    };
+    match &record.result {
+        None => view(record.asked_at, GateWord::Running, "", &[]),
+        Some(GateResult { at, failure: None, last_log }) => view(*at, GateWord::Passed, "", last_log),
+        Some(GateResult { at, failure: Some(why), last_log }) => view(*at, GateWord::Failed, why, last_log),
     }
 }
 

@@ -67,7 +67,8 @@ impl Redactor {
 
     /// What servers answered to probes.
     pub fn clean_probes(&self, mut probes: Probes) -> Probes {
-        for result in [&mut probes.startup, &mut probes.readiness, &mut probes.liveness].into_iter().flatten() {
+        let own = [&mut probes.startup, &mut probes.readiness, &mut probes.liveness].into_iter().flatten();
+        for result in own.chain(probes.gates.values_mut()) {
             match result {
                 ProbeResult::Unknown { message } | ProbeResult::Failure { message } => *message = self.clean(message),
                 ProbeResult::Success => {}

@@ -23,6 +23,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         "resources": {"limits": {"cpu": "500m", "memory": "512Mi"}}, "mounts": [{"path": "/x", "volume": "v"}],
     });
     let revision = Revision {
+        gates: BTreeMap::new(),
         number,
         id: RevisionId(format!("r{number}")),
         template_hash: TemplateHash("t1".into()),

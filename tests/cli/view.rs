@@ -211,6 +211,7 @@ fn api() -> ObjectView {
             wanted: true,
             reason: "shop.api.ffffffffff.0 exited with code 1, 3 times".into(),
             last_log: vec!["Error: DATABASE_URL is not set".into(), "    at boot (main.js:3)".into()],
+            gates: vec![gate("job migrate", GateWord::Passed), gate("GET /health afterwards", GateWord::Failed)],
             ..revision(6, 'f', OutcomeWord::Rejected, 500, "shop/api:6")
         },
     ];
@@ -222,6 +223,13 @@ fn api() -> ObjectView {
         ContainerStatus { restarts: 2, ..ready("shop.api.eeeeeeeeee.1", 'e', 400, "10.201.0.9") },
     ];
     object
+}
+
+fn gate(title: &str, result: GateWord) -> GateView {
+    let failed = result == GateWord::Failed;
+    let reason = if failed { "its gate GET /health failed at shop.api.ffffffffff.0: 500" } else { "" };
+    let last_log = vec!["migrated 3 tables".to_string(); usize::from(!failed)];
+    GateView { gate: title.into(), result, at: ago(510), reason: reason.into(), last_log }
 }
 
 fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &str) -> RevisionView {
@@ -236,6 +244,7 @@ fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &s
         created_at: ago(age),
         current: false,
         wanted: false,
+        gates: vec![],
     }
 }
 

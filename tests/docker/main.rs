@@ -15,6 +15,7 @@ mod endurance;
 mod engine;
 mod failure;
 mod figures;
+mod gates;
 mod in_a_container;
 mod likeness;
 mod policy;

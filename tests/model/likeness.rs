@@ -72,7 +72,7 @@ impl Sketch<'_> {
         let of_this_run = probes.iter().filter_map(|probe| {
             let container = self.world.containers.get(&probe.container)?;
             let since = matches!(container.state, ContainerState::Running { since } if World::timestamp(since) == probe.started_at);
-            since.then_some((&container.name, probe.purpose as u8))
+            since.then_some((&container.name, probe.purpose))
         });
         let mut of_this_run: Vec<_> = of_this_run.collect();
         of_this_run.sort();

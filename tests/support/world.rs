@@ -156,11 +156,17 @@ fn probed(world: &World, probes: &[ProbeTask], container: Container) -> Containe
             false => ProbeResult::Failure { message: "connection refused".into() },
         })
     };
-    let probes = Probes {
+    let mut probes = Probes {
         startup: result(ProbePurpose::Startup),
         readiness: result(ProbePurpose::Readiness),
         liveness: result(ProbePurpose::Liveness),
+        ..Probes::default()
     };
+    for number in 0..4 {
+        if let Some(result) = result(ProbePurpose::Gate(number)) {
+            probes.set(ProbePurpose::Gate(number), result);
+        }
+    }
     Container { probes, ..container }
 }
 

@@ -4,6 +4,7 @@
 //! object to another, `objects` those of networks and volumes, `clashes` those between any two.
 
 pub mod clashes;
+mod gates;
 mod objects;
 mod references;
 mod subnet;
@@ -61,6 +62,11 @@ fn rules(object: &Object, problems: &mut Problems) {
         }
         Spec::Deployment(spec) => {
             objects::deployment(at.field("spec"), spec, problems);
+            gates::check(at.field("spec"), spec, problems);
+            if spec.template.image.is_empty() {
+                wrong(problems, at.field("spec").key("template"), "spec.template needs the field 'image'")
+                    .hint("image: the image, such as `shop/web:1.4`");
+            }
             template::check(template_at(object), &spec.template, spec.replicas, problems);
         }
     }
@@ -71,8 +77,12 @@ fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
     match &object.spec {
         Spec::Namespace(spec) => references::namespace(world, object, spec, problems),
         Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => {}
-        Spec::Job(spec) => references::template(world, object, template_at(object), &spec.template, problems),
+        Spec::Job(spec) => {
+            gates::image(world, object, &spec.template, problems);
+            references::template(world, object, template_at(object), &spec.template, problems);
+        }
         Spec::Deployment(spec) => {
+            gates::links(world, object, spec, problems);
             references::template(world, object, template_at(object), &spec.template, problems);
             references::single_writer(world, object, spec, problems);
         }

@@ -70,7 +70,7 @@ pub fn is_single_writer(world: &World<'_>, own: &Key, volume: &Name) -> bool {
 }
 
 /// Whether a sibling is declared; if not, says so.
-fn declared(world: &World<'_>, own: &Key, kind: Kind, name: &Name, at: At<'_>, problems: &mut Problems) -> bool {
+pub fn declared(world: &World<'_>, own: &Key, kind: Kind, name: &Name, at: At<'_>, problems: &mut Problems) -> bool {
     if world.objects.declared.contains_key(&own.sibling(kind, name)) {
         return true;
     }
@@ -226,35 +226,27 @@ fn pull_secrets(world: &World<'_>, own: &Key, at: At<'_>, names: &[Name], proble
 
 /// Reports every circle of `dependsOn` once, at the reference that closes it.
 pub fn circles(world: &World<'_>, problems: &mut Problems) {
-    let edges: BTreeMap<&Key, Vec<(usize, Key)>> = world
+    let edges: BTreeMap<&Key, Vec<(At<'_>, Key)>> = world
         .objects
         .list
         .values()
-        .filter_map(|object| Some((&object.key, targets(&object.key, template_of(object)?))))
+        .filter_map(|object| Some((&object.key, targets(object, template_of(object)?))))
         .collect();
     let mut done: BTreeSet<&Key> = BTreeSet::new();
     for start in edges.keys().copied() {
         // Depth first, with an explicit stack: a chain may be as long as there are objects.
         let mut path: Vec<(&Key, usize)> = vec![(start, 0)];
         while let Some((key, next)) = path.last_mut().filter(|(key, _)| !done.contains(*key)) {
-            let Some((index, target)) = edges[*key].get(*next) else {
+            let Some((at, target)) = edges[*key].get(*next) else {
                 done.insert(*key);
                 path.pop();
                 continue;
             };
-            let key = *key;
             *next += 1;
             if let Some(first) = path.iter().position(|(other, _)| *other == target) {
                 let names: Vec<String> = path[first..].iter().map(|(key, _)| brief(key)).collect();
-                let at = world.objects.list[key]
-                    .document
-                    .at()
-                    .field("spec")
-                    .field("template")
-                    .field("dependsOn")
-                    .item(*index);
                 let message = format!("these wait for each other for ever: {} → {}", names.join(" → "), brief(target));
-                wrong(problems, at, message).hint("remove one of the dependencies");
+                wrong(problems, *at, message).hint("remove one of the dependencies");
             } else if let Some((target, _)) = edges.get_key_value(target).filter(|(target, _)| !done.contains(**target))
             {
                 path.push((*target, 0));
@@ -267,16 +259,21 @@ fn brief(key: &Key) -> String {
     format!("{} {}", schema::title(key.kind), key.name)
 }
 
-fn targets(own: &Key, template: &Template) -> Vec<(usize, Key)> {
-    let target = |dependency: &Dependency| match (&dependency.deployment, &dependency.job) {
-        (Some(name), _) => Some(own.sibling(Kind::Deployment, name)),
-        (None, Some(name)) => Some(own.sibling(Kind::Job, name)),
-        (None, None) => None,
+/// What an object waits for, and where it says so: its dependencies, then the Jobs of its gates.
+fn targets<'o>(object: &'o Object, template: &Template) -> Vec<(At<'o>, Key)> {
+    let own = &object.key;
+    let at = object.document.at().field("spec");
+    let depends_on = at.field("template").field("dependsOn");
+    let dependencies = template.depends_on.iter().enumerate();
+    let dependencies = dependencies.filter_map(|(i, dependency)| Some((depends_on.item(i), dependency.key(own)?)));
+    let gates = match &object.spec {
+        Spec::Deployment(spec) => vec![("before", &spec.gates.before), ("after", &spec.gates.after)],
+        _ => Vec::new(),
     };
-    template
-        .depends_on
-        .iter()
-        .enumerate()
-        .filter_map(|(index, dependency)| Some((index, target(dependency)?)))
-        .collect()
+    let gates = gates.into_iter().flat_map(|(side, gates)| {
+        let at = at.field("gates").field(side);
+        gates.iter().enumerate().map(move |(i, gate)| (at.item(i), gate))
+    });
+    let gates = gates.filter_map(|(at, gate)| Some((at, own.sibling(Kind::Job, gate.job.as_ref()?))));
+    dependencies.chain(gates).collect()
 }

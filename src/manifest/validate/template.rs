@@ -7,7 +7,9 @@ use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::place::At;
 use crate::model::quantity::Memory;
-use crate::model::spec::{EnvFrom, HealthCheck, HostPort, Mount, Port, PortRef, Probe, Resources, Template};
+use crate::model::spec::{
+    EnvFrom, Gate, HealthCheck, HostPort, HttpGet, Mount, Port, PortRef, Probe, Resources, Template,
+};
 use crate::model::time::Span;
 
 /// Docker refuses a memory limit below this.
@@ -64,7 +66,7 @@ fn environment(at: At<'_>, template: &Template, problems: &mut Problems) {
 }
 
 /// Exactly one of some fields must be there.
-fn one_of(at: At<'_>, fields: &[(&str, bool)], problems: &mut Problems) {
+pub fn one_of(at: At<'_>, fields: &[(&str, bool)], problems: &mut Problems) {
     let given: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
@@ -229,26 +231,36 @@ fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Pr
         wrong(problems, at.field("timeout"), "a probe needs some time: its timeout cannot be 0");
     }
     if let Some(get) = &probe.http_get {
-        let at = at.field("httpGet");
-        port_ref(at.field("port"), &get.port, template, problems);
-        if !get.path.starts_with('/') || get.path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            wrong(
-                problems,
-                at.field("path"),
-                format!("'{}' is not a path: it begins with '/' and has no spaces", get.path),
-            );
-        }
-        for (name, value) in &get.headers {
-            let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            if name.is_empty() || !name.chars().all(legal) {
-                wrong(problems, at.field("headers").key(name), format!("'{name}' is not the name of a header"));
-            } else if value.contains(|c: char| c.is_control() && c != '\t') {
-                wrong(problems, at.field("headers").field(name), "a header's value has no line breaks");
-            }
-        }
+        http_get(at.field("httpGet"), get, template, problems);
     }
     if let Some(socket) = &probe.tcp_socket {
         port_ref(at.field("tcpSocket").field("port"), &socket.port, template, problems);
+    }
+}
+
+/// A check after a rollout.
+pub fn gate(at: At<'_>, gate: &Gate, template: &Template, problems: &mut Problems) {
+    if let Some(get) = &gate.http_get {
+        http_get(at.field("httpGet"), get, template, problems);
+    }
+    if let Some(socket) = &gate.tcp_socket {
+        port_ref(at.field("tcpSocket").field("port"), &socket.port, template, problems);
+    }
+}
+
+fn http_get(at: At<'_>, get: &HttpGet, template: &Template, problems: &mut Problems) {
+    port_ref(at.field("port"), &get.port, template, problems);
+    if !get.path.starts_with('/') || get.path.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        let message = format!("'{}' is not a path: it begins with '/' and has no spaces", get.path);
+        wrong(problems, at.field("path"), message);
+    }
+    for (name, value) in &get.headers {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || !name.chars().all(legal) {
+            wrong(problems, at.field("headers").key(name), format!("'{name}' is not the name of a header"));
+        } else if value.contains(|c: char| c.is_control() && c != '\t') {
+            wrong(problems, at.field("headers").field(name), "a header's value has no line breaks");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gate::Gates;
 use super::template::Template;
 use crate::model::time::Span;
 
@@ -26,11 +27,15 @@ pub struct DeploymentSpec {
     /// What happens to a revision that fails. Default: Rollback (Kubernetes leaves it as it is).
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// What has to go well before and after the rollout of a new revision.
+    #[serde(default)]
+    pub gates: Gates,
     /// How many old revisions are kept for `rollout undo`. Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 100))]
     pub revision_history_limit: u32,
     /// The container of each replica.
+    #[schemars(extend("required" = ["image"]))]
     pub template: Template,
     /// Whether to leave it alone: nothing is started, stopped or changed until this is false. Default: false.
     #[serde(default)]

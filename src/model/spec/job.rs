@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::template::Template;
+use crate::model::name::Name;
 use crate::model::time::Span;
 
-/// A container that runs to completion, once for each revision of its template.
+/// A container that runs to completion, once for each revision of its template; as a gate, when a rollout comes to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobSpec {
@@ -26,4 +27,7 @@ pub struct JobSpec {
     /// Whether to leave it alone: nothing is started or stopped. Default: false.
     #[serde(default)]
     pub suspend: bool,
+    /// The Deployment whose image and configuration it takes, being a gate of it that names no image of its own.
+    #[serde(skip)]
+    pub image_of: Option<Name>,
 }

@@ -3,6 +3,7 @@
 
 mod config;
 mod deployment;
+mod gate;
 mod job;
 mod metadata;
 mod namespace;
@@ -13,6 +14,7 @@ mod volume;
 
 pub use config::{ConfigMapSpec, SecretSpec};
 pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};
+pub use gate::{Gate, Gates};
 pub use job::JobSpec;
 pub use metadata::{API_VERSION, Metadata};
 pub use namespace::{NamespaceDefaults, NamespaceSpec, VariablesFile};

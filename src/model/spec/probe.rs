@@ -48,6 +48,13 @@ pub struct HttpGet {
     /// Further request headers; `Host` may be set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// The status that counts as a success. Default: any from 200 to 399.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 599))]
+    pub status: Option<u16>,
+    /// A text that the first 64 KiB of the answer must contain. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// A TCP connection.

@@ -14,7 +14,9 @@ use crate::model::time::Span;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Template {
-    /// The image, such as `ghcr.io/shop/web:1.4` or `…@sha256:…`. Without a tag, `latest`.
+    /// The image, such as `ghcr.io/shop/web:1.4` or `…@sha256:…`. Without a tag, `latest`. A Job that is a gate of one
+    /// Deployment may leave it out: it takes that one's.
+    #[serde(default)]
     #[schemars(extend("format" = "image"))]
     pub image: String,
     /// When to pull: Always, IfNotPresent or Never. Default: Always for the tag `latest`, else IfNotPresent.

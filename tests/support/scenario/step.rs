@@ -49,7 +49,7 @@ pub enum Allowance {
 /// A line of a script.
 #[derive(Debug, Clone)]
 pub enum Step {
-    World(World),
+    World(Box<World>),
     Run { until: Option<Expectation>, within: Millis },
     Expect(Expectation),
     Edit { file: String, from: String, to: String },
@@ -214,7 +214,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["confirm", namespace] => Ok(Step::Confirm(Name::new(namespace)?)),
         ["fail", ..] => fail(after(text, &["fail"])),
         ["mark"] => Ok(Step::Mark),
-        _ => parse_world(text).map(Step::World).map_err(|_| {
+        _ => parse_world(text).map(|line| Step::World(Box::new(line))).map_err(|_| {
             format!("'{text}' is not a line of a script that is understood; see tests/scenarios/README.md")
         }),
     }

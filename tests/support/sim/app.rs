@@ -32,6 +32,10 @@ pub struct App {
     pub pull: Millis,
     /// What it writes to its log before it ends by itself.
     pub last_words: Vec<String>,
+    /// When it ends by itself as the container of a Job.
+    pub job_ends: Option<Ending>,
+    /// Paths that it answers with an error.
+    pub fails_at: BTreeSet<String>,
 }
 
 /// When a program ends by itself.
@@ -77,6 +81,8 @@ impl Default for App {
             labels: BTreeMap::new(),
             pull: 1_000,
             last_words: Vec::new(),
+            job_ends: None,
+            fails_at: BTreeSet::new(),
         }
     }
 }
@@ -85,13 +91,19 @@ impl Default for App {
 pub const PHRASES: &str = "\
 ready [after 2s] | never ready | exits with CODE [after 2s] [once|twice|N times] | hangs after 30s | ignores SIGTERM |
 stops after 2s | stops with CODE | has no entrypoint | is not executable | has a health check [every 5s] [N retries] |
-declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT";
+declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT | as a job exits with CODE [after 2s] [once|twice|N times] | fails at /path";
 
 impl App {
+    /// What it does as the container of an object of this kind.
+    pub fn of_a(&self, kind: Option<&str>) -> App {
+        let ends = self.job_ends.clone().filter(|_| kind == Some("job"));
+        App { ends: ends.or_else(|| self.ends.clone()), ..self.clone() }
+    }
+
     /// Reads phrases with commas between them, such as `ready after 2s, ignores SIGTERM`.
     pub fn parse(text: &str) -> Result<App, String> {
         let mut app = App::default();
-        if text.contains("exits with") && !text.contains("ready") {
+        if text.replace("as a job exits with", "").contains("exits with") && !text.contains("ready") {
             // Who crashes on boot, or is a job, never answers.
             app.ready_after = None;
         }
@@ -121,6 +133,8 @@ impl App {
                 self.labels.insert(key.into(), value.into());
             }
             ["takes", time, "to", "pull"] => self.pull = millis(time)?,
+            ["as", "a", "job", "exits", "with", code, ref rest @ ..] => self.job_ends = Some(ending(code, rest)?),
+            ["fails", "at", path] => drop(self.fails_at.insert(path.into())),
             ["says", ..] => self.last_words.push(phrase["says".len()..].trim().trim_matches('"').into()),
             _ => return Err(format!("'{phrase}' is not something that an image can do; it can be:\n{PHRASES}")),
         }

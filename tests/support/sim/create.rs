@@ -13,6 +13,7 @@ use super::app::HealthCheck;
 use super::container::{Container, Health, Publish, State};
 use super::image::Image;
 use super::world::{Refusal, Volume, World, refuse};
+use evenkeel::model::container::label;
 
 /// The least memory that the engine accepts as a limit.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -38,6 +39,7 @@ impl World {
         let anonymous_volumes = self.anonymous_volumes_of(spec, &image);
         let mut container = self.blank(&spec.name, &image, spec.image.clone());
         container.labels.extend(spec.labels.clone());
+        container.app = image.app.of_a(spec.labels.get(label::KIND).map(String::as_str));
         container.volumes = volumes;
         container.anonymous_volumes = anonymous_volumes;
         container.adjustable = Adjustable {

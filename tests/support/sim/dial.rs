@@ -18,6 +18,7 @@ enum Answer {
     Accepts,
     Refuses,
     NotReady,
+    Fails,
     Silence,
     Nobody,
 }
@@ -26,11 +27,12 @@ impl Dial for Sim {
     async fn check(&self, task: &ProbeTask) -> Result<(), String> {
         sleep(ROUND_TRIP).await;
         let address = task.address.ok_or("it has no address")?;
-        let http = task.probe.http_get.is_some();
-        let checked = match self.with(|world| world.answer(address, task.port, http)) {
+        let path = task.probe.http_get.as_ref().map(|get| get.path.as_str());
+        let checked = match self.with(|world| world.answer(address, task.port, path)) {
             Answer::Accepts => Ok(()),
             Answer::Refuses => Err(format!("connect to {address}:{}: connection refused", task.port)),
             Answer::NotReady => Err("HTTP status 503".into()),
+            Answer::Fails => Err("HTTP status 500".into()),
             Answer::Nobody => Err(format!("connect to {address}:{}: no route to host", task.port)),
             Answer::Silence => {
                 sleep(task.probe.timeout.std()).await;
@@ -42,13 +44,14 @@ impl Dial for Sim {
 }
 
 impl World {
-    fn answer(&self, address: IpAddr, port: u16, http: bool) -> Answer {
+    fn answer(&self, address: IpAddr, port: u16, path: Option<&str>) -> Answer {
         let Some(container) = self.who_answers(address, port) else { return Answer::Nobody };
         let refuses_for_good = container.app.ready_after.is_none();
         match container.serves(self.now) {
+            true if path.is_some_and(|path| container.app.fails_at.contains(path)) => Answer::Fails,
             true => Answer::Accepts,
             false if container.hangs(self.now) => Answer::Silence,
-            false if refuses_for_good && http => Answer::NotReady,
+            false if refuses_for_good && path.is_some() => Answer::NotReady,
             false => Answer::Refuses,
         }
     }

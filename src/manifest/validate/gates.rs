@@ -1,0 +1,103 @@
+//! The rules of gates: what they may ask for, whose Jobs they are, and what such a Job takes from its Deployment.
+
+use super::{World, references, wrong};
+use crate::manifest::diagnostic::Problems;
+use crate::manifest::objects::{Object, Spec};
+use crate::manifest::place::At;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::spec::{DeploymentSpec, Gate, Template};
+use crate::model::time::Span;
+
+/// The gates of one Deployment by themselves.
+pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
+    let at = at.field("gates");
+    for (side, gates) in [("before", &spec.gates.before), ("after", &spec.gates.after)] {
+        let mut jobs = Vec::new();
+        for (index, gate) in gates.iter().enumerate() {
+            let at = at.field(side).item(index);
+            alone(at, gate, side == "before", problems);
+            if let Some(job) = &gate.job {
+                if jobs.contains(&job) {
+                    wrong(problems, at.field("job"), format!("job '{job}' is there twice"));
+                }
+                jobs.push(job);
+            } else {
+                super::template::gate(at, gate, &spec.template, problems);
+            }
+        }
+    }
+}
+
+fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
+    let given =
+        [("job", gate.job.is_some()), ("httpGet", gate.http_get.is_some()), ("tcpSocket", gate.tcp_socket.is_some())];
+    super::template::one_of(at, &given, problems);
+    for (name, _) in given.iter().filter(|(name, given)| is_before && *given && *name != "job") {
+        wrong(problems, at.key(name), "before a rollout there is no new replica to check")
+            .hint("write it under 'after', or run a job");
+    }
+    for name in ["retries", "period", "timeout"] {
+        if gate.job.is_some() && at.key(name).is_written() {
+            wrong(problems, at.key(name), format!("'{name}' is for a check"))
+                .hint("a Job has its own backoffLimit and activeDeadline");
+        }
+    }
+    if gate.period < Span::millis(100) {
+        wrong(problems, at.field("period"), "a check's period is at least 100ms");
+    }
+    if gate.timeout == Span::ZERO {
+        wrong(problems, at.field("timeout"), "a check needs some time: its timeout cannot be 0");
+    }
+}
+
+/// That the Jobs of a Deployment's gates are there, and that nobody waits for one that waits for the rollout.
+pub fn links(world: &World<'_>, object: &Object, spec: &DeploymentSpec, problems: &mut Problems) {
+    let at = object.document.at().field("spec");
+    for (side, gates) in [("before", &spec.gates.before), ("after", &spec.gates.after)] {
+        for (index, gate) in gates.iter().enumerate() {
+            let Some(job) = &gate.job else { continue };
+            let at = at.field("gates").field(side).item(index).field("job");
+            references::declared(world, &object.key, Kind::Job, job, at, problems);
+        }
+    }
+    for (index, dependency) in spec.template.depends_on.iter().enumerate() {
+        let Some(job) = dependency.job.as_ref().filter(|job| names(spec, job)) else { continue };
+        let at = at.field("template").field("dependsOn").item(index).field("job");
+        wrong(problems, at, format!("job '{job}' is a gate of this Deployment: it runs when its dependencies are met"))
+            .hint("remove it here: the rollout waits for its gates anyway");
+    }
+}
+
+/// A Job without an image is a gate of one Deployment, whose image it takes.
+pub fn image(world: &World<'_>, object: &Object, template: &Template, problems: &mut Problems) {
+    if !template.image.is_empty() || !world.objects.complete {
+        return;
+    }
+    let at = object.document.at().field("spec").key("template");
+    let wards: Vec<&Name> = wards(world, &object.key).map(|ward| &ward.name).collect();
+    match wards[..] {
+        [_] => {}
+        [] => {
+            wrong(problems, at, "spec.template needs the field 'image'")
+                .hint("a Job may leave it out when it is a gate of a Deployment: it takes that one's");
+        }
+        [first, second, ..] => {
+            let message = format!("this Job is a gate of {first} and of {second}, so it needs an image of its own");
+            wrong(problems, at, message).hint("write image: …, or a Job for each");
+        }
+    }
+}
+
+/// The Deployments that a Job is a gate of, those with mistakes included.
+fn wards<'w>(world: &'w World<'_>, job: &'w Key) -> impl Iterator<Item = &'w Key> {
+    let flawed = world.objects.flawed.values().map(|(object, _)| object);
+    let all = world.objects.list.values().chain(flawed).filter(|object| object.key.namespace == job.namespace);
+    all.filter_map(|object| match &object.spec {
+        Spec::Deployment(spec) => names(spec, &job.name).then_some(&object.key),
+        _ => None,
+    })
+}
+
+fn names(spec: &DeploymentSpec, job: &Name) -> bool {
+    spec.gates.before.iter().chain(&spec.gates.after).any(|gate| gate.job.as_ref() == Some(job))
+}

@@ -1,0 +1,74 @@
+//! Revisions as people see them: part of the view.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// A revision of a Deployment, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionView {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+    /// Its image as the manifest wrote it.
+    pub image: String,
+    /// Its image with the registry's digest, or the image's id.
+    pub digest: String,
+    /// What became of it.
+    pub outcome: OutcomeWord,
+    /// Why it was rejected; empty otherwise.
+    pub reason: String,
+    /// The last log lines of the replica that failed.
+    pub last_log: Vec<String>,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// Whether it is the one that is being run or reached.
+    pub current: bool,
+    /// Whether it is the one that the manifest (or `rollout undo`) asks for. A rejected one stays wanted, and is not run.
+    pub wanted: bool,
+    /// What its gates found, as far as its rollout came to them.
+    #[serde(default)]
+    pub gates: Vec<GateView>,
+}
+
+/// What became of a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeWord {
+    /// Neither completed nor failed yet.
+    Pending,
+    /// All its replicas became available.
+    Completed,
+    /// It failed its rollout and is not tried again.
+    Rejected,
+    /// A newer revision came before it completed.
+    Superseded,
+}
+
+/// One gate of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateView {
+    /// What it is: `job migrate`, `GET /health afterwards`.
+    pub gate: String,
+    /// How it stands.
+    pub result: GateWord,
+    /// When it ended; when it began, while it has not.
+    pub at: Timestamp,
+    /// Why the revision cannot pass; empty otherwise.
+    pub reason: String,
+    /// The last log lines of its Job, or of the replica that failed the check.
+    pub last_log: Vec<String>,
+}
+
+/// How a gate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GateWord {
+    /// It is under way.
+    Running,
+    /// It went well.
+    Passed,
+    /// It did not.
+    Failed,
+}

@@ -1,0 +1,82 @@
+//! What has to go well around a rollout.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::probe::{HttpGet, Probe, TcpSocket};
+use crate::model::name::Name;
+use crate::model::time::Span;
+
+/// What has to go well around the rollout of a new revision, one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Gates {
+    /// Jobs to run once the dependencies are met, before anything of the old revision is touched: migrations. One that
+    /// fails rejects the revision. A rollback, a restart, healing and scaling run none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Gate>,
+    /// Jobs to run and checks to make once all new replicas are available. One that fails takes the revision back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Gate>,
+}
+
+/// One thing that has to go well. Exactly one of `job`, `httpGet` and `tcpSocket` is set; before a rollout only `job`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gate {
+    /// A Job of this namespace, run once for each combination of its template, image and configuration. One that names no
+    /// image takes the Deployment's image, and its `env`, `envFrom`, `networks`, and mounts of ConfigMaps and Secrets
+    /// where it has none of its own. A gate's Job does not run by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Name>,
+    /// An HTTP GET to each new replica; any status from 200 to 399 is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_get: Option<HttpGet>,
+    /// A TCP connection to each new replica; being accepted is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp_socket: Option<TcpSocket>,
+    /// How often a check that failed is tried again. A Job has its own `backoffLimit`. Default: 3.
+    #[serde(default = "three")]
+    #[schemars(range(max = 1000))]
+    pub retries: u32,
+    /// The time between two tries of a check, at least 100ms. Default: 2s.
+    #[serde(default = "two_seconds")]
+    pub period: Span,
+    /// How long one try of a check may take. A Job has its own `activeDeadline`. Default: 5s.
+    #[serde(default = "five_seconds")]
+    pub timeout: Span,
+}
+
+impl Gate {
+    /// The check that it is, with the thresholds of a gate.
+    pub fn probe(&self) -> Probe {
+        Probe {
+            http_get: self.http_get.clone(),
+            tcp_socket: self.tcp_socket.clone(),
+            initial_delay: Span::ZERO,
+            period: self.period,
+            timeout: self.timeout,
+            success_threshold: 1,
+            failure_threshold: self.retries.saturating_add(1),
+        }
+    }
+
+    /// What it is called in messages: `job migrate`, `GET /health`.
+    pub fn title(&self) -> String {
+        match (&self.job, &self.http_get) {
+            (Some(job), _) => format!("job {job}"),
+            (None, Some(get)) => format!("GET {}", get.path),
+            (None, None) => "TCP connection".into(),
+        }
+    }
+}
+
+fn three() -> u32 {
+    3
+}
+fn two_seconds() -> Span {
+    Span::secs(2)
+}
+fn five_seconds() -> Span {
+    Span::secs(5)
+}

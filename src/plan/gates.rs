@@ -1,0 +1,278 @@
+//! What has to go well around a rollout: a Deployment asks for its gates one after the other, and learns how they went.
+//! A gate's Job runs when it is asked for, by the rules of every Job: once for its template, image and configuration.
+//!
+//! Only the manifest's own revision passes gates: what somebody goes back to has served before.
+
+use super::build;
+use super::deployment;
+use super::jobs::Asked;
+use super::needs;
+use super::replica::{Replica, find, last_words};
+use super::world::{Decided, World};
+use crate::model::desired::Desired;
+use crate::model::history::{DeploymentHistory, GateRecord, GateResult, History, JobState, Outcome, Revision, Rollout};
+use crate::model::name::{Key, Kind, Name};
+use crate::model::observed::ProbeResult;
+use crate::model::revision::{ImageId, RevisionId};
+use crate::model::spec::{DeploymentSpec, Gate};
+use crate::model::status::{ProbePurpose, ProbeTask, Severity};
+
+/// The side of a rollout that a gate is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Before anything is touched.
+    Before,
+    /// Once all new replicas are available.
+    After,
+}
+
+/// What a gate is remembered by.
+fn title(side: Side, gate: &Gate) -> String {
+    match side {
+        Side::Before => gate.title(),
+        Side::After => format!("{} afterwards", gate.title()),
+    }
+}
+
+/// Every gate with its number on its side.
+fn all(spec: &DeploymentSpec) -> impl Iterator<Item = (Side, u8, &Gate)> {
+    let before = (0..).zip(&spec.gates.before).map(|(number, gate)| (Side::Before, number, gate));
+    before.chain((0..).zip(&spec.gates.after).map(|(number, gate)| (Side::After, number, gate)))
+}
+
+/// What the gates that are Jobs are remembered by, with the Jobs.
+pub fn titles(spec: &DeploymentSpec) -> impl Iterator<Item = (String, &Name)> {
+    all(spec).filter_map(|(side, _, gate)| Some((title(side, gate), gate.job.as_ref()?)))
+}
+
+/// The revision that has gates to pass: one that is being reached for the first time, and that nobody chose.
+fn gated(history: &DeploymentHistory) -> Option<&Revision> {
+    let Rollout::Progressing { to, .. } = &history.rollout else { return None };
+    let chosen = history.pin.is_some();
+    find(history, to).filter(|revision| !chosen && !matches!(revision.outcome, Outcome::Completed { .. }))
+}
+
+/// Whether a revision is what the manifest asks for now. While the image of a newer one is not known, it is not, and the
+/// Job that takes image and configuration from the manifest is a later one's.
+fn is_the_manifests(
+    world: World,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    revision: &Revision,
+) -> bool {
+    let contents = build::contents(world, key, &spec.template);
+    deployment::hash(spec, &contents, history) == revision.template_hash
+}
+
+/// Writes down what the gates found that were asked for.
+pub fn record(
+    world: World,
+    decided: &mut Decided,
+    past: &History,
+    key: &Key,
+    spec: &DeploymentSpec,
+    replicas: &[Replica],
+    history: &mut DeploymentHistory,
+) {
+    let current = gated(history).filter(|revision| is_the_manifests(world, key, spec, history, revision));
+    let Some(id) = current.filter(|revision| !revision.gates.is_empty()).map(|revision| revision.id.clone()) else {
+        return;
+    };
+    let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == id) else { return };
+    for (side, number, gate) in all(spec) {
+        let asked = revision.gates.get_mut(&title(side, gate)).filter(|record| !record.is_passed());
+        let Some(record) = asked else { continue };
+        let result = match &gate.job {
+            Some(name) => outcome(world, past, &key.sibling(Kind::Job, name), &revision.image, record.again_after),
+            None => checked(world, replicas, &id, number, gate),
+        };
+        let failure = |result: &Option<GateResult>| result.as_ref().map(|result| result.failure.clone());
+        if failure(&result) == failure(&record.result) {
+            continue;
+        }
+        if let Some(GateResult { failure, .. }) = &result {
+            let passed = || format!("revision {} passed its gate: {}", revision.number, gate.title());
+            match failure {
+                None => decided.tell(world, key, Severity::Normal, "GatePassed", passed()),
+                Some(failure) => decided.tell(world, key, Severity::Warning, "GateFailed", failure.clone()),
+            }
+        }
+        record.result = result;
+    }
+}
+
+/// What a check found at every new replica; none while one of them has not answered.
+fn checked(world: World, replicas: &[Replica], id: &RevisionId, number: u8, gate: &Gate) -> Option<GateResult> {
+    let new = replicas.iter().filter(|replica| replica.container.revision == *id && !replica.retiring);
+    let mut all_well = true;
+    for replica in new {
+        match replica.container.probes.gates.get(&number) {
+            Some(ProbeResult::Success) => {}
+            Some(ProbeResult::Failure { message }) => {
+                let failure = format!("its gate {} failed at {}: {message}", gate.title(), replica.container.name);
+                let last_log = replica.container.last_log.clone();
+                return Some(GateResult { at: world.now, failure: Some(failure), last_log });
+            }
+            Some(ProbeResult::Unknown { .. }) | None => all_well = false,
+        }
+    }
+    all_well.then(|| GateResult { at: world.now, failure: None, last_log: Vec::new() })
+}
+
+/// The checks that a rollout has come to, of every new replica.
+pub fn probes(spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) -> Vec<ProbeTask> {
+    let Some(revision) = gated(history).filter(|revision| !revision.gates.is_empty()) else { return Vec::new() };
+    let is_open = |side, gate| revision.gates.get(&title(side, gate)).is_some_and(|record| !record.is_passed());
+    let checks = all(spec).filter(|(side, _, gate)| gate.job.is_none() && is_open(*side, gate));
+    let new = || replicas.iter().filter(|r| r.container.revision == revision.id && !r.retiring);
+    let tasks = checks.flat_map(|(_, number, gate)| {
+        let probe = gate.probe();
+        new().filter_map(move |r| deployment::task(r, ProbePurpose::Gate(number), &probe, false, &revision.template))
+    });
+    tasks.collect()
+}
+
+/// How the run of a gate's Job went; none while it has not ended. Unknown is no end: a person decides.
+fn outcome(world: World, past: &History, job: &Key, image: &ImageId, again_after: Option<u32>) -> Option<GateResult> {
+    let declared = world.desired.jobs.get(job)?;
+    let history = past.jobs.get(job)?;
+    let run = history.runs.last().filter(|_| Asked::of(world, job, &declared.spec).is_entered(history))?;
+    // Where the image is the Deployment's, a run with the one before it says nothing.
+    if declared.spec.image_of.is_some() && run.image != *image {
+        return None;
+    }
+    let (failure, last_log) = match &run.state {
+        JobState::Succeeded { last_log, .. } => (None, last_log),
+        JobState::Failed { .. } if again_after == Some(run.attempt) => return None,
+        JobState::Failed { reason, last_log, .. } => {
+            (Some(format!("its gate job {} failed: {reason}{}", job.name, last_words(last_log))), last_log)
+        }
+        JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } | JobState::Unknown { .. } => {
+            return None;
+        }
+    };
+    Some(GateResult { at: world.now, failure, last_log: last_log.clone() })
+}
+
+/// Why a revision cannot pass, if one of its gates has failed.
+pub fn failure(history: &DeploymentHistory, to: &RevisionId) -> Option<String> {
+    let results = find(history, to)?.gates.values().filter_map(|record| record.result.as_ref());
+    results.filter_map(|result| result.failure.clone()).next()
+}
+
+/// Whether all gates of one side are passed; if not, the next one is asked for.
+pub fn open(
+    world: World,
+    decided: &mut Decided,
+    past: &History,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+    side: Side,
+) -> bool {
+    let Some(revision) = gated(history) else { return true };
+    let passed = |title: &String| revision.gates.get(title).is_some_and(GateRecord::is_passed);
+    let next = all(spec).filter(|(of, ..)| *of == side).map(|(.., gate)| (title(side, gate), gate));
+    let Some((title, gate)) = next.into_iter().find(|(title, _)| !passed(title)) else { return true };
+    if !is_the_manifests(world, key, spec, history, revision) {
+        decided.wait(format!("the manifest's own revision: revision {} has not passed its gates", revision.number));
+        return false;
+    }
+    let id = revision.id.clone();
+    if !revision.gates.contains_key(&title) {
+        if !needs::dependencies_met(world, decided, past, key, &revision.template) {
+            return false;
+        }
+        let number = revision.number;
+        let message = format!("revision {number} comes to its gate: {}", gate.title());
+        decided.tell(world, key, Severity::Normal, "GateReached", message);
+        if let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == id) {
+            revision.gates.insert(title, GateRecord { asked_at: world.now, result: None, again_after: None });
+        }
+        // Its Job is decided with the memory of before this pass: at once, again.
+        decided.wake(world.now);
+    }
+    let has_failed = failure(history, &id).is_some();
+    // Where there is nothing to go back to, a person decides.
+    decided.blocked |= has_failed;
+    decided.wait(waiting(past, key, gate, has_failed));
+    false
+}
+
+/// What is waited for, and the way out where it will not come by itself.
+fn waiting(past: &History, key: &Key, gate: &Gate, has_failed: bool) -> String {
+    let title = gate.title();
+    if has_failed {
+        return format!("its gate {title}, which failed: `evenkeel rollout retry {key}` runs it again");
+    }
+    let run = gate.job.as_ref().and_then(|name| past.jobs.get(&key.sibling(Kind::Job, name))?.runs.last());
+    match run.map(|run| &run.state) {
+        Some(JobState::Unknown { .. }) => {
+            format!(
+                "its gate {title}; nobody knows whether it has run: `evenkeel rollout retry {title}` runs it",
+                title = title.replace(' ', "/")
+            )
+        }
+        _ => format!("its gate {title}"),
+    }
+}
+
+/// The Deployments that a Job is a gate of.
+pub fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a Key> {
+    let names = move |spec: &DeploymentSpec| all(spec).any(|(.., gate)| gate.job.as_ref() == Some(&job.name));
+    let deployments = desired.deployments.iter().filter(move |(key, _)| key.namespace == job.namespace);
+    deployments.filter(move |(_, declared)| names(&declared.spec)).map(|(key, _)| key)
+}
+
+/// The Deployments that a Job is a gate of, for people; none if it is none.
+pub fn wards_in_words(desired: &Desired, job: &Key) -> Option<String> {
+    let names: Vec<String> = wards(desired, job).map(|ward| format!("deployment/{}", ward.name)).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// What a Job is to do.
+pub enum Role<'a> {
+    /// It runs by itself, once for each revision.
+    Own,
+    /// It is a gate, and nobody has come to it.
+    Idle,
+    /// It is a gate, and a Deployment has come to it.
+    Gate {
+        /// That one.
+        ward: &'a Key,
+        /// With this revision.
+        revision: &'a Revision,
+        /// The attempt that failed, after which a person asked for another one.
+        again_after: Option<u32>,
+    },
+}
+
+impl<'a> Role<'a> {
+    /// The revision that it is a gate of.
+    pub fn revision(&self) -> Option<&'a Revision> {
+        match self {
+            Role::Gate { revision, .. } => Some(revision),
+            Role::Own | Role::Idle => None,
+        }
+    }
+}
+
+/// What a Job is to do in this pass, by what the Deployments asked for in the last one.
+pub fn role<'a>(world: World<'a>, past: &'a History, job: &'a Key) -> Role<'a> {
+    let mut wards = wards(world.desired, job).peekable();
+    if wards.peek().is_none() {
+        return Role::Own;
+    }
+    let asks = |ward: &'a Key| {
+        let history = past.deployments.get(ward)?;
+        let declared = world.desired.deployments.get(ward)?;
+        let revision = gated(history).filter(|r| is_the_manifests(world, ward, &declared.spec, history, r))?;
+        let open = |record: &&GateRecord| record.result.as_ref().is_none_or(|result| result.failure.is_some());
+        let asked = all(&declared.spec).filter(|(.., gate)| gate.job.as_ref() == Some(&job.name));
+        let asked = asked.map(|(side, _, gate)| title(side, gate));
+        let record = asked.filter_map(|title| revision.gates.get(&title)).find(open)?;
+        Some(Role::Gate { ward, revision, again_after: record.again_after })
+    };
+    wards.find_map(asks).unwrap_or(Role::Idle)
+}

@@ -1,0 +1,82 @@
+//! What has to go well around a rollout: migrations before it, checks after it.
+
+use std::time::Duration;
+
+use crate::support::{Bench, Deployment, eventually, object, on_each_engine};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A Job that takes everything but its command from the Deployment that it is a gate of.
+fn migrate(arguments: &str) -> String {
+    object("Job", "migrate", &format!("{{template: {{args: {arguments}, mounts: [{{volume: data, path: /data}}]}}}}"))
+}
+
+fn web(image: &str, gates: &str) -> String {
+    Deployment::new("web", image).replicas(2).spec("gates", gates).to_string()
+}
+
+fn ids(bench: &Bench) -> Vec<String> {
+    bench.containers("web").iter().map(|container| container.id().to_string()).collect()
+}
+
+on_each_engine! {
+    fn a_migration_runs_once_for_each_image_before_a_replica_of_it_whatever_crashes(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        let volume = bench.engine_name("shop", "data");
+        let runs = || {
+            let lines = bench.engine.docker(&["run", "--rm", "--volume", &format!("{volume}:/data"), &one, "job", "--show", "/data/runs"]);
+            lines.lines().filter(|line| line.starts_with("version ")).map(str::to_string).collect::<Vec<_>>()
+        };
+        bench.write("data.yaml", &object("Volume", "data", "{}"));
+        bench.write("job.yaml", &migrate("[job, --sleep, 1s, --write, /data/runs]"));
+        let controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one, "{before: [{job: migrate}]}"));
+        assert_eq!(runs(), ["version 1"]);
+        bench.write("web.yaml", &web(&two, "{before: [{job: migrate}]}"));
+        let second = bench.image_id(&two).unwrap();
+        eventually("the migration of the new image runs", SOON, || {
+            let running = bench.running("migrate");
+            if running.iter().any(|c| c.image() == second) { Ok(()) } else { Err(format!("{} run", running.len())) }
+        });
+        assert!(bench.containers("web").iter().all(|c| c.image() != second), "a replica is made before the gate is passed");
+        controller.kill();
+        let _controller = bench.start_controller();
+        bench.settled("web", 2, &two, SOON);
+        assert_eq!(bench.applied(), 0);
+        bench.evenkeel(&["rollout", "restart", "web", "-n", "shop"]);
+        bench.evenkeel(&["rollout", "status", "web", "-n", "shop"]);
+        bench.evenkeel(&["rollout", "undo", "web", "--to", "1", "-n", "shop"]);
+        bench.settled("web", 2, &one, SOON);
+        assert_eq!(runs(), ["version 1", "version 2"]);
+    }
+
+    fn a_migration_that_fails_rejects_the_revision_and_touches_nothing(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        bench.write("data.yaml", &object("Volume", "data", "{}"));
+        bench.write("job.yaml", &migrate("[job, --print, all is migrated]"));
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one, "{before: [{job: migrate}]}"));
+        let before = ids(bench);
+        let both = format!("{}{}", web(&two, "{before: [{job: migrate}]}"), migrate("[job, --print, relation users exists, --exit, '1']"));
+        bench.remove("job.yaml");
+        bench.write("web.yaml", &both);
+        assert_eq!(bench.applied(), 2, "it is rolled back");
+        assert_eq!(ids(bench), before);
+        let told = bench.evenkeel(&["rollout", "history", "web", "--revision", "2", "-n", "shop"]);
+        assert!(told.contains("Failed") && told.contains("| relation users exists"), "{told}");
+        let metrics = bench.get(&format!("http://{}/metrics", bench.metrics_address())).unwrap();
+        assert!(metrics.contains("evenkeel_gates_total{result=\"failed\"} 1"), "{metrics}");
+    }
+
+    fn a_check_that_fails_afterwards_takes_the_update_back(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        let gates = "{after: [{httpGet: {port: 8080, path: /, status: 200, body: version 1}, retries: 1, period: 200ms}]}";
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one, gates));
+        bench.write("web.yaml", &web(&two, gates));
+        assert_eq!(bench.applied(), 2, "it is rolled back");
+        bench.settled("web", 2, &one, SOON);
+        let told = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
+        assert!(told.contains("the answer does not contain 'version 1'"), "{told}");
+    }
+}
