@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use serde_json::json;
 
 use super::args::{Machine, Reach, SetupArgs, parse_span};
 use super::client::Client;
@@ -57,7 +56,7 @@ impl Apply {
         let sources = Settings::read(&self.setup)?.setup.sources;
         let checked = if sources.is_empty() { Ok(()) } else { validate::check(&sources).await?.map(|_| ()) };
         if let Err(problems) = checked {
-            self.print_invalid(&problems, screen)?;
+            validate::print_problems(Exit::Invalid, &problems, self.output, screen)?;
             return Err(validate::invalid(&problems, screen));
         }
         let client = Client::new(&self.reach.socket);
@@ -66,7 +65,7 @@ impl Apply {
             let synced = match sync(&client, &sources, &mut report).await? {
                 Ok(synced) => synced,
                 Err(source) => {
-                    self.print_invalid(&source.problems, screen)?;
+                    validate::print_problems(Exit::Invalid, &source.problems, self.output, screen)?;
                     return Err(invalid(&source, screen));
                 }
             };
@@ -80,22 +79,18 @@ impl Apply {
         let exit = follow::within(Some(self.timeout), screen, applying).await?;
         report.conclude(exit)
     }
-
-    /// The mistakes for machines, if one reads.
-    fn print_invalid(&self, problems: &impl serde::Serialize, screen: &Screen) -> Result<(), Failure> {
-        let Some(format) = self.output else { return Ok(()) };
-        screen.print(&output::render(&json!({"result": Exit::Invalid.word(), "problems": problems}), format))
-    }
 }
 
 /// The chosen sources as the daemon has them in force, and the pass from which on that is seen.
-struct Synced {
-    sources: Vec<SourceState>,
-    pass: u64,
+pub struct Synced {
+    /// The sources.
+    pub sources: Vec<SourceState>,
+    /// The pass.
+    pub pass: u64,
 }
 
 /// Has the daemon read its sources, until the chosen ones are in force, or one is invalid.
-async fn sync(
+pub async fn sync(
     client: &Client,
     wanted: &[Source],
     report: &mut Report<'_>,
@@ -123,7 +118,7 @@ async fn sync(
 }
 
 /// The states of the sources that are meant: all of the daemon's when none is named.
-fn chosen(wanted: &[Source], watched: Vec<SourceState>) -> Result<Vec<SourceState>, Failure> {
+pub fn chosen(wanted: &[Source], watched: Vec<SourceState>) -> Result<Vec<SourceState>, Failure> {
     if wanted.is_empty() {
         return Ok(watched);
     }
@@ -151,7 +146,8 @@ fn unwatched(source: &Source, watched: &[SourceState]) -> Failure {
     })
 }
 
-fn invalid(source: &SourceState, screen: &Screen) -> Failure {
+/// Prints every mistake that the daemon has found, and says how many there are.
+pub fn invalid(source: &SourceState, screen: &Screen) -> Failure {
     for problem in &source.problems {
         screen.note(&format!("{}\n", lines(&problem.rendered)));
     }
@@ -160,7 +156,8 @@ fn invalid(source: &SourceState, screen: &Screen) -> Failure {
         .exit(Exit::Invalid)
 }
 
-fn in_force(source: &SourceState) -> String {
+/// What is in force of a source, for people.
+pub fn in_force(source: &SourceState) -> String {
     let objects = counted(source.declares.len(), "object");
     format!("source {}: generation {} with {objects} is in force", source.dir, source.generation)
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers. `plan`, `validate`, `schema` and `completions` need no daemon; `run` is the daemon; all others ask it.
+//! containers. `plan`, `validate`, `schema` and `completions` need no daemon, nor does `set` with a source and no wait; `run`
+//! is the daemon; all others ask it.
 
 mod age;
 mod apply;
@@ -22,6 +23,7 @@ mod rows;
 mod run;
 mod schema;
 mod screen;
+mod set;
 mod settings;
 mod standing;
 mod table;
@@ -47,7 +49,8 @@ Examples:
   evenkeel plan --source manifests           what would be done, and why
   evenkeel run --source manifests            do it, and keep doing it
   evenkeel get                               how everything stands
-  evenkeel rollout status deployment/web     wait for an update")]
+  evenkeel rollout status deployment/web     wait for an update
+  evenkeel set image deployment/web :1.5     another image, written into the manifest")]
 struct Evenkeel {
     #[command(subcommand)]
     command: Command,
@@ -64,6 +67,7 @@ enum Command {
     Events(events::Events),
     Logs(logs::Logs),
     Rollout(rollout::Rollout),
+    Set(set::Set),
     Prune(prune::Prune),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -82,6 +86,7 @@ impl Command {
             Command::Events(events) => events.run(screen).await,
             Command::Logs(logs) => logs.run(screen).await,
             Command::Rollout(rollout) => rollout.run(screen).await,
+            Command::Set(set) => set.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
             Command::Schema(schema) => schema.run(screen),
             Command::Completions(completions) => completions.run(screen),

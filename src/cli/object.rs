@@ -1,4 +1,4 @@
-//! Which object a person means by `deployment/web`, `deploy web` or `web -n shop`. It only looks at the view.
+//! Which object a person means by `deployment/web`, `deploy web` or `web -n shop`. It only looks at what there is.
 
 use super::failure::Failure;
 use crate::manifest;
@@ -31,17 +31,24 @@ impl Wanted {
 
     /// The object, if exactly one fits. Without a kind, `kinds` are tried in their order.
     pub fn find<'a>(&self, view: &'a View, kinds: &[Kind]) -> Result<(&'a Key, &'a ObjectView), Failure> {
-        let of_kind = |kind: Kind| -> Vec<_> { view.objects.iter().filter(|(key, _)| self.fits(key, kind)).collect() };
+        let key = self.among(view.objects.keys(), kinds)?;
+        Ok(view.objects.get_key_value(key).expect("it is one of them"))
+    }
+
+    /// The one of `known` that is meant, if exactly one fits. Without a kind, `kinds` are tried in their order.
+    pub fn among<'a>(&self, known: impl Iterator<Item = &'a Key>, kinds: &[Kind]) -> Result<&'a Key, Failure> {
         let kinds = match self.kind {
             Some(kind) if !kinds.contains(&kind) => return Err(wrong_kind(kind, kinds)),
             Some(kind) => vec![kind],
             None => kinds.to_vec(),
         };
+        let known: Vec<&Key> = known.filter(|key| kinds.contains(&key.kind)).collect();
+        let of_kind = |kind: Kind| -> Vec<&Key> { known.iter().copied().filter(|key| self.fits(key, kind)).collect() };
         let found = kinds.iter().map(|kind| of_kind(*kind)).find(|found| !found.is_empty()).unwrap_or_default();
         match found[..] {
-            [] => Err(self.missing(view, &kinds)),
+            [] => Err(self.missing(&known)),
             [one] => Ok(one),
-            _ => Err(self.ambiguous(found.iter().map(|(key, _)| *key))),
+            _ => Err(self.ambiguous(found.into_iter())),
         }
     }
 
@@ -54,13 +61,12 @@ impl Wanted {
         key.kind == kind && key.name == self.name && self.namespace.as_ref().is_none_or(|name| *name == key.namespace)
     }
 
-    fn missing(&self, view: &View, kinds: &[Kind]) -> Failure {
+    fn missing(&self, known: &[&Key]) -> Failure {
         let what = match self.kind {
             Some(kind) => format!("{kind} '{}'", self.name),
             None => format!("'{}'", self.name),
         };
         let place = self.namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default();
-        let known: Vec<&Key> = view.objects.keys().filter(|key| kinds.contains(&key.kind)).collect();
         let here = known.iter().filter(|key| self.namespace.as_ref().is_none_or(|name| *name == key.namespace));
         let here: Vec<&Key> = here.copied().collect();
         let near = manifest::nearest(self.name.as_str(), here.iter().map(|key| key.name.as_str()));

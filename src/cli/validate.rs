@@ -127,8 +127,19 @@ pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>
     Ok(manifest::merge(&pairs).map(|merged| merged.desired))
 }
 
+/// The mistakes for machines, if one reads: the result of a command that changes nothing because of them.
+pub fn print_problems(
+    exit: Exit,
+    problems: &impl Serialize,
+    format: Option<Machine>,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let Some(format) = format else { return Ok(()) };
+    screen.print(&output::render(&json!({"result": exit.word(), "problems": problems}), format))
+}
+
 /// Reads a directory; one that is being changed is given some time, and one that cannot be read is a mistake too.
-async fn read(source: &Source) -> Result<Result<snapshot::Snapshot, Vec<Diagnostic>>, Failure> {
+pub async fn read(source: &Source) -> Result<Result<snapshot::Snapshot, Vec<Diagnostic>>, Failure> {
     let mut attempt = 1;
     loop {
         match snapshot::read(&source.dir) {

@@ -17,6 +17,7 @@ use crate::model::name::Kind;
 use crate::model::spec::API_VERSION;
 
 /// A document that declares an object.
+#[derive(Clone)]
 pub struct Document {
     /// The file's path in the source.
     pub path: PathBuf,

@@ -1,5 +1,5 @@
 //! The only way to a file's bytes: regular files alone, never more than a limit, and never one outside of where it
-//! must be. It does not know what the bytes are for.
+//! must be; and to a folder that stays the one that was looked at. It does not know what the bytes are for.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -37,6 +37,37 @@ pub fn read(path: &Path, inside: Option<&Path>, limit: u64) -> Result<Vec<u8>, R
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(refusal)?;
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// A folder that is held: what is done in it is done there, whatever takes its name meanwhile.
+pub struct Folder {
+    held: File,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Holds a folder that is really `inside` (which has no links in its path), wherever links lead.
+    pub fn hold(path: &Path, inside: &Path) -> Result<Self, Refusal> {
+        let held = hold(path).map_err(refusal)?;
+        if !held.metadata().map_err(refusal)?.is_dir() {
+            return Err(Refusal::Because("is not in a folder".into()));
+        }
+        let real = real_path(&held, path).map_err(refusal)?;
+        match real.starts_with(inside) {
+            true => Ok(Self { held, path: path.into() }),
+            false => Err(Refusal::Because(format!("leads out of the source directory, to {}", real.display()))),
+        }
+    }
+
+    /// The path of what has this name in it.
+    pub fn entry(&self, name: impl AsRef<Path>) -> PathBuf {
+        place_of(&self.held, &self.path).join(name)
+    }
+
+    /// Brings the names in it to the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        open(&self.held, &self.path)?.sync_all()
+    }
 }
 
 /// `base` joined with `path`, without `.` and `..`; nothing when it leaves where it began or is absolute.
@@ -90,6 +121,12 @@ fn real_path(held: &File, _path: &Path) -> io::Result<PathBuf> {
     fs::read_link(by_descriptor(held))
 }
 
+/// A path to the held folder that no rename changes.
+#[cfg(target_os = "linux")]
+fn place_of(held: &File, _path: &Path) -> PathBuf {
+    by_descriptor(held).into()
+}
+
 #[cfg(target_os = "linux")]
 fn by_descriptor(held: &File) -> String {
     use std::os::fd::AsRawFd;
@@ -111,6 +148,11 @@ fn open(held: &File, _path: &Path) -> io::Result<File> {
 #[cfg(not(target_os = "linux"))]
 fn real_path(_held: &File, path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn place_of(_held: &File, path: &Path) -> PathBuf {
+    path.into()
 }
 
 #[cfg(test)]

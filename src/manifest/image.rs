@@ -26,6 +26,15 @@ pub fn check(image: &str) -> Result<(), String> {
     check_repository(repository)
 }
 
+/// An image without its tag and digest.
+pub fn repository(image: &str) -> &str {
+    let (named, _) = image.split_once('@').unwrap_or((image, ""));
+    match named.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => named,
+    }
+}
+
 /// The first part names a registry when it has a dot or a port, or is `localhost`.
 fn split_registry(text: &str) -> (Option<&str>, &str) {
     match text.split_once('/') {
@@ -100,6 +109,20 @@ mod tests {
             &digest,
         ] {
             assert_eq!(check(image), Ok(()), "{image}");
+        }
+    }
+
+    #[test]
+    fn a_repository_keeps_its_registrys_port() {
+        for (image, of) in [
+            ("web", "web"),
+            ("web:1", "web"),
+            ("web:1@sha256:ab", "web"),
+            ("web@sha256:ab", "web"),
+            ("localhost:5000/web", "localhost:5000/web"),
+            ("localhost:5000/web:1", "localhost:5000/web"),
+        ] {
+            assert_eq!(repository(image), of);
         }
     }
 

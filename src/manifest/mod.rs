@@ -8,6 +8,8 @@
 //! ```text
 //! yaml (text → tree) → documents (kind) → objects (substitute → check → types) → contents → validate → Loaded
 //! ```
+//!
+//! The one way out: [`edit`] gives an object another image in the text of its manifest, [`write`] brings that to the disk.
 
 mod check;
 mod contents;
@@ -16,6 +18,7 @@ pub mod diagnostic;
 mod documents;
 mod door;
 mod dotenv;
+pub mod edit;
 mod expect;
 mod file;
 mod format;
@@ -33,6 +36,7 @@ mod substitute;
 mod suggest;
 mod tree;
 mod validate;
+pub mod write;
 mod yaml;
 
 use std::collections::BTreeMap;

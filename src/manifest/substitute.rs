@@ -35,6 +35,36 @@ pub struct Variables {
     pub incomplete: bool,
 }
 
+/// A `${NAME…}` in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// The name.
+    pub name: String,
+    /// Where it stands in the text, braces included.
+    pub range: std::ops::Range<usize>,
+}
+
+/// The variables of a text, in order; those in the default of another one come after it. What is no variable is left
+/// out: that is reported where it is put in.
+pub fn uses(text: &str) -> Vec<Use> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(dollar) = text[at..].find('$').map(|offset| at + offset) {
+        at = match text.as_bytes().get(dollar + 1) {
+            Some(b'$') => dollar + 2,
+            Some(b'{') => {
+                let name: String =
+                    text[dollar + 2..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                let inside = dollar + 2 + name.len();
+                let close = closing(text, dollar).filter(|_| is_variable(&name));
+                found.extend(close.map(|close| Use { name, range: dollar..close + 1 }));
+                inside
+            }
+            _ => dollar + 1,
+        };
+    }
+    found
+}
+
 /// What is left of [`GROWTH_MAX`].
 pub struct Growth(usize);
 
@@ -273,6 +303,18 @@ mod tests {
         ] {
             assert_eq!(expand(text).as_deref(), Ok(value), "{text}");
         }
+    }
+
+    #[test]
+    fn the_variables_of_a_text_are_found_with_their_places() {
+        let found = |text: &str| -> Vec<(String, String)> {
+            let one = |one: Use| (one.name, text[one.range].to_string());
+            uses(text).into_iter().map(one).collect()
+        };
+        let pair = |name: &str, text: &str| (name.to_string(), text.to_string());
+        assert_eq!(found("web:${TAG:?set it}"), [pair("TAG", "${TAG:?set it}")]);
+        assert_eq!(found("${A}/$${B}:${C:-${D}}"), [pair("A", "${A}"), pair("C", "${C:-${D}}"), pair("D", "${D}")]);
+        assert_eq!(found("$TAG ${1} ${TAG"), []);
     }
 
     #[test]

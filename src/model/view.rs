@@ -123,6 +123,9 @@ pub struct SourceState {
     pub dir: String,
     /// The namespace that its objects without one get.
     pub namespace: Option<Name>,
+    /// Its own variables, which win over those of a Namespace: without them nobody else can read its manifests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
     /// Which of its manifests are in force.
     pub state: SourcePhase,
     /// Why its newest manifests are not in force; empty when they are.

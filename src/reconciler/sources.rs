@@ -324,6 +324,7 @@ impl Watched {
         let state = SourceState {
             dir: source.dir.display().to_string(),
             namespace: source.namespace.clone(),
+            variables: source.variables.clone(),
             state: SourcePhase::Reading,
             message: String::new(),
             problems: Vec::new(),

@@ -45,7 +45,15 @@ impl Daemon {
 
     /// A daemon that shows `view` and answers commands.
     pub async fn answering(view: View, answer: impl Fn(&Command) -> Reply + Send + 'static) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::answering_in(tempfile::tempdir().unwrap(), view, answer).await
+    }
+
+    /// The same with its socket in `dir`.
+    pub async fn answering_in(
+        dir: tempfile::TempDir,
+        view: View,
+        answer: impl Fn(&Command) -> Reply + Send + 'static,
+    ) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (commands, received) = mpsc::channel(8);
         tokio::spawn(answer_all(received, asked.clone(), Box::new(answer)));
@@ -119,5 +127,6 @@ pub async fn says(words: &str, socket: &Path) -> String {
     };
     let (out, err) = (text(output.stdout), text(output.stderr));
     let err = if err.is_empty() { String::new() } else { format!("--- stderr\n{err}") };
+    let words = text(words.as_bytes().to_vec());
     format!("$ evenkeel {words}\n{out}{err}--- exit {}\n", output.status.code().unwrap())
 }

@@ -26,6 +26,7 @@ async fn the_help_of_each_command_fits_a_screen() {
         "logs",
         "rollout",
         "rollout status",
+        "set image",
         "prune",
         "schema",
     ] {

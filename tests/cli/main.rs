@@ -7,6 +7,7 @@ mod hostile;
 mod local;
 mod scrape;
 mod screens;
+mod set;
 mod steering;
 mod view;
 mod waiting;

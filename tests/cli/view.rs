@@ -87,6 +87,7 @@ fn loaded() -> SourceState {
     SourceState {
         dir: "/srv/shop".into(),
         namespace: None,
+        variables: BTreeMap::new(),
         state: SourcePhase::Loaded,
         message: String::new(),
         problems: vec![],
@@ -101,6 +102,7 @@ fn invalid() -> SourceState {
     SourceState {
         dir: "/srv/staging".into(),
         namespace: Some(name("staging")),
+        variables: BTreeMap::new(),
         state: SourcePhase::LastGood,
         message: "1 problem in its newest manifests".into(),
         problems: vec![ProblemView {

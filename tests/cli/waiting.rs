@@ -12,7 +12,7 @@ use crate::daemon::Daemon;
 use crate::view::{busy, calm, complete, key};
 
 /// A view in which `web` alone is declared, in the middle of its update.
-fn web_alone() -> View {
+pub fn web_alone() -> View {
     let mut view = busy();
     view.sources.truncate(1);
     view.held.clear();
@@ -86,7 +86,7 @@ async fn a_rollback_ends_the_wait_with_2_and_a_stall_with_3() {
     assert_eq!(said, "deployment/shop/web needs attention: Stalled (revision 1 does not become ready either)\n");
 }
 
-fn rolled_back() -> View {
+pub fn rolled_back() -> View {
     let mut view = web_alone();
     complete(&mut view, "deployment/shop/web");
     let object = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
