@@ -14,9 +14,10 @@ use super::client::{CALL, Client};
 use super::create::{body, whole_seconds};
 use super::errors::Failed;
 use super::inspect::{Look, look, short};
-use super::{EngineError, Ownership, Provided, limits};
+use super::{Ended, EngineError, Ownership, Provided, limits};
 use crate::model::container::{Adjustable, ContainerSpec};
 use crate::model::observed::{Container, ContainerId, Fault};
+use crate::model::text::printable;
 use crate::model::time::Span;
 
 /// Creates it. One with that name and those labels is what was asked for, so it is a success; any other is a conflict.
@@ -76,28 +77,47 @@ pub(super) async fn exec(
     command: &[String],
     limit: Span,
 ) -> Result<(), EngineError> {
-    let run = client.call(limit.std().max(Duration::from_secs(1)), |api| run(api, id.0.clone(), command.to_vec()));
-    match run.await {
-        Err(failed) if failed.is(404) || failed.is(409) || matches!(failed, Failed::Late(_)) => Ok(()),
-        other => other.map_err(|failed| failed.attempting(format!("run a command in {}", short(id)))),
+    let limit = limit.max(Span::secs(1));
+    probe(client, id, command, limit).await.map(drop)
+}
+
+/// Runs a command as a check.
+pub(super) async fn probe(
+    client: &Client,
+    id: &ContainerId,
+    command: &[String],
+    limit: Span,
+) -> Result<Option<Ended>, EngineError> {
+    match client.call(limit.std(), |api| run(api, id.0.clone(), command.to_vec())).await {
+        Ok(ended) => Ok(Some(ended)),
+        Err(failed) if failed.is(404) || failed.is(409) || matches!(failed, Failed::Late(_)) => Ok(None),
+        Err(failed) => Err(failed.attempting(format!("run a command in {}", short(id)))),
     }
 }
 
-async fn run(api: bollard::Docker, id: String, command: Vec<String>) -> Result<(), bollard::errors::Error> {
+/// How much of what a command writes is kept, in bytes: its end.
+const WORDS_MAX: usize = 4096;
+
+async fn run(api: bollard::Docker, id: String, command: Vec<String>) -> Result<Ended, bollard::errors::Error> {
     let options = CreateExecOptions {
         cmd: Some(command),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         ..CreateExecOptions::default()
     };
+    let mut written = Vec::new();
     let exec = api.create_exec(&id, options).await?.id;
     // Attached, because the end of the output is the end of the command.
     if let StartExecResults::Attached { mut output, .. } = api.start_exec(&exec, None).await? {
         while let Some(chunk) = output.next().await {
-            chunk?;
+            written.extend_from_slice(&chunk?.into_bytes());
+            written.drain(..written.len().saturating_sub(WORDS_MAX));
         }
     }
-    Ok(())
+    let code = api.inspect_exec(&exec).await?.exit_code.unwrap_or(-1);
+    let written = String::from_utf8_lossy(&written);
+    let words = written.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Ok(Ended { code, words: printable(words.trim()) })
 }
 
 /// Stopped or gone already is a success.

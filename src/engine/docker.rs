@@ -119,6 +119,10 @@ impl Engine for Docker {
         containers::exec(&self.client, id, command, limit).await
     }
 
+    async fn probe(&self, id: &ContainerId, command: &[String], limit: Span) -> Result<Option<Ended>, EngineError> {
+        containers::probe(&self.client, id, command, limit).await
+    }
+
     async fn stop(&self, id: &ContainerId, grace: Span) -> Result<(), EngineError> {
         containers::stop(&self.client, &self.ownership, id, grace).await
     }

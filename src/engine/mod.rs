@@ -100,6 +100,13 @@ pub trait Engine: Send + Sync + 'static {
         command: &[String],
         limit: Span,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Runs a command in a container as a check. None when it does not end within `limit`, or the container cannot run it.
+    fn probe(
+        &self,
+        id: &ContainerId,
+        command: &[String],
+        limit: Span,
+    ) -> impl Future<Output = Result<Option<Ended>, EngineError>> + Send;
     /// Stops a container with its own stop signal; waits for it.
     fn stop(&self, id: &ContainerId, grace: Span) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Stops and starts a container.
@@ -115,6 +122,15 @@ pub trait Engine: Send + Sync + 'static {
     /// `since` is where the last wait ended, so that nothing between two waits is lost. Without it, it returns at once
     /// with the engine's present time: look then, and wait from there. After an error anything may have happened.
     fn changed(&self, since: Option<EventMark>) -> impl Future<Output = Result<EventMark, EngineError>> + Send;
+}
+
+/// How a command in a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i64,
+    /// The last line that it wrote.
+    pub words: String,
 }
 
 /// How far the engine's events were read, in its own clock.

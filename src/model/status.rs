@@ -165,7 +165,7 @@ pub struct ProbeTask {
     /// Where to connect to: the container's address on one of its networks, or the host's own. None while it is between
     /// two networks (a reconnection takes 0.1 s): results are kept, and no check is made.
     pub address: Option<std::net::IpAddr>,
-    /// The port's number (names are resolved).
+    /// The port's number (names are resolved); 0 for a command.
     pub port: u16,
     /// The check and its thresholds.
     pub probe: Probe,

@@ -283,7 +283,7 @@ pub fn task(
     };
     let period = if hasten { probe.period.min(HASTY_PERIOD) } else { probe.period };
     let container = replica.container.id.clone();
-    let port = port(probe, template)?;
+    let port = if probe.exec.is_some() { 0 } else { port(probe, template)? };
     Some(ProbeTask { container, started_at, purpose, address, port, probe: probe.clone(), period })
 }
 

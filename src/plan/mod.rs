@@ -15,6 +15,7 @@ mod host_ports;
 mod images;
 mod jobs;
 mod last_good;
+mod monitor;
 mod needs;
 mod networks;
 mod policy;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::gates::{self, Side};
+use super::monitor;
 use super::replica::{Replica, failure, find, is_refused};
 use super::strategy::Effective;
 use super::world::{Decided, World};
@@ -47,11 +48,14 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
                 begin(world, decided, facts, history, goal, "RolloutStarted");
             }
         }
-        Rollout::Complete { revision } => {
-            if let Some(goal) = goal.filter(|goal| *goal != revision) {
-                begin(world, decided, facts, history, goal, "RolloutStarted");
+        Rollout::Complete { revision } => match goal.filter(|goal| *goal != revision) {
+            Some(goal) => begin(world, decided, facts, history, goal, "RolloutStarted"),
+            None => {
+                if let Some(reason) = monitor::collapse(world, facts, history, &revision) {
+                    fail(world, decided, facts, history, &revision, reason);
+                }
             }
-        }
+        },
         Rollout::Progressing { to, .. } => match goal.filter(|goal| *goal != to) {
             Some(goal) => {
                 set_outcome(history, &to, |outcome| match outcome {

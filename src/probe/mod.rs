@@ -14,8 +14,11 @@ pub use prober::Prober;
 
 use crate::model::status::ProbeTask;
 
+/// What one check found. The error is a sentence for people.
+pub type Check = Result<(), String>;
+
 /// Makes one check.
 pub trait Dial: Send + Sync + 'static {
-    /// Checks once, within the probe's `timeout`. The error is a sentence for people.
-    fn check(&self, task: &ProbeTask) -> impl Future<Output = Result<(), String>> + Send;
+    /// Checks once, within the probe's `timeout`. None when nothing was found out, through no fault of the program's.
+    fn check(&self, task: &ProbeTask) -> impl Future<Output = Option<Check>> + Send;
 }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Dial;
+use super::{Check, Dial};
 use crate::model::spec::HttpGet;
 use crate::model::status::ProbeTask;
 
@@ -26,8 +26,8 @@ const AGENT: &str = concat!("evenkeel-probe/", env!("CARGO_PKG_VERSION"));
 pub struct NetDial;
 
 impl Dial for NetDial {
-    async fn check(&self, task: &ProbeTask) -> Result<(), String> {
-        let address = task.address.ok_or("the replica has no address now")?;
+    async fn check(&self, task: &ProbeTask) -> Option<Check> {
+        let address = task.address?;
         let address = SocketAddr::new(address, task.port);
         let limit = task.probe.timeout;
         let (what, done) = match &task.probe.http_get {
@@ -35,7 +35,7 @@ impl Dial for NetDial {
             None => (format!("TCP {address}"), timeout(limit.std(), tcp(address)).await),
         };
         let result = done.unwrap_or_else(|_| Err(format!("no answer within {limit}")));
-        result.map_err(|why| format!("{what}: {why}"))
+        Some(result.map_err(|why| format!("{what}: {why}")))
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
             probe,
             period: Span::secs(1),
         };
-        NetDial.check(&task).await.map_err(|message| message.replace(&address.to_string(), "HOST"))
+        NetDial.check(&task).await.unwrap().map_err(|message| message.replace(&address.to_string(), "HOST"))
     }
 
     #[tokio::test]

@@ -138,6 +138,7 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         let Ok(_permit) = means.free.acquire().await else { return };
         let check = means.dial.check(&task).await;
         early.made((means.now)());
+        let Some(check) = check else { continue };
         // A check that was cut off by a reconnection says nothing about the program, and an early one that fails only
         // says that it was early.
         let is_void = task.address != tasks.borrow().address || !same_target(&task, &tasks.borrow());
@@ -161,7 +162,9 @@ struct Early {
 impl Early {
     /// When to check: at the regular time, or earlier.
     fn due(&self, task: &ProbeTask, regular: Timestamp, verdict: &Verdict) -> Timestamp {
-        let starts = task.purpose != ProbePurpose::Liveness && verdict.is_undecided();
+        // A command costs the engine a process each time.
+        let is_cheap = task.purpose != ProbePurpose::Liveness && task.probe.exec.is_none();
+        let starts = is_cheap && verdict.is_undecided();
         match self.last.filter(|_| starts) {
             Some(last) => regular.min(last + Span(FIRST_PAUSE.0 << self.count.min(12))),
             None => regular,
@@ -199,11 +202,13 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use super::super::Check;
     use super::*;
     use crate::model::observed::ProbeResult;
     use crate::model::spec::Probe;
 
-    /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time, 5 listens from 100 ms on.
+    /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time, 5 listens from 100 ms on,
+    /// 6 finds nothing out.
     #[derive(Clone)]
     struct Script {
         start: Instant,
@@ -212,24 +217,25 @@ mod tests {
     }
 
     impl Dial for Script {
-        async fn check(&self, task: &ProbeTask) -> Result<(), String> {
+        async fn check(&self, task: &ProbeTask) -> Option<Check> {
             let count = {
                 let mut checks = lock(&self.checks);
                 checks.push(self.start.elapsed().as_millis());
                 checks.len()
             };
-            match task.port {
+            Some(match task.port {
                 1 => Ok(()),
                 2 => Err(format!("refused {count}")),
                 3 => {
                     sleep(Duration::from_secs(10)).await;
                     Ok(())
                 }
+                6 => return None,
                 5 if self.start.elapsed() >= Duration::from_millis(100) => Ok(()),
                 5 => Err("not yet".into()),
                 _ if count % 2 == 1 => Ok(()),
                 _ => Err("odd".into()),
-            }
+            })
         }
     }
 

@@ -83,6 +83,7 @@ mod tests {
         let probe = Probe {
             http_get: None,
             tcp_socket: None,
+            exec: None,
             initial_delay: Span::ZERO,
             period: Span::secs(1),
             timeout: Span::secs(1),

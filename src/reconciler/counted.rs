@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::metrics::Metrics;
 use crate::model::status::ProbeTask;
-use crate::probe::Dial;
+use crate::probe::{Check, Dial};
 
 /// A dial whose failures are counted.
 pub(super) struct Counted<D> {
@@ -13,11 +13,11 @@ pub(super) struct Counted<D> {
 }
 
 impl<D: Dial> Dial for Counted<D> {
-    async fn check(&self, task: &ProbeTask) -> Result<(), String> {
-        let result = self.dial.check(task).await;
-        if result.is_err() {
+    async fn check(&self, task: &ProbeTask) -> Option<Check> {
+        let check = self.dial.check(task).await;
+        if matches!(check, Some(Err(_))) {
             self.metrics.probe_failure();
         }
-        result
+        check
     }
 }

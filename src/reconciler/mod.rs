@@ -10,6 +10,7 @@ mod counted;
 mod gate;
 mod handle;
 mod host;
+mod inside;
 mod load;
 pub mod look;
 mod obey;
@@ -54,6 +55,7 @@ pub use handle::Handle;
 use apply::Executor;
 use clock::Clock;
 use counted::Counted;
+use inside::Inside;
 use look::{Hints, Looker};
 use redact::Redactor;
 use rules::{Place, Rules};
@@ -134,7 +136,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     looker: Looker,
     redactor: Redactor,
     executor: Executor<E>,
-    prober: Prober<Counted<D>>,
+    prober: Prober<Counted<Inside<D, E>>>,
     events: Arc<Vec<Event>>,
     warnings: Vec<String>,
     plan: Plan,
@@ -165,7 +167,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let paths = Arc::new(Mutex::new(setup.sources.iter().map(|source| source.dir.clone()).collect()));
         let probe_wake = wake.clone();
         let prober = Prober::new(
-            Counted { dial, metrics: metrics.clone() },
+            Counted { dial: Inside { dial, engine: engine.clone() }, metrics: metrics.clone() },
             move || clock.now(),
             move || probe_wake.ring(Reason::Probe),
         );

@@ -114,6 +114,23 @@ on_each_engine! {
         });
     }
 
+    fn a_command_in_the_container_says_whether_it_is_ready(bench) {
+        let [one, two] = [("1", "ENV WARMUP=1s"), ("2", "ENV WARMUP=1h")].map(|(version, warm)| bench.app_image(version, &[warm]));
+        let web = |image: &str| {
+            Deployment::new("web", image)
+                .spec("progressDeadline", "4s")
+                .template("readinessProbe", "{exec: {command: [/app, check]}, period: 200ms}")
+                .to_string()
+        };
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one));
+        bench.write("web.yaml", &web(&two));
+        assert_eq!(bench.applied(), 2, "it is rolled back");
+        bench.settled("web", 1, &one, SOON);
+        let told = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
+        assert!(told.contains("readiness probe: /app: exit code 1"), "{told}");
+    }
+
     fn the_health_check_of_an_image_gates_readiness(bench) {
         let image = bench.app_image("1", &["ENV WARMUP=1s", "HEALTHCHECK --interval=200ms --retries=100 CMD [\"/app\", \"check\"]"]);
         let _controller = bench.start_controller();

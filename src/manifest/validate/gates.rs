@@ -29,8 +29,12 @@ pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
 }
 
 fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
-    let given =
-        [("job", gate.job.is_some()), ("httpGet", gate.http_get.is_some()), ("tcpSocket", gate.tcp_socket.is_some())];
+    let given = [
+        ("job", gate.job.is_some()),
+        ("httpGet", gate.http_get.is_some()),
+        ("tcpSocket", gate.tcp_socket.is_some()),
+        ("exec", gate.exec.is_some()),
+    ];
     super::template::one_of(at, &given, problems);
     for (name, _) in given.iter().filter(|(name, given)| is_before && *given && *name != "job") {
         wrong(problems, at.key(name), "before a rollout there is no new replica to check")

@@ -8,7 +8,7 @@ use crate::manifest::dotenv::is_env_name;
 use crate::manifest::place::At;
 use crate::model::quantity::Memory;
 use crate::model::spec::{
-    EnvFrom, Gate, HealthCheck, HostPort, HttpGet, Mount, Port, PortRef, Probe, Resources, Template,
+    EnvFrom, Exec, Gate, HealthCheck, HostPort, HttpGet, Mount, Port, PortRef, Probe, Resources, Template,
 };
 use crate::model::time::Span;
 
@@ -223,7 +223,13 @@ fn probes(at: At<'_>, template: &Template, problems: &mut Problems) {
 }
 
 fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Problems) {
-    one_of(at, &[("httpGet", probe.http_get.is_some()), ("tcpSocket", probe.tcp_socket.is_some())], problems);
+    let given = [
+        ("httpGet", probe.http_get.is_some()),
+        ("tcpSocket", probe.tcp_socket.is_some()),
+        ("exec", probe.exec.is_some()),
+    ];
+    one_of(at, &given, problems);
+    command(at, probe.exec.as_ref(), problems);
     if probe.period < Span::millis(100) {
         wrong(problems, at.field("period"), "a probe's period is at least 100ms");
     }
@@ -238,8 +244,16 @@ fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Pr
     }
 }
 
+fn command(at: At<'_>, exec: Option<&Exec>, problems: &mut Problems) {
+    if exec.is_some_and(|exec| exec.command.first().is_none_or(String::is_empty)) {
+        wrong(problems, at.field("exec").field("command"), "a command has a program")
+            .hint("write [PROGRAM, ARGUMENT, …]");
+    }
+}
+
 /// A check after a rollout.
 pub fn gate(at: At<'_>, gate: &Gate, template: &Template, problems: &mut Problems) {
+    command(at, gate.exec.as_ref(), problems);
     if let Some(get) = &gate.http_get {
         http_get(at.field("httpGet"), get, template, problems);
     }

@@ -27,6 +27,10 @@ pub struct DeploymentSpec {
     /// What happens to a revision that fails. Default: Rollback (Kubernetes leaves it as it is).
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// For so long after a rollout is complete its revision still has to prove itself: if its replicas crash again and
+    /// again, or none of them is ready any more, it goes back. Later trouble is healed. Default: 1m.
+    #[serde(default = "one_minute")]
+    pub monitor: Span,
     /// What has to go well before and after the rollout of a new revision.
     #[serde(default)]
     pub gates: Gates,
@@ -94,6 +98,9 @@ fn ten() -> u32 {
 }
 fn ten_seconds() -> Span {
     Span::secs(10)
+}
+fn one_minute() -> Span {
+    Span::secs(60)
 }
 fn five_minutes() -> Span {
     Span::secs(300)

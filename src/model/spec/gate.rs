@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::probe::{HttpGet, Probe, TcpSocket};
+use super::probe::{Exec, HttpGet, Probe, TcpSocket};
 use crate::model::name::Name;
 use crate::model::time::Span;
 
@@ -20,7 +20,8 @@ pub struct Gates {
     pub after: Vec<Gate>,
 }
 
-/// One thing that has to go well. Exactly one of `job`, `httpGet` and `tcpSocket` is set; before a rollout only `job`.
+/// One thing that has to go well. Exactly one of `job`, `httpGet`, `tcpSocket` and `exec` is set; before a rollout only
+/// `job`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
@@ -35,6 +36,9 @@ pub struct Gate {
     /// A TCP connection to each new replica; being accepted is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp_socket: Option<TcpSocket>,
+    /// A command in each new replica; that it ends with 0 is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
     /// How often a check that failed is tried again. A Job has its own `backoffLimit`. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(max = 1000))]
@@ -53,6 +57,7 @@ impl Gate {
         Probe {
             http_get: self.http_get.clone(),
             tcp_socket: self.tcp_socket.clone(),
+            exec: self.exec.clone(),
             initial_delay: Span::ZERO,
             period: self.period,
             timeout: self.timeout,
@@ -63,10 +68,11 @@ impl Gate {
 
     /// What it is called in messages: `job migrate`, `GET /health`.
     pub fn title(&self) -> String {
-        match (&self.job, &self.http_get) {
-            (Some(job), _) => format!("job {job}"),
-            (None, Some(get)) => format!("GET {}", get.path),
-            (None, None) => "TCP connection".into(),
+        match (&self.job, &self.http_get, &self.exec) {
+            (Some(job), ..) => format!("job {job}"),
+            (None, Some(get), _) => format!("GET {}", get.path),
+            (None, None, Some(exec)) => format!("command {}", exec.command.first().map_or("", String::as_str)),
+            (None, None, None) => "TCP connection".into(),
         }
     }
 }

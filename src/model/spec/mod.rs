@@ -19,6 +19,6 @@ pub use job::JobSpec;
 pub use metadata::{API_VERSION, Metadata};
 pub use namespace::{NamespaceDefaults, NamespaceSpec, VariablesFile};
 pub use network::NetworkSpec;
-pub use probe::{HealthCheck, HttpGet, Lifecycle, PortRef, PreStop, Probe, TcpSocket};
+pub use probe::{Exec, HealthCheck, HttpGet, Lifecycle, PortRef, PreStop, Probe, TcpSocket};
 pub use template::*;
 pub use volume::{AccessMode, VolumeSpec};

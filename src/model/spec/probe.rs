@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::time::Span;
 
-/// A check that Evenkeel itself makes against the container's address, so the image needs no curl.
+/// A check that Evenkeel itself makes: against the container's address, so that the image needs no curl, or by a command
+/// in it. Exactly one of `httpGet`, `tcpSocket` and `exec` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Probe {
@@ -17,6 +18,10 @@ pub struct Probe {
     /// A TCP connection; being accepted is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp_socket: Option<TcpSocket>,
+    /// A command in the container; that it ends with 0 is a success. Each run costs the engine a process: prefer the others
+    /// where a program listens on a port of the container's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
     /// Time from the container's start to the first check. Default: 0s.
     #[serde(default)]
     pub initial_delay: Span,
@@ -63,6 +68,15 @@ pub struct HttpGet {
 pub struct TcpSocket {
     /// The container's port: its number or its name in `ports`.
     pub port: PortRef,
+}
+
+/// A command in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exec {
+    /// The command and its arguments, run without a shell. Docker cannot end one that takes longer than `timeout`: it
+    /// counts as failed and goes on in the container.
+    pub command: Vec<String>,
 }
 
 /// A container port, by number or by its name in `ports`.

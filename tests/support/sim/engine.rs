@@ -5,7 +5,8 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 
 use evenkeel::engine::{
-    Credentials, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed, Ownership, Provided,
+    Credentials, Ended, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed, Ownership,
+    Provided,
 };
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::container::{Adjustable, ContainerSpec};
@@ -188,6 +189,20 @@ impl Engine for Sim {
         let (sim, id) = (self.clone(), id.clone());
         let call = Call::change("exec in", self.name_of(&id), 40).with(command.join(" "));
         self.call(call, async move { sim.with(|world| world.get(&id).map(drop)) }).await
+    }
+
+    async fn probe(&self, id: &ContainerId, command: &[String], limit: Span) -> Result<Option<Ended>, EngineError> {
+        let (hangs, serves) = self.with(|world| {
+            let container = world.containers.get(id).filter(|container| container.is_alive());
+            let hangs = container.is_some_and(|container| container.hangs(world.now));
+            (hangs, container.is_some_and(|container| container.serves(world.now)))
+        });
+        if hangs {
+            sleep(limit.std()).await;
+            return Ok(None);
+        }
+        let words = format!("{} says no", command.join(" "));
+        Ok(Some(Ended { code: i64::from(!serves), words: if serves { String::new() } else { words } }))
     }
 
     async fn stop(&self, id: &ContainerId, grace: Span) -> Result<(), EngineError> {

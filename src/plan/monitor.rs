@@ -1,0 +1,27 @@
+//! The time after a rollout in which its revision has still to prove itself.
+
+use super::replica::{Replica, failure, find};
+use super::rollout::{Facts, newest_completed};
+use super::world::World;
+use crate::model::history::{DeploymentHistory, Outcome};
+use crate::model::observed::ContainerState;
+use crate::model::revision::RevisionId;
+use crate::model::time::Timestamp;
+
+/// Why a complete revision is to be taken back after all, if it is. What somebody has gone back to, or was gone back to by
+/// itself, is never left for that.
+pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &RevisionId) -> Option<String> {
+    let Outcome::Completed { at } = find(history, of)?.outcome else { return None };
+    let is_wanted = facts.wanted.as_ref() == Some(of) && history.pin.is_none();
+    if !is_wanted || world.now >= at + facts.spec.monitor || newest_completed(history, of).is_none() {
+        return None;
+    }
+    let mut new = facts.replicas.iter().filter(|replica| replica.container.revision == *of && !replica.retiring);
+    let crashed = new.clone().find_map(|replica| failure(replica, history, Timestamp::default()));
+    // What was started since has yet to become ready, such as after a restart of the engine.
+    let was_ready = |r: &Replica| matches!(r.container.state, ContainerState::Running { since } if since <= at);
+    let is_lost = |r: &Replica| was_ready(r) && r.readiness.is_not_ready() && !r.awaits_engine;
+    let all_lost = new.clone().count() > 0 && new.all(is_lost);
+    let reason = crashed.or_else(|| all_lost.then(|| "none of its replicas is ready any more".into()))?;
+    Some(format!("within {} of its completion: {reason}", facts.spec.monitor))
+}
