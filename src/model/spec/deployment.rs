@@ -32,7 +32,7 @@ pub struct DeploymentSpec {
     #[serde(default = "one_minute")]
     pub monitor: Span,
     /// What has to go well before and after the rollout of a new revision.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
     /// How many old revisions are kept for `rollout undo`. Default: 10.
     #[serde(default = "ten")]

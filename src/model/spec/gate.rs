@@ -20,6 +20,13 @@ pub struct Gates {
     pub after: Vec<Gate>,
 }
 
+impl Gates {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+}
+
 /// One thing that has to go well. Exactly one of `job`, `httpGet`, `tcpSocket` and `exec` is set; before a rollout only
 /// `job`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
