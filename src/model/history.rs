@@ -173,6 +173,9 @@ pub enum Rollout {
         /// How many other replicas were available when it began: as many stay until new ones have taken over.
         #[serde(default)]
         before: u32,
+        /// When those others failed as well, last: so long nothing is this revision's fault.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        excused_at: Option<Timestamp>,
     },
     /// On the way back to a revision that completed before.
     RollingBack {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::blame;
 use super::build::{self, Source};
 use super::converge::{Scene, converge, revive};
 use super::gates::{self, Side};
@@ -168,7 +169,7 @@ fn refused(world: World, facts: &Facts, history: &DeploymentHistory) -> Option<S
     let slots = 0..facts.strategy.replicas + facts.strategy.surge;
     slots
         .into_iter()
-        .find_map(|slot| rollout::refusal(world, &create_target(&name(world, facts.key, revision, slot)), *started_at))
+        .find_map(|slot| blame::refusal(world, &create_target(&name(world, facts.key, revision, slot)), *started_at))
 }
 
 fn name(world: World, key: &Key, revision: &Revision, slot: Slot) -> String {

@@ -18,9 +18,10 @@ pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &R
     }
     let mut new = facts.replicas.iter().filter(|replica| replica.container.revision == *of && !replica.retiring);
     let crashed = new.clone().find_map(|replica| failure(replica, history, Timestamp::default()));
-    // What was started since has yet to become ready, such as after a restart of the engine.
-    let was_ready = |r: &Replica| matches!(r.container.state, ContainerState::Running { since } if since <= at);
-    let is_lost = |r: &Replica| was_ready(r) && r.readiness.is_not_ready() && !r.awaits_engine;
+    // What was started since, such as after a restart of the engine, has its time to become ready.
+    let had_time = |since| since <= at || since + facts.spec.progress_deadline <= world.now;
+    let should_be = |r: &Replica| matches!(r.container.state, ContainerState::Running { since } if had_time(since));
+    let is_lost = |r: &Replica| should_be(r) && r.readiness.is_not_ready() && !r.awaits_engine;
     let all_lost = new.clone().count() > 0 && new.all(is_lost);
     let reason = crashed.or_else(|| all_lost.then(|| "none of its replicas is ready any more".into()))?;
     Some(format!("within {} of its completion: {reason}", facts.spec.monitor))

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use super::blame::{self, Mark, count_available};
 use super::gates::{self, Side};
 use super::monitor;
-use super::replica::{Replica, failure, find, is_refused};
+use super::replica::{Replica, find};
 use super::strategy::Effective;
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, History, Outcome, Rollout};
 use crate::model::name::Key;
-use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, OnFailure};
 use crate::model::status::Severity;
-use crate::model::time::Timestamp;
 
 /// What a step looks at.
 pub struct Facts<'a> {
@@ -125,6 +124,7 @@ fn begin(
         progress_at: world.now,
         available: 0,
         stepped_at: None,
+        excused_at: None,
     };
 }
 
@@ -136,19 +136,22 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     if is_complete(facts, to) && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
-    let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, .. } = history.rollout.clone()
+    let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, excused_at, .. } =
+        history.rollout.clone()
     else {
         return;
     };
-    let mark = Mark { started_at, progress_at, available };
-    let fault = fault(world, decided, facts, history, to, &mark).or_else(|| stuck(world, facts, to));
+    let excused_at = blame::excuse(world, decided, facts, to, before).or(excused_at);
+    let mark = Mark { started_at, progress_at, available, excused_at };
+    let fault = blame::fault(world, decided, facts, history, to, &mark).or_else(|| blame::stuck(world, facts, to));
     if let Some(reason) = fault {
         return fail(world, decided, facts, history, to, reason);
     }
     let now_available = count_available(facts, to);
     let stepped_at = if now_available > available { Some(world.now) } else { stepped_at };
-    let Mark { progress_at, available, .. } = advance(world, facts, to, mark);
-    history.rollout = Rollout::Progressing { to: to.clone(), started_at, progress_at, available, stepped_at, before };
+    let Mark { progress_at, available, .. } = blame::advance(world, facts, to, mark);
+    let to = to.clone();
+    history.rollout = Rollout::Progressing { to, started_at, progress_at, available, stepped_at, before, excused_at };
 }
 
 /// One look at a rollback under way. It is never rolled back itself.
@@ -159,12 +162,12 @@ fn go_back(world: World, decided: &mut Decided, facts: &Facts, history: &mut Dep
     let Rollout::RollingBack { from, started_at, progress_at, available, .. } = history.rollout.clone() else {
         return;
     };
-    let mark = Mark { started_at, progress_at, available };
-    if let Some(reason) = fault(world, decided, facts, history, to, &mark) {
+    let mark = Mark { started_at, progress_at, available, excused_at: None };
+    if let Some(reason) = blame::fault(world, decided, facts, history, to, &mark) {
         let reason = format!("the revision to go back to fails as well: {reason}");
         return stall(world, decided, facts, history, to, reason);
     }
-    let Mark { progress_at, available, .. } = advance(world, facts, to, mark);
+    let Mark { progress_at, available, .. } = blame::advance(world, facts, to, mark);
     history.rollout = Rollout::RollingBack { to: to.clone(), from, started_at, progress_at, available };
 }
 
@@ -190,11 +193,6 @@ fn recover(
 fn is_complete(facts: &Facts, to: &RevisionId) -> bool {
     let others = facts.replicas.iter().any(|r| r.container.revision != *to && r.runs());
     count_available(facts, to) >= facts.strategy.replicas && !others
-}
-
-fn count_available(facts: &Facts, to: &RevisionId) -> u32 {
-    let of_it = facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring && r.available);
-    of_it.count() as u32
 }
 
 fn complete(
@@ -249,7 +247,7 @@ fn fail(
             Some(format!("revision {number} does not become available, and there is none to go back to: {reason}"));
         return;
     };
-    let last_log = culprit_log(facts, failed);
+    let last_log = blame::culprit_log(facts, failed);
     set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
     // What was undone stays undone, whichever revision takes its place.
     if let Some(pin) = history.pin.as_mut().filter(|pin| pin.revision == *failed) {
@@ -286,97 +284,6 @@ fn stall(
 ) {
     decided.tell(world, facts.key, Severity::Warning, "Stalled", reason.clone());
     history.rollout = Rollout::Stalled { revision: revision.clone(), at: world.now, reason };
-}
-
-/// The last log lines of the worst replica of a revision.
-fn culprit_log(facts: &Facts, revision: &RevisionId) -> Vec<String> {
-    let of_it = facts.replicas.iter().filter(|r| r.container.revision == *revision && !r.available);
-    let logs = of_it.map(|r| r.container.last_log.clone());
-    logs.max_by_key(Vec::len).unwrap_or_default()
-}
-
-/// How far a rollout has come.
-struct Mark {
-    started_at: Timestamp,
-    progress_at: Timestamp,
-    available: u32,
-}
-
-/// Time counts against a revision only while one of its replicas runs and is not available; waiting for the engine, the
-/// registry, a dependency or the pause between steps does not.
-fn advance(world: World, facts: &Facts, to: &RevisionId, mark: Mark) -> Mark {
-    let available = count_available(facts, to);
-    if available > mark.available || !has_culprit(facts, to) {
-        Mark { progress_at: world.now, available: available.max(mark.available), ..mark }
-    } else {
-        mark
-    }
-}
-
-fn has_culprit(facts: &Facts, to: &RevisionId) -> bool {
-    facts.replicas.iter().any(|r| r.container.revision == *to && !r.retiring && is_culprit(r))
-}
-
-fn is_culprit(replica: &Replica) -> bool {
-    replica.runs() && !replica.available && !replica.awaits_engine
-}
-
-/// Why the revision has failed, if it has.
-fn fault(
-    world: World,
-    decided: &mut Decided,
-    facts: &Facts,
-    history: &DeploymentHistory,
-    to: &RevisionId,
-    mark: &Mark,
-) -> Option<String> {
-    if let Some(refused) = &facts.refused {
-        return Some(refused.clone());
-    }
-    let of_it = || facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring);
-    if let Some(reason) = of_it().find_map(|replica| failure(replica, history, mark.started_at)) {
-        return Some(reason);
-    }
-    // While a look does not end, nobody probes and nobody notices that one is ready.
-    let culprit = of_it().find(|r| is_culprit(r) && !r.is_unprobed && !r.readiness.is_ready())?;
-    let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
-    // While nobody watched, no probe was made: that time counts against nobody.
-    let since = since.max(world.observed.watched_since);
-    let deadline = since + facts.spec.progress_deadline;
-    if deadline > world.now {
-        decided.wake(deadline);
-        return None;
-    }
-    let name = &culprit.container.name;
-    let why = culprit.readiness.message();
-    let why = if why.is_empty() { "it is not available yet" } else { why };
-    Some(format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline))
-}
-
-/// How often the host may keep a new replica from starting (its port is taken, its disk full) while an old one that
-/// stopped for it stays down. It is not the revision's fault, but waiting for ever would serve nobody.
-const STUCK_LIMIT: u32 = 2;
-
-/// Why a new replica cannot start on this host, where an old one stopped first to make room for it.
-fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<String> {
-    let stopped = |r: &Replica| r.container.revision != *to && matches!(r.container.state, ContainerState::Exited(_));
-    if !facts.strategy.stop_first() || !facts.replicas.iter().any(stopped) {
-        return None;
-    }
-    facts.replicas.iter().filter(|r| r.container.revision == *to).find_map(|replica| {
-        let ContainerState::Created { error: Some(error) } = &replica.container.state else {
-            return None;
-        };
-        let tries = world.container_failure(replica.container)?.count;
-        let name = &replica.container.name;
-        (tries >= STUCK_LIMIT).then(|| format!("{name} cannot start on this host: {}", error.message))
-    })
-}
-
-/// Whether an action on something of the revision failed, since the rollout began, because the engine refuses it.
-pub fn refusal(world: World, target: &str, began: Timestamp) -> Option<String> {
-    let failure = world.failure(target)?;
-    (failure.at >= began && is_refused(failure.fault)).then(|| failure.message.clone())
 }
 
 /// Gives a revision its outcome.

@@ -201,8 +201,8 @@ impl Sketch<'_> {
         match rollout {
             Rollout::New => self.add(0),
             Rollout::Complete { revision } => self.add((1, revision)),
-            Rollout::Progressing { to, available, stepped_at, before, .. } => {
-                self.add((2, to, available, before, stepped_at.is_some()));
+            Rollout::Progressing { to, available, stepped_at, before, excused_at, .. } => {
+                self.add((2, to, available, before, stepped_at.is_some(), excused_at));
             }
             Rollout::RollingBack { to, from, available, .. } => self.add((3, to, from, available)),
             Rollout::Stalled { revision, .. } => self.add((4, revision)),

@@ -1,0 +1,131 @@
+//! Whether a revision that is being reached has failed, and why. It changes nothing.
+
+use super::replica::{Replica, failure, is_refused};
+use super::rollout::Facts;
+use super::world::{Decided, World};
+use crate::model::history::DeploymentHistory;
+use crate::model::observed::ContainerState;
+use crate::model::revision::RevisionId;
+use crate::model::time::Timestamp;
+
+/// How many replicas of a revision are available and stay.
+pub fn count_available(facts: &Facts, to: &RevisionId) -> u32 {
+    let of_it = facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring && r.available);
+    of_it.count() as u32
+}
+
+/// Now, if the replicas that were available when the update began run and are not ready any more either: what they and the
+/// new ones need is away (a database, a name server), and that is not the new revision's fault.
+pub fn excuse(world: World, decided: &mut Decided, facts: &Facts, to: &RevisionId, before: u32) -> Option<Timestamp> {
+    let old = || facts.replicas.iter().filter(|r| r.container.revision != *to && !r.retiring && r.runs());
+    let fail = |r: &Replica| r.readiness.is_not_ready() && !r.awaits_engine;
+    if before == 0 || old().count() == 0 || !old().all(fail) {
+        return None;
+    }
+    decided.wait("the replicas before it, which fail as well: as long as they do, it is not this revision's fault");
+    Some(world.now)
+}
+
+/// The last log lines of the worst replica of a revision.
+pub fn culprit_log(facts: &Facts, revision: &RevisionId) -> Vec<String> {
+    let of_it = facts.replicas.iter().filter(|r| r.container.revision == *revision && !r.available);
+    let logs = of_it.map(|r| r.container.last_log.clone());
+    logs.max_by_key(Vec::len).unwrap_or_default()
+}
+
+/// How far a rollout has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When something last got better.
+    pub progress_at: Timestamp,
+    /// The most new replicas that were available at once.
+    pub available: u32,
+    /// When the replicas before it failed as well, last.
+    pub excused_at: Option<Timestamp>,
+}
+
+/// Time counts against a revision only while one of its replicas runs and is not available; waiting for the engine, the
+/// registry, a dependency or the pause between steps does not.
+pub fn advance(world: World, facts: &Facts, to: &RevisionId, mark: Mark) -> Mark {
+    let available = count_available(facts, to);
+    if available > mark.available || !has_culprit(facts, to) {
+        Mark { progress_at: world.now, available: available.max(mark.available), ..mark }
+    } else {
+        mark
+    }
+}
+
+fn has_culprit(facts: &Facts, to: &RevisionId) -> bool {
+    facts.replicas.iter().any(|r| r.container.revision == *to && !r.retiring && is_culprit(r))
+}
+
+fn is_culprit(replica: &Replica) -> bool {
+    replica.runs() && !replica.available && !replica.awaits_engine
+}
+
+/// Why the revision has failed, if it has.
+pub fn fault(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &DeploymentHistory,
+    to: &RevisionId,
+    mark: &Mark,
+) -> Option<String> {
+    if let Some(refused) = &facts.refused {
+        return Some(refused.clone());
+    }
+    let of_it = || facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring);
+    // Restarts of a time in which those before it failed too, and a while after it, are nobody's fault.
+    let excused = mark.excused_at.map(|at| at + facts.spec.progress_deadline).filter(|until| *until > world.now);
+    let is_excused = |r: &Replica| excused.is_some() && !matches!(r.container.state, ContainerState::Created { .. });
+    if let Some(until) = excused {
+        decided.wake(until);
+    }
+    let mut judged = of_it().filter(|replica| !is_excused(replica));
+    if let Some(reason) = judged.find_map(|replica| failure(replica, history, mark.started_at)) {
+        return Some(reason);
+    }
+    // While a look does not end, nobody probes and nobody notices that one is ready.
+    let culprit = of_it().find(|r| is_culprit(r) && !r.is_unprobed && !r.readiness.is_ready())?;
+    let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
+    // While nobody watched, no probe was made: that time counts against nobody.
+    let since = since.max(world.observed.watched_since).max(mark.excused_at.unwrap_or_default());
+    let deadline = since + facts.spec.progress_deadline;
+    if deadline > world.now {
+        decided.wake(deadline);
+        return None;
+    }
+    let name = &culprit.container.name;
+    let why = culprit.readiness.message();
+    let why = if why.is_empty() { "it is not available yet" } else { why };
+    Some(format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline))
+}
+
+/// How often the host may keep a new replica from starting (its port is taken, its disk full) while an old one that
+/// stopped for it stays down. It is not the revision's fault, but waiting for ever would serve nobody.
+const STUCK_LIMIT: u32 = 2;
+
+/// Why a new replica cannot start on this host, where an old one stopped first to make room for it.
+pub fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<String> {
+    let stopped = |r: &Replica| r.container.revision != *to && matches!(r.container.state, ContainerState::Exited(_));
+    if !facts.strategy.stop_first() || !facts.replicas.iter().any(stopped) {
+        return None;
+    }
+    facts.replicas.iter().filter(|r| r.container.revision == *to).find_map(|replica| {
+        let ContainerState::Created { error: Some(error) } = &replica.container.state else {
+            return None;
+        };
+        let tries = world.container_failure(replica.container)?.count;
+        let name = &replica.container.name;
+        (tries >= STUCK_LIMIT).then(|| format!("{name} cannot start on this host: {}", error.message))
+    })
+}
+
+/// Whether an action on something of the revision failed, since the rollout began, because the engine refuses it.
+pub fn refusal(world: World, target: &str, began: Timestamp) -> Option<String> {
+    let failure = world.failure(target)?;
+    (failure.at >= began && is_refused(failure.fault)).then(|| failure.message.clone())
+}
