@@ -52,6 +52,9 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
         "Unknown" => Standing::Stalled(format!("{key} needs attention: its result is unknown{reason}")),
         // A Deployment is being healed; a network or volume is not.
         "Degraded" if object.status.replicas.is_none() => Standing::Stalled(format!("{key} needs attention{reason}")),
+        // Its next run is nobody's to wait for.
+        "Scheduled" => Standing::Done(format!("{key} is scheduled{reason}")),
+        "Active" => Standing::Done(format!("{key} is at work{reason}")),
         "Suspended" => Standing::Done(format!("{key} is suspended and left alone")),
         "PruneHeld" => Standing::Done(format!("{key} is kept for now{reason}")),
         "RolledBack" | "Complete" | "Ready" => settled(key, object),
