@@ -365,3 +365,114 @@ fn has_ended(container: &Container) -> bool {
 fn is_unused(container: &Container) -> bool {
     matches!(container.state, ContainerState::Created { error: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::action::Request;
+    use crate::model::desired::Desired;
+    use crate::model::name::{Kind, Name};
+    use crate::model::observed::Observed;
+
+    /// 2026-03-29T00:59:00Z: a minute before the clock in Berlin goes from 02:00 to 03:00.
+    const BEFORE_THE_GAP: Timestamp = Timestamp(1_774_745_940_000);
+
+    fn key() -> Key {
+        Key::new(Kind::CronJob, Name::new("shop").unwrap(), Name::new("backup").unwrap())
+    }
+
+    /// A CronJob with these further fields.
+    fn desired(fields: serde_json::Value) -> Desired {
+        let template = json!({"image": "dump:1", "hostNetwork": true});
+        let mut spec = json!({"schedule": "30 2 * * *", "timeZone": "Europe/Berlin", "template": template});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let mut desired = Desired::default();
+        desired.cron_jobs.insert(key(), Declared::bare(serde_json::from_value(spec).unwrap()));
+        desired
+    }
+
+    /// The reasons of the events of a pass at `at`, and what is remembered then.
+    fn pass(desired: &Desired, history: &History, at: Timestamp) -> (Vec<String>, History) {
+        let plan = crate::plan::plan(desired, &Observed::default(), history, at);
+        let told = plan.events.iter().map(|event| format!("{}: {}", event.reason, event.message));
+        (told.collect(), plan.history)
+    }
+
+    #[test]
+    fn a_time_that_does_not_exist_gets_one_run_after_the_gap() {
+        let desired = desired(json!({}));
+        let (told, history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
+        assert!(told.is_empty(), "{told:?}");
+        let plan = crate::plan::plan(&desired, &Observed::default(), &history, BEFORE_THE_GAP);
+        assert_eq!(plan.wake_at, Some(BEFORE_THE_GAP + Span::secs(60)), "it sleeps until then");
+        let (told, history) = pass(&desired, &history, BEFORE_THE_GAP + Span::secs(60));
+        assert_eq!(told, ["CronJobScheduled: run 20260329-010000 is for 2026-03-29T01:00:00Z"]);
+        let (told, _) = pass(&desired, &history, BEFORE_THE_GAP + Span::secs(7200));
+        assert!(told.is_empty(), "{told:?}");
+    }
+
+    #[test]
+    fn of_the_times_that_were_missed_the_newest_gets_a_run_unless_it_is_too_late() {
+        let five_days = BEFORE_THE_GAP + Span::secs(5 * 86_400);
+        for (deadline, expected) in [
+            (
+                "1d",
+                "CronJobScheduled: run 20260403-003000 is for 2026-04-03T00:30:00Z, the newest of those that were missed",
+            ),
+            (
+                "10m",
+                "CronJobSkipped: the run for 2026-04-03T00:30:00Z is skipped: nobody was there to begin it within its startingDeadline of 10m",
+            ),
+        ] {
+            let desired = desired(json!({"startingDeadline": deadline}));
+            let (_, history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
+            let (told, _) = pass(&desired, &history, five_days);
+            assert_eq!(told, [expected]);
+        }
+    }
+
+    #[test]
+    fn another_schedule_makes_up_for_nothing() {
+        let (_, history) = pass(&desired(json!({})), &History::default(), BEFORE_THE_GAP);
+        let hourly = desired(json!({"schedule": "@hourly"}));
+        let (told, _) = pass(&hourly, &history, BEFORE_THE_GAP + Span::secs(3 * 3600));
+        assert!(told.is_empty(), "{told:?}");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_brings_no_time_twice() {
+        let desired = desired(json!({"concurrencyPolicy": "Allow"}));
+        let (_, history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
+        let (_, history) = pass(&desired, &history, BEFORE_THE_GAP + Span::secs(60));
+        let (_, history) = pass(&desired, &history, BEFORE_THE_GAP);
+        let (told, history) = pass(&desired, &history, BEFORE_THE_GAP + Span::secs(61));
+        assert_eq!((told.len(), history.cron_jobs[&key()].runs.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_run_that_a_person_asks_for_is_refused_as_the_policy_says() {
+        let asked = |desired: &Desired, history: &History| {
+            crate::plan::request(desired, history, &key(), &Request::RunNow, BEFORE_THE_GAP)
+        };
+        for (policy, count) in [("Forbid", 1), ("Allow", SIDE_BY_SIDE), ("Replace", 30)] {
+            let desired = desired(json!({"concurrencyPolicy": policy}));
+            let mut history = History::default();
+            for _ in 0..30 {
+                history = asked(&desired, &history).map_or(history, |(after, _)| after);
+            }
+            let times: BTreeSet<Timestamp> =
+                history.cron_jobs[&key()].runs.iter().map(|run| run.scheduled_at).collect();
+            assert_eq!(times.len(), count, "{policy}: no two runs have the same time");
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_no_times_that_are_to_come() {
+        let desired = desired(json!({}));
+        let (_, history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
+        let ahead = |at| crate::plan::forecast(&desired, &Observed::default(), &history, at).len();
+        assert_eq!(ahead(BEFORE_THE_GAP), 0);
+    }
+}
