@@ -131,6 +131,7 @@ fn keys(loaded: &Loaded) -> Vec<String> {
     let desired = &loaded.desired;
     let mut keys: Vec<String> = desired.deployments.keys().map(ToString::to_string).collect();
     keys.extend(desired.jobs.keys().map(ToString::to_string));
+    keys.extend(desired.cron_jobs.keys().map(ToString::to_string));
     keys.extend(desired.volumes.keys().map(ToString::to_string));
     keys.extend(desired.contents.keys().map(ToString::to_string));
     keys
@@ -168,6 +169,7 @@ proptest! {
             let mut desired = loaded.desired.clone();
             desired.deployments.values_mut().for_each(|declared| declared.place.clear());
             desired.jobs.values_mut().for_each(|declared| declared.place.clear());
+            desired.cron_jobs.values_mut().for_each(|declared| declared.place.clear());
             desired.volumes.values_mut().for_each(|declared| declared.place.clear());
             desired.networks.values_mut().for_each(|declared| declared.place.clear());
             desired.contents.values_mut().for_each(|declared| declared.place.clear());
@@ -400,7 +402,7 @@ fn what_a_manifest_says_is_what_is_desired() {
     }
     "#);
     assert_eq!(backend.spec.template.ports[0].port, 3001);
-    assert_eq!(backend.place, "a.yaml:66");
+    assert_eq!(backend.place, "a.yaml:93");
     let db = loaded.desired.deployments.iter().find(|(key, _)| key.name.as_str() == "db").unwrap().1;
     assert_eq!(db.spec.template.logging.as_ref().unwrap().driver, "json-file", "the namespace's default");
     let content = loaded.contents.values().next().unwrap();

@@ -33,7 +33,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
 
 /// Where each dependency may be used: rooms or files below `src`. An empty list means everywhere but in `plan` and, for
 /// what [`IMPURE`] names, `model`. Cargo.toml says why each is there.
-const HOMES: [(&str, &[&str]); 26] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("tokio", &[]),
     ("futures_util", &[]),
     ("bollard", &["engine"]),
@@ -44,6 +44,9 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("granit_parser", &["manifest/yaml"]),
     ("strsim", &["manifest"]),
     ("humantime", &["model"]),
+    ("croner", &["model/schedule"]),
+    ("chrono", &["model/schedule"]),
+    ("chrono_tz", &["model/schedule"]),
     ("sha2", &["model", "store", "manifest", "plan", "reconciler"]),
     ("hmac", &["model"]),
     ("getrandom", &["store"]),

@@ -9,15 +9,16 @@ use super::events;
 use super::failure::{Exit, Failure};
 use super::object::Wanted;
 use super::output;
+use super::past::{gate_table, revision_table, run_table};
 use super::rows;
 use super::screen::{Paint, Screen, Tone, lines, phase_tone};
-use super::table::{Table, cell, toned};
+use super::table::{Table, cell};
 use super::yaml;
 use crate::model::name::{Key, Kind};
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, GateView, GateWord, ObjectView, OutcomeWord, RevisionView, SourceState, View};
+use crate::model::view::{Detail, GateWord, ObjectView, RevisionView, RunWord, SourceState, View};
 use crate::server::wire::{Events, Snapshot};
 
 /// How many events of an object are shown.
@@ -28,6 +29,7 @@ const EVENTS_SHOWN: usize = 20;
 #[command(after_help = "Examples:
   evenkeel describe deployment/web          why it is as it is, and all about it
   evenkeel describe job migrate -n shop
+  evenkeel describe cronjob/backup          its runs, their last words, and the next time
   evenkeel describe sources                 every problem of the manifest directories")]
 pub struct Describe {
     /// KIND/NAME, KIND NAME or a Deployment's or Job's NAME; or `sources`.
@@ -87,6 +89,7 @@ impl Sheet {
         self.list("Waiting for", &object.status.waiting);
         self.conditions(object);
         self.revisions(&object.detail);
+        self.runs(&object.detail);
         self.containers(&object.status.containers);
         self.under_way(key, view);
         self.spec(object);
@@ -140,6 +143,16 @@ impl Sheet {
                 self.field("Exit code", &exit_code.map(|code| code.to_string()).unwrap_or_default());
                 self.section("Last log lines", last_log);
             }
+            Detail::CronJob { schedule, time_zone, suspend, last_schedule, next_schedule, last_success, .. } => {
+                self.field("Schedule", schedule);
+                self.field("Time zone", time_zone);
+                self.field("Suspended", if *suspend { "yes" } else { "" });
+                self.time("Last time", *last_schedule);
+                self.time("Last success", *last_success);
+                if let Some(next) = next_schedule {
+                    self.field("Next time", &format!("{next} (in {})", age::span(next.since(self.now))));
+                }
+            }
             Detail::Network { engine_name, driver, subnets } => {
                 self.field("Docker name", engine_name);
                 self.field("Driver", driver);
@@ -163,6 +176,18 @@ impl Sheet {
             table.row(vec![cell(&condition.kind), cell(word), cell(&condition.reason), cell(&condition.message)]);
         }
         self.table("Conditions", &table);
+    }
+
+    /// The runs of a CronJob, with the last words of the newest that has ended, and of the newest that failed.
+    fn runs(&mut self, detail: &Detail) {
+        let Detail::CronJob { runs, .. } = detail else { return };
+        self.table("Runs", &run_table(runs, self.now));
+        let newest = runs.iter().rev().find(|run| run.result.is_over());
+        let failed = runs.iter().rev().find(|run| run.result == RunWord::Failed);
+        let is_other = failed.map(|run| &run.id) != newest.map(|run| &run.id);
+        for run in newest.into_iter().chain(failed.filter(|_| is_other)) {
+            self.section(&format!("Last log lines of run {}", run.id), &run.last_log);
+        }
     }
 
     fn revisions(&mut self, detail: &Detail) {
@@ -297,43 +322,6 @@ impl Sheet {
             self.text.push_str(&format!("  {line}\n"));
         }
     }
-}
-
-/// Revisions, oldest first; `*` is the one that is run or reached.
-pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
-    let mut table = Table::new(vec!["REVISION", "ID", "OUTCOME", "AGE", "IMAGE", "REASON"]);
-    for revision in revisions {
-        let tone = match revision.outcome {
-            OutcomeWord::Completed => Tone::Good,
-            OutcomeWord::Rejected => Tone::Bad,
-            OutcomeWord::Pending => Tone::Busy,
-            OutcomeWord::Superseded => Tone::Dim,
-        };
-        let mark = if revision.current { "*" } else { "" };
-        table.row(vec![
-            cell(format!("{}{mark}", revision.number)),
-            cell(&revision.id),
-            toned(format!("{:?}", revision.outcome), tone),
-            cell(age::since(revision.created_at, now)),
-            cell(&revision.image),
-            cell(&revision.reason),
-        ]);
-    }
-    table
-}
-
-fn gate_table(gates: &[GateView], now: Timestamp) -> Table {
-    let mut table = Table::new(vec!["GATE", "RESULT", "AGE", "REASON"]);
-    for gate in gates {
-        let tone = match gate.result {
-            GateWord::Passed => Tone::Good,
-            GateWord::Failed => Tone::Bad,
-            GateWord::Running => Tone::Busy,
-        };
-        let result = toned(format!("{:?}", gate.result), tone);
-        table.row(vec![cell(&gate.gate), result, cell(age::since(gate.at, now)), cell(&gate.reason)]);
-    }
-    table
 }
 
 /// One revision with all that is known of it.

@@ -25,11 +25,12 @@ use crate::server::wire::Snapshot;
   evenkeel get deployments -n shop      the Deployments of one namespace
   evenkeel get deploy,job               two kinds
   evenkeel get deploy/web -o yaml       one object, with all that is known of it
+  evenkeel get cronjobs                 their schedules, next times and last results
   evenkeel get replicas                 the containers of Deployments and Jobs
   evenkeel get sources                  the manifest directories, and whether they are in force
   evenkeel get deployments --watch      go on with a line for every change")]
 pub struct Get {
-    /// all, deployments, jobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or KIND/NAME.
+    /// all, deployments, jobs, cronjobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or KIND/NAME.
     #[arg(value_name = "KIND[/NAME]", default_value = "all")]
     what: String,
     /// The object's name, after its kind.

@@ -34,9 +34,10 @@ const QUEUE: usize = 1000;
   evenkeel logs deployment/web                     all replicas
   evenkeel logs web -f --tail 20                   go on with new lines, and with new replicas
   evenkeel logs job/migrate
+  evenkeel logs cronjob/backup                     the runs that are kept
   evenkeel logs shop.web.3f9a2c71d0.0 --since 10m  one replica (see `evenkeel get replicas`)")]
 pub struct Logs {
-    /// KIND/NAME, KIND NAME, the NAME of a Deployment or Job, or the name of a replica.
+    /// KIND/NAME, KIND NAME, the NAME of a Deployment, Job or CronJob, or the name of a replica.
     #[arg(value_name = "KIND/NAME|REPLICA", required = true, num_args = 1..=2)]
     what: Vec<String>,
     #[command(flatten)]
@@ -139,7 +140,7 @@ impl Logs {
                 .hint("`evenkeel get replicas` lists those that are there"));
         }
         let wanted = Wanted::parse(&self.what, self.scope.namespace.as_ref())?;
-        let (_, object) = wanted.find(view, &[Kind::Deployment, Kind::Job])?;
+        let (_, object) = wanted.find(view, &Kind::WORKLOADS)?;
         Ok(object.status.containers.iter().filter(|replica| replica.state != "Created").collect())
     }
 
@@ -150,8 +151,7 @@ impl Logs {
         {
             return Ok(self.replicas(view)?.iter().all(|replica| replica.state != "Running"));
         }
-        let (key, object) =
-            Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(view, &[Kind::Deployment, Kind::Job])?;
+        let (key, object) = Wanted::parse(&self.what, self.scope.namespace.as_ref())?.find(view, &Kind::WORKLOADS)?;
         Ok(key.kind == Kind::Job && matches!(object.status.phase.as_str(), "Complete" | "Failed" | "Unknown"))
     }
 

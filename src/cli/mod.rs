@@ -16,11 +16,13 @@ mod logging;
 mod logs;
 mod object;
 mod output;
+mod past;
 mod plan;
 mod prune;
 mod rollout;
 mod rows;
 mod run;
+mod run_now;
 mod schema;
 mod screen;
 mod set;
@@ -67,6 +69,7 @@ enum Command {
     Events(events::Events),
     Logs(logs::Logs),
     Rollout(rollout::Rollout),
+    RunNow(run_now::RunNow),
     Set(set::Set),
     Prune(prune::Prune),
     Schema(schema::Schema),
@@ -86,6 +89,7 @@ impl Command {
             Command::Events(events) => events.run(screen).await,
             Command::Logs(logs) => logs.run(screen).await,
             Command::Rollout(rollout) => rollout.run(screen).await,
+            Command::RunNow(run_now) => run_now.run(screen).await,
             Command::Set(set) => set.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
             Command::Schema(schema) => schema.run(screen),

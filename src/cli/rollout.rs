@@ -5,11 +5,12 @@ use serde_json::json;
 
 use super::args::{Machine, Reach, Scope, parse_span};
 use super::client::Client;
-use super::describe::{self, revision_table};
+use super::describe;
 use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::object::Wanted;
 use super::output;
+use super::past::revision_table;
 use super::screen::{Screen, lines};
 use super::standing;
 use crate::model::action::Request;
@@ -133,6 +134,7 @@ impl Target {
         let snapshot: Snapshot = client.get("/v1/view").await?;
         let kinds: &[Kind] = match request {
             Request::Retry => &[Kind::Deployment, Kind::Job],
+            Request::RunNow => &[Kind::CronJob],
             Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } => &[Kind::Deployment],
         };
         let key = self.find(&snapshot.view, kinds)?.0.clone();

@@ -6,7 +6,7 @@ use super::table::{Cell, Table, cell, toned};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::status::ContainerStatus;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, ObjectView, SourcePhase, SourceState, View};
+use crate::model::view::{Detail, ObjectView, RunWord, SourcePhase, SourceState, View};
 
 /// Which columns a table has.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,9 @@ fn lead(columns: &Columns, namespaced: bool) -> Vec<&'static str> {
 fn titles(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Deployment => &["READY", "UP-TO-DATE", "AVAILABLE", "AGE", "STATUS", "IMAGE"],
+        Kind::CronJob => {
+            &["SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST-SCHEDULE", "NEXT", "LAST-RESULT", "STATUS"]
+        }
         Kind::Job => &["STATUS", "ATTEMPTS", "DURATION", "AGE", "IMAGE"],
         Kind::Network => &["STATUS", "DRIVER", "SUBNETS", "DOCKER NAME"],
         Kind::Volume => &["STATUS", "DRIVER", "DOCKER NAME"],
@@ -84,12 +87,44 @@ fn cells(object: &ObjectView, now: Timestamp) -> Vec<Cell> {
             let took = started_at.map(|start| age::span(finished_at.unwrap_or(now).since(start)));
             vec![status, cell(attempts.to_string()), cell(took.unwrap_or_default()), age, cell(image(object))]
         }
+        Detail::CronJob { .. } => {
+            let mut row = schedule(&object.detail, now);
+            row.push(status);
+            row
+        }
         Detail::Network { engine_name, driver, subnets } => {
             vec![status, cell(driver), cell(subnets.join(",")), cell(engine_name)]
         }
         Detail::Volume { engine_name, driver } => vec![status, cell(driver), cell(engine_name)],
         Detail::Content { id, keys } => vec![status, cell(keys.len().to_string()), cell(id)],
         Detail::Namespace => vec![status],
+    }
+}
+
+/// What a CronJob does when.
+fn schedule(detail: &Detail, now: Timestamp) -> Vec<Cell> {
+    let Detail::CronJob { schedule, time_zone, suspend, active, last_schedule, next_schedule, runs, .. } = detail
+    else {
+        return Vec::new();
+    };
+    let last = runs.iter().rev().find(|run| run.result.is_over());
+    vec![
+        cell(schedule),
+        cell(time_zone),
+        toned(if *suspend { "yes" } else { "no" }, if *suspend { Tone::Busy } else { Tone::Plain }),
+        cell(active.to_string()),
+        cell(last_schedule.map(|at| format!("{} ago", age::since(at, now))).unwrap_or_default()),
+        cell(next_schedule.map(|at| format!("in {}", age::span(at.since(now)))).unwrap_or_default()),
+        last.map_or_else(|| cell(""), |run| toned(format!("{:?}", run.result), run_tone(run.result))),
+    ]
+}
+
+/// How the result of a run is coloured.
+pub fn run_tone(result: RunWord) -> Tone {
+    match result {
+        RunWord::Succeeded => Tone::Good,
+        RunWord::Failed | RunWord::Unknown => Tone::Bad,
+        RunWord::Waiting | RunWord::Running | RunWord::Retrying => Tone::Busy,
     }
 }
 

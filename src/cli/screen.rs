@@ -103,7 +103,7 @@ pub fn lines(text: &str) -> String {
 /// The tone of an object's phase.
 pub fn phase_tone(phase: &str) -> Tone {
     match phase {
-        "Complete" | "Ready" | "Loaded" => Tone::Good,
+        "Complete" | "Ready" | "Loaded" | "Scheduled" => Tone::Good,
         "Stalled" | "Failed" | "Refused" | "RolledBack" | "Degraded" | "Unknown" | "PruneHeld" | "LastGood" => {
             Tone::Bad
         }

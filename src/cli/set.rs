@@ -32,7 +32,7 @@ const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The kinds that have an image.
-const KINDS: [Kind; 2] = [Kind::Deployment, Kind::Job];
+const KINDS: [Kind; 3] = Kind::WORKLOADS;
 
 /// Change a value in a manifest.
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ impl Set {
   evenkeel set image job/migrate @sha256:…                     the same repository, a digest
   evenkeel set image web web:2 --source manifests              without a daemon")]
 struct Image {
-    /// KIND/NAME or the NAME of a Deployment or Job.
+    /// KIND/NAME or the NAME of a Deployment, Job or CronJob.
     #[arg(value_name = "KIND/NAME")]
     what: String,
     /// The image; :TAG or @DIGEST alone means the present repository.

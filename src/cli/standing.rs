@@ -2,7 +2,7 @@
 //! exit with. A reading of the view; it decides nothing.
 
 use super::failure::Exit;
-use crate::model::name::Key;
+use crate::model::name::{Key, Kind};
 use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView};
 
 /// Where an object stands, in the words of `rollout status`.
@@ -52,6 +52,10 @@ pub fn of(key: &Key, object: &ObjectView) -> Standing {
         "Unknown" => Standing::Stalled(format!("{key} needs attention: its result is unknown{reason}")),
         // A Deployment is being healed; a network or volume is not.
         "Degraded" if object.status.replicas.is_none() => Standing::Stalled(format!("{key} needs attention{reason}")),
+        // Its runs come and go; nobody waits for one without having asked for it.
+        "Scheduled" => Standing::Done(format!("{key} is scheduled{reason}")),
+        "Active" => Standing::Done(format!("{key} is at work{reason}")),
+        "Waiting" if key.kind == Kind::CronJob => Standing::Done(format!("{key} has a run that waits{reason}")),
         "Suspended" => Standing::Done(format!("{key} is suspended and left alone")),
         "PruneHeld" => Standing::Done(format!("{key} is kept for now{reason}")),
         "RolledBack" | "Complete" | "Ready" => settled(key, object),

@@ -102,6 +102,7 @@ fn judge(settings: &Settings, desired: &Desired, screen: &Screen) -> Vec<Refused
 fn place(desired: &Desired, key: &Key) -> String {
     let deployment = desired.deployments.get(key).map(|declared| &declared.place);
     let job = desired.jobs.get(key).map(|declared| &declared.place);
+    let job = job.or(desired.cron_jobs.get(key).map(|declared| &declared.place));
     let network = desired.networks.get(key).map(|declared| &declared.place);
     let volume = desired.volumes.get(key).map(|declared| &declared.place);
     let place = deployment.or(job).or(network).or(volume).filter(|place| !place.is_empty());
@@ -171,6 +172,7 @@ fn count(desired: &Desired) -> usize {
         + desired.networks.len()
         + desired.volumes.len()
         + desired.jobs.len()
+        + desired.cron_jobs.len()
         + desired.deployments.len()
         + desired.contents.len()
 }

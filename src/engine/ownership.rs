@@ -16,7 +16,7 @@ pub struct Ownership {
 /// What a container of ours was made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The Deployment or Job that it belongs to.
+    /// The workload that it belongs to.
     pub owner: Key,
     /// Its revision.
     pub revision: RevisionId,
@@ -36,7 +36,7 @@ impl Ownership {
         if text(label::INSTANCE)? != self.instance.as_str() {
             return None;
         }
-        let kind = [Kind::Deployment, Kind::Job].into_iter().find(|kind| text(label::KIND) == Some(kind.word()))?;
+        let kind = Kind::WORKLOADS.into_iter().find(|kind| text(label::KIND) == Some(kind.word()))?;
         let owner = Key::new(kind, Name::new(text(label::NAMESPACE)?).ok()?, Name::new(text(label::NAME)?).ok()?);
         let revision = text(label::REVISION)?;
         let slot: Slot = text(label::SLOT)?.parse().ok()?;

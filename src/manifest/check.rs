@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::diagnostic::Problems;
 use super::expect::{accepts, expected, first_sentence, shape, words};
 use super::file::{File, Pos};
-use super::format::{matches, well_formed};
+use super::format::{matches, way_out, well_formed};
 use super::suggest;
 use super::tree::{Entry, Node, Scalar, Value};
 use crate::model::text::printable;
@@ -345,6 +345,9 @@ impl<'a> Walk<'a> {
             let problem = self.problems.error(self.file, pos, message);
             if schema["format"] == "duration" && is_number && self.quote == Quote::Values {
                 problem.hint(format!("write {text}s for seconds"));
+            }
+            if let Some(hint) = schema["format"].as_str().and_then(way_out) {
+                problem.hint(hint);
             }
             return Json::Null;
         }

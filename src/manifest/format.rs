@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::image;
 use crate::model::name::Name;
 use crate::model::quantity::{Cpu, Memory};
+use crate::model::schedule;
 use crate::model::spec::HostPort;
 use crate::model::time::Span;
 
@@ -18,10 +19,21 @@ pub fn well_formed(format: &str, text: &str) -> Result<(), String> {
         "name" => Name::new(owned).map(drop).map_err(|wrong| format!("'{text}': {wrong}")),
         "image" => image::check(text),
         "port-range" => HostPort::Range(owned).bounds().map(drop),
+        "cron" => schedule::check_schedule(text),
+        "time-zone" => schedule::check_time_zone(text),
         "mode" => mode(text),
         "ip" => text.parse::<IpAddr>().map(drop).map_err(|_| format!("'{text}' is not an IP address")),
         "ipv4" => text.parse::<Ipv4Addr>().map(drop).map_err(|_| format!("'{text}' is not an IPv4 address")),
         _ => Ok(()),
+    }
+}
+
+/// What would be right in the place of a value that is not what its format stands for, where an example says more.
+pub fn way_out(format: &str) -> Option<&'static str> {
+    match format {
+        "cron" => Some("such as \"30 2 * * *\" (daily at 2:30), \"*/15 * * * *\" or @daily"),
+        "time-zone" => Some("such as UTC, Europe/Berlin or America/New_York"),
+        _ => None,
     }
 }
 

@@ -60,6 +60,7 @@ impl Loaded {
         }
         self.desired.volumes.extend(from.volumes);
         self.desired.jobs.extend(from.jobs);
+        self.desired.cron_jobs.extend(from.cron_jobs);
         self.desired.deployments.extend(from.deployments);
         self.desired.contents.extend(from.contents);
         for (reader, files) in from.host_files {
@@ -127,6 +128,10 @@ fn place(desired: &mut Desired, object: Object, ids: &BTreeMap<Key, ContentId>) 
             apply(&mut spec.template, defaults);
             desired.jobs.insert(key, declared!(*spec));
         }
+        Spec::CronJob(mut spec) => {
+            apply(&mut spec.template, defaults);
+            desired.cron_jobs.insert(key, declared!(*spec));
+        }
         Spec::Deployment(mut spec) => {
             apply(&mut spec.template, defaults);
             desired.deployments.insert(key, declared!(*spec));
@@ -179,9 +184,8 @@ fn implicit_networks(desired: &mut Desired) {
         let named = template.networks.iter().any(|network| *network.name() == default);
         named || (template.networks.is_empty() && !template.host_network)
     };
-    let deployments = desired.deployments.iter().filter(|(_, d)| uses(&d.spec.template)).map(|(key, _)| key);
-    let jobs = desired.jobs.iter().filter(|(_, j)| uses(&j.spec.template)).map(|(key, _)| key);
-    let keys: BTreeSet<Key> = deployments.chain(jobs).map(|key| key.sibling(Kind::Network, &default)).collect();
+    let users = desired.templates().filter(|(_, template)| uses(template));
+    let keys: BTreeSet<Key> = users.map(|(key, _)| key.sibling(Kind::Network, &default)).collect();
     for key in keys {
         desired.networks.entry(key).or_insert_with(|| Declared::bare(NetworkSpec::default()));
     }

@@ -20,7 +20,7 @@ use super::substitute::{Growth, Variables, is_variable, substitute};
 use super::tree::{Node, Value};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::spec::{
-    ConfigMapSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, VolumeSpec,
+    ConfigMapSpec, CronJobSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, VolumeSpec,
 };
 
 /// The namespace of an object when neither its manifest nor its source names one.
@@ -40,6 +40,8 @@ pub enum Spec {
     Secret(SecretSpec),
     /// A container that runs to completion.
     Job(Box<JobSpec>),
+    /// A container that runs to completion at the times of a schedule.
+    CronJob(Box<CronJobSpec>),
     /// Replicas.
     Deployment(Box<DeploymentSpec>),
 }
@@ -327,6 +329,7 @@ fn spec(kind: Kind, value: &Json) -> Option<Spec> {
         Kind::ConfigMap => Spec::ConfigMap(typed(value)?),
         Kind::Secret => Spec::Secret(typed(value)?),
         Kind::Job => Spec::Job(Box::new(typed(value)?)),
+        Kind::CronJob => Spec::CronJob(Box::new(typed(value)?)),
         Kind::Deployment => Spec::Deployment(Box::new(typed(value)?)),
     })
 }

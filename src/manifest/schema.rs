@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::model::name::Kind;
 use crate::model::policy::PolicyFile;
 use crate::model::spec::{
-    API_VERSION, ConfigMapSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, VolumeSpec,
+    API_VERSION, ConfigMapSpec, CronJobSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec,
+    VolumeSpec,
 };
 
 /// The words in which schemas are written.
@@ -64,6 +65,7 @@ pub fn title(kind: Kind) -> &'static str {
         Kind::ConfigMap => "ConfigMap",
         Kind::Secret => "Secret",
         Kind::Job => "Job",
+        Kind::CronJob => "CronJob",
         Kind::Deployment => "Deployment",
     }
 }
@@ -76,6 +78,7 @@ fn describe(kind: Kind) -> Value {
         Kind::ConfigMap => manifest::<ConfigMapSpec>(kind),
         Kind::Secret => manifest::<SecretSpec>(kind),
         Kind::Job => manifest::<JobSpec>(kind),
+        Kind::CronJob => manifest::<CronJobSpec>(kind),
         Kind::Deployment => manifest::<DeploymentSpec>(kind),
     }
 }

@@ -2,6 +2,7 @@
 
 /// Words of Compose and Kubernetes with what they are called here.
 const FOREIGN: &[(&str, &str)] = &[
+    ("activeDeadlineSeconds", "activeDeadline, such as 5m"),
     ("annotation", "annotations"),
     ("cap_add", "capabilities: {add: […]}"),
     ("cap_drop", "capabilities: {drop: […]}"),
@@ -11,6 +12,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("containers", "template: one container to a Deployment"),
     ("cpu", "resources: {limits: {cpu: …}}"),
     ("cpus", "resources: {limits: {cpu: …}}"),
+    ("cronJob", "nothing: a CronJob runs for ever, so nothing can wait for its end"),
     ("data", "files or envFiles, in spec: a secret's value never stands in a manifest"),
     ("deploy", "replicas, strategy and resources"),
     ("entrypoint", "command"),
@@ -20,6 +22,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("imagePullSecret", "imagePullSecrets"),
     ("initialDelaySeconds", "initialDelay, such as 5s"),
     ("ipv4_address", "address"),
+    ("jobTemplate", "template: the container, with nothing between"),
     ("limits", "resources: {limits: {…}}"),
     ("link", "networks"),
     ("links", "networks"),
@@ -39,6 +42,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("selector", "nothing: a Deployment owns what it made"),
     ("source", "volume or hostPath"),
     ("spec", "nothing: image, command, env and the others stand here, beside each other"),
+    ("startingDeadlineSeconds", "startingDeadline, such as 1h"),
     ("stop_grace_period", "terminationGracePeriod"),
     ("stringData", "files or envFiles: a secret's value never stands in a manifest"),
     ("target", "path for a mount, port for a port"),

@@ -20,6 +20,7 @@ pub fn of(view: &View) -> Result<Vec<MetricFamily>, prometheus::Error> {
     phases(&mut gauges, view)?;
     deployments(&mut gauges, view)?;
     jobs(&mut gauges, view)?;
+    cron_jobs(&mut gauges, view)?;
     held(&mut gauges, view)?;
     refused(&mut gauges, view)?;
     // Gathered by a registry, which sorts what it gives.
@@ -90,7 +91,7 @@ fn phases(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
         (labels, 1.0)
     });
     gauges.add(names::OBJECT_PHASE, &["namespace", "kind", "name", "phase"], rows)?;
-    let with_containers = |key: &Key| matches!(key.kind, Kind::Deployment | Kind::Job);
+    let with_containers = |key: &Key| Kind::WORKLOADS.contains(&key.kind);
     let restarts = view.objects.iter().filter(|(key, _)| with_containers(key)).map(|(key, object)| {
         let sum: u64 = object.status.containers.iter().map(|container| u64::from(container.restarts)).sum();
         (kind_labels(key), sum as f64)
@@ -142,6 +143,41 @@ fn job_duration(detail: &Detail) -> Option<f64> {
         Detail::Job { started_at: Some(start), finished_at: Some(end), .. } => {
             Some(end.since(*start).0 as f64 / 1000.0)
         }
+        _ => None,
+    }
+}
+
+fn cron_jobs(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
+    let rows = |value: fn(&Detail) -> Option<f64>| {
+        let cron_jobs = view.objects.iter().filter(|(key, _)| key.kind == Kind::CronJob);
+        cron_jobs.filter_map(move |(key, object)| Some((object_labels(key), value(&object.detail)?)))
+    };
+    gauges.add(names::CRON_LAST_SUCCESS, &OBJECT, rows(|detail| cron_times(detail)[0].map(seconds)))?;
+    gauges.add(names::CRON_LAST_SCHEDULE, &OBJECT, rows(|detail| cron_times(detail)[1].map(seconds)))?;
+    gauges.add(names::CRON_NEXT_SCHEDULE, &OBJECT, rows(|detail| cron_times(detail)[2].map(seconds)))?;
+    gauges.add(names::CRON_LAST_DURATION, &OBJECT, rows(cron_duration))?;
+    gauges.add(names::CRON_ACTIVE, &OBJECT, rows(cron_active))
+}
+
+/// The last success, the last time and the next one of a CronJob.
+fn cron_times(detail: &Detail) -> [Option<Timestamp>; 3] {
+    match detail {
+        Detail::CronJob { last_success, last_schedule, next_schedule, .. } => {
+            [*last_success, *last_schedule, *next_schedule]
+        }
+        _ => [None; 3],
+    }
+}
+
+fn cron_duration(detail: &Detail) -> Option<f64> {
+    let Detail::CronJob { runs, .. } = detail else { return None };
+    let last = runs.iter().rev().find(|run| run.result.is_over() && run.finished_at.is_some())?;
+    Some(last.finished_at?.since(last.started_at?).0 as f64 / 1000.0)
+}
+
+fn cron_active(detail: &Detail) -> Option<f64> {
+    match detail {
+        Detail::CronJob { active, .. } => Some(f64::from(*active)),
         _ => None,
     }
 }

@@ -65,6 +65,21 @@ pub(super) const PAUSED: Named =
     ("evenkeel_deployment_paused", "Whether rollout pause holds the Deployment (1) or not (0).");
 pub(super) const JOB_SUCCEEDED: Named =
     ("evenkeel_job_succeeded", "Whether the Job's last finished run exited with 0 (1) or not (0).");
+pub(super) const CRON_LAST_SUCCESS: Named = (
+    "evenkeel_cronjob_last_success_timestamp_seconds",
+    "When the CronJob's newest run that exited with 0 ended, in seconds since 1970.",
+);
+pub(super) const CRON_LAST_SCHEDULE: Named = (
+    "evenkeel_cronjob_last_schedule_timestamp_seconds",
+    "The newest time of the CronJob's schedule that got a run, in seconds since 1970.",
+);
+pub(super) const CRON_NEXT_SCHEDULE: Named = (
+    "evenkeel_cronjob_next_schedule_timestamp_seconds",
+    "The next time of the CronJob's schedule, in seconds since 1970; absent while it is suspended.",
+);
+pub(super) const CRON_LAST_DURATION: Named =
+    ("evenkeel_cronjob_last_duration_seconds", "Time that the CronJob's last finished run took.");
+pub(super) const CRON_ACTIVE: Named = ("evenkeel_cronjob_active", "Runs of the CronJob that are under way.");
 pub(super) const JOB_DURATION: Named = ("evenkeel_job_duration_seconds", "Time that the Job's last finished run took.");
 pub(super) const RESTARTS: Named = (
     "evenkeel_container_restarts",

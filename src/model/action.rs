@@ -294,6 +294,8 @@ pub enum Request {
     },
     /// Try a rejected revision or a failed job again.
     Retry,
+    /// Begin a run of a CronJob now, outside of its schedule.
+    RunNow,
 }
 
 impl Request {
@@ -305,6 +307,7 @@ impl Request {
             Request::Restart => "RestartRequested",
             Request::Undo { .. } => "UndoRequested",
             Request::Retry => "RetryRequested",
+            Request::RunNow => "RunRequested",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
 use super::policy::{HostFile, Standing};
 use super::revision::ContentId;
-use super::spec::{DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, VolumeSpec};
+use super::spec::{CronJobSpec, DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, Template, VolumeSpec};
 
 /// What the operator sets for the whole controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Desired {
     pub volumes: BTreeMap<Key, Declared<VolumeSpec>>,
     /// Jobs.
     pub jobs: BTreeMap<Key, Declared<JobSpec>>,
+    /// CronJobs.
+    pub cron_jobs: BTreeMap<Key, Declared<CronJobSpec>>,
     /// Deployments.
     pub deployments: BTreeMap<Key, Declared<DeploymentSpec>>,
     /// ConfigMaps and Secrets, with the id of their present content.
@@ -77,7 +79,7 @@ impl Desired {
     /// The keys of everything that is declared, or used without that.
     pub fn keys(&self) -> BTreeSet<Key> {
         let namespaces = self.namespaces.keys().map(|name| Key::new(Kind::Namespace, name.clone(), name.clone()));
-        let keys = self.networks.keys().chain(self.volumes.keys()).chain(self.jobs.keys());
+        let keys = self.networks.keys().chain(self.volumes.keys()).chain(self.jobs.keys()).chain(self.cron_jobs.keys());
         namespaces.chain(keys.chain(self.deployments.keys()).chain(self.contents.keys()).cloned()).collect()
     }
 
@@ -88,6 +90,7 @@ impl Desired {
             Kind::Network => self.networks.contains_key(key),
             Kind::Volume => self.volumes.contains_key(key),
             Kind::Job => self.jobs.contains_key(key),
+            Kind::CronJob => self.cron_jobs.contains_key(key),
             Kind::Deployment => self.deployments.contains_key(key),
             Kind::ConfigMap | Kind::Secret => self.contents.contains_key(key),
         }
@@ -95,8 +98,14 @@ impl Desired {
 
     /// Every image that a template names, as written.
     pub fn images(&self) -> BTreeSet<String> {
-        let deployments = self.deployments.values().map(|d| &d.spec.template);
-        let jobs = self.jobs.values().map(|j| &j.spec.template);
-        deployments.chain(jobs).map(|template| template.image.clone()).collect()
+        self.templates().map(|(_, template)| template.image.clone()).collect()
+    }
+
+    /// The container template of every workload.
+    pub fn templates(&self) -> impl Iterator<Item = (&Key, &Template)> {
+        let deployments = self.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
+        let jobs = self.jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
+        let cron_jobs = self.cron_jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
+        jobs.chain(cron_jobs).chain(deployments)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::cron::CronJobHistory;
 use super::name::Key;
 use super::observed::{ContainerId, Exit};
 use super::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id};
@@ -20,6 +21,8 @@ pub struct History {
     pub deployments: BTreeMap<Key, DeploymentHistory>,
     /// Jobs.
     pub jobs: BTreeMap<Key, JobHistory>,
+    /// CronJobs.
+    pub cron_jobs: BTreeMap<Key, CronJobHistory>,
     /// Removals that a person has confirmed.
     pub confirmed: Confirmed,
 }
@@ -328,4 +331,14 @@ pub enum JobState {
         /// When that was noticed.
         at: Timestamp,
     },
+}
+
+impl JobState {
+    /// Whether nothing more comes of it.
+    pub fn is_over(&self) -> bool {
+        match self {
+            JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. } => true,
+            JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => false,
+        }
+    }
 }

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod command;
 pub mod container;
+pub mod cron;
 pub mod declaration;
 pub mod desired;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod past;
 pub mod policy;
 pub mod quantity;
 pub mod revision;
+pub mod schedule;
 pub mod secret;
 pub mod spec;
 pub mod status;

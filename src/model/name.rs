@@ -72,14 +72,34 @@ pub enum Kind {
     Secret,
     /// A container that runs to completion, once per revision.
     Job,
+    /// A container that runs to completion at the times of a schedule.
+    CronJob,
     /// Replicas of one container template.
     Deployment,
 }
 
 impl Kind {
     /// Every kind, in the order in which objects are listed.
-    pub const ALL: [Kind; 7] =
-        [Kind::Namespace, Kind::Network, Kind::Volume, Kind::ConfigMap, Kind::Secret, Kind::Job, Kind::Deployment];
+    pub const ALL: [Kind; 8] = [
+        Kind::Namespace,
+        Kind::Network,
+        Kind::Volume,
+        Kind::ConfigMap,
+        Kind::Secret,
+        Kind::Job,
+        Kind::CronJob,
+        Kind::Deployment,
+    ];
+    /// The kinds that have containers.
+    pub const WORKLOADS: [Kind; 3] = [Kind::Deployment, Kind::Job, Kind::CronJob];
+
+    /// Whether its containers run to completion, each at most once.
+    pub fn runs_to_completion(self) -> bool {
+        match self {
+            Kind::Job | Kind::CronJob => true,
+            Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret | Kind::Deployment => false,
+        }
+    }
 
     /// The lower-case singular that the command line and labels use: `deployment`.
     pub fn word(self) -> &'static str {
@@ -90,6 +110,7 @@ impl Kind {
             Kind::ConfigMap => "configmap",
             Kind::Secret => "secret",
             Kind::Job => "job",
+            Kind::CronJob => "cronjob",
             Kind::Deployment => "deployment",
         }
     }
@@ -104,6 +125,7 @@ impl Kind {
             "vol" => Some(Kind::Volume),
             "cm" => Some(Kind::ConfigMap),
             "deploy" => Some(Kind::Deployment),
+            "cj" => Some(Kind::CronJob),
             _ => None,
         })
     }

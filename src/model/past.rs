@@ -72,3 +72,56 @@ pub enum GateWord {
     /// It did not.
     Failed,
 }
+
+/// A run of a CronJob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    /// What it is called: `20260329-010000`.
+    pub id: String,
+    /// The time that it is for.
+    pub scheduled_at: Timestamp,
+    /// Whether a person asked for it, outside of the schedule.
+    pub by_hand: bool,
+    /// What became of it.
+    pub result: RunWord,
+    /// The attempt under way or last made, from 0.
+    pub attempt: u32,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended.
+    pub exit_code: Option<i64>,
+    /// Why it failed; empty unless it did.
+    pub reason: String,
+    /// Its last log lines.
+    pub last_log: Vec<String>,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunWord {
+    /// It has not begun.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It failed and is tried again later.
+    Retrying,
+    /// It exited with 0.
+    Succeeded,
+    /// It failed for good.
+    Failed,
+    /// Its container vanished before the result was seen.
+    Unknown,
+}
+
+impl RunWord {
+    /// Whether nothing more comes of it.
+    pub fn is_over(self) -> bool {
+        match self {
+            RunWord::Succeeded | RunWord::Failed | RunWord::Unknown => true,
+            RunWord::Waiting | RunWord::Running | RunWord::Retrying => false,
+        }
+    }
+}

@@ -31,10 +31,13 @@ impl Sub<Span> for Timestamp {
     }
 }
 
+/// The last second that RFC 3339 can write, in the year 9999: a damaged file may hold anything.
+const LAST: i64 = 253_402_300_799_000;
+
 /// RFC 3339 in UTC with seconds: `2026-11-21T10:43:42Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.0.max(0) as u64);
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.0.clamp(0, LAST) as u64);
         write!(f, "{}", humantime::format_rfc3339_seconds(at))
     }
 }
@@ -104,6 +107,12 @@ mod tests {
         assert_eq!(Span::try_from("0".to_string()), Ok(Span::ZERO));
         assert!(Span::try_from("10".to_string()).unwrap_err().contains("10"));
         assert!(Span::try_from("200y".to_string()).is_err());
+    }
+
+    #[test]
+    fn any_number_can_be_shown_as_a_time() {
+        assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(Timestamp(i64::MIN).to_string(), "1970-01-01T00:00:00Z");
     }
 
     #[test]

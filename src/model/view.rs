@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::declaration::Declaration;
-pub use super::past::{GateView, GateWord, OutcomeWord, RevisionView};
+pub use super::past::{GateView, GateWord, OutcomeWord, RevisionView, RunView, RunWord};
 
 use super::action::Action;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
@@ -255,6 +255,26 @@ pub enum Detail {
         exit_code: Option<i64>,
         /// Its last log lines.
         last_log: Vec<String>,
+    },
+    /// A CronJob's times and runs.
+    #[serde(rename_all = "camelCase")]
+    CronJob {
+        /// The fields of its schedule.
+        schedule: String,
+        /// The time zone of its schedule.
+        time_zone: String,
+        /// Whether no runs begin at their times.
+        suspend: bool,
+        /// How many runs are under way.
+        active: u32,
+        /// The newest time of the schedule that got a run.
+        last_schedule: Option<Timestamp>,
+        /// The next time of the schedule; none while it is suspended.
+        next_schedule: Option<Timestamp>,
+        /// When the newest run that ended well did so.
+        last_success: Option<Timestamp>,
+        /// The runs that are kept, oldest first.
+        runs: Vec<RunView>,
     },
     /// A Network.
     #[serde(rename_all = "camelCase")]

@@ -51,9 +51,9 @@ pub fn name(world: World, source: Source, slot: Slot) -> String {
     container_name(instance, &source.owner.namespace, &source.owner.name, &source.revision.0, slot)
 }
 
-/// A Job is never restarted by the engine: it would run twice.
+/// A run of a Job or CronJob is never restarted by the engine: it would run twice.
 pub fn restart_policy(owner: &Key, template: &Template) -> RestartPolicy {
-    if owner.kind == Kind::Job { RestartPolicy::Never } else { template.restart_policy }
+    if owner.kind.runs_to_completion() { RestartPolicy::Never } else { template.restart_policy }
 }
 
 /// What Docker can change in place, as the template wants it.

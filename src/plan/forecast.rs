@@ -3,6 +3,7 @@
 //! A plan holds only what is possible now. To show a person the rest, this plays the actions on a copy of what was
 //! observed and plans again, until nothing is left. It touches nothing real and is as pure as the plan itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::action::{Action, Call, Connection, NetworkCreate};
@@ -28,8 +29,11 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
     let mut now = now;
     let mut steps = Vec::new();
     assume_ready(&mut world);
+    let mut first = true;
+    // A CronJob's next time is no change: only what is due now is shown.
+    let later = without_further_times(desired);
     for _ in 0..PASSES_MAX {
-        let plan = super::plan(desired, &world, &history, now);
+        let plan = super::plan(if std::mem::take(&mut first) { desired } else { &later }, &world, &history, now);
         let moved = plan.history != history;
         history = plan.history;
         let checked = pass_gates(&mut world, &plan.probes);
@@ -48,6 +52,16 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
         }
     }
     steps
+}
+
+/// The same without times of CronJobs that are still to come.
+fn without_further_times(desired: &Desired) -> Cow<'_, Desired> {
+    if desired.cron_jobs.is_empty() {
+        return Cow::Borrowed(desired);
+    }
+    let mut desired = desired.clone();
+    desired.cron_jobs.values_mut().for_each(|declared| declared.spec.suspend = true);
+    Cow::Owned(desired)
 }
 
 /// A replica that has its name was ready when it got it, and an image that is here by its reference is here by its id.
@@ -135,7 +149,7 @@ fn change(world: &mut Observed, id: &ContainerId, change: impl FnOnce(&mut Conta
 
 /// A Job is over at once, and well; a replica runs and is healthy.
 fn start(container: &mut Container, now: Timestamp) {
-    if container.owner.kind == Kind::Job {
+    if container.owner.kind.runs_to_completion() {
         container.state = exited(0, now);
         return;
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Decided, World};
 use crate::model::action::{Action, Call};
+use crate::model::cron::CronJobHistory;
 use crate::model::desired::Desired;
 use crate::model::history::{History, Resolution, Rollout};
 use crate::model::name::{Key, Kind};
@@ -26,7 +27,8 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
         images.extend(active.map(|revision| revision.image.0.clone()));
     }
     let runs = history.jobs.values().filter_map(|job| job.runs.last());
-    images.extend(runs.map(|run| run.image.0.clone()));
+    let scheduled = history.cron_jobs.values().flat_map(CronJobHistory::under_way).filter_map(|run| run.job.as_ref());
+    images.extend(runs.chain(scheduled).map(|run| run.image.0.clone()));
     images
 }
 

@@ -9,6 +9,7 @@ mod blame;
 mod budget;
 mod build;
 mod converge;
+mod cron;
 mod deployment;
 mod forecast;
 mod gates;
@@ -27,6 +28,7 @@ mod request;
 mod restarts;
 mod retire;
 mod rollout;
+mod runs;
 mod slots;
 mod status;
 mod strategy;
@@ -66,6 +68,11 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         plan.history.jobs.insert(key.clone(), after);
         take(&mut plan, key, decided);
     }
+    for (key, declared) in &desired.cron_jobs {
+        let (after, decided) = cron::cron_job(world, key, declared, history);
+        plan.history.cron_jobs.insert(key.clone(), after);
+        take(&mut plan, key, decided);
+    }
     for (key, declared) in &desired.deployments {
         let (after, decided) = deployment::deployment(world, key, declared, history);
         plan.history.deployments.insert(key.clone(), after);
@@ -85,7 +92,9 @@ pub fn contents_in_use(desired: &Desired, history: &History) -> BTreeSet<Content
     let declared = desired.contents.values().map(|content| content.spec.clone());
     let revisions = history.deployments.values().flat_map(|deployment| &deployment.revisions);
     let revisions = revisions.flat_map(|revision| revision.contents.values().cloned());
-    let runs = history.jobs.values().flat_map(|job| &job.runs).flat_map(|run| run.contents.values().cloned());
+    let runs = history.jobs.values().flat_map(|job| &job.runs);
+    let scheduled = history.cron_jobs.values().flat_map(|cron_job| &cron_job.runs).filter_map(|run| run.job.as_ref());
+    let runs = runs.chain(scheduled).flat_map(|run| run.contents.values().cloned());
     declared.chain(revisions).chain(runs).collect()
 }
 
@@ -173,6 +182,9 @@ fn keep_history(past: &History, plan: &mut Plan, key: &Key) {
     }
     if let Some(history) = past.jobs.get(key) {
         plan.history.jobs.insert(key.clone(), history.clone());
+    }
+    if let Some(history) = past.cron_jobs.get(key) {
+        plan.history.cron_jobs.insert(key.clone(), history.clone());
     }
 }
 

@@ -101,9 +101,8 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
         }
         _ => history.deployments.get(key).is_some_and(|known| matches!(known.rollout, Rollout::Complete { .. })),
     };
-    let owners = desired.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
-    let owners = owners.chain(desired.jobs.iter().map(|(key, declared)| (key, &declared.spec.template)));
-    let dependencies = owners.flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
+    let dependencies =
+        desired.templates().flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
     let gates = desired.jobs.keys().filter(|job| gates::wards(desired, job).next().is_some()).cloned();
     let mut awaited = dependencies.chain(gates);
     awaited.any(|key| is_complete(after, &key) && !is_complete(before, &key))

@@ -175,7 +175,7 @@ fn recreate(world: World, key: &Key, live: &Network, difference: &str, decided: 
 /// ended never will.
 pub fn users(world: World, network: &str) -> Vec<String> {
     let is_over = |container: &Container| {
-        container.owner.kind == Kind::Job && matches!(container.state, ContainerState::Exited(_))
+        container.owner.kind.runs_to_completion() && matches!(container.state, ContainerState::Exited(_))
     };
     let uses = |container: &&Container| container.networks.contains_key(network) && !is_over(container);
     let attached = world.observed.containers.values().filter(uses);

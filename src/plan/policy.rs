@@ -70,9 +70,7 @@ pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let template = |(key, template): (&Key, &Template)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };
-    let jobs = desired.jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
-    let deployments = desired.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
-    let templates = jobs.chain(deployments).map(template);
+    let templates = desired.templates().map(template);
     let mut pool = networks::Pool::new(world);
     let networks = desired
         .networks

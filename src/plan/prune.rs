@@ -26,7 +26,7 @@ const FREE: usize = 3;
 /// Workloads that exist or are remembered and are not declared.
 pub fn orphans(world: World, past: &History) -> BTreeSet<Key> {
     let living = world.by_owner.keys().map(|key| (*key).clone());
-    let remembered = past.deployments.keys().chain(past.jobs.keys()).cloned();
+    let remembered = past.deployments.keys().chain(past.jobs.keys()).chain(past.cron_jobs.keys()).cloned();
     living.chain(remembered).filter(|key| !world.desired.declares(key)).collect()
 }
 
@@ -38,8 +38,8 @@ pub fn held(world: World, past: &History, orphans: &BTreeSet<Key>) -> Vec<HeldPr
         by_namespace.entry(&key.namespace).or_default().push(key);
     }
     let held = by_namespace.into_iter().filter_map(|(namespace, removed)| {
-        let of_it = |key: &&Key| key.namespace == *namespace;
-        let declared = world.desired.deployments.keys().chain(world.desired.jobs.keys()).filter(of_it).count();
+        let of_it = |key: &Key| key.namespace == *namespace;
+        let declared = world.desired.templates().filter(|(key, _)| of_it(key)).count();
         let unconfirmed = removed.iter().any(|key| !past.confirmed.contains(*key));
         let large = removed.len() > FREE && removed.len() > declared;
         let dropped = world.desired.dropped_sources.join(", ");

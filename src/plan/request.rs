@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cron;
 use super::gates;
 use super::rollout::{current, newest_completed};
 use crate::model::action::Request;
@@ -11,6 +12,7 @@ use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, 
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{revision_id, template_hash};
 use crate::model::spec::DeploymentSpec;
+use crate::model::time::Timestamp;
 
 /// The history after `request`, with a sentence for people; or why it makes no sense.
 pub fn request(
@@ -18,6 +20,7 @@ pub fn request(
     history: &History,
     key: &Key,
     request: &Request,
+    now: Timestamp,
 ) -> Result<(History, String), Refusal> {
     let mut after = history.clone();
     let sentence = match key.kind {
@@ -35,7 +38,10 @@ pub fn request(
             format!("{sentence}{waits}")
         }
         Kind::Job if desired.declares(key) => job(&mut after, key, request)?,
-        Kind::Deployment | Kind::Job => return Err(Refusal::not_found(format!("{key} is not declared"))),
+        Kind::CronJob if desired.declares(key) => cron_job(desired, &mut after, key, request, now)?,
+        Kind::Deployment | Kind::Job | Kind::CronJob => {
+            return Err(Refusal::not_found(format!("{key} is not declared")));
+        }
         Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => {
             return Err(Refusal::impossible(format!("{key} has no rollout: only Deployments and Jobs do")));
         }
@@ -63,6 +69,7 @@ fn deployment(
         Request::Restart => Ok(restart(history, key)),
         Request::Undo { to } => undo(history, key, *to),
         Request::Retry => retry(history, key, attempts),
+        Request::RunNow => Err(Refusal::impossible(format!("{key} has no runs: only CronJobs do"))),
     }
 }
 
@@ -165,6 +172,29 @@ fn attempts(history: &History, key: &Key, spec: &DeploymentSpec) -> BTreeMap<Str
     gates::titles(spec).filter_map(|(title, job)| Some((title, attempt(job)?))).collect()
 }
 
+fn cron_job(
+    desired: &Desired,
+    history: &mut History,
+    key: &Key,
+    request: &Request,
+    now: Timestamp,
+) -> Result<String, Refusal> {
+    match (request, desired.cron_jobs.get(key)) {
+        (Request::RunNow, Some(declared)) => {
+            let history = history.cron_jobs.entry(key.clone()).or_default();
+            if let Some(why) = cron::occupied(history.under_way(), declared.spec.concurrency_policy) {
+                return Err(Refusal::impossible(format!("{key} is not run now: {why}")));
+            }
+            let id = cron::begin(history, &declared.spec, now, true);
+            Ok(format!("{key}: run {id} begins"))
+        }
+        (Request::RunNow, None) => Err(Refusal::not_found(format!("{key} is not declared"))),
+        (Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } | Request::Retry, _) => {
+            Err(Refusal::impossible(format!("{key} is a CronJob: `evenkeel run-now` is all that it can be asked for")))
+        }
+    }
+}
+
 fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Refusal> {
     let run = history.jobs.get_mut(key).and_then(|job| job.runs.last_mut());
     match (request, run) {
@@ -182,7 +212,7 @@ fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Re
             }
         },
         (Request::Retry, None) => Err(Refusal::impossible(format!("{key} has not run yet"))),
-        (Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. }, _) => {
+        (Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } | Request::RunNow, _) => {
             Err(Refusal::impossible(format!("{key} is a Job: only `retry` makes sense for it")))
         }
     }

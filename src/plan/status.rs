@@ -3,12 +3,13 @@
 use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
+use crate::model::cron::{CronJobHistory, CronRun, run_id};
 use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Resolution, Revision, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
 use crate::model::revision::RevisionId;
-use crate::model::spec::{DeploymentSpec, JobSpec};
+use crate::model::spec::{CronJobSpec, DeploymentSpec, JobSpec};
 use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
@@ -285,6 +286,43 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
             id: run.revision.to_string(),
             image: run.template.image.clone(),
         }),
+        waiting: decided.waiting.clone(),
+        blocked: decided.blocked,
+        containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
+    }
+}
+
+/// How a CronJob stands. Waiting for its time is where it should be, and so is a run that is under way.
+pub fn cron_job(world: World, key: &Key, spec: &CronJobSpec, history: &CronJobHistory, decided: &Decided) -> Status {
+    let under_way = history.under_way().map(|run| run_id(run.scheduled_at).to_string()).collect::<Vec<_>>();
+    let waiting = decided.waiting.first().map(|first| format!("waiting for {first}"));
+    let (phase, message) = match &decided.trouble {
+        Some(trouble) => ("Degraded", trouble.clone()),
+        None if !under_way.is_empty() && history.under_way().all(CronRun::has_not_begun) => {
+            ("Waiting", waiting.unwrap_or_default())
+        }
+        None if !under_way.is_empty() => ("Active", waiting.unwrap_or_else(|| format!("run {}", under_way.join(", ")))),
+        None if spec.suspend => ("Suspended", "suspended by its manifest".into()),
+        None => ("Scheduled", format!("{} ({})", spec.schedule, spec.time_zone)),
+    };
+    let newest = history.runs.iter().rev().find(|run| run.is_over()).and_then(|run| run.job.as_ref());
+    let failure = newest.and_then(|job| match &job.state {
+        JobState::Failed { reason, .. } => Some(format!("run {}: {reason}", job.revision)),
+        JobState::Unknown { .. } => Some(format!("run {}: its container vanished", job.revision)),
+        JobState::Succeeded { .. } | JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => None,
+    });
+    let condition = Condition {
+        kind: "LastRunFailed".into(),
+        status: failure.is_some(),
+        reason: if failure.is_some() { "RunFailed" } else { "AsDeclared" }.into(),
+        message: printable(&failure.unwrap_or_default()),
+    };
+    Status {
+        phase: phase.into(),
+        conditions: vec![condition],
+        message: printable(&message),
+        replicas: None,
+        revision: None,
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),

@@ -41,9 +41,7 @@ const SYSTEM: [&str; 17] = [
 /// Every path of the host that a judgement may ask about: those of templates and volumes, and the policy's own.
 pub fn of_interest<'a>(desired: &Desired, volumes: impl Iterator<Item = &'a Volume>) -> BTreeSet<String> {
     let Standing::InForce(policy) = &desired.policy else { return BTreeSet::new() };
-    let deployments = desired.deployments.values().map(|declared| &declared.spec.template);
-    let templates = deployments.chain(desired.jobs.values().map(|declared| &declared.spec.template));
-    let of_templates = templates.flat_map(|template| {
+    let of_templates = desired.templates().flat_map(|(_, template)| {
         let mounts = template.mounts.iter().filter_map(|mount| mount.host_path.clone());
         mounts.chain(template.devices.iter().map(|device| host_side(device).to_owned()))
     });

@@ -66,7 +66,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 
     /// Forgets sources that are not configured any more, once nothing is left of what they declared.
     fn forget_dropped_sources(&mut self) {
-        let is_workload = |key: &&Key| matches!(key.kind, Kind::Deployment | Kind::Job);
+        let is_workload = |key: &&Key| Kind::WORKLOADS.contains(&key.kind);
         let mut workloads = self.plan.status.keys().filter(is_workload);
         if self.dropped_sources.is_empty() || self.passes == 0 || !workloads.all(|key| self.desired.declares(key)) {
             return;

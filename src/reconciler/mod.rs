@@ -7,6 +7,7 @@ pub mod apply;
 pub mod clock;
 mod contents;
 mod counted;
+mod detail;
 mod gate;
 mod handle;
 mod host;

@@ -20,7 +20,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     pub(super) async fn obey(&mut self, command: Command) -> Reply {
         match command {
             Command::Request { key, request } => {
-                let (history, message) = plan::request(&self.desired, &self.history, &key, &request)?;
+                let (history, message) = plan::request(&self.desired, &self.history, &key, &request, self.clock.now())?;
                 self.write(history)?;
                 self.tell(key, request.word(), &message);
                 Ok(Answer::Done { message })

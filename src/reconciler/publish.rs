@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Reconciler;
+use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{
-    DeploymentHistory, GateRecord, GateResult, JobHistory, JobState, Outcome, Resolution, Revision, Rollout,
-};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
@@ -18,10 +15,7 @@ use crate::model::spec::RestartPolicy;
 use crate::model::status::{ContainerStatus, Event, Plan, Severity, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{
-    Declaration, Detail, EVENTS_MAX, GateView, GateWord, HeldPrune, ObjectView, OutcomeWord, PlanStep, RevisionView,
-    View,
-};
+use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, View};
 use crate::probe::Dial;
 
 /// What manifests say of each object, made once per load.
@@ -72,6 +66,11 @@ impl Declarations {
         for (key, declared) in &desired.jobs {
             let mut declared = declared.clone();
             // As it is: a Job is never restarted by the engine, whatever a template's default is.
+            declared.spec.template.restart_policy = RestartPolicy::Never;
+            objects.insert(key.clone(), entry(&declared, None));
+        }
+        for (key, declared) in &desired.cron_jobs {
+            let mut declared = declared.clone();
             declared.spec.template.restart_policy = RestartPolicy::Never;
             objects.insert(key.clone(), entry(&declared, None));
         }
@@ -173,6 +172,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Detail::Namespace
             | Detail::Deployment { .. }
             | Detail::Job { .. }
+            | Detail::CronJob { .. }
             | Detail::Volume { .. }
             | Detail::Content { .. } => detail,
         }
@@ -187,8 +187,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     fn detail(&self, key: &Key) -> Detail {
         let history = &self.history;
         match key.kind {
-            Kind::Deployment => deployment(history.deployments.get(key)),
-            Kind::Job => job(history.jobs.get(key)),
+            Kind::Deployment => detail::deployment(history.deployments.get(key)),
+            Kind::Job => detail::job(history.jobs.get(key)),
+            Kind::CronJob => {
+                let spec = self.desired.cron_jobs.get(key).map(|declared| &declared.spec);
+                detail::cron_job(history.cron_jobs.get(key), spec, self.clock.now())
+            }
             Kind::Network => Detail::Network { engine_name: String::new(), driver: String::new(), subnets: Vec::new() },
             Kind::Volume => Detail::Volume { engine_name: String::new(), driver: String::new() },
             Kind::ConfigMap | Kind::Secret => Detail::Content { id: String::new(), keys: Vec::new() },
@@ -307,89 +311,4 @@ fn is_settled(status: &Status) -> bool {
         status.phase.as_str(),
         "Progressing" | "RollingBack" | "Degraded" | "Waiting" | "Pending" | "Running" | "Retrying" | "Terminating"
     ) && status.waiting.is_empty()
-}
-
-fn deployment(history: Option<&DeploymentHistory>) -> Detail {
-    let Some(history) = history else {
-        return Detail::Deployment { revisions: Vec::new(), paused: false, pinned: false };
-    };
-    let current = match &history.rollout {
-        Rollout::New => None,
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
-    };
-    let resolved = history.resolution.as_ref().and_then(Resolution::revision);
-    let wanted = history.pin.as_ref().map(|pin| pin.revision.clone()).or(resolved);
-    let view = |revision: &Revision| {
-        let (outcome, reason, last_log) = match &revision.outcome {
-            Outcome::Pending => (OutcomeWord::Pending, String::new(), Vec::new()),
-            Outcome::Completed { .. } => (OutcomeWord::Completed, String::new(), Vec::new()),
-            Outcome::Rejected { reason, last_log, .. } => (OutcomeWord::Rejected, reason.clone(), last_log.clone()),
-            Outcome::Superseded { .. } => (OutcomeWord::Superseded, String::new(), Vec::new()),
-        };
-        RevisionView {
-            number: revision.number,
-            id: revision.id.to_string(),
-            image: revision.template.image.clone(),
-            digest: revision.digest.clone().unwrap_or_else(|| revision.image.to_string()),
-            outcome,
-            reason,
-            last_log,
-            created_at: revision.created_at,
-            current: current == Some(&revision.id),
-            wanted: wanted.as_ref() == Some(&revision.id),
-            gates: revision.gates.iter().map(|(title, record)| gate(title, record)).collect(),
-        }
-    };
-    Detail::Deployment {
-        revisions: history.revisions.iter().map(view).collect(),
-        paused: history.paused,
-        pinned: history.pin.is_some(),
-    }
-}
-
-fn gate(title: &str, record: &GateRecord) -> GateView {
-    let view = |at, result, reason: &str, last_log: &[String]| GateView {
-        gate: title.into(),
-        result,
-        at,
-        reason: reason.into(),
-        last_log: last_log.to_vec(),
-    };
-    match &record.result {
-        None => view(record.asked_at, GateWord::Running, "", &[]),
-        Some(GateResult { at, failure: None, last_log }) => view(*at, GateWord::Passed, "", last_log),
-        Some(GateResult { at, failure: Some(why), last_log }) => view(*at, GateWord::Failed, why, last_log),
-    }
-}
-
-fn job(history: Option<&JobHistory>) -> Detail {
-    let run = history.and_then(|history| history.runs.last());
-    let mut detail = Detail::Job {
-        attempt: run.map_or(0, |run| run.attempt),
-        started_at: None,
-        finished_at: None,
-        exit_code: None,
-        last_log: Vec::new(),
-    };
-    let Detail::Job { started_at, finished_at, exit_code, last_log, .. } = &mut detail else {
-        return detail;
-    };
-    match run.map(|run| &run.state) {
-        None | Some(JobState::Pending | JobState::Retrying { .. } | JobState::Unknown { .. }) => {}
-        Some(JobState::Started { at }) => *started_at = Some(*at),
-        Some(JobState::Succeeded { exit, last_log: log }) => {
-            *started_at = Some(exit.started_at);
-            *finished_at = Some(exit.finished_at);
-            *exit_code = Some(exit.code);
-            last_log.clone_from(log);
-        }
-        Some(JobState::Failed { at, exit, last_log: log, .. }) => {
-            *started_at = exit.as_ref().map(|exit| exit.started_at);
-            *finished_at = Some(exit.as_ref().map_or(*at, |exit| exit.finished_at));
-            *exit_code = exit.as_ref().map(|exit| exit.code);
-            last_log.clone_from(log);
-        }
-    }
-    detail
 }

@@ -80,6 +80,10 @@ impl Loading<'_> {
                 let object = self.read(path, &subject)?;
                 self.history.jobs.extend(object.map(|object| (key.clone(), object)));
             }
+            Kind::CronJob => {
+                let object = self.read(path, &subject)?;
+                self.history.cron_jobs.extend(object.map(|object| (key.clone(), object)));
+            }
             Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => {}
         }
         Ok(())
@@ -101,6 +105,9 @@ impl Objects {
             saving.write(&mut self.written, &file_of(key), &key.to_string(), object)?;
         }
         for (key, object) in &history.jobs {
+            saving.write(&mut self.written, &file_of(key), &key.to_string(), object)?;
+        }
+        for (key, object) in &history.cron_jobs {
             saving.write(&mut self.written, &file_of(key), &key.to_string(), object)?;
         }
         if !history.confirmed.is_empty() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::model::cron::{CronJobHistory, CronRun};
 use crate::model::history::{DeploymentHistory, JobHistory, JobRun, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
@@ -92,7 +93,24 @@ fn history_survives_a_restart() {
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
     };
-    history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run], resolution: None });
+    history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run.clone()], resolution: None });
+    let scheduled = CronRun {
+        scheduled_at: Timestamp(2),
+        by_hand: true,
+        replaced: false,
+        backoff_limit: 1,
+        active_deadline: None,
+        resolution: None,
+        job: Some(run),
+    };
+    let cron_job = CronJobHistory {
+        counts_by: Some("@daily UTC".into()),
+        through: Timestamp(2),
+        last_scheduled: Some(Timestamp(1)),
+        last_success: None,
+        runs: vec![scheduled],
+    };
+    history.cron_jobs.insert(key(Kind::CronJob, "web"), cron_job);
     history.confirmed.insert(key(Kind::Deployment, "old"));
     open(&dir).save(&history).unwrap();
     assert_eq!(open(&dir).load(), (history.clone(), vec![]));

@@ -28,6 +28,7 @@ async fn get_lists_one_kind_in_the_columns_of_kubectl() {
         "get deploy -n shop",
         "get deploy -n shop -o wide",
         "get jobs -n shop",
+        "get cronjobs -n shop",
         "get deploy,job -n shop",
     ];
     assert_snapshot!(screens(&lines).await);
@@ -64,6 +65,11 @@ async fn describe_tells_why_an_update_is_not_further() {
 #[tokio::test(flavor = "multi_thread")]
 async fn describe_tells_why_a_deployment_was_rolled_back_with_its_last_log_lines() {
     assert_snapshot!(screens(&["describe api"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_tells_of_a_cronjobs_runs_and_its_next_time() {
+    assert_snapshot!(screens(&["describe cronjob/backup"]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

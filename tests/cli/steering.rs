@@ -39,6 +39,17 @@ async fn every_request_reaches_the_reconciler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_cronjob_is_asked_for_by_its_name() {
+    let daemon = obedient().await;
+    let said = daemon.says("run-now backup").await;
+    assert!(said.ends_with("--- exit 0\n"), "{said}");
+    let expected = Command::Request { key: key("cronjob/shop/backup"), request: Request::RunNow };
+    assert_eq!(*daemon.asked.lock().unwrap(), [expected]);
+    let said = daemon.says("run-now job/seed").await;
+    assert!(said.contains("--- exit 1"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_removal_is_confirmed_by_the_id_that_was_shown() {
     let daemon = obedient().await;
     let said = daemon.says("prune confirm staging 5f3a9c").await;

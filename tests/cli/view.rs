@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evenkeel::model::cron::run_id;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::status::{Condition, ContainerStatus, Event, Replicas, RevisionSummary, Severity, Status};
 use evenkeel::model::time::{Span, Timestamp};
@@ -127,6 +128,7 @@ fn objects() -> BTreeMap<Key, ObjectView> {
         ("deployment/shop/api", api()),
         ("job/shop/migrate", job("Complete", "", Some(0), &["3 migrations applied"])),
         ("job/shop/seed", job("Failed", "exit code 1 after 1 attempt", Some(1), &["connecting to db", "refused"])),
+        ("cronjob/shop/backup", backup()),
         (
             "network/shop/default",
             simple(Detail::Network {
@@ -289,6 +291,39 @@ fn job(phase: &str, message: &str, exit_code: Option<i64>, log: &[&str]) -> Obje
             exit_code,
             last_log: log.iter().map(ToString::to_string).collect(),
         },
+    }
+}
+
+fn backup() -> ObjectView {
+    let run = |age: u64, by_hand, result, exit_code: i64, reason: &str, log: &str| RunView {
+        id: run_id(ago(age)).0,
+        scheduled_at: ago(age),
+        by_hand,
+        result,
+        attempt: 0,
+        started_at: Some(ago(age - 2)),
+        finished_at: Some(ago(age - 95)),
+        exit_code: Some(exit_code),
+        reason: reason.into(),
+        last_log: vec![log.into()],
+    };
+    ObjectView {
+        declared: Declaration::of(&json!({"schedule": "30 2 * * *", "template": {"image": "shop/dump:1"}})),
+        status: Status { phase: "Scheduled".into(), message: "30 2 * * * (Europe/Berlin)".into(), ..Status::default() },
+        detail: Detail::CronJob {
+            schedule: "30 2 * * *".into(),
+            time_zone: "Europe/Berlin".into(),
+            suspend: false,
+            active: 0,
+            last_schedule: Some(ago(36_000)),
+            next_schedule: Some(ago(0) + Span::secs(50_400)),
+            last_success: Some(ago(3_505)),
+            runs: vec![
+                run(36_000, false, RunWord::Failed, 1, "exited with code 1", "no space left on device"),
+                run(3_600, true, RunWord::Succeeded, 0, "", "dumped 12 tables"),
+            ],
+        },
+        ..simple(Detail::Namespace)
     }
 }
 

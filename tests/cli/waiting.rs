@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use evenkeel::model::command::{Answer, Reply};
 use evenkeel::model::name::Name;
-use evenkeel::model::view::{Detail, OutcomeWord, ProblemView, SourcePhase, View};
+use evenkeel::model::view::{Detail, OutcomeWord, ProblemView, RunWord, SourcePhase, View};
 use tokio::io::AsyncReadExt;
 
 use crate::daemon::Daemon;
-use crate::view::{busy, calm, complete, key};
+use crate::view::{NOW, busy, calm, complete, key};
 
 /// A view in which `web` alone is declared, in the middle of its update.
 pub fn web_alone() -> View {
@@ -70,6 +70,43 @@ async fn while_the_engine_does_not_answer_nothing_counts_as_rolled_out() {
     let (said, code) = watch(&daemon, "rollout status web --timeout 1s", Vec::new()).await;
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("the engine does not answer: connection refused"), "{said}");
+}
+
+/// The view while the run that was asked for stands so.
+fn running(result: RunWord) -> View {
+    let mut view = busy();
+    view.passes += 1;
+    let object = view.objects.get_mut(&key("cronjob/shop/backup")).unwrap();
+    if let Detail::CronJob { runs, .. } = &mut object.detail {
+        let mut run = runs[1].clone();
+        (run.id, run.scheduled_at, run.result) = ("20260921-133320-001".into(), NOW, result);
+        run.reason = if result == RunWord::Failed { "exited with code 3".into() } else { String::new() };
+        runs.push(run);
+    }
+    view
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_now_follows_its_run_to_the_end() {
+    for (result, expected) in [(RunWord::Succeeded, 0), (RunWord::Failed, 3)] {
+        let begins = |_: &_| Ok(Answer::Done { message: "cronjob/shop/backup: run 20260921-133320-001 begins".into() });
+        let daemon = Daemon::answering(busy(), begins).await;
+        let views = daemon.views.clone();
+        // The answer comes with the pass after it.
+        let next = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            views.send_replace(Arc::new(running(RunWord::Running)));
+        });
+        let (said, code) = watch(&daemon, "run-now backup --wait", vec![("under way", running(result))]).await;
+        next.await.unwrap();
+        assert_eq!(code, expected, "{said}");
+        let end = if result == RunWord::Failed {
+            "failed: exited with code 3; its log ends with"
+        } else {
+            "ended well after"
+        };
+        assert!(said.contains(&format!("cronjob/shop/backup: run 20260921-133320-001 {end}")), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod support;
 mod bench;
 mod chaos;
 mod content;
+mod cron;
 mod drift;
 mod endurance;
 mod engine;

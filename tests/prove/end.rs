@@ -32,6 +32,8 @@ pub fn of(stage: &mut Stage) -> End {
         let ours = ours.filter(|(c, key)| !is_put_aside(&view, key, c));
         let hashed: BTreeMap<String, String> = ours
             .map(|(c, key)| match is_moving(&view, &key) {
+                // Which of its runs are left is a matter of time, and a fault takes some.
+                _ if key.kind == Kind::CronJob => (format!("a run of {key}"), "there".into()),
                 true => (format!("a replica of {key}"), c.reference.clone()),
                 false => (c.name.clone(), likeness(c)),
             })

@@ -82,7 +82,7 @@ fn read(dir: &Path) {
     assert!(store.content(&ContentId("s-0123456789abcdef01234567".into())).is_err());
 }
 
-const MANIFEST: &str = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec: {template: {image: 'shop/web:1'}}\n---\napiVersion: evenkeel.dev/v1\nkind: Job\nmetadata: {name: migrate, namespace: shop}\nspec: {template: {image: 'app:1'}}\n";
+const MANIFEST: &str = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec: {template: {image: 'shop/web:1'}}\n---\napiVersion: evenkeel.dev/v1\nkind: Job\nmetadata: {name: migrate, namespace: shop}\nspec: {template: {image: 'app:1'}}\n---\napiVersion: evenkeel.dev/v1\nkind: CronJob\nmetadata: {name: backup, namespace: shop}\nspec: {schedule: '@daily', template: {image: 'app:1'}}\n";
 
 /// Twice, as passes follow each other: with the objects declared, and with nothing declared any more.
 fn plan_with(history: &History) {
@@ -91,12 +91,18 @@ fn plan_with(history: &History) {
         let observed = Observed::default();
         let first = plan::plan(&desired, &observed, history, Timestamp(1_800_000_000_000));
         plan::plan(&desired, &observed, &first.history, Timestamp(1_800_000_001_000));
-        for key in history.deployments.keys().chain(history.jobs.keys()) {
-            let requests =
-                [Request::Pause, Request::Resume, Request::Restart, Request::Retry, Request::Undo { to: None }];
+        for key in history.deployments.keys().chain(history.jobs.keys()).chain(history.cron_jobs.keys()) {
+            let requests = [
+                Request::Pause,
+                Request::Resume,
+                Request::Restart,
+                Request::Retry,
+                Request::RunNow,
+                Request::Undo { to: None },
+            ];
             for request in requests {
                 // Whether it makes sense is not the point here.
-                drop(plan::request(&desired, history, key, &request));
+                drop(plan::request(&desired, history, key, &request, Timestamp(1_800_000_000_500)));
             }
         }
     }

@@ -106,7 +106,7 @@ impl Edit {
 pub fn candidates(opened: &Opened) -> (BTreeSet<Key>, Vec<Diagnostic>) {
     let Read { objects, problems, .. } = Read::of(opened);
     let all = objects.list.into_keys().chain(objects.flawed.into_keys());
-    let with_image = all.filter(|key| matches!(key.kind, Kind::Deployment | Kind::Job)).collect();
+    let with_image = all.filter(|key| Kind::WORKLOADS.contains(&key.kind)).collect();
     (with_image, problems.into_sorted())
 }
 

@@ -57,19 +57,30 @@ fn rules(object: &Object, problems: &mut Problems) {
         Spec::Volume(spec) => objects::volume(at, spec, problems),
         Spec::Namespace(_) | Spec::ConfigMap(_) | Spec::Secret(_) => {}
         Spec::Job(spec) => {
-            template::job(template_at(object), &spec.template, problems);
+            template::job(template_at(object), "Job", &spec.template, problems);
+            template::check(template_at(object), &spec.template, 1, problems);
+        }
+        Spec::CronJob(spec) => {
+            if spec.template.image.is_empty() {
+                no_image(at, problems);
+            }
+            template::job(template_at(object), "CronJob", &spec.template, problems);
             template::check(template_at(object), &spec.template, 1, problems);
         }
         Spec::Deployment(spec) => {
             objects::deployment(at.field("spec"), spec, problems);
             gates::check(at.field("spec"), spec, problems);
             if spec.template.image.is_empty() {
-                wrong(problems, at.field("spec").key("template"), "spec.template needs the field 'image'")
-                    .hint("image: the image, such as `shop/web:1.4`");
+                no_image(at, problems);
             }
             template::check(template_at(object), &spec.template, spec.replicas, problems);
         }
     }
+}
+
+fn no_image(at: At<'_>, problems: &mut Problems) {
+    wrong(problems, at.field("spec").key("template"), "spec.template needs the field 'image'")
+        .hint("image: the image, such as `shop/web:1.4`");
 }
 
 /// The rules from one object to others.
@@ -79,6 +90,9 @@ fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
         Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => {}
         Spec::Job(spec) => {
             gates::image(world, object, &spec.template, problems);
+            references::template(world, object, template_at(object), &spec.template, problems);
+        }
+        Spec::CronJob(spec) => {
             references::template(world, object, template_at(object), &spec.template, problems);
         }
         Spec::Deployment(spec) => {
@@ -98,6 +112,7 @@ fn template_of(object: &Object) -> Option<&Template> {
     match &object.spec {
         Spec::Deployment(spec) => Some(&spec.template),
         Spec::Job(spec) => Some(&spec.template),
+        Spec::CronJob(spec) => Some(&spec.template),
         Spec::Namespace(_) | Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => None,
     }
 }

@@ -30,23 +30,23 @@ pub fn check(at: At<'_>, template: &Template, replicas: u32, problems: &mut Prob
     words::check(at, template, problems);
 }
 
-/// What makes no sense in a container that runs to completion.
-pub fn job(at: At<'_>, template: &Template, problems: &mut Problems) {
+/// What makes no sense in a container that runs to completion. `what` it is: a Job or a CronJob.
+pub fn job(at: At<'_>, what: &str, template: &Template, problems: &mut Problems) {
     for name in ["startupProbe", "readinessProbe", "livenessProbe"] {
         if at.key(name).is_written() {
-            wrong(problems, at.key(name), "a Job has no probes")
+            wrong(problems, at.key(name), format!("a {what} has no probes"))
                 .hint("its exit code says how it went; remove the field");
         }
     }
     let policy = at.field("restartPolicy");
     if policy.is_written() && policy.text() != Some("Never") {
-        wrong(problems, policy, "a Job's restart policy is always Never")
+        wrong(problems, policy, format!("a {what}'s restart policy is always Never"))
             .hint("use 'backoffLimit' for further attempts");
     }
     for (index, network) in template.networks.iter().enumerate() {
         if !network.aliases().is_empty() {
             let at = at.field("networks").item(index).key("aliases");
-            wrong(problems, at, "a Job has no name on its networks").hint("remove the aliases");
+            wrong(problems, at, format!("a {what} has no name on its networks")).hint("remove the aliases");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! so each gives its unit, its default and its limit. They hold no decisions.
 
 mod config;
+mod cronjob;
 mod deployment;
 mod gate;
 mod job;
@@ -13,6 +14,7 @@ mod template;
 mod volume;
 
 pub use config::{ConfigMapSpec, SecretSpec};
+pub use cronjob::{ConcurrencyPolicy, CronJobSpec};
 pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};
 pub use gate::{Gate, Gates};
 pub use job::JobSpec;

@@ -1,4 +1,4 @@
-//! The container template of a Deployment or Job.
+//! The container template of a Deployment, Job or CronJob.
 
 use std::collections::BTreeMap;
 

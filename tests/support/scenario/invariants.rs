@@ -280,7 +280,7 @@ impl Invariants {
     /// Every attempt of a job has a container of its own, which is started once and never again.
     fn jobs_run_once(&self, world: &World) {
         for container in world.containers.values() {
-            let is_job = owner(world, &container.id, &self.instance).is_some_and(|key| key.kind == Kind::Job);
+            let is_job = owner(world, &container.id, &self.instance).is_some_and(|key| key.kind.runs_to_completion());
             let starts = world.starts.get(&container.name).copied().unwrap_or(0);
             if is_job && starts > 1 {
                 self.violated(world, format!("the job {} was started {starts} times", container.name));

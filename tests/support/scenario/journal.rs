@@ -86,7 +86,7 @@ fn standing(key: &Key, status: &Status) -> String {
 /// Places and contents are only worth a line when something is wrong with them.
 fn line_if_told(key: &Key, line: &str) -> Option<String> {
     match key.kind {
-        Kind::Deployment | Kind::Job => Some(line.to_string()),
+        Kind::Deployment | Kind::Job | Kind::CronJob => Some(line.to_string()),
         Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => {
             (!line.ends_with(" Ready")).then(|| line.to_string())
         }

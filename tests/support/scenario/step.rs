@@ -243,11 +243,12 @@ fn request(words: &[&str]) -> Result<Request, String> {
         ["resume"] => Ok(Request::Resume),
         ["restart"] => Ok(Request::Restart),
         ["retry"] => Ok(Request::Retry),
+        ["run", "now"] => Ok(Request::RunNow),
         ["undo"] => Ok(Request::Undo { to: None }),
         ["undo", "to", n] => {
             Ok(Request::Undo { to: Some(n.parse().map_err(|_| format!("'{n}' is not a revision's number"))?) })
         }
-        _ => Err(format!("'{}' is not pause, resume, restart, retry, undo or undo to N", words.join(" "))),
+        _ => Err(format!("'{}' is not pause, resume, restart, retry, run now, undo or undo to N", words.join(" "))),
     }
 }
 

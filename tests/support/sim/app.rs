@@ -96,7 +96,7 @@ declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT | as 
 impl App {
     /// What it does as the container of an object of this kind.
     pub fn of_a(&self, kind: Option<&str>) -> App {
-        let ends = self.job_ends.clone().filter(|_| kind == Some("job"));
+        let ends = self.job_ends.clone().filter(|_| matches!(kind, Some("job" | "cronjob")));
         App { ends: ends.or_else(|| self.ends.clone()), ..self.clone() }
     }
 

@@ -1,0 +1,65 @@
+//! Tables of what has been: revisions, their gates, and the runs of a CronJob.
+
+use super::age;
+use super::rows::run_tone;
+use super::screen::Tone;
+use super::table::{Table, cell, toned};
+use crate::model::time::Timestamp;
+use crate::model::view::{GateView, GateWord, OutcomeWord, RevisionView, RunView};
+
+/// Revisions, oldest first; `*` is the one that is run or reached.
+pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
+    let mut table = Table::new(vec!["REVISION", "ID", "OUTCOME", "AGE", "IMAGE", "REASON"]);
+    for revision in revisions {
+        let tone = match revision.outcome {
+            OutcomeWord::Completed => Tone::Good,
+            OutcomeWord::Rejected => Tone::Bad,
+            OutcomeWord::Pending => Tone::Busy,
+            OutcomeWord::Superseded => Tone::Dim,
+        };
+        let mark = if revision.current { "*" } else { "" };
+        table.row(vec![
+            cell(format!("{}{mark}", revision.number)),
+            cell(&revision.id),
+            toned(format!("{:?}", revision.outcome), tone),
+            cell(age::since(revision.created_at, now)),
+            cell(&revision.image),
+            cell(&revision.reason),
+        ]);
+    }
+    table
+}
+
+/// Runs of a CronJob, oldest first.
+pub fn run_table(runs: &[RunView], now: Timestamp) -> Table {
+    let mut table = Table::new(vec!["RUN", "FOR", "RESULT", "ATTEMPTS", "AGE", "DURATION", "EXIT CODE", "REASON"]);
+    for run in runs {
+        let took = run.started_at.map(|start| age::span(run.finished_at.unwrap_or(now).since(start)));
+        table.row(vec![
+            cell(&run.id),
+            cell(if run.by_hand { "run-now".into() } else { run.scheduled_at.to_string() }),
+            toned(format!("{:?}", run.result), run_tone(run.result)),
+            cell((run.attempt + 1).to_string()),
+            cell(age::since(run.scheduled_at, now)),
+            cell(took.unwrap_or_default()),
+            cell(run.exit_code.map(|code| code.to_string()).unwrap_or_default()),
+            cell(&run.reason),
+        ]);
+    }
+    table
+}
+
+/// Gates of a revision, in the order of their titles.
+pub fn gate_table(gates: &[GateView], now: Timestamp) -> Table {
+    let mut table = Table::new(vec!["GATE", "RESULT", "AGE", "REASON"]);
+    for gate in gates {
+        let tone = match gate.result {
+            GateWord::Passed => Tone::Good,
+            GateWord::Failed => Tone::Bad,
+            GateWord::Running => Tone::Busy,
+        };
+        let result = toned(format!("{:?}", gate.result), tone);
+        table.row(vec![cell(&gate.gate), result, cell(age::since(gate.at, now)), cell(&gate.reason)]);
+    }
+    table
+}

@@ -1,0 +1,142 @@
+//! What only one kind of object has, as the view tells it: a reading of the history. It decides nothing.
+
+use crate::model::cron::{CronJobHistory, CronRun, run_id};
+use crate::model::history::{
+    DeploymentHistory, GateRecord, GateResult, JobHistory, JobRun, JobState, Outcome, Resolution, Revision, Rollout,
+};
+use crate::model::schedule::Schedule;
+use crate::model::spec::CronJobSpec;
+use crate::model::time::Timestamp;
+use crate::model::view::{Detail, GateView, GateWord, OutcomeWord, RevisionView, RunView, RunWord};
+
+/// A Deployment's history.
+pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
+    let Some(history) = history else {
+        return Detail::Deployment { revisions: Vec::new(), paused: false, pinned: false };
+    };
+    let current = match &history.rollout {
+        Rollout::New => None,
+        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
+    };
+    let resolved = history.resolution.as_ref().and_then(Resolution::revision);
+    let wanted = history.pin.as_ref().map(|pin| pin.revision.clone()).or(resolved);
+    let view = |revision: &Revision| {
+        let (outcome, reason, last_log) = match &revision.outcome {
+            Outcome::Pending => (OutcomeWord::Pending, String::new(), Vec::new()),
+            Outcome::Completed { .. } => (OutcomeWord::Completed, String::new(), Vec::new()),
+            Outcome::Rejected { reason, last_log, .. } => (OutcomeWord::Rejected, reason.clone(), last_log.clone()),
+            Outcome::Superseded { .. } => (OutcomeWord::Superseded, String::new(), Vec::new()),
+        };
+        RevisionView {
+            number: revision.number,
+            id: revision.id.to_string(),
+            image: revision.template.image.clone(),
+            digest: revision.digest.clone().unwrap_or_else(|| revision.image.to_string()),
+            outcome,
+            reason,
+            last_log,
+            created_at: revision.created_at,
+            current: current == Some(&revision.id),
+            wanted: wanted.as_ref() == Some(&revision.id),
+            gates: revision.gates.iter().map(|(title, record)| gate(title, record)).collect(),
+        }
+    };
+    Detail::Deployment {
+        revisions: history.revisions.iter().map(view).collect(),
+        paused: history.paused,
+        pinned: history.pin.is_some(),
+    }
+}
+
+fn gate(title: &str, record: &GateRecord) -> GateView {
+    let view = |at, result, reason: &str, last_log: &[String]| GateView {
+        gate: title.into(),
+        result,
+        at,
+        reason: reason.into(),
+        last_log: last_log.to_vec(),
+    };
+    match &record.result {
+        None => view(record.asked_at, GateWord::Running, "", &[]),
+        Some(GateResult { at, failure: None, last_log }) => view(*at, GateWord::Passed, "", last_log),
+        Some(GateResult { at, failure: Some(why), last_log }) => view(*at, GateWord::Failed, why, last_log),
+    }
+}
+
+/// A Job's newest run.
+pub(super) fn job(history: Option<&JobHistory>) -> Detail {
+    let run = history.and_then(|history| history.runs.last());
+    let Course { started_at, finished_at, exit_code, last_log } = run.map(course).unwrap_or_default();
+    Detail::Job { attempt: run.map_or(0, |run| run.attempt), started_at, finished_at, exit_code, last_log }
+}
+
+/// How a run went so far.
+#[derive(Default)]
+struct Course {
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    exit_code: Option<i64>,
+    last_log: Vec<String>,
+}
+
+fn course(run: &JobRun) -> Course {
+    match &run.state {
+        JobState::Pending | JobState::Retrying { .. } | JobState::Unknown { .. } => Course::default(),
+        JobState::Started { at } => Course { started_at: Some(*at), ..Course::default() },
+        JobState::Succeeded { exit, last_log } => Course {
+            started_at: Some(exit.started_at),
+            finished_at: Some(exit.finished_at),
+            exit_code: Some(exit.code),
+            last_log: last_log.clone(),
+        },
+        JobState::Failed { at, exit, last_log, .. } => Course {
+            started_at: exit.as_ref().map(|exit| exit.started_at),
+            finished_at: Some(exit.as_ref().map_or(*at, |exit| exit.finished_at)),
+            exit_code: exit.as_ref().map(|exit| exit.code),
+            last_log: last_log.clone(),
+        },
+    }
+}
+
+/// A CronJob's times and runs. One that is no longer declared has no next time.
+pub(super) fn cron_job(history: Option<&CronJobHistory>, spec: Option<&CronJobSpec>, now: Timestamp) -> Detail {
+    let empty = CronJobHistory::default();
+    let history = history.unwrap_or(&empty);
+    let counts = spec.filter(|spec| !spec.suspend);
+    let schedule = counts.and_then(|spec| Schedule::parse(&spec.schedule, &spec.time_zone).ok());
+    Detail::CronJob {
+        schedule: spec.map(|spec| spec.schedule.clone()).unwrap_or_default(),
+        time_zone: spec.map(|spec| spec.time_zone.clone()).unwrap_or_default(),
+        suspend: spec.is_some_and(|spec| spec.suspend),
+        active: history.under_way().count() as u32,
+        last_schedule: history.last_scheduled,
+        next_schedule: schedule.and_then(|schedule| schedule.next(history.through.max(now))),
+        last_success: history.last_success,
+        runs: history.runs.iter().map(run).collect(),
+    }
+}
+
+fn run(run: &CronRun) -> RunView {
+    let (result, reason) = match run.job.as_ref().map(|job| &job.state) {
+        None | Some(JobState::Pending) => (RunWord::Waiting, ""),
+        Some(JobState::Started { .. }) => (RunWord::Running, ""),
+        Some(JobState::Retrying { .. }) => (RunWord::Retrying, ""),
+        Some(JobState::Succeeded { .. }) => (RunWord::Succeeded, ""),
+        Some(JobState::Failed { reason, .. }) => (RunWord::Failed, reason.as_str()),
+        Some(JobState::Unknown { .. }) => (RunWord::Unknown, "its container vanished before its result was seen"),
+    };
+    let Course { started_at, finished_at, exit_code, last_log } = run.job.as_ref().map(course).unwrap_or_default();
+    RunView {
+        id: run_id(run.scheduled_at).to_string(),
+        scheduled_at: run.scheduled_at,
+        by_hand: run.by_hand,
+        result,
+        attempt: run.job.as_ref().map_or(0, |job| job.attempt),
+        started_at,
+        finished_at,
+        exit_code,
+        reason: reason.into(),
+        last_log,
+    }
+}
