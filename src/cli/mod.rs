@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers. `plan`, `validate`, `schema` and `completions` need no daemon, nor does `set` with a source and no wait; `run`
-//! is the daemon; all others ask it.
+//! containers. `plan`, `validate`, `schema` and `completions` need no daemon, nor does `set` with a source and no
+//! wait; `run` is the daemon; all others ask it.
 
 mod age;
 mod apply;
@@ -14,6 +14,7 @@ mod follow;
 mod get;
 mod logging;
 mod logs;
+mod notifications;
 mod object;
 mod output;
 mod plan;
