@@ -1,5 +1,5 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers. `plan`, `validate`, `schema` and `completions` need no daemon, nor does `set` with a source and no
+//! containers. `plan`, `validate`, `notify`, `schema` and `completions` need no daemon, nor does `set` with a source and no
 //! wait; `run` is the daemon; all others ask it.
 
 mod age;
@@ -14,6 +14,7 @@ mod follow;
 mod get;
 mod logging;
 mod logs;
+mod notice;
 mod notifications;
 mod object;
 mod output;
@@ -70,6 +71,7 @@ enum Command {
     Rollout(rollout::Rollout),
     Set(set::Set),
     Prune(prune::Prune),
+    Notify(notice::Notify),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Version(version::Version),
@@ -89,6 +91,7 @@ impl Command {
             Command::Rollout(rollout) => rollout.run(screen).await,
             Command::Set(set) => set.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
+            Command::Notify(notice) => notice.run(screen).await,
             Command::Schema(schema) => schema.run(screen),
             Command::Completions(completions) => completions.run(screen),
             Command::Version(version) => version.run(screen).await,
