@@ -27,13 +27,14 @@
 //! | [`engine`] | Docker: the only door | decide |
 //! | [`probe`] | health checks made by us | decide what follows from them |
 //! | [`store`] | history and contents on disk | lose what runs when a file is damaged |
+//! | [`notification`] | what came of it, told to webhooks | hold up a pass; say more of a URL than its host |
 //! | [`wake`] | file changes and engine events → "look again" | carry data into a decision |
 //! | [`reconciler`] | the loop: load, observe, plan, save, apply, sleep | decide |
 //! | [`metrics`] | every metric's name | count what has no bound |
 //! | [`server`] | the Unix socket, `/metrics`, `/healthz`, `/readyz` | know Docker |
 //! | [`cli`] | one file per subcommand | decide |
 //!
-//! `model` imports nothing of ours; `policy`, `manifest`, `probe`, `store`, `metrics` and `wake` import `model` and never
+//! `model` imports nothing of ours; `policy`, `manifest`, `probe`, `store`, `notification`, `metrics` and `wake` import `model` and never
 //! each other, `plan` and `engine` that and `policy`; `reconciler` wires them; `server` and `cli` sit on top. `tests/tidy.rs` holds everyone to it.
 //!
 //! Words: a *manifest* is a YAML document that the user wrote; *desired* is what should be, *observed* a snapshot of what
@@ -54,6 +55,7 @@ pub mod engine;
 pub mod manifest;
 pub mod metrics;
 pub mod model;
+pub mod notification;
 pub mod plan;
 pub mod policy;
 pub mod probe;

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers. `plan`, `validate`, `schema` and `completions` need no daemon, nor does `set` with a source and no wait; `run`
-//! is the daemon; all others ask it.
+//! containers. `plan`, `validate`, `notify`, `schema` and `completions` need no daemon, nor does `set` with a source and no
+//! wait; `run` is the daemon; all others ask it.
 
 mod age;
 mod apply;
@@ -14,6 +14,8 @@ mod follow;
 mod get;
 mod logging;
 mod logs;
+mod notice;
+mod notifications;
 mod object;
 mod output;
 mod past;
@@ -72,6 +74,7 @@ enum Command {
     RunNow(run_now::RunNow),
     Set(set::Set),
     Prune(prune::Prune),
+    Notify(notice::Notify),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Version(version::Version),
@@ -92,6 +95,7 @@ impl Command {
             Command::RunNow(run_now) => run_now.run(screen).await,
             Command::Set(set) => set.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
+            Command::Notify(notice) => notice.run(screen).await,
             Command::Schema(schema) => schema.run(screen),
             Command::Completions(completions) => completions.run(screen),
             Command::Version(version) => version.run(screen).await,

@@ -106,7 +106,8 @@ async fn daemon(settings: Settings) -> Result<Exit, Failure> {
     let mut servers = vec![tokio::spawn(server::serve_socket(listener, parts.clone(), ended(stopped.clone())))];
     servers.extend(scrapes.map(|listener| tokio::spawn(server::serve_scrapes(listener, parts, ended(stopped)))));
     let signals = tokio::spawn(obey_signals(commands));
-    let result = reconciler::run(settings.setup, Desk { views, commands: received, metrics }).await;
+    let desk = Desk { views, commands: received, metrics };
+    let result = reconciler::run(settings.setup, desk, settings.receivers).await;
     signals.abort();
     // Nobody listens to it when all servers have ended already.
     let _ = stop.send(true);

@@ -10,11 +10,13 @@ use serde::Deserialize;
 use super::args::{DEFAULT_POLICY, DEFAULT_SOCKET, DEFAULT_STATE_DIR, SetupArgs};
 use super::failure::{Exit, Failure};
 use super::logging::LogFormat;
+use super::notifications::{self, ConfigReceiver};
 use crate::engine::Host;
 use crate::manifest::{self, Source};
 use crate::model::desired;
 use crate::model::name::Name;
 use crate::model::policy::Guarded;
+use crate::notification::Receiver;
 use crate::reconciler::Setup;
 use crate::reconciler::rules::Place;
 
@@ -45,6 +47,8 @@ struct ConfigFile {
     log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug or trace. Default: info.
     log_level: Option<String>,
+    /// Webhooks that are told what comes of rollouts, Jobs and trouble.
+    notifications: Vec<ConfigReceiver>,
 }
 
 /// A directory of manifests.
@@ -75,6 +79,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// What is logged, if the file says so.
     pub log_level: Option<String>,
+    /// Who is told what comes of it.
+    pub receivers: Vec<Receiver>,
 }
 
 impl Settings {
@@ -93,6 +99,8 @@ impl Settings {
         let asked_for = args.policy.clone().or(file.policy);
         let sources = sources(args, file.sources, base);
         refuse_twice(&sources)?;
+        let config = args.config.as_deref().unwrap_or(Path::new(""));
+        let receivers = notifications::receivers(file.notifications, config, base)?;
         Ok(Self {
             setup: Setup {
                 policy: Place {
@@ -112,6 +120,7 @@ impl Settings {
             metrics_listen: file.metrics_listen.unwrap_or_else(|| DEFAULT_METRICS_LISTEN.into()),
             log_format: file.log_format,
             log_level: file.log_level,
+            receivers,
         })
     }
 
@@ -209,6 +218,7 @@ fn check_pool(text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notification::{Format, Place, Wish};
 
     fn read(text: &str) -> (tempfile::TempDir, Result<Settings, Failure>) {
         let dir = tempfile::tempdir().unwrap();
@@ -277,6 +287,111 @@ mod tests {
          2 | logFormat: xml
            |            ^^^
         hint: it is one of: text, json
+        ");
+    }
+
+    #[test]
+    fn receivers_are_read_and_their_files_are_relative_to_the_file() {
+        let text = "notifications:\n- {name: ops, urlFile: url, headersFile: /headers, format: slack, on: all}\n- {name: log, url: 'http://127.0.0.1:1/x'}\n";
+        let (dir, settings) = read(text);
+        let receivers = settings.unwrap().receivers;
+        assert!(matches!(&receivers[0].place, Place::File(file) if *file == dir.path().join("url")));
+        assert_eq!(receivers[0].headers_file, Some("/headers".into()));
+        assert_eq!((receivers[0].format, receivers[0].wish), (Format::Slack, Wish::All));
+        assert_eq!((receivers[1].format, receivers[1].wish), (Format::Json, Wish::Failures));
+    }
+
+    #[test]
+    fn no_mistake_about_a_receiver_shows_its_url() {
+        let url = "https://hooks.example/T0/s3cret";
+        let mut said = String::new();
+        for wrong in [
+            format!("notifications: [{{name: ops, url: {url}, fromat: slack}}]"),
+            format!("notifications:\n- name: ops\n  url: {url}\n  on: sometimes"),
+            format!("notifications:\n- {url}"),
+            format!("notifications: {url}"),
+            format!("notifcations: [{{name: ops, url: {url}}}]"),
+            format!("notifications:\n- name: ops\n  url: [{url}]"),
+            format!("notifications:\n- name: ops\n  url: '{url}\n"),
+            format!("notifications:\n- name: ops\n  format: {url}"),
+            format!("{{notifications: [{{name: ops,\n  url: {url}, on: x}}]}}"),
+            format!("notifications: [{{name: ops, url: {url}, urlFile: x}}]"),
+            format!("notifications: [{{name: ops, url: {url} and more}}]"),
+            format!("notifications: [{{name: ops, url: {}}}]", &url[8..]),
+            format!("notifications: [{{name: ops, url: {url}}}, {{name: ops, url: {url}}}]"),
+            "notifications: [{name: ops}]".into(),
+        ] {
+            let (dir, settings) = read(&wrong);
+            let failure = settings.unwrap_err();
+            assert_eq!(failure.exit, Exit::Invalid, "{wrong}");
+            said += &format!("{failure}\n\n").replace(&dir.path().display().to_string(), "[dir]");
+        }
+        assert!(!said.contains("s3cret"), "{said}");
+        insta::assert_snapshot!(said, @r"
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:1:67: error: notifications[0] has no field 'fromat'
+         1 | notifications: …
+           |                 ^
+        hint: did you mean 'format'?
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:4:7: error: notifications[0].on cannot be a text
+         4 |   on: …
+           |       ^
+        hint: it is one of: failures, all
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:2:3: error: notifications[0] must be {name}, not a text
+         2 | …
+           |  ^
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:1:16: error: notifications must be a list, not a text
+         1 | notifications: …
+           |                ^
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:1:1: error: this file has no field 'notifcations'
+         1 | notifcations: …
+           | ^^^^^^^^^^^^
+        hint: did you mean 'notifications'?
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:3:8: error: notifications[0].url must be text, not a list
+         3 |   url: …
+           |        ^
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:4:1: error: not valid YAML: invalid indentation in multiline quoted scalar
+         4 | …
+           | ^
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:3:11: error: notifications[0].format cannot be a text
+         3 |   format: …
+           |           ^
+        hint: it is one of: json, slack
+
+        error: the configuration is invalid
+        [dir]/evenkeel.yaml:2:45: error: notifications[0].on cannot be a text
+         2 |   url: …
+           |         ^
+        hint: it is one of: failures, all
+
+        error: [dir]/evenkeel.yaml: notifications[0] (ops): url and urlFile exclude each other
+        hint: keep urlFile: a URL usually holds a secret
+
+        error: [dir]/evenkeel.yaml: notifications[0] (ops): url: one URL is expected, and nothing else
+        hint: write https://HOST/…, or a urlFile
+
+        error: [dir]/evenkeel.yaml: notifications[0] (ops): url: this is not a URL
+        hint: write https://HOST/…, or a urlFile
+
+        error: [dir]/evenkeel.yaml: notifications[1] (ops): this name is given twice
+        hint: give each receiver a name of its own
+
+        error: [dir]/evenkeel.yaml: notifications[0] (ops): where it is to be told is missing
+        hint: write urlFile: /etc/evenkeel/webhook-url
         ");
     }
 

@@ -67,6 +67,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether this value may be quoted: nothing of a webhook may, because its URL is a secret.
+    fn quote(&self) -> Quote {
+        if self.path.first().is_some_and(|field| field == "notifications") { Quote::Nothing } else { self.quote }
+    }
+
     /// The JSON value of `node`. `owner` is where the field that holds it is named.
     fn value(&mut self, node: &Node, schema: &'a Json, owner: Pos) -> Json {
         let schema = self.resolve(schema);
@@ -240,8 +245,9 @@ impl<'a> Walk<'a> {
             Value::Scalar(_) if expected == "a mapping" => Some("write 'NAME: value' lines below it".into()),
             Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
         };
+        let hint = hint.filter(|_| self.quote() == Quote::Values);
         let problem = self.problems.error(self.file, node.pos, message);
-        if let (Some(hint), Quote::Values) = (hint, self.quote) {
+        if let Some(hint) = hint {
             problem.hint(hint);
         }
         Json::Null
@@ -254,7 +260,7 @@ impl<'a> Walk<'a> {
             () if scalar.is_number_or_bool() => "the number ",
             () => "the text ",
         };
-        if self.quote == Quote::Nothing {
+        if self.quote() == Quote::Nothing {
             return kind.replace("the ", "a ").trim_end().to_string();
         }
         let text: String = printable(&scalar.text.replace('\n', " ")).chars().take(QUOTED_MAX).collect();
@@ -339,11 +345,12 @@ impl<'a> Walk<'a> {
             None => schema["pattern"].as_str().map_or(Ok(()), |pattern| matches(pattern, text)),
         };
         if let Err(wrong) = checked {
-            let wrong = if self.quote == Quote::Nothing { "this is not allowed here".into() } else { wrong };
+            let wrong = if self.quote() == Quote::Nothing { "this is not allowed here".into() } else { wrong };
             let message = format!("{}: {wrong}", self.here());
             let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let lacks_unit = schema["format"] == "duration" && is_number && self.quote() == Quote::Values;
             let problem = self.problems.error(self.file, pos, message);
-            if schema["format"] == "duration" && is_number && self.quote == Quote::Values {
+            if lacks_unit {
                 problem.hint(format!("write {text}s for seconds"));
             }
             if let Some(hint) = schema["format"].as_str().and_then(way_out) {

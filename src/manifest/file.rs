@@ -22,7 +22,7 @@ pub struct File {
     /// The text, without a byte order mark.
     pub text: String,
     lines: Vec<usize>,
-    /// Documents whose values are never shown: Secrets, where people put by mistake what is secret.
+    /// Parts whose values are never shown: Secrets, where people put by mistake what is secret, and addresses.
     secret: Vec<Pos>,
 }
 
@@ -33,6 +33,12 @@ impl File {
         let lines = std::iter::once(0).chain(breaks).collect();
         let secret = secret_documents(&text);
         Self { name, text, lines, secret }
+    }
+
+    /// Takes the text of another file than a manifest in: lines that may hold the URL of a webhook are not shown.
+    pub fn of_settings(name: String, text: String) -> Self {
+        let secret = addresses(&text);
+        Self { secret, ..Self::new(name, text) }
     }
 
     /// Where `pos` is, for people.
@@ -86,6 +92,23 @@ fn secret_documents(text: &str) -> Vec<Pos> {
         at += line.len();
     }
     found.extend(secret.then_some(Pos { start, end: at + 1 }));
+    found
+}
+
+/// The lines that look as if they held a URL, and all that follows the beginning of `notifications`, however it is
+/// misspelt, until the next field of the file. Found by the text, so that what is not even YAML is found too.
+fn addresses(text: &str) -> Vec<Pos> {
+    let (mut found, mut is_inside, mut at) = (Vec::new(), false, 0);
+    for line in text.split_inclusive('\n') {
+        let lower = line.to_ascii_lowercase();
+        if line.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '{' | '"' | '\'')) {
+            is_inside = lower.trim_start_matches(['{', '"', '\'', ' ']).starts_with("not");
+        }
+        if is_inside || lower.contains("url") || lower.contains("://") {
+            found.push(Pos { start: at, end: at + line.len() + 1 });
+        }
+        at += line.len();
+    }
     found
 }
 

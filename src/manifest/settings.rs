@@ -13,7 +13,7 @@ use super::yaml::{self, Budget};
 
 /// Reads the document of a file that is called `name`, or reports every mistake in it. An empty file has no fields.
 pub fn read<T: JsonSchema + DeserializeOwned>(name: &str, text: &str) -> Result<T, Vec<Diagnostic>> {
-    let file = File::new(name.into(), text.trim_start_matches('\u{feff}').into());
+    let file = File::of_settings(name.into(), text.trim_start_matches('\u{feff}').into());
     let mut problems = Problems::default();
     let documents = yaml::parse(&file, &mut Budget::default(), &mut problems);
     let value = match &documents[..] {

@@ -7,7 +7,8 @@ mod process;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::model::action::Call;
@@ -35,6 +36,31 @@ pub struct Metrics {
     events: IntCounterVec,
     probe_failures: IntCounter,
     store_write_errors: IntCounter,
+    notifications: IntCounterVec,
+    notifications_queued: IntGaugeVec,
+}
+
+/// How a notification ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotificationResult {
+    /// The receiver has it.
+    Delivered,
+    /// The receiver did not take it.
+    Failed,
+    /// There was no room for it.
+    Dropped,
+}
+
+impl NotificationResult {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::Dropped];
+
+    fn word(self) -> &'static str {
+        match self {
+            NotificationResult::Delivered => "delivered",
+            NotificationResult::Failed => "failed",
+            NotificationResult::Dropped => "dropped",
+        }
+    }
 }
 
 /// How an action ended.
@@ -77,6 +103,14 @@ impl Metrics {
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
             probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
             store_write_errors: registered(&registry, IntCounter::with_opts(opts(names::STORE_WRITE_ERRORS))),
+            notifications: registered(
+                &registry,
+                IntCounterVec::new(opts(names::NOTIFICATIONS), &["receiver", "result"]),
+            ),
+            notifications_queued: registered(
+                &registry,
+                IntGaugeVec::new(opts(names::NOTIFICATIONS_QUEUED), &["receiver"]),
+            ),
             registry,
         }
     }
@@ -125,6 +159,24 @@ impl Metrics {
     /// The state directory could not be written.
     pub fn store_write_error(&self) {
         self.store_write_errors.inc();
+    }
+
+    /// There is a receiver of notifications: its counts begin at 0, so that the first failure is an increase.
+    pub fn receiver(&self, receiver: &str) {
+        for result in NotificationResult::ALL {
+            self.notifications.with_label_values(&[receiver, result.word()]).inc_by(0);
+        }
+        self.notifications_queued(receiver, 0);
+    }
+
+    /// A notification to a receiver came to its end.
+    pub fn notification(&self, receiver: &str, result: NotificationResult) {
+        self.notifications.with_label_values(&[receiver, result.word()]).inc();
+    }
+
+    /// So many notifications wait for a receiver.
+    pub fn notifications_queued(&self, receiver: &str, count: usize) {
+        self.notifications_queued.with_label_values(&[receiver]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Everything in Prometheus' text format: what was counted, and the view's gauges.

@@ -22,6 +22,12 @@ pub(super) const PROBE_FAILURES: Named =
     ("evenkeel_probe_failures_total", "Single checks of Evenkeel's own probes that failed.");
 pub(super) const STORE_WRITE_ERRORS: Named =
     ("evenkeel_store_write_errors_total", "Failed writes to the state directory. Nothing is done while they fail.");
+pub(super) const NOTIFICATIONS: Named = (
+    "evenkeel_notifications_total",
+    "Notifications that came to their end, by receiver: delivered, failed or dropped.",
+);
+pub(super) const NOTIFICATIONS_QUEUED: Named =
+    ("evenkeel_notifications_queued", "Notifications that wait for a receiver, the one under way among them.");
 
 // Read off the view.
 pub(super) const BUILD: Named = ("evenkeel_build_info", "Always 1; the version is a label.");

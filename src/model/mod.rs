@@ -22,4 +22,5 @@ pub mod spec;
 pub mod status;
 pub mod text;
 pub mod time;
+pub mod told;
 pub mod view;

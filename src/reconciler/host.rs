@@ -1,7 +1,13 @@
-//! What the host itself uses of the address space: its IPv4 routes.
+//! The host itself: its name, and what it uses of the address space, its IPv4 routes.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+
+/// What the host is called; `this host` where the kernel does not tell.
+pub fn name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "this host".into() } else { name.trim().into() }
+}
 
 /// The subnets of the host's routes in CIDR form; none where the kernel does not tell.
 pub fn subnets() -> BTreeSet<String> {

@@ -10,7 +10,8 @@ mod counted;
 mod detail;
 mod gate;
 mod handle;
-mod host;
+pub mod herald;
+pub mod host;
 mod inside;
 mod load;
 pub mod look;
@@ -46,6 +47,7 @@ use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{EVENTS_MAX, EngineState, View};
+use crate::notification::{self, Receiver, Sender};
 use crate::plan;
 use crate::probe::{Dial, NetDial, Prober};
 use crate::store::{Store, StoreError};
@@ -98,14 +100,21 @@ pub struct Desk {
 #[error("{0}")]
 pub struct RunError(pub String);
 
-/// Runs the loop against the engine of the environment until [`Command::Shutdown`].
-pub async fn run(setup: Setup, desk: Desk) -> Result<(), RunError> {
+/// Runs the loop against the engine of the environment until [`Command::Shutdown`], and tells `receivers` what comes of it.
+pub async fn run(setup: Setup, desk: Desk, receivers: Vec<Receiver>) -> Result<(), RunError> {
     let store = Store::open(&setup.state_dir).map_err(|error| RunError(with_cause(&error)))?;
     let engine = Docker::connect(setup.settings.instance.clone()).map_err(|error| RunError(error.to_string()))?;
-    let (reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), NetDial, Arc::new(store), Clock::new());
+    let (store, clock) = (Arc::new(store), Clock::new());
+    let sender = Sender { instance: setup.settings.instance.to_string(), host: host::name() };
+    let rest = herald::Rest { clock, store: store.clone(), metrics: desk.metrics.clone() };
+    receivers.iter().for_each(|receiver| desk.metrics.receiver(&receiver.name));
+    // A task of its own: whatever a receiver does, no pass waits for it.
+    let telling = tokio::spawn(notification::run(receivers, sender, desk.views.subscribe(), Arc::new(rest)));
+    let (reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), NetDial, store, clock);
     let watching = tokio::spawn(handle.watch_files());
     let ended = reconciler.run().await;
     watching.abort();
+    telling.abort();
     ended
 }
 

@@ -9,6 +9,7 @@
 //! files/<id>-<mode>-<uid>-<gid>/<key>      the same, for containers to mount
 //! sources/<name>.json                      last good manifests              (sources)
 //! events.jsonl, events.1.jsonl             what happened                    (journal)
+//! told.json                                what notifications have told     (told)
 //! ```
 //!
 //! All of them go through `disk`, where a test can make any operation fail.
@@ -22,6 +23,7 @@ mod key;
 mod lock;
 mod objects;
 mod sources;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
@@ -44,6 +46,7 @@ use crate::model::history::History;
 use crate::model::revision::{Content, ContentHasher, ContentId};
 use crate::model::secret::SecretBytes;
 use crate::model::status::Event;
+use crate::model::told::Told;
 
 /// How many damaged versions of one file are kept for people to look at.
 const BROKEN_MAX: u32 = 5;
@@ -237,6 +240,22 @@ impl Store {
     /// The events that are remembered, oldest first.
     pub fn events(&self) -> Vec<Event> {
         journal::read(&self.disk)
+    }
+
+    /// Remembers what receivers of notifications were told.
+    pub fn save_told(&self, told: &Told) -> Result<(), StoreError> {
+        if !self.disk.root().is_dir() {
+            self.rebuild()?;
+        }
+        told::save(&self.disk, told)
+    }
+
+    /// What receivers of notifications were told; none when that is not known, or is damaged (which is logged).
+    pub fn load_told(&self) -> Option<Told> {
+        told::load(&self.disk).unwrap_or_else(|error| {
+            tracing::warn!("what was notified before is lost, and what stands now counts as told: {error}");
+            None
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
 use crate::model::status::Severity;
 use crate::model::time::Timestamp;
+use crate::model::told::{Last, Told};
 
 fn key(kind: Kind, name: &str) -> Key {
     Key::new(kind, Name::new("shop").unwrap(), Name::new(name).unwrap())
@@ -554,4 +555,20 @@ fn events_take_a_limited_room_and_the_newest_are_kept() {
     let events = store.events();
     assert!(events.last().unwrap().message.starts_with("999 "));
     assert!((100..=220).contains(&events.len()), "{}", events.len());
+}
+
+#[test]
+fn what_was_told_comes_back_and_a_damaged_file_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.load_told(), None);
+    let last = Last { result: "RolledBack".into(), of: "r2".into(), bad: true };
+    let told = Told::from([("ops".to_string(), [("deployment/shop/web".to_string(), last)].into())]);
+    store.save_told(&told).unwrap();
+    assert_eq!(store.load_told(), Some(told));
+    let file = dir.path().join("told.json");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&file, bytes).unwrap();
+    assert_eq!(store.load_told(), None);
 }

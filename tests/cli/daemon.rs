@@ -111,6 +111,8 @@ fn command(words: &str, socket: &Path) -> tokio::process::Command {
         .env("COLUMNS", "100")
         .env_remove("EVENKEEL_CONFIG")
         .env_remove("EVENKEEL_STATE_DIR")
+        .env_remove("SSL_CERT_FILE")
+        .env_remove("SSL_CERT_DIR")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -120,7 +122,12 @@ fn command(words: &str, socket: &Path) -> tokio::process::Command {
 
 /// What the binary says to these words, with its exit code; paths of the test are made the same everywhere.
 pub async fn says(words: &str, socket: &Path) -> String {
-    let output = command(words, socket).output().await.unwrap();
+    says_with(words, socket, None).await
+}
+
+/// The same with a variable in its environment.
+pub async fn says_with(words: &str, socket: &Path, variable: Option<(&str, String)>) -> String {
+    let output = command(words, socket).envs(variable).output().await.unwrap();
     let text = |bytes: Vec<u8>| {
         let dir = socket.parent().unwrap().display().to_string();
         String::from_utf8(bytes).unwrap().replace(&dir, "[dir]")

@@ -28,6 +28,7 @@ async fn the_help_of_each_command_fits_a_screen() {
         "rollout status",
         "set image",
         "prune",
+        "notify test",
         "schema",
     ] {
         text.push_str(&alone(&format!("{command} --help")).await);

@@ -5,6 +5,7 @@
 mod daemon;
 mod hostile;
 mod local;
+mod notify;
 mod scrape;
 mod screens;
 mod set;

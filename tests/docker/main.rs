@@ -19,6 +19,7 @@ mod figures;
 mod gates;
 mod in_a_container;
 mod likeness;
+mod notifications;
 mod policy;
 mod readme;
 mod rollout;

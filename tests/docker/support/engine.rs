@@ -1,5 +1,8 @@
 //! A private Docker Engine that `scripts/engine` started.
 
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -85,6 +88,18 @@ impl Engine {
         command.arg(format!("--net={}", self.directory().join("netns").display())).arg(program.as_ref());
         command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
         command
+    }
+
+    /// A port of 127.0.0.1 beside the engine that this process listens on: in its network, which only a thread that has
+    /// moved into it can open; whoever holds it may use it from anywhere.
+    pub fn listener(&self) -> TcpListener {
+        let network = File::open(self.directory().join("netns")).expect("the engine has a network of its own");
+        let opening = std::thread::spawn(move || {
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(network.as_fd(), kind).expect("root may enter a network");
+            TcpListener::bind("127.0.0.1:0").expect("a port is free")
+        });
+        opening.join().expect("the thread ends well")
     }
 
     /// docker compose, where the generation brings it (26).
