@@ -10,7 +10,7 @@ use crate::model::name::{Key, Kind, Name};
 use crate::model::status::Status;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{
-    Detail, GateView, GateWord, HeldPrune, ObjectView, OutcomeWord, ProblemView, RevisionView, SourcePhase,
+    Detail, GateView, GateWord, HeldPrune, ObjectView, OutcomeWord, ProblemView, RevisionView, RunWord, SourcePhase,
     SourceState, View,
 };
 
@@ -119,13 +119,14 @@ fn problems(state: &SourceState) -> String {
     lines.join("\n")
 }
 
-/// How a Deployment or a Job stands; none for what has no rollouts and no end, and for what is not declared any more.
+/// How a Deployment, a Job or a CronJob stands; none for what has no rollouts and no end, and for what is not declared any more.
 fn workload(view: &View, key: &Key, object: &ObjectView) -> Option<Standing> {
     let is_declared = object.declared != Declaration::none();
     let results = match key.kind {
         Kind::Deployment if is_declared => deployment(view, key, object),
         Kind::Job if is_declared => job(view, key, object).into_iter().collect(),
-        Kind::Deployment | Kind::Job => Vec::new(),
+        Kind::CronJob if is_declared => cron_job(view, key, object).into_iter().collect(),
+        Kind::Deployment | Kind::Job | Kind::CronJob => Vec::new(),
         Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => return None,
     };
     Some(Standing { subject: key.to_string(), results, is_old: !object.status.containers.is_empty() })
@@ -215,6 +216,25 @@ fn job(view: &View, key: &Key, object: &ObjectView) -> Option<Message> {
     };
     let revision = status.revision.as_ref()?;
     Some(message.of_revision(&revision.id, None, &revision.image))
+}
+
+/// The newest run that is over. Each one is a result of its own.
+fn cron_job(view: &View, key: &Key, object: &ObjectView) -> Option<Message> {
+    let Detail::CronJob { runs, .. } = &object.detail else { return None };
+    let run = runs.iter().rfind(|run| run.result.is_over())?;
+    let told = |result, tone, message: &str| Message::new(view.at, key.into(), result, tone, message);
+    let message = match run.result {
+        RunWord::Succeeded => told("JobComplete", Tone::Good, &format!("the run of {} ended well", run.scheduled_at)),
+        RunWord::Failed => told("JobFailed", Tone::Bad, &format!("the run of {} failed", run.scheduled_at)),
+        RunWord::Unknown => {
+            let message = format!("whether the run of {} has run to its end is not known", run.scheduled_at);
+            told("JobUnknown", Tone::Bad, &message)
+        }
+        RunWord::Waiting | RunWord::Running | RunWord::Retrying => return None,
+    };
+    let failed = run.result != RunWord::Succeeded;
+    let log = if failed { run.last_log.as_slice() } else { &[] };
+    Some(Message { of: run.id.clone(), ..message.because(&run.reason).with_log(log) })
 }
 
 /// The namespaces of all that there is.
