@@ -36,7 +36,7 @@ on_each_engine! {
         bench.write("backup.yaml", &backup("[job, --print, no space left, --exit, '3']"));
         assert_eq!(bench.applied(), 0);
         let (code, said, _) = bench.evenkeel_outcome(&["run-now", "backup", "-n", "shop", "--wait", "--timeout", "1m"]);
-        assert!(code == 3 && said.contains("no space left"), "{code}: {said}");
+        assert!(code == 3 && said.contains("exited with code 3"), "{code}: {said}");
         let metrics = bench.get(&format!("http://{}/metrics", bench.metrics_address())).unwrap();
         assert!(metrics.contains("evenkeel_cronjob_last_success_timestamp_seconds"), "{metrics}");
         assert_eq!(bench.containers("backup").len(), 2, "one that ended well and one that failed are kept");
