@@ -17,9 +17,9 @@ pub fn count_available(facts: &Facts, to: &RevisionId) -> u32 {
 /// Now, if the replicas that were available when the update began run and are not ready any more either: what they and the
 /// new ones need is away (a database, a name server), and that is not the new revision's fault.
 pub fn excuse(world: World, decided: &mut Decided, facts: &Facts, to: &RevisionId, before: u32) -> Option<Timestamp> {
-    let old = || facts.replicas.iter().filter(|r| r.container.revision != *to && !r.retiring && r.runs());
-    let fail = |r: &Replica| r.readiness.is_not_ready() && !r.awaits_engine;
-    if before == 0 || old().count() == 0 || !old().all(fail) {
+    let is_old = |r: &&Replica| r.container.revision != *to && !r.retiring;
+    let mut old = facts.replicas.iter().filter(is_old).filter(|r| r.runs() && !r.awaits_engine).peekable();
+    if before == 0 || old.peek().is_none() || !old.all(|r| r.readiness.is_not_ready()) {
         return None;
     }
     decided.wait("the replicas before it, which fail as well: as long as they do, it is not this revision's fault");

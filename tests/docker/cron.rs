@@ -40,6 +40,8 @@ on_each_engine! {
         let metrics = bench.get(&format!("http://{}/metrics", bench.metrics_address())).unwrap();
         assert!(metrics.contains("evenkeel_cronjob_last_success_timestamp_seconds"), "{metrics}");
         assert_eq!(bench.containers("backup").len(), 2, "one that ended well and one that failed are kept");
+        // A source that declares nothing is a mistake, and removes nothing.
+        bench.write("other.yaml", &object("ConfigMap", "other", "{data: {a: b}}"));
         bench.remove("backup.yaml");
         eventually("nothing of it is left", SOON, || match bench.containers("backup").len() {
             0 => Ok(()),

@@ -145,7 +145,7 @@ on_each_engine! {
         ];
         assert!(seen[0].contains("rolled out"), "the log is there: {}", seen[0]);
         assert!(!seen.concat().contains(CANARY), "the URL or the header was written down");
-        let (code, out, err) = bench.evenkeel_outcome(&["notify", "test", "--config", &config]);
+        let (code, out, err) = bench.bare_outcome(&["notify", "test", "--config", &config]);
         assert_eq!(code, 0, "{out}{err}");
         assert_eq!(webhook.last()["result"], "Test");
     }

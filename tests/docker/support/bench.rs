@@ -165,6 +165,12 @@ impl Bench {
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
+    /// A command that needs neither daemon nor manifests.
+    pub fn bare_outcome(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.command_line().args(arguments).output().expect("evenkeel can be run");
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
     /// A command that needs no daemon: `plan`, `validate`.
     pub fn offline_outcome(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = self
