@@ -35,7 +35,7 @@ impl CronJobHistory {
 pub struct CronRun {
     /// The time that it is for. No two runs have the same: it is what their containers are named by.
     pub scheduled_at: Timestamp,
-    /// Whether a person asked for it, outside of the schedule.
+    /// Whether a person or a gate asked for it, outside of the schedule.
     #[serde(default)]
     pub by_hand: bool,
     /// Whether a newer run takes its place: it is stopped, and not tried again.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::build;
+use super::gates;
 use super::images;
 use super::policy;
 use super::runs::{Runner, Terms};
@@ -46,6 +47,7 @@ pub fn cron_job(
     decided.refuse(refused);
     pass.adopt(&mut history);
     pass.take_time(&mut decided, &mut history);
+    pass.serve_gates(&mut decided, &mut history);
     pass.proceed(&mut decided, &mut history);
     pass.forget(&mut decided, &mut history);
     decided.status = super::status::cron_job(world, key, spec, &history, &decided);
@@ -170,6 +172,19 @@ impl Pass<'_> {
         }
     }
 
+    /// Begins a run for a rollout that has come to a gate and needs one.
+    fn serve_gates(&self, decided: &mut Decided, history: &mut CronJobHistory) {
+        let Self { world, key, spec, past, .. } = *self;
+        if self.barred || history.under_way().next().is_some() {
+            return;
+        }
+        if let Some((ward, number)) = gates::run_wanted(world, past, key) {
+            let id = begin(history, spec, world.now, true);
+            let message = format!("run {id} is for the gate of revision {number} of {ward}");
+            decided.tell(world, key, Severity::Normal, "CronJobScheduled", message);
+        }
+    }
+
     fn decide(&self, decided: &mut Decided, history: &mut CronJobHistory, at: Timestamp, is_first: bool) {
         let Self { world, key, spec, .. } = *self;
         let late = world.now.since(at);
@@ -226,11 +241,9 @@ impl Pass<'_> {
         }
         let waits = run.has_not_begun() && (self.barred || leaves);
         let Some(job) = &mut run.job else { return Step::Goes };
-        let by_hand = run.by_hand;
-        let at = run.scheduled_at;
-        let purpose = || if by_hand { "a person asked for it".into() } else { format!("its time has come: {at}") };
-        let (backoff_limit, active_deadline) = (run.backoff_limit, run.active_deadline);
-        let terms = Terms { backoff_limit, active_deadline, idempotent: false };
+        let (by_hand, at) = (run.by_hand, run.scheduled_at);
+        let purpose = || if by_hand { "it was asked for".into() } else { format!("its time has come: {at}") };
+        let terms = Terms { backoff_limit: run.backoff_limit, active_deadline: run.active_deadline, idempotent: false };
         let runner = Runner { world: self.world, key: self.key, past: self.past, terms, purpose: &purpose };
         if matches!(job.state, JobState::Unknown { .. }) && runner.container(job).is_some() {
             // It was out of sight, and is back.
@@ -321,8 +334,8 @@ impl Pass<'_> {
 
     /// The runs that are kept: those under way, the newest that has ended, and as many as the limits say.
     fn kept(&self, history: &CronJobHistory) -> BTreeSet<Timestamp> {
-        let went_well =
-            |run: &&CronRun| run.job.as_ref().is_some_and(|job| matches!(job.state, JobState::Succeeded { .. }));
+        let state = |run: &&CronRun| run.job.as_ref().map(|job| job.state.clone());
+        let went_well = |run: &&CronRun| matches!(state(run), Some(JobState::Succeeded { .. }));
         let ended = || history.runs.iter().rev().filter(|run| run.is_over());
         let well = ended().filter(went_well).take(self.spec.successful_runs_history_limit as usize);
         let badly = ended().filter(|run| !went_well(run)).take(self.spec.failed_runs_history_limit as usize);

@@ -9,7 +9,8 @@ use super::jobs::Asked;
 use super::needs;
 use super::replica::{Replica, find, last_words};
 use super::world::{Decided, World};
-use crate::model::desired::Desired;
+use crate::model::cron::CronJobHistory;
+use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, GateRecord, GateResult, History, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::ProbeResult;
@@ -83,8 +84,9 @@ pub fn record(
     for (side, number, gate) in all(spec) {
         let asked = revision.gates.get_mut(&title(side, gate)).filter(|record| !record.is_passed());
         let Some(record) = asked else { continue };
-        let result = match &gate.job {
-            Some(name) => outcome(world, past, &key.sibling(Kind::Job, name), &revision.image, record.again_after),
+        let result = match gate.object(key) {
+            Some(of) if of.kind == Kind::CronJob => ran(world, past, &of, gate, record),
+            Some(of) => outcome(world, past, &of, &revision.image, record.again_after),
             None => checked(world, replicas, &id, number, gate),
         };
         let failure = |result: &Option<GateResult>| result.as_ref().map(|result| result.failure.clone());
@@ -124,13 +126,55 @@ fn checked(world: World, replicas: &[Replica], id: &RevisionId, number: u8, gate
 pub fn probes(spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) -> Vec<ProbeTask> {
     let Some(revision) = gated(history).filter(|revision| !revision.gates.is_empty()) else { return Vec::new() };
     let is_open = |side, gate| revision.gates.get(&title(side, gate)).is_some_and(|record| !record.is_passed());
-    let checks = all(spec).filter(|(side, _, gate)| gate.job.is_none() && is_open(*side, gate));
+    let checks = all(spec).filter(|(side, _, gate)| is_open(*side, gate));
     let new = || replicas.iter().filter(|r| r.container.revision == revision.id && !r.retiring);
-    let tasks = checks.flat_map(|(_, number, gate)| {
-        let probe = gate.probe();
+    let tasks = checks.filter_map(|(_, number, gate)| Some((number, gate.probe()?))).flat_map(|(number, probe)| {
         new().filter_map(move |r| deployment::task(r, ProbePurpose::Gate(number), &probe, false, &revision.template))
     });
     tasks.collect()
+}
+
+/// Whether a run of a CronJob has ended well lately, or that which was begun because none had; none while it goes on.
+fn ran(world: World, past: &History, cron_job: &Key, gate: &Gate, record: &GateRecord) -> Option<GateResult> {
+    let history = past.cron_jobs.get(cron_job)?;
+    if is_recent(history, gate, record) {
+        return Some(GateResult { at: world.now, failure: None, last_log: Vec::new() });
+    }
+    let run = history.runs.iter().find(|run| run.scheduled_at >= record.asked_at)?;
+    let (why, last_log) = match &run.job.as_ref()?.state {
+        JobState::Failed { reason, last_log, .. } => (format!("{reason}{}", last_words(last_log)), last_log.clone()),
+        JobState::Unknown { .. } => ("nobody knows how its run ended".into(), Vec::new()),
+        JobState::Succeeded { last_log, .. } => {
+            return Some(GateResult { at: world.now, failure: None, last_log: last_log.clone() });
+        }
+        JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => return None,
+    };
+    let failure = format!("its gate cronjob {} failed: {why}", cron_job.name);
+    Some(GateResult { at: world.now, failure: Some(failure), last_log })
+}
+
+fn is_recent(history: &CronJobHistory, gate: &Gate, record: &GateRecord) -> bool {
+    history.last_success.is_some_and(|at| at + gate.within >= record.asked_at)
+}
+
+/// The Deployment that has come to a gate which a run of this CronJob has to pass, with the revision, if one is to be
+/// begun for it: none has ended well lately, none is under way, and none was begun since.
+pub fn run_wanted<'a>(world: World<'a>, past: &'a History, cron_job: &'a Key) -> Option<(&'a Key, u64)> {
+    let known = past.cron_jobs.get(cron_job)?;
+    if known.under_way().next().is_some() {
+        return None;
+    }
+    wards(world.desired, cron_job).find_map(|ward| {
+        let (declared, history) = (world.desired.deployments.get(ward)?, past.deployments.get(ward)?);
+        let revision = gated(history).filter(|r| is_the_manifests(world, ward, &declared.spec, history, r))?;
+        let own = all(&declared.spec).filter(|(.., gate)| gate.object(ward).as_ref() == Some(cron_job));
+        let wants = |(side, _, gate): (Side, u8, &Gate)| {
+            let record = revision.gates.get(&title(side, gate)).filter(|record| record.result.is_none())?;
+            let begun = known.runs.iter().any(|run| run.scheduled_at >= record.asked_at);
+            (!begun && !is_recent(known, gate, record)).then_some(())
+        };
+        own.filter_map(wants).next().map(|()| (ward, revision.number))
+    })
 }
 
 /// How the run of a gate's Job went; none while it has not ended. Unknown is no end: a person decides.
@@ -218,11 +262,13 @@ fn waiting(past: &History, key: &Key, gate: &Gate, has_failed: bool) -> String {
     }
 }
 
-/// The Deployments that a Job is a gate of.
+/// The Deployments that a Job or CronJob is a gate of.
 pub fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a Key> {
-    let names = move |spec: &DeploymentSpec| all(spec).any(|(.., gate)| gate.job.as_ref() == Some(&job.name));
     let deployments = desired.deployments.iter().filter(move |(key, _)| key.namespace == job.namespace);
-    deployments.filter(move |(_, declared)| names(&declared.spec)).map(|(key, _)| key)
+    let names = move |(key, declared): &(&Key, &Declared<DeploymentSpec>)| {
+        all(&declared.spec).any(|(.., gate)| gate.object(key).as_ref() == Some(job))
+    };
+    deployments.filter(names).map(|(key, _)| key)
 }
 
 /// The Deployments that a Job is a gate of, for people; none if it is none.

@@ -99,11 +99,17 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
             let run = history.jobs.get(key).and_then(|job| job.runs.last());
             run.is_some_and(|run| matches!(run.state, JobState::Succeeded { .. } | JobState::Failed { .. }))
         }
+        Kind::CronJob => history.cron_jobs.get(key).is_some_and(|known| known.under_way().next().is_none()),
         _ => history.deployments.get(key).is_some_and(|known| matches!(known.rollout, Rollout::Complete { .. })),
     };
     let dependencies =
         desired.templates().flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
-    let gates = desired.jobs.keys().filter(|job| gates::wards(desired, job).next().is_some()).cloned();
+    let gates = desired
+        .jobs
+        .keys()
+        .chain(desired.cron_jobs.keys())
+        .filter(|job| gates::wards(desired, job).next().is_some())
+        .cloned();
     let mut awaited = dependencies.chain(gates);
     awaited.any(|key| is_complete(after, &key) && !is_complete(before, &key))
 }

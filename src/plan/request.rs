@@ -153,6 +153,8 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
         return Err(Refusal::impossible(format!("{key} has no rejected revision")));
     };
     revision.outcome = Outcome::Pending;
+    // Whatever is no Job's is asked for anew.
+    revision.gates.retain(|title, record| record.is_passed() || attempts.contains_key(title));
     for (title, record) in revision.gates.iter_mut().filter(|(_, record)| !record.is_passed()) {
         record.again_after = attempts.get(title).copied().filter(|_| record.result.is_some());
         record.result = None;

@@ -4,7 +4,7 @@ use super::{World, references, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::objects::{Object, Spec};
 use crate::manifest::place::At;
-use crate::model::name::{Key, Kind, Name};
+use crate::model::name::{Key, Name};
 use crate::model::spec::{DeploymentSpec, Gate, Template};
 use crate::model::time::Span;
 
@@ -12,18 +12,16 @@ use crate::model::time::Span;
 pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
     let at = at.field("gates");
     for (side, gates) in [("before", &spec.gates.before), ("after", &spec.gates.after)] {
-        let mut jobs = Vec::new();
+        let mut titles = Vec::new();
         for (index, gate) in gates.iter().enumerate() {
             let at = at.field(side).item(index);
             alone(at, gate, side == "before", problems);
-            if let Some(job) = &gate.job {
-                if jobs.contains(&job) {
-                    wrong(problems, at.field("job"), format!("job '{job}' is there twice"));
-                }
-                jobs.push(job);
-            } else {
-                super::template::gate(at, gate, &spec.template, problems);
+            let title = gate.title();
+            if titles.contains(&title) {
+                wrong(problems, at, format!("{title} is there twice"));
             }
+            titles.push(title);
+            super::template::gate(at, gate, &spec.template, problems);
         }
     }
 }
@@ -31,20 +29,25 @@ pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
 fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
     let given = [
         ("job", gate.job.is_some()),
+        ("cronJob", gate.cron_job.is_some()),
         ("httpGet", gate.http_get.is_some()),
         ("tcpSocket", gate.tcp_socket.is_some()),
         ("exec", gate.exec.is_some()),
     ];
     super::template::one_of(at, &given, problems);
-    for (name, _) in given.iter().filter(|(name, given)| is_before && *given && *name != "job") {
+    for (name, _) in given.iter().filter(|(name, given)| is_before && *given && !["job", "cronJob"].contains(name)) {
         wrong(problems, at.key(name), "before a rollout there is no new replica to check")
             .hint("write it under 'after', or run a job");
     }
     for name in ["retries", "period", "timeout"] {
-        if gate.job.is_some() && at.key(name).is_written() {
+        let is_check = gate.job.is_none() && gate.cron_job.is_none();
+        if !is_check && at.key(name).is_written() {
             wrong(problems, at.key(name), format!("'{name}' is for a check"))
                 .hint("a Job has its own backoffLimit and activeDeadline");
         }
+    }
+    if gate.cron_job.is_none() && at.key("within").is_written() {
+        wrong(problems, at.key("within"), "'within' is for a cronJob").hint("remove it");
     }
     if gate.period < Span::millis(100) {
         wrong(problems, at.field("period"), "a check's period is at least 100ms");
@@ -54,14 +57,15 @@ fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
     }
 }
 
-/// That the Jobs of a Deployment's gates are there, and that nobody waits for one that waits for the rollout.
+/// That the Jobs and CronJobs of a Deployment's gates are there, and that nobody waits for one that waits for the rollout.
 pub fn links(world: &World<'_>, object: &Object, spec: &DeploymentSpec, problems: &mut Problems) {
     let at = object.document.at().field("spec");
     for (side, gates) in [("before", &spec.gates.before), ("after", &spec.gates.after)] {
         for (index, gate) in gates.iter().enumerate() {
-            let Some(job) = &gate.job else { continue };
-            let at = at.field("gates").field(side).item(index).field("job");
-            references::declared(world, &object.key, Kind::Job, job, at, problems);
+            let Some(of) = gate.object(&object.key) else { continue };
+            let field = if gate.job.is_some() { "job" } else { "cronJob" };
+            let at = at.field("gates").field(side).item(index).field(field);
+            references::declared(world, &object.key, of.kind, &of.name, at, problems);
         }
     }
     for (index, dependency) in spec.template.depends_on.iter().enumerate() {

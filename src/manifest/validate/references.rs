@@ -259,7 +259,7 @@ fn brief(key: &Key) -> String {
     format!("{} {}", schema::title(key.kind), key.name)
 }
 
-/// What an object waits for, and where it says so: its dependencies, then the Jobs of its gates.
+/// What an object waits for, and where it says so: its dependencies, then the Jobs and CronJobs of its gates.
 fn targets<'o>(object: &'o Object, template: &Template) -> Vec<(At<'o>, Key)> {
     let own = &object.key;
     let at = object.document.at().field("spec");
@@ -274,6 +274,6 @@ fn targets<'o>(object: &'o Object, template: &Template) -> Vec<(At<'o>, Key)> {
         let at = at.field("gates").field(side);
         gates.iter().enumerate().map(move |(i, gate)| (at.item(i), gate))
     });
-    let gates = gates.filter_map(|(at, gate)| Some((at, own.sibling(Kind::Job, gate.job.as_ref()?))));
+    let gates = gates.filter_map(|(at, gate)| Some((at, gate.object(own)?)));
     dependencies.chain(gates).collect()
 }

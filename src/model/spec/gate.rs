@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::probe::{Exec, HttpGet, Probe, TcpSocket};
-use crate::model::name::Name;
+use crate::model::name::{Key, Kind, Name};
 use crate::model::time::Span;
 
 /// What has to go well around the rollout of a new revision, one after the other.
@@ -27,8 +27,8 @@ impl Gates {
     }
 }
 
-/// One thing that has to go well. Exactly one of `job`, `httpGet`, `tcpSocket` and `exec` is set; before a rollout only
-/// `job`.
+/// One thing that has to go well. Exactly one of `job`, `cronJob`, `httpGet`, `tcpSocket` and `exec` is set; before a
+/// rollout only the first two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
@@ -37,6 +37,13 @@ pub struct Gate {
     /// where it has none of its own. A gate's Job does not run by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Name>,
+    /// A CronJob of this namespace of which a run has to have ended well lately, such as a backup before a migration. If none
+    /// has, one is begun, and has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron_job: Option<Name>,
+    /// How long ago the run of `cronJob` may have ended when the rollout comes to this gate. Default: 24h.
+    #[serde(default = "a_day")]
+    pub within: Span,
     /// An HTTP GET to each new replica; any status from 200 to 399 is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_get: Option<HttpGet>,
@@ -59,9 +66,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The check that it is, with the thresholds of a gate.
-    pub fn probe(&self) -> Probe {
-        Probe {
+    /// The Job or CronJob of `owner`'s namespace that it is about, if it is about one.
+    pub fn object(&self, owner: &Key) -> Option<Key> {
+        let job = self.job.as_ref().map(|name| owner.sibling(Kind::Job, name));
+        job.or_else(|| self.cron_job.as_ref().map(|name| owner.sibling(Kind::CronJob, name)))
+    }
+
+    /// The check that it is, if it is one, with the thresholds of a gate.
+    pub fn probe(&self) -> Option<Probe> {
+        let is_check = self.job.is_none() && self.cron_job.is_none();
+        is_check.then(|| Probe {
             http_get: self.http_get.clone(),
             tcp_socket: self.tcp_socket.clone(),
             exec: self.exec.clone(),
@@ -70,20 +84,24 @@ impl Gate {
             timeout: self.timeout,
             success_threshold: 1,
             failure_threshold: self.retries.saturating_add(1),
-        }
+        })
     }
 
     /// What it is called in messages: `job migrate`, `GET /health`.
     pub fn title(&self) -> String {
-        match (&self.job, &self.http_get, &self.exec) {
-            (Some(job), ..) => format!("job {job}"),
-            (None, Some(get), _) => format!("GET {}", get.path),
-            (None, None, Some(exec)) => format!("command {}", exec.command.first().map_or("", String::as_str)),
-            (None, None, None) => "TCP connection".into(),
+        match self {
+            Gate { job: Some(job), .. } => format!("job {job}"),
+            Gate { cron_job: Some(cron_job), .. } => format!("cronjob {cron_job}"),
+            Gate { http_get: Some(get), .. } => format!("GET {}", get.path),
+            Gate { exec: Some(exec), .. } => format!("command {}", exec.command.first().map_or("", String::as_str)),
+            _ => "TCP connection".into(),
         }
     }
 }
 
+fn a_day() -> Span {
+    Span::secs(86_400)
+}
 fn three() -> u32 {
     3
 }
