@@ -23,7 +23,7 @@ use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView};
 const CANARY: &str = "c4nary0fTheUrl";
 const HEADER: &str = "c4nary0fTheHeader";
 /// In real time; virtual time never comes so far.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(90);
 
 /// A receiver that answers each request with the next of some answers, then with 200; an empty answer is none at all.
 struct Server {

@@ -238,10 +238,16 @@ pub fn open(
         decided.wake(world.now);
     }
     let has_failed = failure(history, &id).is_some();
-    // Where there is nothing to go back to, a person decides.
-    decided.blocked |= has_failed;
+    // Where there is nothing to go back to, or nobody knows whether it has run, a person decides.
+    decided.blocked |= has_failed || is_unknown(past, key, gate);
     decided.wait(waiting(past, key, gate, has_failed));
     false
+}
+
+/// Whether nobody knows what became of the Job that a gate is.
+fn is_unknown(past: &History, key: &Key, gate: &Gate) -> bool {
+    let run = gate.job.as_ref().and_then(|name| past.jobs.get(&key.sibling(Kind::Job, name))?.runs.last());
+    run.is_some_and(|run| matches!(run.state, JobState::Unknown { .. }))
 }
 
 /// What is waited for, and the way out where it will not come by itself.
@@ -250,16 +256,11 @@ fn waiting(past: &History, key: &Key, gate: &Gate, has_failed: bool) -> String {
     if has_failed {
         return format!("its gate {title}, which failed: `evenkeel rollout retry {key}` runs it again");
     }
-    let run = gate.job.as_ref().and_then(|name| past.jobs.get(&key.sibling(Kind::Job, name))?.runs.last());
-    match run.map(|run| &run.state) {
-        Some(JobState::Unknown { .. }) => {
-            format!(
-                "its gate {title}; nobody knows whether it has run: `evenkeel rollout retry {title}` runs it",
-                title = title.replace(' ', "/")
-            )
-        }
-        _ => format!("its gate {title}"),
+    if is_unknown(past, key, gate) {
+        let job = title.replace(' ', "/");
+        return format!("its gate {title}; nobody knows whether it has run: `evenkeel rollout retry {job}` runs it");
     }
+    format!("its gate {title}")
 }
 
 /// The Deployments that a Job or CronJob is a gate of.

@@ -39,7 +39,7 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
             created_at: revision.created_at,
             current: current == Some(&revision.id),
             wanted: wanted.as_ref() == Some(&revision.id),
-            gates: revision.gates.iter().map(|(title, record)| gate(title, record)).collect(),
+            gates: gates(revision),
         }
     };
     Detail::Deployment {
@@ -47,6 +47,13 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
         paused: history.paused,
         pinned: history.pin.is_some(),
     }
+}
+
+/// In the order in which the rollout came to them.
+fn gates(revision: &Revision) -> Vec<GateView> {
+    let mut records: Vec<_> = revision.gates.iter().collect();
+    records.sort_by_key(|(_, record)| record.asked_at);
+    records.into_iter().map(|(title, record)| gate(title, record)).collect()
 }
 
 fn gate(title: &str, record: &GateRecord) -> GateView {
