@@ -175,7 +175,9 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
         return Ok(Progress { sentences, ..Progress::default() });
     }
     let mut progress = follow::progress(view.objects.iter().filter(|(key, _)| declared.contains(key)));
-    for (key, _) in leaving(view, &synced.sources) {
+    // What the brake holds keeps its networks, so those do not leave either before somebody confirms it.
+    let is_held = |key: &Key| view.held.iter().any(|held| held.namespace == key.namespace);
+    for (key, _) in leaving(view, &synced.sources).filter(|(key, _)| !is_held(key)) {
         let sentence = format!("{key} is no longer declared and being removed");
         progress.sentences.insert(key.to_string(), sentence);
         progress.unfinished.insert(key.to_string());
