@@ -76,10 +76,9 @@ pub fn record(
     replicas: &[Replica],
     history: &mut DeploymentHistory,
 ) {
-    let current = gated(history).filter(|revision| is_the_manifests(world, key, spec, history, revision));
-    let Some(id) = current.filter(|revision| !revision.gates.is_empty()).map(|revision| revision.id.clone()) else {
-        return;
-    };
+    let asked = gated(history).filter(|revision| !revision.gates.is_empty());
+    let current = asked.filter(|revision| is_the_manifests(world, key, spec, history, revision));
+    let Some(id) = current.map(|revision| revision.id.clone()) else { return };
     let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == id) else { return };
     for (side, number, gate) in all(spec) {
         let asked = revision.gates.get_mut(&title(side, gate)).filter(|record| !record.is_passed());
