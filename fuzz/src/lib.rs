@@ -2,6 +2,8 @@
 
 pub mod targets;
 
+use std::sync::LazyLock;
+
 use peak_alloc::PeakAlloc;
 
 /// Counts what is allocated, so that an input's price in memory is known exactly.
@@ -13,9 +15,15 @@ const BYTES_PER_MIB: usize = 64 << 20;
 /// What a MiB of input may cost in time on the processor, in milliseconds.
 const MILLIS_PER_MIB: u64 = 100;
 
+/// What is fuzzed.
+static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
+    let name = std::env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
+    targets::TARGETS.iter().find(|(known, _)| *known == name).expect("FUZZ_TARGET names a folder of fuzz/corpus").1
+});
+
 /// Tries an input, and panics if it costs too much. Panics of the code itself pass through.
-pub fn try_within_budget(name: &str, bytes: &[u8]) {
-    let (_, target) = targets::TARGETS.iter().find(|(known, _)| *known == name).expect("every binary names a target");
+pub fn try_within_budget(bytes: &[u8]) {
+    let target = *TARGET;
     let mebibytes = bytes.len() / (1 << 20) + 1;
     let (before, began) = (MEMORY.current_usage(), processor_millis());
     MEMORY.reset_peak_usage();

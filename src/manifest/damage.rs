@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::diagnostic::{Diagnostic, Spot};
 use super::documents::Document;
-use super::tree::Node;
+use super::tree::Entry;
 
 /// Fields whose rules look at another one too: where that is missing or wrong, nothing is said.
 const LOOKS_AT: [(&str, &str); 6] = [
@@ -60,18 +60,18 @@ fn is_written(document: &Document, name: &str) -> bool {
 /// The field that a place is in: one of the manifest, or of its metadata, spec or template.
 fn field(document: &Document, spot: &Spot) -> Option<String> {
     let file = &document.file;
+    if spot.file != file.name {
+        return None;
+    }
     let place = |spot: &Spot| (spot.line, spot.column);
-    let last = |node: &Node| {
-        let before = |entry: &&super::tree::Entry| place(&file.spot(entry.key_pos)) <= place(spot);
-        node.entries().iter().rfind(before).cloned()
-    };
-    let (mut node, mut found) = (document.root.clone(), None);
-    while let Some(entry) = last(&node).filter(|_| spot.file == file.name) {
+    let before = |entry: &&Entry| place(&file.spot(entry.key_pos)) <= place(spot);
+    let (mut node, mut found) = (&document.root, None);
+    while let Some(entry) = node.entries().iter().rfind(before) {
         found = Some(entry.key.clone());
         if !matches!(entry.key.as_str(), "metadata" | "spec" | "template") {
             break;
         }
-        node = entry.value;
+        node = &entry.value;
     }
     found
 }
