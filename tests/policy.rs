@@ -181,7 +181,7 @@ struct Outcome {
 fn play(case: &Case, desired: &Desired) -> Outcome {
     let (observed, history, now) = (case.observed(desired), Default::default(), Timestamp(1_000_000));
     let plan = plan::plan(desired, &observed, &history, now);
-    let steps = plan::forecast(desired, &observed, &history, now).into_iter().map(|action| action.call);
+    let steps = plan::forecast(desired, &observed, &history, now, &plan).into_iter().map(|action| action.call);
     Outcome { refused: plan.refused, made: steps.collect() }
 }
 

@@ -15,8 +15,8 @@ use super::{output, validate};
 use crate::manifest::Source;
 use crate::model::command::Answer;
 use crate::model::name::{Key, Name};
-use crate::model::time::Span;
-use crate::model::view::{ObjectView, SourceState, View};
+use crate::model::time::{Span, Timestamp};
+use crate::model::view::{ObjectView, SourcePhase, SourceState, View};
 use crate::server::wire::Snapshot;
 
 /// How long a source may stay in the middle of a change before `apply` gives up on it.
@@ -87,6 +87,19 @@ pub struct Synced {
     pub sources: Vec<SourceState>,
     /// The pass.
     pub pass: u64,
+    /// When the daemon was started.
+    pub started_at: Timestamp,
+}
+
+impl Synced {
+    /// Whether a view was decided with these sources or with what came after them.
+    pub fn is_seen(&self, view: &View) -> bool {
+        match view.started_at == self.started_at {
+            true => view.passes >= self.pass,
+            // A daemon reads its sources when it starts, so another one than this knows of no older ones.
+            false => view.passes > 0 && view.sources.iter().all(|source| source.state != SourcePhase::Reading),
+        }
+    }
 }
 
 /// Has the daemon read its sources, until the chosen ones are in force, or one is invalid.
@@ -96,7 +109,7 @@ pub async fn sync(
     report: &mut Report<'_>,
 ) -> Result<Result<Synced, SourceState>, Failure> {
     for _ in 0..SETTLING {
-        let Answer::Synced { sources, pass } = client.post("/v1/sync", &()).await? else {
+        let Answer::Synced { sources, pass, started_at } = client.post("/v1/sync", &()).await? else {
             return Err(Failure::new("the daemon's answer is not understood"));
         };
         let sources = chosen(wanted, sources)?;
@@ -106,7 +119,7 @@ pub async fn sync(
         let troubled = sources.iter().filter(|source| !source.is_current());
         let trouble: BTreeMap<String, String> = troubled.map(|source| (source.dir.clone(), source.trouble())).collect();
         if trouble.is_empty() {
-            return Ok(Ok(Synced { sources, pass }));
+            return Ok(Ok(Synced { sources, pass, started_at }));
         }
         report.tell(trouble)?;
         tokio::time::sleep(PAUSE).await;
@@ -152,8 +165,11 @@ pub fn invalid(source: &SourceState, screen: &Screen) -> Failure {
         screen.note(&format!("{}\n", lines(&problem.rendered)));
     }
     let count = counted(source.problems.len(), "problem");
-    Failure::new(format!("source {} is invalid: {count}; its last good state stays in force", source.dir))
-        .exit(Exit::Invalid)
+    let in_force = match source.in_force() {
+        true => "its last good state stays in force",
+        false => "nothing of it is in force, and what runs is left alone",
+    };
+    Failure::new(format!("source {} is invalid: {count}; {in_force}", source.dir)).exit(Exit::Invalid)
 }
 
 /// What is in force of a source, for people.
@@ -163,7 +179,7 @@ pub fn in_force(source: &SourceState) -> String {
 }
 
 fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
-    if view.passes < synced.pass {
+    if !synced.is_seen(view) {
         return Ok(follow::unless_blind(view, Progress::default()));
     }
     // Newer manifests may have come meanwhile; what is waited for is what those declare now.

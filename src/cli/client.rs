@@ -104,7 +104,7 @@ pub struct LineReader<T> {
 }
 
 impl<T: DeserializeOwned> LineReader<T> {
-    /// The next line; none when the daemon has ended them. May be dropped while it waits without losing anything.
+    /// The next line; none when the daemon has ended them or is gone. May be dropped while it waits without losing anything.
     pub async fn next(&mut self) -> Result<Option<T>, Failure> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -115,9 +115,8 @@ impl<T: DeserializeOwned> LineReader<T> {
                 return Err(Failure::new("the daemon sent a line without an end"));
             }
             match self.body.frame().await {
-                None => return Ok(None),
+                None | Some(Err(_)) => return Ok(None),
                 Some(Ok(frame)) => self.buffer.extend(frame.into_data().unwrap_or_default()),
-                Some(Err(error)) => return Err(Failure::new(format!("the connection to the daemon broke: {error}"))),
             }
         }
     }

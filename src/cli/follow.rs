@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::args::Machine;
-use super::client::Client;
+use super::client::{Client, LineReader};
 use super::failure::{Exit, Failure};
 use super::output;
 use super::screen::{Screen, lines};
@@ -21,6 +21,10 @@ use crate::server::wire::Snapshot;
 
 /// The shortest time between two looks at the screen: what comes and goes within it helps nobody.
 const CALM: Duration = Duration::from_millis(500);
+/// How long a daemon that has stopped may take to come back: a restart by a person, or by systemd.
+const ABSENCE: Duration = Duration::from_secs(60);
+/// Where the views are.
+const VIEWS: &str = "/v1/view/watch";
 /// How many unfinished things are named.
 const NAMED: usize = 10;
 
@@ -103,13 +107,53 @@ fn named(things: &BTreeSet<String>) -> String {
     }
 }
 
-/// Follows the views until `judge` says that it is over.
+/// Follows the views until `judge` says that it is over. A daemon that is restarted meanwhile goes on with its work, and
+/// the wait with it.
 pub async fn views(
     client: &Client,
     report: &mut Report<'_>,
     mut judge: impl FnMut(&Snapshot) -> Result<Progress, Failure>,
 ) -> Result<Exit, Failure> {
-    let mut views = client.lines::<Snapshot>("/v1/view/watch").await?;
+    let mut views = client.lines::<Snapshot>(VIEWS).await?;
+    let mut is_fresh = false;
+    loop {
+        // Before its first pass a daemon knows of nothing, and everything would seem to be gone.
+        let seen = |snapshot: &Snapshot| match is_fresh && snapshot.view.passes == 0 {
+            true => Ok(unless_blind(&snapshot.view, Progress::default())),
+            false => judge(snapshot),
+        };
+        if let Some(exit) = until_gone(&mut views, report, seen).await? {
+            return Ok(exit);
+        }
+        report.say("the daemon has stopped: waiting for it to be started again")?;
+        views = returned(client).await?;
+        is_fresh = true;
+        report.say("the daemon is back")?;
+    }
+}
+
+/// The views of a daemon that has stopped, once another has taken its place.
+async fn returned(client: &Client) -> Result<LineReader<Snapshot>, Failure> {
+    let coming = async {
+        loop {
+            match client.lines::<Snapshot>(VIEWS).await {
+                Ok(views) => return views,
+                Err(_) => sleep(CALM).await,
+            }
+        }
+    };
+    timeout(ABSENCE, coming).await.map_err(|_| {
+        Failure::new(format!("the daemon has stopped, and has not come back for {} s", ABSENCE.as_secs()))
+            .hint("what it was doing goes on when it is started again")
+    })
+}
+
+/// Follows the views until `judge` says that it is over; none if they end before.
+async fn until_gone(
+    views: &mut LineReader<Snapshot>,
+    report: &mut Report<'_>,
+    mut judge: impl FnMut(&Snapshot) -> Result<Progress, Failure>,
+) -> Result<Option<Exit>, Failure> {
     let mut unsaid: Option<Progress> = None;
     let mut calm = pin!(sleep(Duration::ZERO));
     loop {
@@ -119,7 +163,7 @@ pub async fn views(
                 let progress = judge(&snapshot)?;
                 if let Some(exit) = progress.exit {
                     report.progress(progress)?;
-                    return Ok(exit);
+                    return Ok(Some(exit));
                 }
                 unsaid = Some(progress);
             }
@@ -132,7 +176,7 @@ pub async fn views(
     if let Some(progress) = unsaid {
         report.progress(progress)?;
     }
-    Err(Failure::new("the daemon has stopped; what it was doing goes on when it is started again"))
+    Ok(None)
 }
 
 /// While the engine does not answer, nothing is known to have come about: how things stood before ends no wait.
@@ -156,7 +200,7 @@ pub async fn within(
     waiting: impl Future<Output = Result<Exit, Failure>>,
 ) -> Result<Exit, Failure> {
     let Some(limit) = limit else { return waiting.await };
-    match tokio::time::timeout(limit.std(), waiting).await {
+    match timeout(limit.std(), waiting).await {
         Ok(end) => end,
         Err(_) => {
             screen.note(&format!("timed out after {limit}; the daemon goes on with it"));

@@ -37,7 +37,7 @@ mod yaml;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::{Exit, Failure};
 use screen::Screen;
@@ -108,13 +108,27 @@ pub fn main() -> ExitCode {
     let screen = Screen::new();
     let command = match Evenkeel::try_parse() {
         Ok(evenkeel) => evenkeel.command,
-        Err(error) => return unparsed(&error),
+        Err(error) => return unparsed(&as_typed(error)),
     };
     let exit = runtime(&command).and_then(|runtime| runtime.block_on(command.run(&screen))).unwrap_or_else(|failure| {
         screen.fail(&failure);
         failure.exit
     });
     exit.code().into()
+}
+
+/// The same mistake without what the environment says: the usage under it would show those flags as required.
+fn as_typed(error: clap::Error) -> clap::Error {
+    if !error.use_stderr() {
+        return error;
+    }
+    without_environment(Evenkeel::command()).try_get_matches().err().unwrap_or(error)
+}
+
+fn without_environment(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| arg.env(clap::builder::Resettable::Reset));
+    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_environment))
 }
 
 /// Clap's own exit code for a wrong argument is 2, which means something else here.

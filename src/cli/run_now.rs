@@ -58,7 +58,7 @@ impl RunNow {
             return Ok(Exit::Done);
         }
         let mut report = Report::new(screen, self.output);
-        report.say(&message)?;
+        report.tell([(key.to_string(), message)].into())?;
         let asked_at = snapshot.now;
         let waiting = follow::views(&client, &mut report, |snapshot| judge(&snapshot.view, &key, asked_at));
         let exit = follow::within(self.timeout, screen, waiting).await?;

@@ -281,7 +281,7 @@ fn tell(edit: &Edit, report: &mut Report<'_>) -> Result<(), Failure> {
 
 /// How far what was changed is rolled out.
 fn judge(edit: &Edit, synced: &Synced, view: &View) -> Result<Progress, Failure> {
-    if view.passes < synced.pass {
+    if !synced.is_seen(view) {
         return Ok(follow::unless_blind(view, Progress::default()));
     }
     let rolled_out = |key: &&Key| KINDS.contains(&key.kind);

@@ -207,6 +207,7 @@ fn rollout_result(reason: &str) -> Option<&'static str> {
         "RolloutComplete" => Some("complete"),
         "RolledBack" => Some("rolled_back"),
         "Stalled" => Some("stalled"),
+        "RolloutFailed" => Some("failed"),
         "RolloutSuperseded" => Some("superseded"),
         _ => None,
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Confirmation, Request};
 use super::name::Key;
+use super::time::Timestamp;
 use super::view::SourceState;
 
 /// What is asked of the reconciler.
@@ -39,6 +40,8 @@ pub enum Answer {
         sources: Vec<SourceState>,
         /// Views with this many passes or more were decided with these sources.
         pass: u64,
+        /// When the daemon that says so was started: another one counts its own passes.
+        started_at: Timestamp,
     },
 }
 

@@ -179,6 +179,9 @@ pub enum Rollout {
         /// When those others failed as well, last: so long nothing is this revision's fault.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         excused_at: Option<Timestamp>,
+        /// When it failed and there was none to go back to, first: it is tried on, and told once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed_at: Option<Timestamp>,
     },
     /// On the way back to a revision that completed before.
     RollingBack {
@@ -232,6 +235,9 @@ pub struct Pin {
     pub revision: RevisionId,
     /// The manifest's template at that time; another one ends the pin.
     pub template: TemplateHash,
+    /// Whether it ends with its rollout: a restart in place of a rejected revision chooses nothing for good.
+    #[serde(default)]
+    pub lapses: bool,
 }
 
 /// A replica on its way out.

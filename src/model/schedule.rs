@@ -82,20 +82,36 @@ fn cron(text: &str) -> Result<Cron, String> {
         fields => fields,
     };
     let count = fields.split_whitespace().count();
-    if count != 5 {
-        let wanted = "minute, hour, day of the month, month, day of the week";
+    if count != FIELDS.len() {
+        let wanted = FIELDS.map(|(name, _)| name).join(", ");
         return Err(format!("'{text}' has {count} fields and not the five of a schedule: {wanted}"));
     }
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(fields).map_err(|wrong| format!("'{text}' is not a schedule: {}", reason(&wrong.to_string())))
+    parser.parse(fields).map_err(|_| {
+        // Which field it is: the one that is wrong among stars.
+        let alone = |at: usize, field: &str| {
+            let line = (0..FIELDS.len()).map(|place| if place == at { field } else { "*" }).collect::<Vec<_>>();
+            parser.parse(&line.join(" "))
+        };
+        let mut split = fields.split_whitespace().enumerate();
+        match split.find(|(at, field)| alone(*at, field).is_err()) {
+            Some((at, field)) => {
+                let (name, values) = FIELDS[at];
+                format!("'{text}' is not a schedule: the {name} '{field}' is none ({values}; lists 1,2, ranges 1-5, steps */5)")
+            }
+            None => format!("'{text}' is not a schedule"),
+        }
+    })
 }
 
-/// The parser's words, without what every one of them begins with.
-fn reason(wrong: &str) -> String {
-    let text = wrong.rsplit(": ").next().unwrap_or(wrong).trim_end_matches('.');
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
-}
+/// The fields of a schedule, and what may stand in each.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31, L for the last one"),
+    ("month", "1 to 12, or JAN to DEC"),
+    ("day of the week", "0 to 7 with Sunday as both, or SUN to SAT"),
+];
 
 fn time_zone(text: &str) -> Result<Tz, String> {
     text.parse().map_err(|_| {

@@ -145,6 +145,11 @@ fn deployment(view: &View, key: &Key, object: &ObjectView) -> Vec<Message> {
         "Complete" => current.map(|revision| complete(view, key, revision)),
         "RolledBack" => rejected.map(|failed| rolled_back(view, key, failed, current)),
         "Stalled" => rejected.or(current).map(|revision| stalled(view, key, revision, &object.status)),
+        // The first revision: there is none to go back to.
+        "Degraded" => {
+            let first = current.filter(|revision| revision.outcome == OutcomeWord::Pending && object.status.blocked);
+            first.map(|revision| failed(view, key, revision, &object.status))
+        }
         _ => None,
     };
     gate.into_iter().chain(end).collect()
@@ -162,12 +167,23 @@ fn rolled_back(view: &View, key: &Key, failed: &RevisionView, current: Option<&R
     about(view, key, "RolledBack", Tone::Bad, &message, failed).because(&failed.reason).with_log(&failed.last_log)
 }
 
+fn failed(view: &View, key: &Key, revision: &RevisionView, status: &Status) -> Message {
+    let message = format!("revision {} ({}) does not become available", revision.number, revision.image);
+    let failed = about(view, key, "RolloutFailed", Tone::Bad, &message, revision).because(&status.message);
+    failed.with_log(log_of_replicas(status))
+}
+
+/// The last log lines of the replica that said the most.
+fn log_of_replicas(status: &Status) -> &[String] {
+    let logs = status.containers.iter().map(|container| &container.last_log);
+    logs.max_by_key(|log| log.len()).map(Vec::as_slice).unwrap_or_default()
+}
+
 fn stalled(view: &View, key: &Key, revision: &RevisionView, status: &Status) -> Message {
     let message = format!("the rollout of revision {} ({}) is stalled", revision.number, revision.image);
-    let of_replicas = || status.containers.iter().map(|container| &container.last_log).max_by_key(|log| log.len());
-    let log = if revision.last_log.is_empty() { of_replicas() } else { Some(&revision.last_log) };
+    let log = if revision.last_log.is_empty() { log_of_replicas(status) } else { &revision.last_log[..] };
     let stalled = about(view, key, "Stalled", Tone::Bad, &message, revision).because(&status.message);
-    stalled.with_log(log.map(Vec::as_slice).unwrap_or_default())
+    stalled.with_log(log)
 }
 
 fn failed_gate(view: &View, key: &Key, revision: &RevisionView) -> Option<Message> {

@@ -485,7 +485,10 @@ mod tests {
     fn a_plan_shows_no_times_that_are_to_come() {
         let desired = desired(json!({}));
         let (_, history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
-        let ahead = |at| crate::plan::forecast(&desired, &Observed::default(), &history, at).len();
+        let ahead = |at| {
+            let plan = crate::plan::plan(&desired, &Observed::default(), &history, at);
+            crate::plan::forecast(&desired, &Observed::default(), &history, at, &plan).len()
+        };
         assert_eq!(ahead(BEFORE_THE_GAP), 0);
     }
 }

@@ -16,14 +16,24 @@ use crate::model::observed::{
     ProbeResult, Probes, Volume,
 };
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
-use crate::model::status::{ProbePurpose, ProbeTask};
+use crate::model::status::{Plan, ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
 
 /// More passes than any sensible change takes; a way that does not end is cut here.
 const PASSES_MAX: usize = 5000;
 
-/// Every action from here to the end, in order.
-pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Vec<Action> {
+/// Every action from here to the end, in order. `first` is the plan for these inputs.
+pub fn forecast(
+    desired: &Desired,
+    observed: &Observed,
+    history: &History,
+    now: Timestamp,
+    first: &Plan,
+) -> Vec<Action> {
+    // Most often there is nothing to do: then nothing is copied, and nothing planned again.
+    if first.actions.is_empty() && first.wake_at.is_none() && first.history == *history && !has_gates(&first.probes) {
+        return Vec::new();
+    }
     let mut world = observed.clone();
     let mut history = history.clone();
     let mut now = now;
@@ -80,6 +90,10 @@ pub fn assume_ready(world: &mut Observed) {
             container.probes = healthy();
         }
     }
+}
+
+fn has_gates(probes: &[ProbeTask]) -> bool {
+    probes.iter().any(|task| matches!(task.purpose, ProbePurpose::Gate(_)))
 }
 
 /// Each check after a rollout goes well. False when none was to be made.

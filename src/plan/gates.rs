@@ -219,7 +219,8 @@ pub fn open(
     let next = all(spec).filter(|(of, ..)| *of == side).map(|(.., gate)| (title(side, gate), gate));
     let Some((title, gate)) = next.into_iter().find(|(title, _)| !passed(title)) else { return true };
     if !is_the_manifests(world, key, spec, history, revision) {
-        decided.wait(format!("the manifest's own revision: revision {} has not passed its gates", revision.number));
+        let number = revision.number;
+        decided.wait(format!("the manifest's newest image: until it is known, revision {number} passes no gates"));
         return false;
     }
     let id = revision.id.clone();

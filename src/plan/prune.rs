@@ -107,7 +107,8 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
             unnamed_at: None,
             stopping: false,
         });
-        retire::leave(world, &mut decided, key, container, &template, retirement, Gap::default());
+        let gap = Gap::of_removal(key, container);
+        retire::leave(world, &mut decided, key, container, &template, retirement, gap);
     }
     decided.status = super::networks::waiting("being removed: it is no longer declared".into());
     decided.status.phase = "Terminating".into();

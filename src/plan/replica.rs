@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::readiness::{Readiness, is_unprobed, readiness};
+use super::readiness::{Readiness, is_named, is_unprobed, readiness};
 use super::world::World;
 use crate::model::history::{DeploymentHistory, Revision};
 use crate::model::name::Key;
@@ -43,6 +43,17 @@ impl Replica<'_> {
             ContainerState::Running { .. } | ContainerState::Restarting { .. } | ContainerState::Paused => true,
             ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => false,
         }
+    }
+
+    /// Whether it may be taken to serve although nobody knows yet: it has its name, which only ready replicas are given.
+    /// The controller has just begun to look; people are not told of an outage that there is not.
+    pub fn is_trusted(&self) -> bool {
+        matches!(self.readiness, Readiness::Unknown(_)) && is_named(self.container)
+    }
+
+    /// Whether it serves, as far as anybody can tell.
+    pub fn serves(&self) -> bool {
+        self.readiness.is_ready() || self.is_trusted()
     }
 
     /// Whether it was created and waits for its first start.

@@ -93,7 +93,8 @@ fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
         return format!("{key}: all replicas will be replaced");
     };
     let copy = copy(history, &other);
-    history.pin = Some(Pin { revision: copy.id.clone(), template: resolution.template.clone() });
+    let lapses = history.pin.as_ref().is_none_or(|pin| pin.lapses);
+    history.pin = Some(Pin { revision: copy.id.clone(), template: resolution.template.clone(), lapses });
     let message = format!("{key}: all replicas of revision {} will be replaced", other.number);
     history.revisions.push(copy);
     message
@@ -136,7 +137,7 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<S
     let Some(resolution) = &history.resolution else {
         return Err(Refusal::impossible(format!("{key} has not been looked at yet")));
     };
-    history.pin = Some(Pin { revision: chosen.id.clone(), template: resolution.template.clone() });
+    history.pin = Some(Pin { revision: chosen.id.clone(), template: resolution.template.clone(), lapses: false });
     Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
 }
 
@@ -153,6 +154,9 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
         return Err(Refusal::impossible(format!("{key} has no rejected revision")));
     };
     revision.outcome = Outcome::Pending;
+    // Whoever wants the manifest's revision to be tried does not want another one to stay.
+    let is_wanted = history.resolution.as_ref().and_then(Resolution::revision).as_ref() == Some(&revision.id);
+    history.pin = history.pin.take().filter(|_| !is_wanted);
     // Whatever is no Job's is asked for anew.
     revision.gates.retain(|title, record| record.is_passed() || attempts.contains_key(title));
     for (title, record) in revision.gates.iter_mut().filter(|(_, record)| !record.is_passed()) {

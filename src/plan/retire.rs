@@ -21,7 +21,7 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
         return;
     };
     let template = template_of(scene.spec, history, &replica.container.revision);
-    let gap = gap(scene, replica);
+    let gap = gap(scene, replica, template);
     leave(scene.world, decided, scene.key, replica.container, template, &mut retirement, gap);
     history.retiring.insert(replica.container.id.clone(), retirement);
 }
@@ -35,12 +35,28 @@ pub struct Gap {
     fewer: Option<String>,
 }
 
-/// What is missing once `replica` has stopped.
-fn gap(scene: &Scene, replica: &Replica) -> Gap {
+impl Gap {
+    /// What the removal of an object costs, of which `container` is one.
+    pub fn of_removal(key: &Key, container: &Container) -> Self {
+        let runs = matches!(container.state, ContainerState::Running { .. });
+        let downtime = runs.then(|| match key.kind.runs_to_completion() {
+            true => format!("the run of {key} that is under way is cut off"),
+            false => format!("nothing serves {key} any more"),
+        });
+        Gap { downtime, fewer: None }
+    }
+}
+
+/// What is missing once `replica`, made from `template`, has stopped, and for how long.
+fn gap(scene: &Scene, replica: &Replica, template: &Template) -> Gap {
     let others =
         scene.replicas.iter().any(|r| r.readiness.is_ready() && !r.retiring && r.container.id != replica.container.id);
-    if !replica.readiness.is_ready() || scene.strategy.replicas == 0 {
+    if !replica.readiness.is_ready() {
         return Gap::default();
+    }
+    if scene.strategy.replicas == 0 {
+        let downtime = Some(format!("nothing serves {}: its manifest asks for no replica", scene.key));
+        return Gap { downtime, fewer: None };
     }
     let because = scene.strategy.because.as_deref();
     if others {
@@ -50,7 +66,14 @@ fn gap(scene: &Scene, replica: &Replica) -> Gap {
         return Gap { fewer, ..Gap::default() };
     }
     let because = because.unwrap_or("the strategy stops the old replica first");
-    Gap { downtime: Some(format!("nothing serves {} until a new replica is ready: {because}", scene.key)), fewer: None }
+    // Nothing leads to it from the moment that it loses its name.
+    let named = if template.host_network { Span::ZERO } else { template.drain };
+    let certain = Span(named.0 + pause_of(template).0 + scene.spec.min_ready.0);
+    let (key, grace) = (scene.key, template.termination_grace_period);
+    let downtime = format!(
+        "nothing serves {key} for {certain}, and while the old replica ends (at most {grace}) and the new one starts: {because}"
+    );
+    Gap { downtime: Some(downtime), fewer: None }
 }
 
 /// The next step of a container on its way out.

@@ -115,6 +115,9 @@ fn begin(
         Some(revision) => format!("revision {} ({}) is being rolled out", revision.number, revision.template.image),
         None => format!("revision {to} is being rolled out"),
     };
+    let given_up = current(history).filter(|_| reason == "RolloutSuperseded").and_then(|id| find(history, id));
+    let instead = given_up.map(|old| format!(" in place of revision {}, which had not got there", old.number));
+    let message = message + &instead.unwrap_or_default();
     decided.tell(world, facts.key, Severity::Normal, reason, message);
     let others = facts.replicas.iter().filter(|r| r.container.revision != to && !r.retiring && r.available);
     history.rollout = Rollout::Progressing {
@@ -125,6 +128,7 @@ fn begin(
         available: 0,
         stepped_at: None,
         excused_at: None,
+        failed_at: None,
     };
 }
 
@@ -136,7 +140,7 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     if is_complete(facts, to) && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
-    let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, excused_at, .. } =
+    let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, excused_at, failed_at, .. } =
         history.rollout.clone()
     else {
         return;
@@ -151,7 +155,8 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     let stepped_at = if now_available > available { Some(world.now) } else { stepped_at };
     let Mark { progress_at, available, .. } = blame::advance(world, facts, to, mark);
     let to = to.clone();
-    history.rollout = Rollout::Progressing { to, started_at, progress_at, available, stepped_at, before, excused_at };
+    history.rollout =
+        Rollout::Progressing { to, started_at, progress_at, available, stepped_at, before, excused_at, failed_at };
 }
 
 /// One look at a rollback under way. It is never rolled back itself.
@@ -220,10 +225,7 @@ fn complete(
     decided.tell(world, facts.key, Severity::Normal, reason, message);
     set_outcome(history, to, |_| Outcome::Completed { at: world.now });
     // Where the manifest's revision was rejected, the one that completed last runs anyway.
-    let rejected = |id: &RevisionId| find(history, id).is_some_and(|r| matches!(r.outcome, Outcome::Rejected { .. }));
-    if facts.wanted.as_ref().is_some_and(rejected) {
-        history.pin = history.pin.take().filter(|pin| pin.revision != *to);
-    }
+    history.pin = history.pin.take().filter(|pin| !pin.lapses || pin.revision != *to);
     history.rollout = Rollout::Complete { revision: to.clone() };
 }
 
@@ -242,10 +244,7 @@ fn fail(
 ) {
     let number = find(history, failed).map_or(0, |revision| revision.number);
     let Some(back) = newest_completed(history, failed) else {
-        // A first deployment has nothing to go back to: keep trying.
-        decided.trouble =
-            Some(format!("revision {number} does not become available, and there is none to go back to: {reason}"));
-        return;
+        return go_on(world, decided, facts, history, format!("revision {number} failed: {reason}"));
     };
     let last_log = blame::culprit_log(facts, failed);
     set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
@@ -272,6 +271,17 @@ fn fail(
             };
         }
     }
+}
+
+/// A first revision that fails has none to go back to: its replicas are tried on, and a person should know.
+fn go_on(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, reason: String) {
+    let trouble = format!("{reason}; there is none to go back to");
+    if let Rollout::Progressing { failed_at: failed_at @ None, .. } = &mut history.rollout {
+        *failed_at = Some(world.now);
+        decided.tell(world, facts.key, Severity::Warning, "RolloutFailed", trouble.clone());
+    }
+    decided.trouble = Some(trouble);
+    decided.blocked = true;
 }
 
 fn stall(

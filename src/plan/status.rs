@@ -63,8 +63,8 @@ fn counts(
         desired: spec.replicas,
         current: staying().count() as u32,
         updated: staying().filter(|r| Some(&r.container.revision) == current).count() as u32,
-        ready: staying().filter(|r| r.readiness.is_ready()).count() as u32,
-        available: staying().filter(|r| r.available).count() as u32,
+        ready: staying().filter(|r| r.serves()).count() as u32,
+        available: staying().filter(|r| r.available || r.is_trusted()).count() as u32,
     }
 }
 
@@ -169,7 +169,7 @@ fn container_of(history: &DeploymentHistory, replica: &Replica) -> ContainerStat
     let ours = history.restarted.get(&replica.container.id).map_or(0, |restarts| restarts.count);
     container(
         replica.container,
-        replica.readiness.is_ready(),
+        replica.serves(),
         history.retiring.contains_key(&replica.container.id),
         replica.container.restart_count + ours,
         replica.readiness.message(),

@@ -314,6 +314,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Plans, writes the history down, and only then acts.
     fn decide(&mut self, observed: &Observed) -> Timestamp {
         let now = self.clock.now();
+        if self.undecided && self.history == History::default() {
+            observe::say_what_is_forgotten(observed);
+        }
         let mut plan = plan::plan(&self.desired, observed, &self.history, now);
         if let Err(error) = self.save(&plan.history) {
             self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));

@@ -62,7 +62,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             sleep_until(self.clock.instant(again)).await;
         }
         self.wake.ring(Reason::Request);
-        Answer::Synced { sources: self.sources.states(), pass: self.passes + 1 }
+        Answer::Synced { sources: self.sources.states(), pass: self.passes + 1, started_at: self.started_at }
     }
 
     /// Lets what is under way end, for at most ten seconds: whatever is cut off, the next process sees and goes on.

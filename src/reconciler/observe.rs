@@ -75,6 +75,19 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 }
 
+/// A state directory that is new although containers run was lost, or is not the one that was meant.
+pub(super) fn say_what_is_forgotten(observed: &Observed) {
+    if observed.containers.is_empty() {
+        return;
+    }
+    tracing::warn!(
+        containers = observed.containers.len(),
+        "there is no history, although containers of this instance run: the state directory was lost, or is not the one \
+         that was meant (--state-dir). What runs goes on. It is forgotten what `rollout undo` and `pause` chose, which \
+         revisions failed, and which Jobs and gates have run: those whose containers are gone run again"
+    );
+}
+
 fn too_late() -> EngineError {
     let message = format!("no answer within {LOOK_DEADLINE}");
     EngineError { attempted: "look at the engine".into(), message, fault: Fault::Timeout }

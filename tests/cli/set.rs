@@ -276,7 +276,8 @@ async fn watching(mut view: View, image: &str) -> Daemon {
     write(dir.path());
     view.sources[0].dir = dir.path().join("shop").display().to_string();
     let synced = view.clone();
-    let answer = move |_: &_| -> Reply { Ok(Answer::Synced { sources: synced.sources.clone(), pass: synced.passes }) };
+    let (pass, started_at) = (view.passes, view.started_at);
+    let answer = move |_: &_| -> Reply { Ok(Answer::Synced { sources: synced.sources.clone(), pass, started_at }) };
     Daemon::answering_in(dir, view, answer).await
 }
 

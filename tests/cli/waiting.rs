@@ -22,7 +22,7 @@ pub fn web_alone() -> View {
 }
 
 fn synced(view: &View) -> Reply {
-    Ok(Answer::Synced { sources: view.sources.clone(), pass: view.passes })
+    Ok(Answer::Synced { sources: view.sources.clone(), pass: view.passes, started_at: view.started_at })
 }
 
 async fn applying(view: View) -> Daemon {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::{Bench, Deployment, eventually, on_an_engine_of_its_own, on_each_engine, throughout};
+use crate::support::{Bench, Deployment, Process, eventually, on_an_engine_of_its_own, on_each_engine, throughout};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -17,10 +17,21 @@ on_each_engine! {
         let controller = bench.start_controller();
         bench.apply("web.yaml", &Deployment::new("web", &one).replicas(3).to_string());
         bench.write("web.yaml", &Deployment::new("web", &two).replicas(3).to_string());
+        let mut command = bench.command_line();
+        command.args(["rollout", "status", "web", "--timeout", "1m", "--socket"]).arg(bench.socket());
         eventually("the update has begun", SOON, || bench.has_begun("web", &two));
+        let mut waiting = Process::start(&mut command, &bench.directory().join("waiting.log"));
+        let said = |waiting: &Process, words| match waiting.output() {
+            output if output.contains(words) => Ok(()),
+            output => Err(output),
+        };
+        eventually("somebody waits for it", SOON, || said(&waiting, "progressing"));
         controller.kill();
+        eventually("who waits is told", SOON, || said(&waiting, "the daemon has stopped"));
         let _controller = bench.start_controller();
         assert_eq!(bench.applied(), 0);
+        let ended = eventually("the wait ends", SOON, || waiting.ended().ok_or_else(|| waiting.output()));
+        assert!(ended.success() && waiting.output().contains("successfully rolled out"), "{}", waiting.output());
         bench.settled("web", 3, &two, SOON);
         assert_eq!(bench.all_containers().len(), 3, "no orphan and no duplicate");
     }

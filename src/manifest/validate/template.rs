@@ -246,7 +246,7 @@ fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Pr
 
 fn command(at: At<'_>, exec: Option<&Exec>, problems: &mut Problems) {
     if exec.is_some_and(|exec| exec.command.first().is_none_or(String::is_empty)) {
-        wrong(problems, at.field("exec").field("command"), "a command has a program")
+        wrong(problems, at.field("exec").field("command"), "an empty command runs nothing")
             .hint("write [PROGRAM, ARGUMENT, …]");
     }
 }
