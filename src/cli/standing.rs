@@ -82,6 +82,10 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
         let reason = with_reason(&failed.reason);
         return Standing::RolledBack(format!("{key} was rolled back{now}: revision {} failed{reason}", failed.number));
     }
+    // With the others of its release group.
+    if object.status.phase == "RolledBack" {
+        return Standing::RolledBack(format!("{key} went back{}", with_reason(&object.status.message)));
+    }
     if let Some(replicas) = object.status.replicas
         && (replicas.available < replicas.desired || replicas.updated < replicas.desired)
     {

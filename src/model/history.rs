@@ -46,6 +46,9 @@ pub struct DeploymentHistory {
     pub paused: bool,
     /// The revision that `rollout undo` chose, until the manifest's template changes.
     pub pin: Option<Pin>,
+    /// What it ran when its release group was last at rest: that is where it goes back to with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<RevisionId>,
     /// Replicas on their way out.
     pub retiring: BTreeMap<ContainerId, Retirement>,
     /// Restarts by us (liveness, failed starts), per container.

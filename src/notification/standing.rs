@@ -143,7 +143,10 @@ fn deployment(view: &View, key: &Key, object: &ObjectView) -> Vec<Message> {
             .map(|failed| rolled_back(view, key, failed, current))
             .or_else(|| current.map(|revision| complete(view, key, revision))),
         "Complete" => current.map(|revision| complete(view, key, revision)),
-        "RolledBack" => rejected.map(|failed| rolled_back(view, key, failed, current)),
+        "RolledBack" => {
+            let by_itself = rejected.map(|failed| rolled_back(view, key, failed, current));
+            by_itself.or_else(|| Some(set_back(view, key, wanted?, current, &object.status)))
+        }
         "Stalled" => rejected.or(current).map(|revision| stalled(view, key, revision, &object.status)),
         // The first revision: there is none to go back to.
         "Degraded" => {
@@ -165,6 +168,13 @@ fn rolled_back(view: &View, key: &Key, failed: &RevisionView, current: Option<&R
     let message =
         format!("revision {} ({}) failed and was rolled back{}", failed.number, failed.image, back.unwrap_or_default());
     about(view, key, "RolledBack", Tone::Bad, &message, failed).because(&failed.reason).with_log(&failed.last_log)
+}
+
+/// Another member of its release group failed.
+fn set_back(view: &View, key: &Key, wanted: &RevisionView, current: Option<&RevisionView>, status: &Status) -> Message {
+    let back = current.map(|current| format!(", and revision {} ({}) runs", current.number, current.image));
+    let message = format!("revision {} ({}) waits{}", wanted.number, wanted.image, back.unwrap_or_default());
+    about(view, key, "RolledBack", Tone::Bad, &message, wanted).because(&status.message)
 }
 
 fn failed(view: &View, key: &Key, revision: &RevisionView, status: &Status) -> Message {

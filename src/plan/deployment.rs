@@ -10,6 +10,7 @@ use super::gates::{self, Side};
 use super::images;
 use super::policy;
 use super::readiness::Readiness;
+use super::releases;
 use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
@@ -43,8 +44,11 @@ pub fn deployment(
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
+        releases::remember(world, &mut decided, past, key, spec, &mut history);
+        let setback = releases::setback(world, past, key, spec);
         let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
-        let facts = Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, past, refused: None };
+        let facts =
+            Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, past, setback, refused: None };
         let facts = Facts { refused: refused(world, &facts, &history), ..facts };
         rollout::step(world, &mut decided, &facts, &mut history);
         act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
@@ -236,7 +240,7 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
     };
     let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
     let needed = |id: &RevisionId| {
-        [&newest, &back, &active, &pinned].into_iter().flatten().any(|kept| kept == id)
+        [&newest, &back, &active, &pinned, &history.settled].into_iter().flatten().any(|kept| kept == id)
             || replicas.iter().any(|replica| replica.container.revision == *id)
     };
     let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);

@@ -3,6 +3,7 @@
 use super::build::{attachments, volume_name};
 use super::gates;
 use super::jobs::Asked;
+use super::releases;
 use super::replica::find;
 use super::world::{Decided, World};
 use crate::model::action::network_target;
@@ -119,7 +120,7 @@ fn deployment_is_available(world: World, history: &History, key: &Key) -> bool {
     let (Some(declared), Some(remembered)) = (world.desired.deployments.get(key), history.deployments.get(key)) else {
         return false;
     };
-    if !is_settled(world, key, &declared.spec, remembered) {
+    if !is_settled(world, history, key, &declared.spec, remembered) {
         return false;
     }
     let available = available(world, key, remembered, declared.spec.min_ready);
@@ -128,7 +129,7 @@ fn deployment_is_available(world: World, history: &History, key: &Key) -> bool {
 
 /// Whether a Deployment is where it will stay: one that is being updated, or will be in this very pass, may take a part of its
 /// replicas away, or all of them. What nobody moves at present is taken as it is.
-fn is_settled(world: World, key: &Key, spec: &DeploymentSpec, history: &DeploymentHistory) -> bool {
+fn is_settled(world: World, past: &History, key: &Key, spec: &DeploymentSpec, history: &DeploymentHistory) -> bool {
     let revision = match &history.rollout {
         Rollout::New => return false,
         Rollout::Progressing { .. } | Rollout::RollingBack { .. } => return history.paused || spec.suspend,
@@ -145,7 +146,9 @@ fn is_settled(world: World, key: &Key, spec: &DeploymentSpec, history: &Deployme
     let is_rejected = |known: &&Revision| matches!(known.outcome, Outcome::Rejected { .. });
     let known = history.revisions.iter().rev().find(|known| known.template_hash == wanted);
     let runs = find(history, revision).is_some_and(|running| running.template_hash == wanted);
-    pinned || history.pin.is_none() && (runs || known.filter(is_rejected).is_some())
+    let stays_back =
+        || history.settled.as_ref() == Some(revision) && releases::setback(world, past, key, spec).is_some();
+    pinned || history.pin.is_none() && (runs || known.filter(is_rejected).is_some() || stays_back())
 }
 
 fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: crate::model::time::Span) -> u32 {

@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub barred: BTreeSet<RevisionId>,
     /// The memory of all objects before this pass, for gates and dependencies.
     pub past: &'a History,
+    /// Why the whole release group goes back, if it does.
+    pub setback: Option<String>,
     /// Why a replica of the revision being reached cannot be created, if the engine refuses it.
     pub refused: Option<String>,
 }
@@ -41,6 +43,9 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     }
     // What is being reached or runs already is not left because the policy would refuse it now.
     let goal = goal(facts, history).filter(|goal| !facts.barred.contains(goal) || Some(goal) == current(history));
+    if is_set_back(facts, history) {
+        decided.set_back = facts.setback.clone();
+    }
     match history.rollout.clone() {
         Rollout::New => {
             if let Some(goal) = goal {
@@ -81,8 +86,16 @@ fn goal(facts: &Facts, history: &DeploymentHistory) -> Option<RevisionId> {
     let wanted = facts.wanted.clone()?;
     match find(history, &wanted).map(|revision| &revision.outcome) {
         Some(Outcome::Rejected { .. }) => newest_completed(history, &wanted),
+        // One that is new in this release has nothing to go back to: it stays as it is.
+        _ if is_set_back(facts, history) => history.settled.clone().or_else(|| current(history).cloned()),
         _ => Some(wanted),
     }
+}
+
+/// Whether the manifest's revision has to wait, because another member of the release group failed.
+fn is_set_back(facts: &Facts, history: &DeploymentHistory) -> bool {
+    let is_chosen = history.pin.is_some() || history.settled.is_some() && history.settled == facts.wanted;
+    facts.setback.is_some() && facts.wanted.is_some() && !is_chosen
 }
 
 /// The revision that is being reached or runs.
@@ -111,6 +124,10 @@ fn begin(
     to: RevisionId,
     reason: &str,
 ) {
+    let (setback, from) = (facts.setback.as_ref().filter(|_| is_set_back(facts, history)), current(history).cloned());
+    if let (Some(why), Some(from)) = (setback, from) {
+        return turn_back(world, decided, facts, history, &from, to, why);
+    }
     let message = match find(history, &to) {
         Some(revision) => format!("revision {} ({}) is being rolled out", revision.number, revision.template.image),
         None => format!("revision {to} is being rolled out"),
@@ -130,6 +147,25 @@ fn begin(
         excused_at: None,
         failed_at: None,
     };
+}
+
+/// Turns round, and says why.
+fn turn_back(
+    world: World,
+    decided: &mut Decided,
+    facts: &Facts,
+    history: &mut DeploymentHistory,
+    from: &RevisionId,
+    to: RevisionId,
+    why: &str,
+) {
+    let number = find(history, &to).map_or(0, |revision| revision.number);
+    let message = format!("{why}; going back to revision {number}");
+    decided.tell(world, facts.key, Severity::Warning, "RollingBack", message);
+    // Where nothing was touched yet, it is over as soon as somebody looks.
+    decided.wake(world.now);
+    let (from, started_at, progress_at) = (from.clone(), world.now, world.now);
+    history.rollout = Rollout::RollingBack { to, from, started_at, progress_at, available: 0 };
 }
 
 /// One look at a rollout under way: complete, failed, further on, or as before.
@@ -257,18 +293,8 @@ fn fail(
             stall(world, decided, facts, history, failed, format!("revision {number} failed: {reason}"))
         }
         OnFailure::Rollback => {
-            let to_number = find(history, &back).map_or(0, |revision| revision.number);
-            let message = format!("revision {number} failed: {reason}; going back to revision {to_number}");
-            decided.tell(world, facts.key, Severity::Warning, "RollingBack", message);
-            // Where nothing was touched yet, it is over as soon as somebody looks.
-            decided.wake(world.now);
-            history.rollout = Rollout::RollingBack {
-                to: back,
-                from: failed.clone(),
-                started_at: world.now,
-                progress_at: world.now,
-                available: 0,
-            };
+            let why = format!("revision {number} failed: {reason}");
+            turn_back(world, decided, facts, history, failed, back, &why);
         }
     }
 }

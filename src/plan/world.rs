@@ -105,6 +105,8 @@ pub struct Decided {
     pub probes: Vec<ProbeTask>,
     /// What is wrong and will not mend itself, for people.
     pub trouble: Option<String>,
+    /// Why it runs another revision than its manifest's, which did not fail: its release group went back.
+    pub set_back: Option<String>,
     /// What it waits for, for people.
     pub waiting: Vec<String>,
     /// Whether it waits for what will not come about without a person.

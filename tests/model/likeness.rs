@@ -159,12 +159,13 @@ impl Sketch<'_> {
             restarts,
             paused,
             pin,
+            settled,
             retiring,
             restarted,
             ready_since,
             judged,
         } = history;
-        self.add((restarts, paused, pin.as_ref().map(|pin| &pin.revision)));
+        self.add((restarts, paused, pin.as_ref().map(|pin| (&pin.revision, pin.lapses)), settled));
         self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
         // Of completions only the order counts.
         let mut completions: Vec<(Timestamp, u64)> = Vec::new();
@@ -202,8 +203,8 @@ impl Sketch<'_> {
         match rollout {
             Rollout::New => self.add(0),
             Rollout::Complete { revision } => self.add((1, revision)),
-            Rollout::Progressing { to, available, stepped_at, before, excused_at, .. } => {
-                self.add((2, to, available, before, stepped_at.is_some(), excused_at));
+            Rollout::Progressing { to, available, stepped_at, before, excused_at, failed_at, .. } => {
+                self.add((2, to, available, before, stepped_at.is_some(), excused_at, failed_at.is_some()));
             }
             Rollout::RollingBack { to, from, available, .. } => self.add((3, to, from, available)),
             Rollout::Stalled { revision, .. } => self.add((4, revision)),

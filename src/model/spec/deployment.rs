@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::Gates;
 use super::template::Template;
+use crate::model::name::Name;
 use crate::model::time::Span;
 
 /// Replicas of one container template, how they are updated, checked and rolled back.
@@ -34,6 +35,10 @@ pub struct DeploymentSpec {
     /// What has to go well before and after the rollout of a new revision.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
+    /// The release group that it belongs to, with every other Deployment of its namespace that names the same one: when a
+    /// new revision of one fails and goes back, so do the new revisions of the others. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_group: Option<Name>,
     /// How many old revisions are kept for `rollout undo`. Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 100))]
