@@ -46,9 +46,6 @@ pub struct DeploymentHistory {
     pub paused: bool,
     /// The revision that `rollout undo` chose, until the manifest's template changes.
     pub pin: Option<Pin>,
-    /// What it ran when its release group was last at rest: that is where it goes back to with the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled: Option<RevisionId>,
     /// Replicas on their way out.
     pub retiring: BTreeMap<ContainerId, Retirement>,
     /// Restarts by us (liveness, failed starts), per container.
@@ -89,6 +86,9 @@ pub struct Revision {
     /// What its gates found, by their titles.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gates: BTreeMap<String, GateRecord>,
+    /// When its whole release group came to rest with it, last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rested_at: Option<Timestamp>,
 }
 
 /// How it stands with one gate of a revision.

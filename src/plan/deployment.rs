@@ -44,8 +44,8 @@ pub fn deployment(
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
-        releases::remember(world, &mut decided, past, key, spec, &mut history);
-        let setback = releases::setback(world, past, key, spec);
+        releases::remember(world, past, key, spec, &mut history);
+        let setback = releases::setback(world, past, key, spec, &history);
         let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
         let facts =
             Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, past, setback, refused: None };
@@ -159,6 +159,7 @@ fn record(
         created_at: world.now,
         outcome: Outcome::Pending,
         gates: BTreeMap::new(),
+        rested_at: None,
     });
     true
 }
@@ -239,8 +240,10 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to.clone()),
     };
     let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
+    let rested = releases::kept(history);
     let needed = |id: &RevisionId| {
-        [&newest, &back, &active, &pinned, &history.settled].into_iter().flatten().any(|kept| kept == id)
+        [&newest, &back, &active, &pinned].into_iter().flatten().any(|kept| kept == id)
+            || rested.contains(id)
             || replicas.iter().any(|replica| replica.container.revision == *id)
     };
     let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);

@@ -146,8 +146,10 @@ fn is_settled(world: World, past: &History, key: &Key, spec: &DeploymentSpec, hi
     let is_rejected = |known: &&Revision| matches!(known.outcome, Outcome::Rejected { .. });
     let known = history.revisions.iter().rev().find(|known| known.template_hash == wanted);
     let runs = find(history, revision).is_some_and(|running| running.template_hash == wanted);
-    let stays_back =
-        || history.settled.as_ref() == Some(revision) && releases::setback(world, past, key, spec).is_some();
+    let stays_back = || {
+        let setback = releases::setback(world, past, key, spec, history);
+        setback.is_some_and(|setback| setback.to.as_ref() == Some(revision))
+    };
     pinned || history.pin.is_none() && (runs || known.filter(is_rejected).is_some() || stays_back())
 }
 

@@ -1,80 +1,108 @@
 //! Release groups: Deployments that belong together. When one goes back, so do the others. It looks at what the others were
 //! in the pass before, and starts and stops nothing.
+//!
+//! Whenever a whole group is at rest, each member notes that time at the revision that it runs. So the times tell which
+//! revisions belong together, and a rest at which a revision ran that was rejected later is none to go back to.
+
+use std::collections::BTreeSet;
 
 use super::replica::find;
-use super::world::{Decided, World};
-use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Rollout};
+use super::world::World;
+use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Revision, Rollout};
 use crate::model::name::Key;
+use crate::model::revision::RevisionId;
 use crate::model::spec::DeploymentSpec;
 use crate::model::time::Timestamp;
 
-/// Remembers what a Deployment runs whenever its whole group is at rest: that is what it goes back to with the others.
-pub fn remember(
+/// Why and where a member goes back with its group.
+pub struct Setback {
+    /// Why.
+    pub why: String,
+    /// What it ran when the group was last at rest; none if it is newer than that.
+    pub to: Option<RevisionId>,
+}
+
+/// Notes what a member runs when its group comes to rest.
+pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, history: &mut DeploymentHistory) {
+    if spec.release_group.is_none() {
+        return;
+    }
+    let is_at_rest = |member: &Key| past.deployments.get(member).is_some_and(rests);
+    let is_noted = newest_rested(history, &BTreeSet::new()).as_ref() == running(history);
+    if is_noted || !is_at_rest(key) || !others(world, key, spec).all(is_at_rest) {
+        return;
+    }
+    let running = running(history).cloned();
+    if let Some(revision) = history.revisions.iter_mut().find(|revision| Some(&revision.id) == running.as_ref()) {
+        revision.rested_at = Some(world.now);
+    }
+}
+
+/// Whether a member is where its manifest wants it.
+fn rests(history: &DeploymentHistory) -> bool {
+    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+    let is_completed =
+        |id: &RevisionId| find(history, id).is_some_and(|r| matches!(r.outcome, Outcome::Completed { .. }));
+    history.pin.is_none() && running(history).is_some_and(|id| wanted.as_ref() == Some(id) && is_completed(id))
+}
+
+fn running(history: &DeploymentHistory) -> Option<&RevisionId> {
+    match &history.rollout {
+        Rollout::Complete { revision } => Some(revision),
+        Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => None,
+    }
+}
+
+/// Whether a member's group goes back: another one's revision was rejected, and that one went back.
+pub fn setback(
     world: World,
-    decided: &mut Decided,
     past: &History,
     key: &Key,
     spec: &DeploymentSpec,
-    history: &mut DeploymentHistory,
-) {
-    if spec.release_group.is_none() {
-        history.settled = None;
-        return;
-    }
-    let Rollout::Complete { revision } = &history.rollout else { return };
-    let own = rests_from(spec, history);
-    let of_others = others(world, key, spec)
-        .map(|(other, spec)| past.deployments.get(other).and_then(|known| rests_from(spec, known)));
-    let Some(from) = of_others.chain([own]).try_fold(Timestamp::default(), |latest, at| Some(latest.max(at?))) else {
-        return;
-    };
-    if from > world.now {
-        decided.wake(from);
-    } else if history.settled.as_ref() != Some(revision) {
-        history.settled = Some(revision.clone());
-    }
-}
-
-/// From when on a member is where its manifest wants it and has proved itself; none while it is not there.
-fn rests_from(spec: &DeploymentSpec, history: &DeploymentHistory) -> Option<Timestamp> {
-    let Rollout::Complete { revision } = &history.rollout else { return None };
-    let is_wanted =
-        history.pin.is_none() && history.resolution.as_ref().and_then(Resolution::revision).as_ref() == Some(revision);
-    match find(history, revision).filter(|_| is_wanted)?.outcome {
-        Outcome::Completed { at } => Some(at + spec.monitor),
-        Outcome::Pending | Outcome::Rejected { .. } | Outcome::Superseded { .. } => None,
-    }
-}
-
-/// Why a member goes back, or stays back, with its group: another one's revision was rejected, and that one went back.
-pub fn setback(world: World, past: &History, key: &Key, spec: &DeploymentSpec) -> Option<String> {
+    history: &DeploymentHistory,
+) -> Option<Setback> {
     let group = spec.release_group.as_ref()?;
-    others(world, key, spec).find_map(|(other, _)| {
-        let history = past.deployments.get(other)?;
-        let wanted = history.resolution.as_ref().and_then(Resolution::revision)?;
-        let failed = find(history, &wanted)?;
-        // One that is stalled goes neither way, and so do the others.
-        let is_back = !matches!(history.rollout, Rollout::Stalled { .. });
-        let is_rejected = matches!(failed.outcome, Outcome::Rejected { .. });
-        (is_back && is_rejected).then(|| {
-            format!("release group '{group}' goes back together: revision {} of {other} failed", failed.number)
-        })
-    })
+    let of_others = || others(world, key, spec).filter_map(|other| Some((other, past.deployments.get(other)?)));
+    let (failed, number) = of_others().find_map(|(other, known)| Some((other, failure(known)?)))?;
+    let why = format!("release group '{group}' goes back together: revision {number} of {failed} failed");
+    let disproved = of_others()
+        .map(|(_, known)| known)
+        .chain([history])
+        .flat_map(|known| known.revisions.iter().filter(is_rejected).filter_map(|revision| revision.rested_at));
+    Some(Setback { why, to: newest_rested(history, &disproved.collect()) })
+}
+
+/// The number of the revision that a member went back from.
+fn failure(history: &DeploymentHistory) -> Option<u64> {
+    // One that is stalled goes neither way, and so do the others.
+    let is_back = !matches!(history.rollout, Rollout::Stalled { .. });
+    let wanted = history.resolution.as_ref().and_then(Resolution::revision)?;
+    find(history, &wanted).filter(|revision| is_back && is_rejected(revision)).map(|revision| revision.number)
+}
+
+fn is_rejected(revision: &&Revision) -> bool {
+    matches!(revision.outcome, Outcome::Rejected { .. })
+}
+
+/// What a member ran when its group was last at rest, at none of these times.
+fn newest_rested(history: &DeploymentHistory, but: &BTreeSet<Timestamp>) -> Option<RevisionId> {
+    let rested = history.revisions.iter().filter_map(|revision| Some((revision.rested_at?, revision)));
+    let valid = rested.filter(|(at, revision)| !but.contains(at) && !is_rejected(revision));
+    valid.max_by_key(|(at, revision)| (*at, revision.number)).map(|(_, revision)| revision.id.clone())
+}
+
+/// The two newest revisions that a member's group was at rest with: one of them is gone back to.
+pub fn kept(history: &DeploymentHistory) -> Vec<RevisionId> {
+    let mut rested: Vec<_> = history.revisions.iter().filter(|revision| revision.rested_at.is_some()).collect();
+    rested.sort_by_key(|revision| std::cmp::Reverse((revision.rested_at, revision.number)));
+    rested.into_iter().take(2).map(|revision| revision.id.clone()).collect()
 }
 
 /// The other members of a Deployment's group.
-fn others<'a>(
-    world: World<'a>,
-    key: &Key,
-    spec: &DeploymentSpec,
-) -> impl Iterator<Item = (&'a Key, &'a DeploymentSpec)> {
-    let declared = world.desired.deployments.iter();
-    declared
-        .filter(move |(other, of)| {
-            *other != key
-                && other.namespace == key.namespace
-                && of.spec.release_group.is_some()
-                && of.spec.release_group == spec.release_group
-        })
-        .map(|(other, of)| (other, &of.spec))
+fn others<'a>(world: World<'a>, key: &Key, spec: &DeploymentSpec) -> impl Iterator<Item = &'a Key> {
+    let group = spec.release_group.as_ref();
+    let is_other = move |(other, of): &(&'a Key, &'a crate::model::desired::Declared<DeploymentSpec>)| {
+        *other != key && other.namespace == key.namespace && group.is_some() && of.spec.release_group.as_ref() == group
+    };
+    world.desired.deployments.iter().filter(is_other).map(|(other, _)| other)
 }

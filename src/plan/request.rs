@@ -108,7 +108,16 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
     let restarts = (history.restarts.saturating_add(1)..).find(is_free).unwrap_or(u64::MAX);
     let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0).saturating_add(1);
     let (id, template_hash, outcome) = (id(restarts), hash(restarts), Outcome::Pending);
-    Revision { number, id, template_hash, restarts, outcome, gates: BTreeMap::new(), ..revision.clone() }
+    Revision {
+        number,
+        id,
+        template_hash,
+        restarts,
+        outcome,
+        gates: BTreeMap::new(),
+        rested_at: None,
+        ..revision.clone()
+    }
 }
 
 /// Pins an earlier revision until the manifest's template changes.

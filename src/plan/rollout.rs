@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::blame::{self, Mark, count_available};
 use super::gates::{self, Side};
 use super::monitor;
+use super::releases::Setback;
 use super::replica::{Replica, find};
 use super::strategy::Effective;
 use super::world::{Decided, World};
@@ -31,7 +32,7 @@ pub struct Facts<'a> {
     /// The memory of all objects before this pass, for gates and dependencies.
     pub past: &'a History,
     /// Why the whole release group goes back, if it does.
-    pub setback: Option<String>,
+    pub setback: Option<Setback>,
     /// Why a replica of the revision being reached cannot be created, if the engine refuses it.
     pub refused: Option<String>,
 }
@@ -43,13 +44,13 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     }
     // What is being reached or runs already is not left because the policy would refuse it now.
     let goal = goal(facts, history).filter(|goal| !facts.barred.contains(goal) || Some(goal) == current(history));
-    if is_set_back(facts, history) {
-        decided.set_back = facts.setback.clone();
-    }
+    decided.set_back = set_back(facts, history).map(|(why, _)| why.to_owned());
     match history.rollout.clone() {
         Rollout::New => {
             if let Some(goal) = goal {
                 begin(world, decided, facts, history, goal, "RolloutStarted");
+            } else if let Some(setback) = &facts.setback {
+                decided.wait(format!("the others: {}", setback.why));
             }
         }
         Rollout::Complete { revision } => match goal.filter(|goal| *goal != revision) {
@@ -86,16 +87,19 @@ fn goal(facts: &Facts, history: &DeploymentHistory) -> Option<RevisionId> {
     let wanted = facts.wanted.clone()?;
     match find(history, &wanted).map(|revision| &revision.outcome) {
         Some(Outcome::Rejected { .. }) => newest_completed(history, &wanted),
-        // One that is new in this release has nothing to go back to: it stays as it is.
-        _ if is_set_back(facts, history) => history.settled.clone().or_else(|| current(history).cloned()),
-        _ => Some(wanted),
+        _ => match &facts.setback {
+            // One that is new in this release has nothing to go back to: it stays as it is.
+            Some(setback) => setback.to.clone().or_else(|| current(history).cloned()),
+            None => Some(wanted),
+        },
     }
 }
 
-/// Whether the manifest's revision has to wait, because another member of the release group failed.
-fn is_set_back(facts: &Facts, history: &DeploymentHistory) -> bool {
-    let is_chosen = history.pin.is_some() || history.settled.is_some() && history.settled == facts.wanted;
-    facts.setback.is_some() && facts.wanted.is_some() && !is_chosen
+/// Why the manifest's revision has to wait for a failed member of the release group, and what runs meanwhile.
+fn set_back<'a>(facts: &'a Facts, history: &DeploymentHistory) -> Option<(&'a str, &'a RevisionId)> {
+    let setback = facts.setback.as_ref().filter(|_| history.pin.is_none() && facts.wanted.is_some())?;
+    let to = setback.to.as_ref().filter(|to| facts.wanted.as_ref() != Some(*to))?;
+    Some((&setback.why, to))
 }
 
 /// The revision that is being reached or runs.
@@ -124,8 +128,9 @@ fn begin(
     to: RevisionId,
     reason: &str,
 ) {
-    let (setback, from) = (facts.setback.as_ref().filter(|_| is_set_back(facts, history)), current(history).cloned());
-    if let (Some(why), Some(from)) = (setback, from) {
+    if let (Some((why, back)), Some(from)) = (set_back(facts, history), current(history).cloned())
+        && *back == to
+    {
         return turn_back(world, decided, facts, history, &from, to, why);
     }
     let message = match find(history, &to) {

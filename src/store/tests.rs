@@ -26,6 +26,7 @@ fn deployment(number: u64) -> DeploymentHistory {
     });
     let revision = Revision {
         gates: BTreeMap::new(),
+        rested_at: None,
         number,
         id: RevisionId(format!("r{number}")),
         template_hash: TemplateHash("t1".into()),

@@ -159,13 +159,12 @@ impl Sketch<'_> {
             restarts,
             paused,
             pin,
-            settled,
             retiring,
             restarted,
             ready_since,
             judged,
         } = history;
-        self.add((restarts, paused, pin.as_ref().map(|pin| (&pin.revision, pin.lapses)), settled));
+        self.add((restarts, paused, pin.as_ref().map(|pin| (&pin.revision, pin.lapses))));
         self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
         // Of completions only the order counts.
         let mut completions: Vec<(Timestamp, u64)> = Vec::new();
@@ -179,7 +178,7 @@ impl Sketch<'_> {
                 Outcome::Rejected { .. } => 2,
                 Outcome::Superseded { .. } => 3,
             };
-            self.add((revision.number, &revision.id, kind));
+            self.add((revision.number, &revision.id, kind, revision.rested_at.is_some()));
         }
         completions.sort();
         self.add(completions.iter().map(|(_, number)| *number).collect::<Vec<_>>());
