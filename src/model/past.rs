@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::revision::Commit;
 use super::time::Timestamp;
 
 /// A revision of a Deployment, in short.
@@ -22,6 +23,9 @@ pub struct RevisionView {
     pub reason: String,
     /// The last log lines of the replica that failed.
     pub last_log: Vec<String>,
+    /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// Whether it is the one that is being run or reached.

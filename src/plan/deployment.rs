@@ -91,7 +91,7 @@ fn wanted(
         }
         return Some(id);
     }
-    record(world, decided, spec, history, (hash, contents, image, id.clone())).then_some(id)
+    record(world, decided, key, spec, history, (hash, contents, image, id.clone())).then_some(id)
 }
 
 /// The hash of the manifest's template. The one of a revision that was made from the very same things is the same: most
@@ -131,6 +131,7 @@ fn adopted(world: World, key: &Key, hash: &TemplateHash) -> Option<ImageId> {
 fn record(
     world: World,
     decided: &mut Decided,
+    key: &Key,
     spec: &DeploymentSpec,
     history: &mut DeploymentHistory,
     (template_hash, contents, image, id): (TemplateHash, Contents, ImageId, RevisionId),
@@ -152,6 +153,7 @@ fn record(
         restarts: history.restarts,
         digest: found.and_then(|image| images::digest(&spec.template, image)),
         image,
+        commit: world.desired.commits.get(key).cloned(),
         created_at: world.now,
         outcome: Outcome::Pending,
         gates: BTreeMap::new(),

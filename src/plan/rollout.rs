@@ -112,7 +112,11 @@ fn begin(
     reason: &str,
 ) {
     let message = match find(history, &to) {
-        Some(revision) => format!("revision {} ({}) is being rolled out", revision.number, revision.template.image),
+        Some(revision) => {
+            let commit = revision.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+            let (number, image, commit) = (revision.number, &revision.template.image, commit.unwrap_or_default());
+            format!("revision {number} ({image}{commit}) is being rolled out")
+        }
         None => format!("revision {to} is being rolled out"),
     };
     decided.tell(world, facts.key, Severity::Normal, reason, message);

@@ -36,6 +36,7 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
             outcome,
             reason,
             last_log,
+            commit: revision.commit.clone(),
             created_at: revision.created_at,
             current: current == Some(&revision.id),
             wanted: wanted.as_ref() == Some(&revision.id),

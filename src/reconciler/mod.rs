@@ -26,6 +26,7 @@ pub mod rules;
 mod said;
 mod sole;
 pub mod sources;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -33,7 +33,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use disk::{Gate, Operation};
 pub use error::StoreError;
-pub use sources::name_of as source_name;
+pub use sources::{Kept, name_of as source_name};
 
 use contents::{CONTENTS, Contents, FILES};
 use disk::{Disk, PRIVATE_DIR, open_gate};
@@ -43,7 +43,7 @@ use sources::{SOURCES, Sources};
 
 use crate::model::container::Files;
 use crate::model::history::History;
-use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::secret::SecretBytes;
 use crate::model::status::Event;
 use crate::model::told::Told;
@@ -208,13 +208,18 @@ impl Store {
         hold(&self.contents).keep(&self.disk, keep)
     }
 
-    /// Keeps the last good files of a source. Unchanged ones cost no write.
-    pub fn save_snapshot(&self, source: &str, files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), StoreError> {
-        hold(&self.sources).save(&self.disk, source, files)
+    /// Keeps the last good files of a source, and the commit that they are of. Unchanged ones cost no write.
+    pub fn save_snapshot(
+        &self,
+        source: &str,
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+        commit: Option<&Commit>,
+    ) -> Result<(), StoreError> {
+        hold(&self.sources).save(&self.disk, source, files, commit)
     }
 
     /// The last good files of a source; none when there are none or they are damaged (which is logged).
-    pub fn load_snapshot(&self, source: &str) -> Option<BTreeMap<PathBuf, Vec<u8>>> {
+    pub fn load_snapshot(&self, source: &str) -> Option<Kept> {
         sources::load(&self.disk, source).unwrap_or_else(|error| {
             tracing::warn!("the last good manifests of {source} are lost: {error}");
             None

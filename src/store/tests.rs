@@ -9,7 +9,7 @@ use super::*;
 use crate::model::cron::{CronJobHistory, CronRun};
 use crate::model::history::{DeploymentHistory, JobHistory, JobRun, JobState, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Kind, Name};
-use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+use crate::model::revision::{Commit, ImageId, RevisionId, TemplateHash};
 use crate::model::status::Severity;
 use crate::model::time::Timestamp;
 use crate::model::told::{Last, Told};
@@ -34,6 +34,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         restarts: 0,
         image: ImageId("sha256:1".into()),
         digest: None,
+        commit: None,
         created_at: Timestamp(1),
         outcome: Outcome::Completed { at: Timestamp(2) },
     };
@@ -316,13 +317,27 @@ fn sources_of_earlier_runs_are_known_until_they_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     for source in ["/srv/a", "/srv/b"] {
-        store.save_snapshot(source, &BTreeMap::from([("web.yaml".into(), b"x".to_vec())])).unwrap();
+        store.save_snapshot(source, &BTreeMap::from([("web.yaml".into(), b"x".to_vec())]), None).unwrap();
     }
     let others = store.other_sources(&["/srv/b".into(), "/srv/c".into()]);
     assert_eq!(others, [source_name("/srv/a")]);
     store.forget_source(&others[0]).unwrap();
     assert_eq!(store.other_sources(&["/srv/b".into()]), [""; 0]);
     assert_eq!(store.load_snapshot("/srv/a"), None);
+}
+
+#[test]
+fn last_good_files_without_a_commit_are_read_and_written_as_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let file = dir.path().join("sources").join(format!("{}.json", source_name("/srv/shop")));
+    let ever = BTreeMap::from([("commit", "x"), ("files", "y"), ("web.yaml", "z")]);
+    let (_, bytes) = envelope::seal("/srv/shop", &ever).unwrap();
+    fs::write(&file, &bytes).unwrap();
+    let kept = store.load_snapshot("/srv/shop").unwrap();
+    assert_eq!((kept.files.len(), &kept.commit), (3, &None));
+    store.save_snapshot("/srv/shop", &kept.files, None).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
 #[test]
@@ -501,14 +516,17 @@ fn the_last_good_files_of_a_source_come_back_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = |text: &[u8]| BTreeMap::from([(PathBuf::from("a/b.yaml"), text.to_vec())]);
     let (old, new) = (snapshot(b"old"), snapshot(&[0, 255]));
+    let commit = Commit::parse(&"1".repeat(40)).unwrap();
     for budget in 0.. {
         let store = open(&dir);
-        store.save_snapshot("/srv/shop=prod", &old).unwrap();
+        store.save_snapshot("/srv/shop=prod", &old, None).unwrap();
         drop(store);
         let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
-        let saved = store.save_snapshot("/srv/shop=prod", &new).is_ok();
+        let saved = store.save_snapshot("/srv/shop=prod", &new, Some(&commit)).is_ok();
         let found = open_again(store, &dir).load_snapshot("/srv/shop=prod").unwrap();
-        assert!(found == new || !saved && found == old, "after {budget}");
+        let (before, after) =
+            (Kept { files: old.clone(), commit: None }, Kept { files: new.clone(), commit: Some(commit.clone()) });
+        assert!(found == after || !saved && found == before, "after {budget}");
         if saved {
             break;
         }
