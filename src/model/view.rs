@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::declaration::Declaration;
-pub use super::past::{GateView, GateWord, OutcomeWord, RevisionView, RunView, RunWord};
+pub use super::past::{GateView, GateWord, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord};
 
 use super::action::Action;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};

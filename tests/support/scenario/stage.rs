@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::manifest::Source;
 use evenkeel::model::action::{Confirmation, VolumeCreate};
-use evenkeel::model::command::Command;
+use evenkeel::model::command::{Command, Reply};
 use evenkeel::model::desired::Settings;
 use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
 use evenkeel::model::observed::ContainerId;
@@ -380,6 +380,11 @@ impl Stage {
             sleep(Duration::from_millis(LONG_TICK)).await;
         }
         Err("the command was never carried out".into())
+    }
+
+    /// Asks something that changes nothing; none when nobody answers.
+    pub async fn ask(&self, command: Command) -> Option<Reply> {
+        self.controller.as_ref()?.command(command).await
     }
 
     /// What the state directory knows of what was asked for earlier: of a request's object, or of removals.
