@@ -134,7 +134,7 @@ impl Sheet {
                     self.field("Paused", "yes; go on with `evenkeel rollout resume`");
                 }
                 if *pinned {
-                    self.field("Pinned", "`rollout undo` chose the revision, until the manifest's template changes");
+                    self.field("Pinned", "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes");
                 }
             }
             Detail::Job { attempt, started_at, finished_at, exit_code, last_log } => {

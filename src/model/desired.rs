@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::last_good::GoodRevision;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
 use super::policy::{HostFile, Standing};
 use super::revision::{Commit, ContentId};
@@ -53,6 +54,8 @@ pub struct Desired {
     pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
     /// The git commit that the source of each Deployment is at, where it is in a checkout.
     pub commits: BTreeMap<Key, Commit>,
+    /// What last completed of Deployments that have no history: on a rebuilt machine that comes back first.
+    pub last_good: BTreeMap<Key, GoodRevision>,
     /// What the operator allows.
     pub policy: Standing,
 }

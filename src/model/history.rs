@@ -44,7 +44,7 @@ pub struct DeploymentHistory {
     pub restarts: u64,
     /// Whether `rollout pause` holds it.
     pub paused: bool,
-    /// The revision that `rollout undo` chose, until the manifest's template changes.
+    /// The revision that `rollout undo` chose, or a rebuilt machine, until the manifest's template changes.
     pub pin: Option<Pin>,
     /// Replicas on their way out.
     pub retiring: BTreeMap<ContainerId, Retirement>,

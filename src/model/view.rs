@@ -243,7 +243,7 @@ pub enum Detail {
         revisions: Vec<RevisionView>,
         /// Whether `rollout pause` holds it.
         paused: bool,
-        /// Whether `rollout undo` chose its revision.
+        /// Whether `rollout undo` chose its revision, or a rebuilt machine its last good one.
         pinned: bool,
     },
     /// A Job's newest run.

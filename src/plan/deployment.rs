@@ -10,6 +10,7 @@ use super::gates::{self, Side};
 use super::images;
 use super::policy;
 use super::readiness::Readiness;
+use super::rebuilt;
 use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
@@ -36,7 +37,8 @@ pub fn deployment(
     let spec = &declared.spec;
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
-    let wanted = wanted(world, &mut decided, key, spec, &mut history);
+    let awaits_last_good = rebuilt::come_back(world, &mut decided, key, spec, &mut history);
+    let wanted = if awaits_last_good { None } else { wanted(world, &mut decided, key, spec, &mut history) };
     let unresolved = wanted.is_none();
     let replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());

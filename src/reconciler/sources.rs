@@ -11,6 +11,7 @@ use super::said::{Said, whole_digest};
 use super::watched::{Candidate, Watched};
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
+use crate::model::last_good::SourceName;
 use crate::model::name::Key;
 use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
@@ -267,6 +268,13 @@ impl Sources {
         let unknown = unknown.map(|w| format!("source {} is not readable: {}", w.state.dir, w.state.message));
         let (settings, commits) = (self.settings.clone(), self.commits());
         Desired { settings, commits, unknown_sources: unknown.collect(), ..merged }
+    }
+
+    /// The Deployments of each source that is in force.
+    pub fn deployments(&self) -> Vec<(SourceName, Vec<Key>)> {
+        let in_force = self.watched.iter().filter_map(|watched| Some((&watched.state, watched.in_force.as_ref()?)));
+        let name = |state: &SourceState| SourceName { dir: state.dir.clone(), namespace: state.namespace.clone() };
+        in_force.map(|(state, loaded)| (name(state), loaded.desired.deployments.keys().cloned().collect())).collect()
     }
 
     /// The commit that each Deployment's source is at.
