@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::manifest::Source;
 use evenkeel::metrics::Metrics;
+use evenkeel::model::command::Command;
 use evenkeel::model::desired::Settings;
+use evenkeel::model::name::Key;
 use evenkeel::reconciler::rules::Place;
 use evenkeel::reconciler::{Setup, offline};
 use support::scenario::file::Scenario;
@@ -254,6 +256,14 @@ impl Sinks {
         }
     }
 
+    /// What `rollout history --diff` is made of.
+    async fn revisions(&mut self, stage: &Stage) {
+        let web = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        if let Some(Ok(answer)) = stage.ask(Command::Revisions(web)).await {
+            self.take("revisions", serde_json::to_string(&answer).unwrap());
+        }
+    }
+
     /// The places with this text, and a piece of each.
     fn leaks(&self, text: &str) -> Vec<String> {
         let piece = |(sink, all): (&&str, &String)| {
@@ -304,6 +314,7 @@ async fn told() -> Sinks {
             sinks.look(&mut stage);
         }
         sinks.plan(&stage).await;
+        sinks.revisions(&stage).await;
     }
     sinks
 }
@@ -322,6 +333,6 @@ fn no_secret_is_told_and_a_planted_leak_is_found_everywhere() {
 
     let leaks: Vec<String> = (0..CANARIES).flat_map(|number| sinks.leaks(&canary(number))).collect();
     assert!(leaks.is_empty(), "{}", leaks.join("\n"));
-    assert_eq!(sinks.with(PLANTED), ["events", "labels", "logs", "plans", "state files", "views"]);
+    assert_eq!(sinks.with(PLANTED), ["events", "labels", "logs", "plans", "revisions", "state files", "views"]);
     assert!(sinks.0.values().all(|all| !all.is_empty()));
 }

@@ -15,6 +15,7 @@ use super::screen::{Paint, Screen, Tone, lines, phase_tone};
 use super::table::{Table, cell};
 use super::yaml;
 use crate::model::name::{Key, Kind};
+use crate::model::revision::Commit;
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
@@ -133,7 +134,7 @@ impl Sheet {
                     self.field("Paused", "yes; go on with `evenkeel rollout resume`");
                 }
                 if *pinned {
-                    self.field("Pinned", "`rollout undo` chose the revision, until the manifest's template changes");
+                    self.field("Pinned", "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes");
                 }
             }
             Detail::Job { attempt, started_at, finished_at, exit_code, last_log } => {
@@ -331,6 +332,7 @@ pub fn revision(revision: &RevisionView, now: Timestamp, paint: Paint) -> String
     sheet.field("Id", &revision.id);
     sheet.field("Image", &revision.image);
     sheet.field("Digest", &revision.digest);
+    sheet.field("Commit", &revision.commit.as_ref().map(Commit::to_string).unwrap_or_default());
     sheet.time("First seen", Some(revision.created_at));
     sheet.field("Outcome", &format!("{:?}", revision.outcome));
     sheet.field("Reason", &revision.reason);
@@ -354,6 +356,7 @@ fn sources<'a>(sources: impl Iterator<Item = &'a SourceState>, now: Timestamp, p
         sheet.time("Loaded", source.loaded_at);
         sheet.field("Generation", &source.generation.to_string());
         sheet.field("Digest", &source.digest);
+        sheet.field("Commit", &source.commit.as_ref().map(Commit::to_string).unwrap_or_default());
         sheet.field("Objects", &source.declares.len().to_string());
         for problem in &source.problems {
             sheet.text.push_str(&format!("\n{}\n", lines(&problem.rendered)));

@@ -8,6 +8,7 @@ mod args;
 mod client;
 mod completions;
 mod describe;
+mod difference;
 mod events;
 mod failure;
 mod follow;

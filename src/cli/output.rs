@@ -9,7 +9,7 @@ use crate::model::time::Timestamp;
 use crate::model::view::ObjectView;
 
 /// The API version of everything that is printed.
-const API_VERSION: &str = "evenkeel.dev/v1";
+pub const API_VERSION: &str = "evenkeel.dev/v1";
 
 /// The tree as JSON or YAML text.
 pub fn render(value: &Value, format: Machine) -> String {

@@ -4,12 +4,17 @@ use super::age;
 use super::rows::run_tone;
 use super::screen::Tone;
 use super::table::{Table, cell, toned};
+use crate::model::revision::Commit;
 use crate::model::time::Timestamp;
 use crate::model::view::{GateView, GateWord, OutcomeWord, RevisionView, RunView};
 
-/// Revisions, oldest first; `*` is the one that is run or reached.
+/// Revisions, oldest first; `*` is the one that is run or reached. A column for commits where any has one.
 pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
-    let mut table = Table::new(vec!["REVISION", "ID", "OUTCOME", "AGE", "IMAGE", "REASON"]);
+    let has_commits = revisions.iter().any(|revision| revision.commit.is_some());
+    let commit =
+        |revision: &RevisionView| has_commits.then(|| cell(revision.commit.as_ref().map_or("", Commit::short)));
+    let header = ["REVISION", "ID", "OUTCOME", "AGE", "COMMIT", "IMAGE", "REASON"];
+    let mut table = Table::new(header.into_iter().filter(|title| has_commits || *title != "COMMIT").collect());
     for revision in revisions {
         let tone = match revision.outcome {
             OutcomeWord::Completed => Tone::Good,
@@ -18,14 +23,14 @@ pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
             OutcomeWord::Superseded => Tone::Dim,
         };
         let mark = if revision.current { "*" } else { "" };
-        table.row(vec![
+        let before = [
             cell(format!("{}{mark}", revision.number)),
             cell(&revision.id),
             toned(format!("{:?}", revision.outcome), tone),
             cell(age::since(revision.created_at, now)),
-            cell(&revision.image),
-            cell(&revision.reason),
-        ]);
+        ];
+        let after = [cell(&revision.image), cell(&revision.reason)];
+        table.row(before.into_iter().chain(commit(revision)).chain(after).collect());
     }
     table
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::args::{Machine, Reach, Scope, parse_span};
 use super::client::Client;
 use super::describe;
+use super::difference;
 use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::object::Wanted;
@@ -26,6 +27,7 @@ use crate::server::wire::{RequestBody, Snapshot};
   evenkeel rollout status deployment/web          wait until it is over
   evenkeel rollout history web
   evenkeel rollout history web --revision 4       with its gates and what they said
+  evenkeel rollout history web --diff 3 4         what differs between the two
   evenkeel rollout undo web                       back to what completed before
   evenkeel rollout undo web --to 4
   evenkeel rollout restart web                    replace all replicas, one step at a time")]
@@ -90,6 +92,11 @@ struct History {
     /// All about one revision: its gates too, with what they said.
     #[arg(long, value_name = "NUMBER")]
     revision: Option<u64>,
+    /// What differs between two revisions, old -> new: image, digest, commit, every field of the template by its path in
+    /// the manifest, and which ConfigMaps and Secrets (never their values). An option, as --revision is: a word in its
+    /// place would name an object.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Set, conflicts_with = "revision")]
+    diff: Vec<u64>,
     /// Another format than a table.
     #[arg(long, short)]
     output: Option<Machine>,
@@ -175,6 +182,9 @@ impl History {
         let snapshot: Snapshot = self.target.client().get("/v1/view").await?;
         let (key, object) = self.target.find(&snapshot.view, &[Kind::Deployment])?;
         let Detail::Deployment { revisions, .. } = &object.detail else { return Ok(Exit::Done) };
+        if let [from, to] = self.diff[..] {
+            return self.diff(screen, key, from, to).await;
+        }
         if let Some(number) = self.revision {
             return self.one(screen, key, revisions, number, snapshot.now);
         }
@@ -198,11 +208,7 @@ impl History {
         number: u64,
         now: Timestamp,
     ) -> Result<Exit, Failure> {
-        let found = revisions.iter().find(|revision| revision.number == number);
-        let known = || revisions.iter().map(|revision| revision.number.to_string()).collect::<Vec<_>>().join(", ");
-        let Some(found) = found else {
-            return Err(Failure::new(format!("{key} has no revision {number}: it has {}", known())));
-        };
+        let found = pick(key, revisions, |revision| revision.number, number)?;
         let text = match self.output {
             None => describe::revision(found, now, screen.out),
             Some(format) => {
@@ -214,4 +220,28 @@ impl History {
         screen.print(&text)?;
         Ok(Exit::Done)
     }
+
+    async fn diff(&self, screen: &Screen, key: &Key, from: u64, to: u64) -> Result<Exit, Failure> {
+        let answer = self.target.client().get(&format!("/v1/revisions?key={key}")).await?;
+        let Answer::Revisions { revisions } = answer else {
+            return Err(Failure::new("the daemon's answer tells of no revisions")
+                .hint("the daemon and this command are of different versions: compare with `evenkeel version`"));
+        };
+        let find = |number| pick(key, &revisions, |revision| revision.number, number);
+        let (from, to) = (find(from)?, find(to)?);
+        screen.print(&match self.output {
+            None => difference::text(key, from, to, screen.out),
+            Some(format) => output::render(&difference::value(key, from, to), format),
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The revision of that number, or those that there are.
+fn pick<'a, T>(key: &Key, revisions: &'a [T], number_of: impl Fn(&T) -> u64, number: u64) -> Result<&'a T, Failure> {
+    revisions.iter().find(|revision| number_of(revision) == number).ok_or_else(|| {
+        let known: Vec<String> = revisions.iter().map(|revision| number_of(revision).to_string()).collect();
+        let known = if known.is_empty() { "none yet".into() } else { known.join(", ") };
+        Failure::new(format!("{key} has no revision {number}: it has {known}"))
+    })
 }

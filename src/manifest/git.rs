@@ -1,7 +1,10 @@
-//! Whether git is in the middle of changing the working tree that a directory is in. It runs no git and changes nothing.
+//! What git says of the working tree that a directory is in: whether it is in the middle of changing it, and which commit it
+//! is at. It runs no git and changes nothing; whether files differ from the commit is not looked at.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+use crate::model::revision::Commit;
 
 /// What git leaves in its directory while an operation is under way.
 const SIGNS: &[(&str, &str)] = &[
@@ -32,6 +35,40 @@ pub fn unsettled(dir: &Path) -> Option<String> {
     })
 }
 
+/// How many names may lead to one another until a commit is reached; more is a circle.
+const NAMES_MAX: usize = 5;
+/// The largest list of packed names that is read, in bytes; a repository of 100,000 names has less.
+const PACKED_BYTES_MAX: u64 = 16 << 20;
+
+/// The commit that the working tree which `dir` is in is at; none outside of a checkout, before the first commit, and where
+/// git keeps its names in a form that is not known here.
+pub fn commit(dir: &Path) -> Option<Commit> {
+    let git = enclosing(dir)?;
+    let common = common_directory(&git).unwrap_or_else(|| git.clone());
+    let mut text = line(&git.join("HEAD"))?;
+    for _ in 0..NAMES_MAX {
+        let Some(name) = text.strip_prefix("ref:").map(str::trim) else { return Commit::parse(&text) };
+        if !is_inside(name) {
+            return None;
+        }
+        // A worktree's own names come before those that it shares.
+        let loose = [&git, &common].into_iter().find_map(|dir| line(&dir.join(name)));
+        text = loose.or_else(|| packed(&common, name))?;
+    }
+    None
+}
+
+/// Whether the name of a branch or tag stays below the directory of git.
+fn is_inside(name: &str) -> bool {
+    name.starts_with("refs/") && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// What a name leads to by the list of those that have no file of their own.
+fn packed(common: &Path, name: &str) -> Option<String> {
+    let text = read(&common.join("packed-refs"), PACKED_BYTES_MAX)?;
+    text.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ')).map(str::to_owned)
+}
+
 /// The git directory of the working tree that `dir` is in: `.git` there or above, or what a `.git` file points at.
 fn enclosing(dir: &Path) -> Option<PathBuf> {
     dir.ancestors().find_map(|above| {
@@ -51,13 +88,23 @@ fn common_directory(git: &Path) -> Option<PathBuf> {
 
 /// The path in a one-line file of git's.
 fn pointer(file: &Path, prefix: &str) -> Option<PathBuf> {
+    let line = line(file)?;
+    let target = line.strip_prefix(prefix)?.trim();
+    (!target.is_empty()).then(|| PathBuf::from(target))
+}
+
+/// The first line of a small file, without the space around it.
+fn line(file: &Path) -> Option<String> {
+    Some(read(file, 8192)?.lines().next()?.trim().to_owned())
+}
+
+/// The text of a file that is no larger than `limit`.
+fn read(file: &Path, limit: u64) -> Option<String> {
     let metadata = fs::metadata(file).ok()?;
-    if !metadata.is_file() || metadata.len() > 8192 {
+    if !metadata.is_file() || metadata.len() > limit {
         return None;
     }
-    let text = fs::read_to_string(file).ok()?;
-    let target = text.lines().next()?.strip_prefix(prefix)?.trim();
-    (!target.is_empty()).then(|| PathBuf::from(target))
+    fs::read_to_string(file).ok()
 }
 
 #[cfg(test)]
@@ -93,5 +140,75 @@ mod tests {
         fs::remove_file(private.join("MERGE_HEAD")).unwrap();
         fs::write(root.path().join("repo/.git/shallow.lock"), "").unwrap();
         assert!(unsettled(&tree).is_some());
+    }
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+
+    /// Files below a directory, by path and text.
+    fn write(root: &Path, files: &[(&str, &str)]) {
+        for (path, text) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+
+    fn commit_of(files: &[(&str, &str)]) -> Option<String> {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("deploy/manifests")).unwrap();
+        write(root.path(), files);
+        commit(&root.path().join("deploy/manifests")).map(|commit| commit.to_string())
+    }
+
+    #[test]
+    fn the_commit_is_found_through_a_branch_a_packed_branch_and_without_one() {
+        let branch = (".git/HEAD", "ref: refs/heads/main\n");
+        let packed = format!(
+            "# pack-refs with: peeled fully-peeled sorted \n{TWO} refs/heads/not-main\n{ONE} refs/heads/main\n{TWO} refs/tags/v1\n^{ONE}\n"
+        );
+        let loose = (".git/refs/heads/main", &*format!("{ONE}\n"));
+        let old_list = (".git/packed-refs", &*format!("{TWO} refs/heads/main\n"));
+        assert_eq!(commit_of(&[branch, loose]).as_deref(), Some(ONE));
+        assert_eq!(commit_of(&[branch, (".git/packed-refs", &packed)]).as_deref(), Some(ONE));
+        assert_eq!(commit_of(&[branch, loose, old_list]).as_deref(), Some(ONE), "a file of its own is newer");
+        assert_eq!(commit_of(&[(".git/HEAD", &format!("{TWO}\n"))]).as_deref(), Some(TWO), "no branch");
+        let sha256 = "ab".repeat(32);
+        assert_eq!(commit_of(&[(".git/HEAD", &sha256)]), Some(sha256));
+    }
+
+    #[test]
+    fn a_worktree_has_its_own_head_and_shares_its_branches() {
+        let root = tempfile::tempdir().unwrap();
+        let private = root.path().join("repo/.git/worktrees/staging");
+        let pointer = format!("gitdir: {}\n", private.display());
+        write(
+            root.path(),
+            &[
+                ("staging/.git", &pointer),
+                ("repo/.git/HEAD", "ref: refs/heads/main\n"),
+                ("repo/.git/refs/heads/main", ONE),
+                ("repo/.git/refs/heads/staging", TWO),
+                ("repo/.git/worktrees/staging/HEAD", "ref: refs/heads/staging\n"),
+                ("repo/.git/worktrees/staging/commondir", "../..\n"),
+            ],
+        );
+        assert_eq!(commit(&root.path().join("staging")).unwrap().to_string(), TWO);
+        assert_eq!(commit(&root.path().join("repo")).unwrap().to_string(), ONE);
+    }
+
+    #[test]
+    fn where_there_is_no_commit_none_is_made_up() {
+        for files in [
+            &[][..],
+            &[(".git/HEAD", "ref: refs/heads/unborn\n")],
+            &[(".git/HEAD", "ref: refs/heads/.invalid\n"), (".git/reftable/tables.list", "x")],
+            &[(".git/HEAD", "ref: refs/heads/a\n"), (".git/refs/heads/a", "ref: refs/heads/a\n")],
+            &[(".git/HEAD", "ref: refs/../../secret\n"), ("secret", ONE)],
+            &[(".git/HEAD", "ref: /etc/passwd\n")],
+            &[(".git/HEAD", "1234567\n")],
+        ] {
+            assert_eq!(commit_of(files), None, "{files:?}");
+        }
     }
 }

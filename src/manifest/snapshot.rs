@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::door::{self, Refusal};
 use super::git;
 use super::named::{self, Named};
+use crate::model::revision::Commit;
 use crate::model::text::hex;
 use crate::model::time::Timestamp;
 
@@ -48,6 +49,9 @@ pub struct Snapshot {
     /// What says nothing but changes while a tool is at work: the folders, and the files that rsync is writing, with
     /// their length.
     pub beside: BTreeMap<PathBuf, u64>,
+    /// The git commit that the directory is at, if it is in a checkout. It says nothing about the files: some may have
+    /// been edited since.
+    pub commit: Option<Commit>,
     /// When the kernel last saw any of it change, the folders' lists included. No tool can set that back.
     pub changed_at: Timestamp,
 }
@@ -56,6 +60,11 @@ impl Snapshot {
     /// A snapshot of files that were read earlier, such as the last good ones.
     pub fn of(files: BTreeMap<PathBuf, Vec<u8>>) -> Self {
         Self { files, ..Self::default() }
+    }
+
+    /// The same at a commit.
+    pub fn at(self, commit: Option<Commit>) -> Self {
+        Self { commit, ..self }
     }
 
     /// The hash of paths and contents: two snapshots with the same digest say the same.
@@ -83,11 +92,15 @@ impl Snapshot {
 pub fn read(dir: &Path) -> Result<Snapshot, ReadError> {
     let root = resolve(dir)?;
     settled(&root)?;
+    let commit = git::commit(&root);
     let mut walk = Walk { dir, root: &root, snapshot: Snapshot::default(), entries: 0, bytes: 0, folders: Vec::new() };
     walk.folder(Path::new(""))?;
     walk.named_files()?;
-    let snapshot = walk.snapshot;
+    let snapshot = walk.snapshot.at(commit);
     settled(&root)?;
+    if git::commit(&root) != snapshot.commit {
+        return Err(ReadError::Unsettled(format!("git moved {} to another commit while it was read", dir.display())));
+    }
     if resolve(dir)? != root {
         return Err(ReadError::Unsettled(format!("{} was replaced while it was read", dir.display())));
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::action::{Confirmation, Request};
 use super::name::Key;
 use super::time::Timestamp;
-use super::view::SourceState;
+use super::view::{RevisionParts, SourceState};
 
 /// What is asked of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Command {
         /// What is asked.
         request: Request,
     },
+    /// Tell what the revisions of a Deployment were made of. Changes nothing.
+    Revisions(Key),
     /// Carry out a removal that the brake held.
     Confirm(Confirmation),
     /// Read all sources now, and answer when it is known which manifests are in force. Does not wait for the engine.
@@ -33,6 +35,11 @@ pub enum Answer {
     Done {
         /// The sentence.
         message: String,
+    },
+    /// What the revisions of a Deployment were made of.
+    Revisions {
+        /// Oldest first.
+        revisions: Vec<RevisionParts>,
     },
     /// The sources after reading them.
     Synced {

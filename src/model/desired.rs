@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::last_good::GoodRevision;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
 use super::policy::{HostFile, Standing};
-use super::revision::ContentId;
+use super::revision::{Commit, ContentId};
 use super::spec::{CronJobSpec, DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, Template, VolumeSpec};
 
 /// What the operator sets for the whole controller.
@@ -51,6 +52,10 @@ pub struct Desired {
     pub dropped_sources: Vec<String>,
     /// Files of the host that Secrets and Namespaces read, by the reader.
     pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
+    /// The git commit that the source of each Deployment is at, where it is in a checkout.
+    pub commits: BTreeMap<Key, Commit>,
+    /// What last completed of Deployments that have no history: on a rebuilt machine that comes back first.
+    pub last_good: BTreeMap<Key, GoodRevision>,
     /// What the operator allows.
     pub policy: Standing,
 }

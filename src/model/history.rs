@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cron::CronJobHistory;
 use super::name::Key;
 use super::observed::{ContainerId, Exit};
-use super::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id};
+use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash, revision_id};
 use super::spec::Template;
 use super::time::Timestamp;
 
@@ -44,7 +44,7 @@ pub struct DeploymentHistory {
     pub restarts: u64,
     /// Whether `rollout pause` holds it.
     pub paused: bool,
-    /// The revision that `rollout undo` chose, until the manifest's template changes.
+    /// The revision that `rollout undo` chose, or a rebuilt machine, until the manifest's template changes.
     pub pin: Option<Pin>,
     /// Replicas on their way out.
     pub retiring: BTreeMap<ContainerId, Retirement>,
@@ -79,6 +79,9 @@ pub struct Revision {
     pub image: ImageId,
     /// Its image with the registry's digest, `repository@sha256:…`, for pulling it again.
     pub digest: Option<String>,
+    /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// What became of it.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::declaration::Declaration;
+use super::revision::{Commit, Contents};
 use super::time::Timestamp;
 
 /// A revision of a Deployment, in short.
@@ -22,6 +24,9 @@ pub struct RevisionView {
     pub reason: String,
     /// The last log lines of the replica that failed.
     pub last_log: Vec<String>,
+    /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// Whether it is the one that is being run or reached.
@@ -31,6 +36,29 @@ pub struct RevisionView {
     /// What its gates found, as far as its rollout came to them.
     #[serde(default)]
     pub gates: Vec<GateView>,
+}
+
+/// What a revision was made of. Of ConfigMaps and Secrets it has the ids of their contents and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionParts {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// The commit that its source was at then; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+    /// Its image with the registry's digest, or the image's id.
+    pub digest: String,
+    /// How often `rollout restart` had been asked for.
+    pub restarts: u64,
+    /// Its template, as the manifest wrote it but for variables and defaults.
+    pub template: Declaration,
+    /// The contents that it uses, by `configmap/NAME` or `secret/NAME`.
+    pub contents: Contents,
 }
 
 /// What became of a revision.

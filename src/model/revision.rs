@@ -20,6 +20,9 @@ const HASH_VERSION: u32 = 1;
 /// How many hexadecimal digits of a hash are kept: 40 bits, unique among the few revisions of one object.
 const ID_DIGITS: usize = 10;
 
+/// How many digits of a commit people are shown, as git itself does it.
+const SHORT_DIGITS: usize = 7;
+
 /// A revision: the hash of template, contents and image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -40,6 +43,38 @@ pub struct ContentId(pub String);
 #[serde(transparent)]
 pub struct ImageId(pub String);
 
+/// A commit of git: 40 or 64 hexadecimal digits, so it can be printed as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Commit(String);
+
+impl Commit {
+    /// The commit that a text names in full; none if it names none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_full = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_full.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// As people write it.
+    pub fn short(&self) -> &str {
+        &self.0[..SHORT_DIGITS]
+    }
+}
+
+impl TryFrom<String> for Commit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is not a commit: it has not 40 or 64 hexadecimal digits"))
+    }
+}
+
+impl From<Commit> for String {
+    fn from(commit: Commit) -> Self {
+        commit.0
+    }
+}
+
 impl ContentId {
     /// Whether it is that of a Secret.
     pub fn is_secret(&self) -> bool {
@@ -56,7 +91,7 @@ macro_rules! display_inner {
         }
     )*};
 }
-display_inner!(RevisionId, TemplateHash, ContentId, ImageId);
+display_inner!(RevisionId, TemplateHash, ContentId, ImageId, Commit);
 
 /// The contents that a template uses, by `configmap/NAME` or `secret/NAME`.
 pub type Contents = BTreeMap<String, ContentId>;

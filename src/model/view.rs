@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::declaration::Declaration;
-pub use super::past::{GateView, GateWord, OutcomeWord, RevisionView, RunView, RunWord};
+pub use super::past::{GateView, GateWord, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord};
 
 use super::action::Action;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
 use super::observed::Fault;
+use super::revision::Commit;
 use super::status::{Event, Status};
 use super::time::Timestamp;
 
@@ -136,6 +137,9 @@ pub struct SourceState {
     pub loaded_at: Option<Timestamp>,
     /// The digest of the manifests in force.
     pub digest: String,
+    /// The git commit that the directory was at when they were read last; none where it is not in a checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// Counts the changes of what is in force, from 1; 0 before the first load.
     pub generation: u64,
     /// The objects that the manifests in force declare.
@@ -239,7 +243,7 @@ pub enum Detail {
         revisions: Vec<RevisionView>,
         /// Whether `rollout pause` holds it.
         paused: bool,
-        /// Whether `rollout undo` chose its revision.
+        /// Whether `rollout undo` chose its revision, or a rebuilt machine its last good one.
         pinned: bool,
     },
     /// A Job's newest run.

@@ -310,6 +310,7 @@ mod tests {
             id: format!("r{number}"),
             image: format!("web:{number}"),
             digest: String::new(),
+            commit: None,
             outcome,
             reason: if is_rejected { "shop.web.r2.0 exited with 7".into() } else { String::new() },
             last_log: if is_rejected { vec!["told to crash".into()] } else { Vec::new() },
@@ -474,6 +475,7 @@ mod tests {
             problems: (0..problems).map(problem).collect(),
             loaded_at: None,
             digest: String::new(),
+            commit: None,
             generation: 1,
             declares: BTreeSet::new(),
         });

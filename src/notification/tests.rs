@@ -179,6 +179,7 @@ fn view(deployments: &[(&str, &str, u64)]) -> Arc<View> {
             id: format!("r{number}"),
             image: format!("web:{number}"),
             digest: String::new(),
+            commit: None,
             outcome: if is_bad { OutcomeWord::Rejected } else { OutcomeWord::Completed },
             reason: if is_bad { "it crashed".into() } else { String::new() },
             last_log: Vec::new(),

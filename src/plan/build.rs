@@ -225,6 +225,15 @@ fn octal(text: &str) -> Option<u32> {
 
 /// The contents that a template's containers use, with the ids of today.
 pub fn contents(world: World, owner: &Key, template: &Template) -> Contents {
+    let found = contents_of(template).filter_map(|(kind, name)| {
+        let id = world.desired.contents.get(&owner.sibling(kind, name))?;
+        Some((content_ref(kind, name), id.spec.clone()))
+    });
+    found.collect()
+}
+
+/// The ConfigMaps and Secrets that a template's containers use.
+pub fn contents_of(template: &Template) -> impl Iterator<Item = (Kind, &Name)> {
     let from_env = template.env.values().filter_map(|value| match value {
         EnvValue::Text(_) => None,
         EnvValue::Secret(from) => Some((Kind::Secret, &from.secret)),
@@ -232,12 +241,7 @@ pub fn contents(world: World, owner: &Key, template: &Template) -> Contents {
     });
     let from_all = template.env_from.iter().flat_map(|from| both(&from.secret, &from.config_map));
     let from_mounts = template.mounts.iter().flat_map(|mount| both(&mount.secret, &mount.config_map));
-    let used = from_env.chain(from_all).chain(from_mounts);
-    let found = used.filter_map(|(kind, name)| {
-        let id = world.desired.contents.get(&owner.sibling(kind, name))?;
-        Some((content_ref(kind, name), id.spec.clone()))
-    });
-    found.collect()
+    from_env.chain(from_all).chain(from_mounts)
 }
 
 fn both<'a>(secret: &'a Option<Name>, config_map: &'a Option<Name>) -> impl Iterator<Item = (Kind, &'a Name)> {

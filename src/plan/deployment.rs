@@ -10,6 +10,7 @@ use super::gates::{self, Side};
 use super::images;
 use super::policy;
 use super::readiness::Readiness;
+use super::rebuilt;
 use super::releases;
 use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
@@ -37,7 +38,8 @@ pub fn deployment(
     let spec = &declared.spec;
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
-    let wanted = wanted(world, &mut decided, key, spec, &mut history);
+    let awaits_last_good = rebuilt::come_back(world, &mut decided, key, spec, &mut history);
+    let wanted = if awaits_last_good { None } else { wanted(world, &mut decided, key, spec, &mut history) };
     let unresolved = wanted.is_none();
     let replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
@@ -95,7 +97,7 @@ fn wanted(
         }
         return Some(id);
     }
-    record(world, decided, spec, history, (hash, contents, image, id.clone())).then_some(id)
+    record(world, decided, key, spec, history, (hash, contents, image, id.clone())).then_some(id)
 }
 
 /// The hash of the manifest's template. The one of a revision that was made from the very same things is the same: most
@@ -135,6 +137,7 @@ fn adopted(world: World, key: &Key, hash: &TemplateHash) -> Option<ImageId> {
 fn record(
     world: World,
     decided: &mut Decided,
+    key: &Key,
     spec: &DeploymentSpec,
     history: &mut DeploymentHistory,
     (template_hash, contents, image, id): (TemplateHash, Contents, ImageId, RevisionId),
@@ -156,6 +159,7 @@ fn record(
         restarts: history.restarts,
         digest: found.and_then(|image| images::digest(&spec.template, image)),
         image,
+        commit: world.desired.commits.get(key).cloned(),
         created_at: world.now,
         outcome: Outcome::Pending,
         gates: BTreeMap::new(),

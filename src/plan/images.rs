@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rebuilt;
 use super::world::{Decided, World};
 use crate::model::action::{Action, Call};
 use crate::model::cron::CronJobHistory;
@@ -17,6 +18,7 @@ use crate::model::spec::{ImagePullPolicy, Template};
 /// started again.
 pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
     let mut images: BTreeSet<String> = desired.images().iter().map(|image| tagged(image)).collect();
+    images.extend(rebuilt::awaited(desired, history).map(|good| tagged(good.reference())));
     for deployment in history.deployments.values() {
         let active = match &deployment.rollout {
             Rollout::New => None,

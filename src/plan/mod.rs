@@ -23,6 +23,7 @@ mod networks;
 mod policy;
 mod prune;
 mod readiness;
+mod rebuilt;
 mod releases;
 mod replica;
 mod request;

@@ -134,7 +134,11 @@ fn begin(
         return turn_back(world, decided, facts, history, &from, to, why);
     }
     let message = match find(history, &to) {
-        Some(revision) => format!("revision {} ({}) is being rolled out", revision.number, revision.template.image),
+        Some(revision) => {
+            let commit = revision.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+            let (number, image, commit) = (revision.number, &revision.template.image, commit.unwrap_or_default());
+            format!("revision {number} ({image}{commit}) is being rolled out")
+        }
         None => format!("revision {to} is being rolled out"),
     };
     let given_up = current(history).filter(|_| reason == "RolloutSuperseded").and_then(|id| find(history, id));

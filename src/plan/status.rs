@@ -129,12 +129,12 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
     printable(&text)
 }
 
-/// That what runs is not what the manifest asks for, because somebody has chosen it.
+/// That what runs is not what the manifest asks for, because another revision was chosen.
 fn pinned(history: &DeploymentHistory) -> Option<String> {
     let pin = history.pin.as_ref()?;
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
     let revision = find(history, &pin.revision).filter(|revision| Some(&revision.id) != wanted.as_ref())?;
-    Some(format!("stays at revision {}, as somebody chose, until the manifest's template changes", revision.number))
+    Some(format!("stays at revision {}, which was chosen, until the manifest's template changes", revision.number))
 }
 
 /// What the next action is about, when nothing is waited for.

@@ -7,7 +7,9 @@ use crate::model::history::{
 use crate::model::schedule::Schedule;
 use crate::model::spec::CronJobSpec;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, GateView, GateWord, OutcomeWord, RevisionView, RunView, RunWord};
+use crate::model::view::{
+    Declaration, Detail, GateView, GateWord, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord,
+};
 
 /// A Deployment's history.
 pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
@@ -32,10 +34,11 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
             number: revision.number,
             id: revision.id.to_string(),
             image: revision.template.image.clone(),
-            digest: revision.digest.clone().unwrap_or_else(|| revision.image.to_string()),
+            digest: exact_image(revision),
             outcome,
             reason,
             last_log,
+            commit: revision.commit.clone(),
             created_at: revision.created_at,
             current: current == Some(&revision.id),
             wanted: wanted.as_ref() == Some(&revision.id),
@@ -47,6 +50,26 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
         paused: history.paused,
         pinned: history.pin.is_some(),
     }
+}
+
+/// What the revisions of a Deployment were made of.
+pub(super) fn parts(history: &DeploymentHistory) -> Vec<RevisionParts> {
+    let parts = |revision: &Revision| RevisionParts {
+        number: revision.number,
+        id: revision.id.to_string(),
+        created_at: revision.created_at,
+        commit: revision.commit.clone(),
+        digest: exact_image(revision),
+        restarts: revision.restarts,
+        template: Declaration::of(&*revision.template),
+        contents: revision.contents.clone(),
+    };
+    history.revisions.iter().map(parts).collect()
+}
+
+/// The image with the registry's digest; the image's id, where no registry has it.
+fn exact_image(revision: &Revision) -> String {
+    revision.digest.clone().unwrap_or_else(|| revision.image.to_string())
 }
 
 /// In the order in which the rollout came to them.

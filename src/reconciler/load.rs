@@ -22,7 +22,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if changed || policy != self.desired.policy || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.undecided = true;
             let dropped_sources = self.dropped_sources.clone();
-            self.desired = Arc::new(Desired { policy, dropped_sources, ..self.sources.desired() });
+            self.notes.is_due = true;
+            let last_good = self.notes.without_history(&self.history);
+            self.desired = Arc::new(Desired { policy, dropped_sources, last_good, ..self.sources.desired() });
             self.contents = self.sources.contents();
             self.mask_secrets();
             self.executor.set_desired(self.desired.clone());

@@ -13,6 +13,7 @@ mod handle;
 pub mod herald;
 pub mod host;
 mod inside;
+mod last_good;
 mod load;
 pub mod look;
 mod obey;
@@ -26,6 +27,7 @@ pub mod rules;
 mod said;
 mod sole;
 pub mod sources;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -59,6 +61,7 @@ use apply::Executor;
 use clock::Clock;
 use counted::Counted;
 use inside::Inside;
+use last_good::Notes;
 use look::{Hints, Looker};
 use redact::Redactor;
 use rules::{Place, Rules};
@@ -164,6 +167,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     declared: publish::Declarations,
     /// Sources of earlier runs that this one does not have, until nothing of theirs is left.
     dropped_sources: Vec<String>,
+    notes: Notes,
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
@@ -220,6 +224,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             kept_contents: BTreeSet::new(),
             declared: publish::Declarations::default(),
             dropped_sources,
+            notes: Notes::read(&store),
             store,
         };
         reconciler.mask_secrets();
@@ -327,6 +332,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
         self.keep_contents();
+        self.note_last_good();
         self.prober.set(std::mem::take(&mut plan.probes));
         let begun = self.executor.begin(&plan.actions);
         if begun.iter().any(|action| matches!(action.call, Call::Stop(_))) {
@@ -352,6 +358,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             return Ok(());
         }
         self.half_saved = true;
+        self.notes.is_due = true;
         self.store.save(history)?;
         self.half_saved = false;
         Ok(())

@@ -3,8 +3,8 @@
 
 use tokio::time::sleep_until;
 
-use super::Reconciler;
 use super::sources::Occasion;
+use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::command::{Answer, Command, Refusal, Reply};
 use crate::model::history::History;
@@ -25,6 +25,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 self.tell(key, request.word(), &message);
                 Ok(Answer::Done { message })
             }
+            Command::Revisions(key) => match self.history.deployments.get(&key) {
+                Some(history) => Ok(Answer::Revisions { revisions: detail::parts(history) }),
+                None => Err(Refusal::not_found(format!("{key} has no revisions"))),
+            },
             Command::Confirm(confirmation) => {
                 let history =
                     plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;

@@ -62,11 +62,12 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let reading = tokio::task::spawn_blocking(move || read(&owned, &snapshots));
     let ((), told) = tokio::join!(looker.list_early(engine), reading);
     let Told { peek, merged } = told.expect("reading ends")?;
-    let Peek { history, secrets, sources, is_new, mut warnings, .. } = peek;
+    let Peek { history, secrets, sources, last_good, is_new, mut warnings, .. } = peek;
+    let last_good = last_good.into_iter().flat_map(|last_good| last_good.deployments).collect();
     let (policy, policy_warning) = policy_of(setup);
     // The daemon would ask before it removes what only those declared.
     let dropped_sources = others(&setup.sources, &sources);
-    let desired = Desired { settings: setup.settings.clone(), policy, dropped_sources, ..merged.desired };
+    let desired = Desired { settings: setup.settings.clone(), policy, dropped_sources, last_good, ..merged.desired };
     let images = plan::images_of_interest(&desired, &history);
     let redactor = Redactor::new(merged.contents.iter().chain(&secrets));
     let observed = looker.look(engine, &Hints::default(), &images, &BTreeSet::new(), &redactor, now).await;

@@ -3,14 +3,17 @@
 //! A source loads as a whole or keeps its last good state, also over a restart. Nothing read means nothing changes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::said::{Said, whole_digest};
+use super::watched::{Candidate, Watched};
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
-use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::last_good::SourceName;
+use crate::model::name::Key;
+use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
 use crate::store::Store;
@@ -44,40 +47,6 @@ pub struct Sources {
     settings: Settings,
     hasher: ContentHasher,
     store: Arc<Store>,
-}
-
-/// One source.
-struct Watched {
-    source: Source,
-    in_force: Option<Loaded>,
-    /// What is in force, as it was said.
-    said: Option<Said>,
-    /// The digest of what is in force, files outside the directory included.
-    digest: String,
-    /// What was seen and is waited on to stay.
-    candidate: Option<Candidate>,
-    /// The digest that was found invalid, and when.
-    rejected: Option<(String, Timestamp)>,
-    /// Since when something has been changing the directory.
-    unsettled_since: Option<Timestamp>,
-    /// What the log says is wrong with it.
-    told: Option<(String, Vec<String>)>,
-    state: SourceState,
-}
-
-/// A state of a source, and since when it has stayed the same.
-#[derive(Clone)]
-struct Candidate {
-    snapshot: Snapshot,
-    digest: String,
-    since: Timestamp,
-}
-
-impl Candidate {
-    /// Whether nothing has changed between two looks, beside the manifests either.
-    fn stayed(&self, now: &Candidate) -> bool {
-        self.digest == now.digest && self.snapshot.beside == now.snapshot.beside
-    }
 }
 
 impl Sources {
@@ -122,7 +91,7 @@ impl Sources {
         if watched.in_force.is_some() && digest == watched.digest {
             watched.candidate = None;
             watched.settle();
-            return (false, None);
+            return (self.move_to(index, &snapshot), None);
         }
         if let Some((rejected, at)) = &watched.rejected
             && *rejected == digest
@@ -207,7 +176,8 @@ impl Sources {
     /// The last good state of an earlier run, if it is kept and can still be loaded.
     fn last_good(&self, index: usize) -> Option<(Snapshot, Loaded)> {
         let watched = &self.watched[index];
-        let snapshot = Snapshot::of(self.store.load_snapshot(&watched.state.dir)?);
+        let kept = self.store.load_snapshot(&watched.state.dir)?;
+        let snapshot = Snapshot::of(kept.files).at(kept.commit);
         let loaded = manifest::load(&watched.source, &snapshot, &self.hasher).ok()?;
         Some((snapshot, loaded))
     }
@@ -230,8 +200,26 @@ impl Sources {
         watched.digest = whole_digest(&snapshot, Some(&loaded));
         watched.rejected = None;
         watched.said = Some(said);
+        watched.state.commit.clone_from(&snapshot.commit);
         watched.accept(loaded, SourcePhase::Loaded, Some(now));
-        if let Err(error) = self.store.save_snapshot(&watched.state.dir, &snapshot.files) {
+        self.keep(index, &snapshot);
+    }
+
+    /// Takes note that git is at another commit with the same manifests. `true` if it is.
+    fn move_to(&mut self, index: usize, snapshot: &Snapshot) -> bool {
+        let state = &mut self.watched[index].state;
+        if state.commit == snapshot.commit {
+            return false;
+        }
+        state.commit.clone_from(&snapshot.commit);
+        self.keep(index, snapshot);
+        true
+    }
+
+    /// Keeps what is in force for a restart.
+    fn keep(&self, index: usize, snapshot: &Snapshot) {
+        let dir = &self.watched[index].state.dir;
+        if let Err(error) = self.store.save_snapshot(dir, &snapshot.files, snapshot.commit.as_ref()) {
             tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
         }
     }
@@ -267,7 +255,8 @@ impl Sources {
 
     fn restore(&mut self, index: usize) -> bool {
         let last_good = self.last_good(index).filter(|(_, loaded)| self.fits(index, loaded).is_ok());
-        let Some((_, loaded)) = last_good else { return false };
+        let Some((snapshot, loaded)) = last_good else { return false };
+        self.watched[index].state.commit = snapshot.commit;
         self.watched[index].accept(loaded, SourcePhase::LastGood, None);
         true
     }
@@ -277,7 +266,22 @@ impl Sources {
         let merged = self.merged().desired;
         let unknown = self.watched.iter().filter(|watched| watched.in_force.is_none());
         let unknown = unknown.map(|w| format!("source {} is not readable: {}", w.state.dir, w.state.message));
-        Desired { settings: self.settings.clone(), unknown_sources: unknown.collect(), ..merged }
+        let (settings, commits) = (self.settings.clone(), self.commits());
+        Desired { settings, commits, unknown_sources: unknown.collect(), ..merged }
+    }
+
+    /// The Deployments of each source that is in force.
+    pub fn deployments(&self) -> Vec<(SourceName, Vec<Key>)> {
+        let in_force = self.watched.iter().filter_map(|watched| Some((&watched.state, watched.in_force.as_ref()?)));
+        let name = |state: &SourceState| SourceName { dir: state.dir.clone(), namespace: state.namespace.clone() };
+        in_force.map(|(state, loaded)| (name(state), loaded.desired.deployments.keys().cloned().collect())).collect()
+    }
+
+    /// The commit that each Deployment's source is at.
+    fn commits(&self) -> BTreeMap<Key, Commit> {
+        let at = self.watched.iter().filter_map(|w| Some((w.in_force.as_ref()?, w.state.commit.as_ref()?)));
+        at.flat_map(|(loaded, commit)| loaded.desired.deployments.keys().map(|key| (key.clone(), commit.clone())))
+            .collect()
     }
 
     /// How many sources have nothing in force.
@@ -316,71 +320,6 @@ impl Sources {
     /// Whether every source was read at least once, well or not.
     pub fn all_read(&self) -> bool {
         self.watched.iter().all(|watched| watched.state.state != SourcePhase::Reading)
-    }
-}
-
-impl Watched {
-    fn new(source: Source) -> Self {
-        let state = SourceState {
-            dir: source.dir.display().to_string(),
-            namespace: source.namespace.clone(),
-            variables: source.variables.clone(),
-            state: SourcePhase::Reading,
-            message: String::new(),
-            problems: Vec::new(),
-            loaded_at: None,
-            digest: String::new(),
-            generation: 0,
-            declares: BTreeSet::new(),
-        };
-        Self {
-            source,
-            in_force: None,
-            said: None,
-            digest: String::new(),
-            candidate: None,
-            rejected: None,
-            unsettled_since: None,
-            told: None,
-            state,
-        }
-    }
-
-    fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
-        self.state.declares = loaded.desired.keys();
-        self.in_force = Some(loaded);
-        self.state.loaded_at = now;
-        self.state.digest = self.digest.clone();
-        self.state.generation += 1;
-        self.state.state = phase;
-        self.settle_as(phase);
-    }
-
-    /// Logs what is wrong, once for as long as it is the same.
-    fn complain(&mut self, message: &str, problems: &[Diagnostic]) {
-        let trouble: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        if self.told.as_ref().is_some_and(|(told, of)| told == message && *of == trouble) {
-            return;
-        }
-        tracing::warn!(source = %self.state.dir, "{message}");
-        trouble.iter().for_each(|problem| tracing::warn!("{problem}"));
-        self.told = Some((message.into(), trouble));
-    }
-
-    /// The directory shows again what is in force: whatever was wrong with it is over.
-    fn settle(&mut self) {
-        self.settle_as(SourcePhase::Loaded);
-    }
-
-    fn settle_as(&mut self, phase: SourcePhase) {
-        self.state.state = phase;
-        if phase == SourcePhase::Loaded {
-            self.state.message.clear();
-            self.state.problems.clear();
-            if self.told.take().is_some() {
-                tracing::info!(source = %self.state.dir, "what was wrong with the source is over: its manifests are in force");
-            }
-        }
     }
 }
 

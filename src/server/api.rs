@@ -19,6 +19,7 @@ use super::wire::{Events, LogLine, RequestBody};
 use super::{LogQuery, Parts};
 use crate::model::action::Confirmation;
 use crate::model::command::{Command, Refusal, RefusalKind, Reply};
+use crate::model::name::Key;
 use crate::model::observed::ContainerId;
 use crate::model::status::Event;
 use crate::model::time::Span;
@@ -43,6 +44,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/v1/view/watch", get(watch_view))
         .route("/v1/events", get(events))
         .route("/v1/events/watch", get(watch_events))
+        .route("/v1/revisions", get(revisions))
         .route("/v1/logs", get(logs))
         .route("/v1/sync", post(sync))
         .route("/v1/request", post(request))
@@ -153,6 +155,16 @@ async fn logs(State(parts): State<Parts>, Query(query): Query<LogsQuery>) -> Res
 
 fn has(containers: &[crate::model::status::ContainerStatus], id: &str) -> bool {
     containers.iter().any(|container| container.id == id)
+}
+
+/// The query of `/v1/revisions`.
+#[derive(Debug, Deserialize)]
+struct RevisionsQuery {
+    key: Key,
+}
+
+async fn revisions(State(parts): State<Parts>, Query(query): Query<RevisionsQuery>) -> Response {
+    command(&parts, Command::Revisions(query.key)).await
 }
 
 async fn sync(State(parts): State<Parts>) -> Response {

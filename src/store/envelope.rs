@@ -22,7 +22,15 @@ struct Header {
 /// The text of a file for `object`, and its checksum. `subject` says what the file is about, so that one file cannot
 /// take another one's place.
 pub(super) fn seal(subject: &str, object: &impl Serialize) -> serde_json::Result<(String, Vec<u8>)> {
-    let object = serde_json::to_string(object)?;
+    seal_text(subject, serde_json::to_string(object)?)
+}
+
+/// The same with the object's fields on lines of their own, for a file that people read.
+pub(super) fn seal_pretty(subject: &str, object: &impl Serialize) -> serde_json::Result<(String, Vec<u8>)> {
+    seal_text(subject, serde_json::to_string_pretty(object)?)
+}
+
+fn seal_text(subject: &str, object: String) -> serde_json::Result<(String, Vec<u8>)> {
     let header = Header { version: VERSION, checksum: checksum(subject, &object) };
     let head = serde_json::to_string(&header)?;
     let head = head.strip_suffix('}').expect("a struct is a JSON object");

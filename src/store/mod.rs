@@ -8,6 +8,7 @@
 //! contents/<id>/<key>                      ConfigMaps and Secrets           (contents)
 //! files/<id>-<mode>-<uid>-<gid>/<key>      the same, for containers to mount
 //! sources/<name>.json                      last good manifests              (sources)
+//! sources/<name>.last-good.lock            what last completed              (last_good)
 //! events.jsonl, events.1.jsonl             what happened                    (journal)
 //! told.json                                what notifications have told     (told)
 //! ```
@@ -20,6 +21,7 @@ mod envelope;
 mod error;
 mod journal;
 mod key;
+mod last_good;
 mod lock;
 mod objects;
 mod sources;
@@ -33,7 +35,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use disk::{Gate, Operation};
 pub use error::StoreError;
-pub use sources::name_of as source_name;
+pub use sources::{Kept, name_of as source_name};
 
 use contents::{CONTENTS, Contents, FILES};
 use disk::{Disk, PRIVATE_DIR, open_gate};
@@ -43,7 +45,8 @@ use sources::{SOURCES, Sources};
 
 use crate::model::container::Files;
 use crate::model::history::History;
-use crate::model::revision::{Content, ContentHasher, ContentId};
+use crate::model::last_good::{LastGood, SourceName};
+use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::secret::SecretBytes;
 use crate::model::status::Event;
 use crate::model::told::Told;
@@ -74,6 +77,8 @@ pub struct Peek {
     pub secrets: BTreeMap<ContentId, Content>,
     /// The sources that the daemon has read, as [`source_name`] calls them.
     pub sources: Vec<String>,
+    /// What last completed of them.
+    pub last_good: Vec<LastGood>,
     /// Whether there is no state directory yet, or nothing in it.
     pub is_new: bool,
     /// What could not be read, for people.
@@ -132,11 +137,13 @@ impl Store {
             None => disk.attempt(Operation::Read, &disk.path(key::KEY), key::random)?,
         };
         let reject = |path: &Path, reason: &str| format!("{} is not used: {reason}", path.display());
-        let (history, _, warnings) = objects::load(&disk, reject);
+        let (history, _, mut warnings) = objects::load(&disk, reject);
+        let (last_good, useless) = last_good::load(&disk);
+        warnings.extend(useless.iter().map(|error| format!("what last completed is not used: {error}")));
         let hasher = ContentHasher::new(SecretBytes::new(key));
         let secrets = Contents::new(hasher.clone()).secrets(&disk);
         let is_new = disk.names(disk.root()).is_ok_and(|names| names.is_empty()) || !disk.root().exists();
-        Ok(Peek { history, hasher, secrets, sources: sources::kept(&disk), is_new, warnings })
+        Ok(Peek { history, hasher, secrets, sources: sources::kept(&disk), last_good, is_new, warnings })
     }
 
     /// The contents of Secrets that are kept: of those in force, and of those that containers may still have.
@@ -208,13 +215,18 @@ impl Store {
         hold(&self.contents).keep(&self.disk, keep)
     }
 
-    /// Keeps the last good files of a source. Unchanged ones cost no write.
-    pub fn save_snapshot(&self, source: &str, files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), StoreError> {
-        hold(&self.sources).save(&self.disk, source, files)
+    /// Keeps the last good files of a source, and the commit that they are of. Unchanged ones cost no write.
+    pub fn save_snapshot(
+        &self,
+        source: &str,
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+        commit: Option<&Commit>,
+    ) -> Result<(), StoreError> {
+        hold(&self.sources).save(&self.disk, source, files, commit)
     }
 
     /// The last good files of a source; none when there are none or they are damaged (which is logged).
-    pub fn load_snapshot(&self, source: &str) -> Option<BTreeMap<PathBuf, Vec<u8>>> {
+    pub fn load_snapshot(&self, source: &str) -> Option<Kept> {
         sources::load(&self.disk, source).unwrap_or_else(|error| {
             tracing::warn!("the last good manifests of {source} are lost: {error}");
             None
@@ -229,7 +241,25 @@ impl Store {
 
     /// Forgets a source, as [`source_name`] calls it.
     pub fn forget_source(&self, name: &str) -> Result<(), StoreError> {
+        last_good::forget(&self.disk, name)?;
         sources::forget(&self.disk, name)
+    }
+
+    /// Keeps what last completed of a source.
+    pub fn save_last_good(&self, last_good: &LastGood) -> Result<(), StoreError> {
+        last_good::save(&self.disk, last_good)
+    }
+
+    /// Whether there is a file of what last completed of a source.
+    pub fn has_last_good(&self, source: &SourceName) -> bool {
+        last_good::is_kept(&self.disk, source)
+    }
+
+    /// What last completed of every source that is kept. What is damaged is logged, and is none.
+    pub fn last_good(&self) -> Vec<LastGood> {
+        let (found, useless) = last_good::load(&self.disk);
+        useless.iter().for_each(|error| tracing::warn!("what last completed is not used: {error}"));
+        found
     }
 
     /// Remembers events. One to two MiB of them are kept.
@@ -280,13 +310,17 @@ fn make_root(disk: &Disk, root: &Path) -> Result<(), StoreError> {
     disk.create_dir(root, PRIVATE_DIR)
 }
 
-/// Refuses a directory that holds something and is none of ours, by its lock, or by its key where a backup left the lock
-/// out: `--state-dir /home` must not protect or fill it.
+/// Refuses a directory that holds something and is none of ours, by its lock, by its key where a backup left the lock
+/// out, or by nothing but the notes on sources, as on a rebuilt machine: `--state-dir /home` must not protect or fill it.
 fn refuse_foreign(disk: &Disk, root: &Path) -> Result<(), StoreError> {
     let names = disk.names(root)?;
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let is_ours = has(lock::LOCK) || has(objects::OBJECTS) && key::is_there(disk);
-    match names.iter().all(|name| name == "lost+found") || is_ours {
+    let notes = disk.names(&disk.path(SOURCES))?;
+    let is_note = |name: &String| name.ends_with(".json") || name.ends_with(last_good::ENDING);
+    let has_notes = || notes.iter().any(is_note) && notes.iter().all(is_note);
+    let is_rebuilt = names.iter().all(|name| name == "lost+found" || name == SOURCES && has_notes());
+    match is_rebuilt || is_ours {
         true => Ok(()),
         false => Err(StoreError::Foreign { path: root.into() }),
     }

@@ -1,4 +1,5 @@
-//! The last good files of each source, so that a source that is broken at the start does not look empty.
+//! The last good files of each source, so that a source that is broken at the start does not look empty, and the git commit
+//! that they are of.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use super::disk::{Disk, parent};
 use super::envelope;
 use super::error::StoreError;
 
+use crate::model::revision::Commit;
 use crate::model::text::hex;
 
 /// The directory with a file for each source.
@@ -38,6 +40,23 @@ impl From<Bytes> for Vec<u8> {
     }
 }
 
+/// A source's files as they are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its files, by their path below its directory.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The git commit that the directory was at, if it was in a checkout.
+    pub commit: Option<Commit>,
+}
+
+/// The same as it is written. Without a commit it is what every version of Evenkeel reads and has written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    At { commit: Commit, files: BTreeMap<PathBuf, Bytes> },
+    Anywhere(BTreeMap<PathBuf, Bytes>),
+}
+
 /// Which file was last written for each source.
 #[derive(Default)]
 pub(super) struct Sources {
@@ -51,11 +70,16 @@ impl Sources {
         disk: &Disk,
         source: &str,
         files: &BTreeMap<PathBuf, Vec<u8>>,
+        commit: Option<&Commit>,
     ) -> Result<(), StoreError> {
         let path = path_of(disk, source);
-        let files: BTreeMap<&PathBuf, Bytes> = files.iter().map(|(path, bytes)| (path, bytes.into())).collect();
+        let files = files.iter().map(|(path, bytes)| (path.clone(), bytes.into())).collect();
+        let written = match commit.cloned() {
+            Some(commit) => Written::At { commit, files },
+            None => Written::Anywhere(files),
+        };
         let (checksum, sealed) =
-            envelope::seal(source, &files).map_err(|error| StoreError::unusable(&path, error.to_string()))?;
+            envelope::seal(source, &written).map_err(|error| StoreError::unusable(&path, error.to_string()))?;
         if self.written.get(source) == Some(&checksum) {
             return Ok(());
         }
@@ -68,12 +92,16 @@ impl Sources {
 }
 
 /// A source's files as they were last written, or why there are none.
-pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<BTreeMap<PathBuf, Vec<u8>>>, StoreError> {
+pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<Kept>, StoreError> {
     let path = path_of(disk, source);
     let Some(bytes) = disk.read(&path)? else { return Ok(None) };
-    let (_, files) = envelope::open::<BTreeMap<PathBuf, Bytes>>(source, &bytes)
-        .map_err(|reason| StoreError::unusable(&path, reason))?;
-    Ok(Some(files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect()))
+    let (_, written) =
+        envelope::open::<Written>(source, &bytes).map_err(|reason| StoreError::unusable(&path, reason))?;
+    let (commit, files) = match written {
+        Written::At { commit, files } => (Some(commit), files),
+        Written::Anywhere(files) => (None, files),
+    };
+    Ok(Some(Kept { files: files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect(), commit }))
 }
 
 /// The sources that are kept, each by the name of its file.

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::model::cron::{CronJobHistory, CronRun};
 use crate::model::history::{DeploymentHistory, JobHistory, JobRun, JobState, Outcome, Revision, Rollout};
+use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+use crate::model::revision::{Commit, ImageId, RevisionId, TemplateHash};
 use crate::model::status::Severity;
 use crate::model::time::Timestamp;
 use crate::model::told::{Last, Told};
@@ -35,6 +36,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         restarts: 0,
         image: ImageId("sha256:1".into()),
         digest: None,
+        commit: None,
         created_at: Timestamp(1),
         outcome: Outcome::Completed { at: Timestamp(2) },
     };
@@ -317,13 +319,100 @@ fn sources_of_earlier_runs_are_known_until_they_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     for source in ["/srv/a", "/srv/b"] {
-        store.save_snapshot(source, &BTreeMap::from([("web.yaml".into(), b"x".to_vec())])).unwrap();
+        store.save_snapshot(source, &BTreeMap::from([("web.yaml".into(), b"x".to_vec())]), None).unwrap();
     }
     let others = store.other_sources(&["/srv/b".into(), "/srv/c".into()]);
     assert_eq!(others, [source_name("/srv/a")]);
     store.forget_source(&others[0]).unwrap();
     assert_eq!(store.other_sources(&["/srv/b".into()]), [""; 0]);
     assert_eq!(store.load_snapshot("/srv/a"), None);
+}
+
+fn last_good(source: &str, image: &str) -> LastGood {
+    let mut history = deployment(7);
+    history.revisions[0].digest = Some(format!("{image}@sha256:1"));
+    history.revisions[0].commit = Commit::parse(&"1".repeat(40));
+    let good = GoodRevision::of(&history).unwrap();
+    LastGood {
+        source: SourceName { dir: source.into(), namespace: None },
+        deployments: BTreeMap::from([(key(Kind::Deployment, "web"), good)]),
+    }
+}
+
+#[test]
+fn what_last_completed_can_be_read_by_people_and_comes_back_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (last_good("/srv/shop", "shop/web"), last_good("/srv/shop", "shop/web-two"));
+    for budget in 0.. {
+        let store = open(&dir);
+        store.save_last_good(&old).unwrap();
+        drop(store);
+        let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
+        let saved = store.save_last_good(&new).is_ok();
+        let found = open_again(store, &dir).last_good();
+        assert!(found == [new.clone()] || !saved && found == [old.clone()], "after {budget}");
+        if saved {
+            break;
+        }
+    }
+    let store = open(&dir);
+    let name = source_name("/srv/shop");
+    let file = dir.path().join(format!("sources/{name}.last-good.lock"));
+    let text = fs::read_to_string(&file).unwrap();
+    for line in [
+        "\"source\": \"/srv/shop\",",
+        "\"digest\": \"shop/web-two@sha256:1\",",
+        "\"completedAt\": \"1970-01-01T00:00:00Z\",",
+    ] {
+        assert!(text.lines().any(|found| found.trim() == line), "{line} in {text}");
+    }
+    fs::rename(&file, dir.path().join("sources/other.last-good.lock")).unwrap();
+    assert_eq!(store.last_good(), [], "of another source");
+    fs::write(&file, text.replace("web-two", "web-six")).unwrap();
+    assert_eq!(store.last_good(), [], "changed by hand");
+    fs::write(&file, text).unwrap();
+    assert_eq!(store.last_good(), std::slice::from_ref(&new));
+    let namespace = Some(Name::new("staging").unwrap());
+    let staging = LastGood { source: SourceName { namespace, ..new.source.clone() }, ..old };
+    store.save_last_good(&staging).unwrap();
+    assert_eq!(store.last_good(), [new, staging], "one directory for two namespaces");
+    store.forget_source(&name).unwrap();
+    assert_eq!(store.last_good(), []);
+}
+
+#[test]
+fn what_a_backup_keeps_of_sources_is_the_beginning_of_a_state_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("state");
+    let store = Store::open(&root).unwrap();
+    let (files, good) = (BTreeMap::from([("web.yaml".into(), b"x".to_vec())]), last_good("/srv/shop", "shop/web"));
+    store.save_snapshot("/srv/shop", &files, None).unwrap();
+    store.save_last_good(&good).unwrap();
+    drop(store);
+    let rebuilt = dir.path().join("rebuilt");
+    fs::create_dir(&rebuilt).unwrap();
+    fs::rename(root.join("sources"), rebuilt.join("sources")).unwrap();
+    fs::write(rebuilt.join("sources/notes.txt"), "").unwrap();
+    assert!(matches!(Store::open(&rebuilt), Err(StoreError::Foreign { .. })), "somebody else's sources");
+    fs::remove_file(rebuilt.join("sources/notes.txt")).unwrap();
+    let store = Store::open(&rebuilt).unwrap();
+    assert_eq!(store.last_good(), [good]);
+    assert_eq!(store.load_snapshot("/srv/shop").unwrap().files, files);
+    assert_eq!(store.load().0, History::default());
+}
+
+#[test]
+fn last_good_files_without_a_commit_are_read_and_written_as_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let file = dir.path().join("sources").join(format!("{}.json", source_name("/srv/shop")));
+    let ever = BTreeMap::from([("commit", "x"), ("files", "y"), ("web.yaml", "z")]);
+    let (_, bytes) = envelope::seal("/srv/shop", &ever).unwrap();
+    fs::write(&file, &bytes).unwrap();
+    let kept = store.load_snapshot("/srv/shop").unwrap();
+    assert_eq!((kept.files.len(), &kept.commit), (3, &None));
+    store.save_snapshot("/srv/shop", &kept.files, None).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
 #[test]
@@ -502,14 +591,17 @@ fn the_last_good_files_of_a_source_come_back_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = |text: &[u8]| BTreeMap::from([(PathBuf::from("a/b.yaml"), text.to_vec())]);
     let (old, new) = (snapshot(b"old"), snapshot(&[0, 255]));
+    let commit = Commit::parse(&"1".repeat(40)).unwrap();
     for budget in 0.. {
         let store = open(&dir);
-        store.save_snapshot("/srv/shop=prod", &old).unwrap();
+        store.save_snapshot("/srv/shop=prod", &old, None).unwrap();
         drop(store);
         let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
-        let saved = store.save_snapshot("/srv/shop=prod", &new).is_ok();
+        let saved = store.save_snapshot("/srv/shop=prod", &new, Some(&commit)).is_ok();
         let found = open_again(store, &dir).load_snapshot("/srv/shop=prod").unwrap();
-        assert!(found == new || !saved && found == old, "after {budget}");
+        let (before, after) =
+            (Kept { files: old.clone(), commit: None }, Kept { files: new.clone(), commit: Some(commit.clone()) });
+        assert!(found == after || !saved && found == before, "after {budget}");
         if saved {
             break;
         }

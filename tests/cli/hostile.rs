@@ -8,7 +8,7 @@ use crate::daemon::Daemon;
 use crate::view::busy;
 
 /// Colours, a title, a cleared screen, a line written over, hidden and reversed text.
-const EVIL: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{9b}2J\r\u{8}\u{202e}\u{200b}\u{2066}evil";
+pub const EVIL: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{9b}2J\r\u{8}\u{202e}\u{200b}\u{2066}evil";
 
 /// The view with the evil text in every place that takes any text.
 fn poisoned(view: &View) -> (View, usize) {
@@ -43,7 +43,7 @@ fn leaves(tree: &Value, place: String, places: &mut Vec<String>) {
 }
 
 /// Characters that a terminal or a reader's eye would obey.
-fn obeyed(text: &str) -> Vec<char> {
+pub fn obeyed(text: &str) -> Vec<char> {
     let hidden =
         |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     text.chars().filter(|c| c.is_control() && *c != '\n' || hidden(*c)).collect()

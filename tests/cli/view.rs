@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evenkeel::model::cron::run_id;
 use evenkeel::model::name::{Key, Kind, Name};
+use evenkeel::model::revision::Commit;
 use evenkeel::model::status::{Condition, ContainerStatus, Event, Replicas, RevisionSummary, Severity, Status};
 use evenkeel::model::time::{Span, Timestamp};
 use evenkeel::model::view::*;
@@ -94,6 +95,7 @@ fn loaded() -> SourceState {
         problems: vec![],
         loaded_at: Some(ago(300)),
         digest: "8e1f00aa11bb22cc33".into(),
+        commit: Some(commit('5')),
         generation: 4,
         declares: objects().into_keys().collect(),
     }
@@ -117,6 +119,7 @@ fn invalid() -> SourceState {
         }],
         loaded_at: Some(ago(4000)),
         digest: "1234567890abcdef".into(),
+        commit: None,
         generation: 2,
         declares: [].into(),
     }
@@ -210,7 +213,11 @@ fn web() -> ObjectView {
 fn api() -> ObjectView {
     let replicas = Replicas { desired: 2, current: 2, updated: 2, ready: 2, available: 2 };
     let revisions = vec![
-        RevisionView { current: true, ..revision(5, 'e', OutcomeWord::Completed, 40_000, "shop/api:5") },
+        RevisionView {
+            current: true,
+            commit: Some(commit('5')),
+            ..revision(5, 'e', OutcomeWord::Completed, 40_000, "shop/api:5")
+        },
         RevisionView {
             wanted: true,
             reason: "shop.api.ffffffffff.0 exited with code 1, 3 times".into(),
@@ -242,6 +249,7 @@ fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &s
         id: letter.to_string().repeat(10),
         image: image.into(),
         digest: format!("sha256:{}", letter.to_string().repeat(64)),
+        commit: None,
         outcome,
         reason: String::new(),
         last_log: vec![],
@@ -250,6 +258,10 @@ fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &s
         wanted: false,
         gates: vec![],
     }
+}
+
+pub fn commit(digit: char) -> Commit {
+    Commit::parse(&digit.to_string().repeat(40)).unwrap()
 }
 
 fn ready(name: &str, letter: char, age: u64, address: &str) -> ContainerStatus {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel::manifest::Source;
 use evenkeel::model::action::{Confirmation, VolumeCreate};
-use evenkeel::model::command::Command;
+use evenkeel::model::command::{Command, Reply};
 use evenkeel::model::desired::Settings;
 use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
 use evenkeel::model::observed::ContainerId;
@@ -266,6 +266,7 @@ impl Stage {
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
+            Step::RemoveImage { reference } => self.sim.with(|world| world.remove_image(reference)),
             Step::Disconnect { container, network } => {
                 self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
             }
@@ -275,11 +276,9 @@ impl Stage {
                 Ok(())
             }
             Step::Controller(process) => self.process(*process).await,
-            Step::LoseState if self.controller.is_some() => Err("stop the controller first".into()),
-            Step::LoseState => match fs::remove_dir_all(self.path("state")) {
-                Err(error) if !self.disturbed => Err(error.to_string()),
-                Ok(()) | Err(_) => Ok(()),
-            },
+            Step::LoseState | Step::LoseHistory if self.controller.is_some() => Err("stop the controller first".into()),
+            Step::LoseState => self.lost(fs::remove_dir_all(self.path("state"))),
+            Step::LoseHistory => self.lost(lose_history(&self.path("state"))),
             Step::FullDisk(time) => {
                 self.disk.fill(*time);
                 Ok(())
@@ -305,6 +304,11 @@ impl Stage {
                 Ok(())
             }
         }
+    }
+
+    /// What is not there any more in a disturbed play cannot be lost.
+    fn lost(&self, done: std::io::Result<()>) -> Result<(), String> {
+        done.map_err(|error| error.to_string()).or_else(|error| if self.disturbed { Ok(()) } else { Err(error) })
     }
 
     async fn run(&mut self, until: Option<&Expectation>, within: Millis) -> Result<(), String> {
@@ -380,6 +384,11 @@ impl Stage {
             sleep(Duration::from_millis(LONG_TICK)).await;
         }
         Err("the command was never carried out".into())
+    }
+
+    /// Asks something that changes nothing; none when nobody answers.
+    pub async fn ask(&self, command: Command) -> Option<Reply> {
+        self.controller.as_ref()?.command(command).await
     }
 
     /// What the state directory knows of what was asked for earlier: of a request's object, or of removals.
@@ -555,4 +564,17 @@ impl Stage {
     pub fn root(&self) -> String {
         self.dir.path().display().to_string()
     }
+}
+
+/// Removes all of a state directory but what is kept of the sources: that is what a backup need hold.
+fn lose_history(state: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(state)? {
+        let path = entry?.path();
+        match path.file_name().is_some_and(|name| name == "sources") {
+            true => {}
+            false if path.is_dir() => fs::remove_dir_all(path)?,
+            false => fs::remove_file(path)?,
+        }
+    }
+    Ok(())
 }

@@ -59,11 +59,13 @@ pub enum Step {
     Unmount { dir: String },
     Mount { dir: String },
     Accident { verb: Verb, container: String },
+    RemoveImage { reference: String },
     Disconnect { container: String, network: String },
     Update { container: String, what: String, value: String },
     Engine { graceful: bool, down: Millis },
     Controller(Process),
     LoseState,
+    LoseHistory,
     FullDisk(Millis),
     Request { key: Key, request: Request },
     Confirm(Name),
@@ -186,6 +188,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["docker", "stop", container] => accident(Verb::Stop, container),
         ["docker", "start", container] => accident(Verb::Start, container),
         ["docker", "rm", container] => accident(Verb::Remove, container),
+        ["docker", "rmi", reference] => Ok(Step::RemoveImage { reference: reference.into() }),
         ["docker", "pause", container] => accident(Verb::Pause, container),
         ["docker", "unpause", container] => accident(Verb::Unpause, container),
         ["docker", "disconnect", network, container] => {
@@ -207,6 +210,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["controller", "stop"] => Ok(Step::Controller(Process::Stop)),
         ["controller", "crash"] => Ok(Step::Controller(Process::Crash)),
         ["lose", "state"] => Ok(Step::LoseState),
+        ["lose", "history"] => Ok(Step::LoseHistory),
         ["disk", "full", "for", time] => Ok(Step::FullDisk(millis(time)?)),
         ["request", key, ref what @ ..] => {
             Ok(Step::Request { key: Key::try_from(key.to_string())?, request: request(what)? })

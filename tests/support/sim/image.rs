@@ -59,6 +59,15 @@ impl World {
         self.tell("image tag", None);
     }
 
+    /// Removes an image from the engine's own store, with its tags.
+    pub fn remove_image(&mut self, reference: &str) -> Result<(), String> {
+        let id = self.image(reference).map(|image| image.id.clone()).ok_or(format!("no such image: {reference}"))?;
+        self.tags.retain(|_, tagged| *tagged != id);
+        self.images.remove(&id);
+        self.tell("image untag", None);
+        Ok(())
+    }
+
     /// What the engine has under a reference, digest or id.
     pub fn image(&self, name: &str) -> Option<&Image> {
         let by_id = self.images.get(&ImageId(name.to_string()));

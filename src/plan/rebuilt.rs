@@ -1,0 +1,218 @@
+//! The first revision of a Deployment on a rebuilt machine: what last completed, whatever the manifests ask for by now. It
+//! decides which revision that is; the steps are those of every rollout.
+
+use std::collections::BTreeMap;
+
+use super::build;
+use super::deployment;
+use super::images;
+use super::policy;
+use super::world::{Decided, World};
+use crate::model::action::pull_target;
+use crate::model::desired::Desired;
+use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
+use crate::model::last_good::GoodRevision;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::observed::Fault;
+use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
+use crate::model::spec::{DeploymentSpec, Template};
+use crate::model::status::Severity;
+
+/// What last completed of Deployments that have no history.
+pub fn awaited<'a>(desired: &'a Desired, history: &'a History) -> impl Iterator<Item = &'a GoodRevision> {
+    let is_known = |key: &Key| history.deployments.get(key).is_some_and(|known| !known.revisions.is_empty());
+    desired.last_good.iter().filter(move |(key, _)| desired.declares(key) && !is_known(key)).map(|(_, good)| good)
+}
+
+/// Brings what last completed back, where nothing else is known of a Deployment: no revision, no container. `true` while its
+/// image is still to come: until then the manifest's revision waits.
+pub fn come_back(
+    world: World,
+    decided: &mut Decided,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+) -> bool {
+    let Some(good) = world.desired.last_good.get(key) else { return false };
+    if spec.suspend || !history.revisions.is_empty() || !world.containers(key).is_empty() {
+        return false;
+    }
+    let contents = build::contents(world, key, &good.template);
+    let is_possible = needs(key, &good.template).iter().all(|needed| world.desired.declares(needed))
+        && policy::template_refusals(world, key, &good.template, &contents).is_empty()
+        && !is_lost(world, good);
+    if !is_possible {
+        return false;
+    }
+    let hash = template_hash(&good.template, &contents, history.restarts);
+    let exact = Template { image: good.reference().into(), ..(*good.template).clone() };
+    let resolution = images::carry(world, history.resolution.as_ref(), &hash, None);
+    let resolution = images::resolve(world, decided, key, &exact, resolution);
+    history.resolution = Some(resolution.clone());
+    let Some(image) = resolution.image else { return true };
+    record(world, decided, key, spec, history, good, (hash, contents, image));
+    false
+}
+
+/// Everything that must be declared for a container of a template.
+fn needs(key: &Key, template: &Template) -> Vec<Key> {
+    let contents = build::contents_of(template).map(|(kind, name)| key.sibling(kind, name));
+    let volumes = template.mounts.iter().filter_map(|mount| mount.volume.as_ref());
+    let volumes = volumes.map(|name| key.sibling(Kind::Volume, name));
+    let networks = template.networks.iter().map(|network| key.sibling(Kind::Network, network.name()));
+    let is_on_default = template.networks.is_empty() && !template.host_network;
+    let default = Name::new("default").ok().filter(|_| is_on_default);
+    let default = default.map(|name| key.sibling(Kind::Network, &name));
+    let others = template.depends_on.iter().filter_map(|dependency| dependency.key(key));
+    contents.chain(volumes).chain(networks).chain(default).chain(others).collect()
+}
+
+/// Whether the registry says that it does not have the image any more. It never comes back there, unlike a tag.
+fn is_lost(world: World, good: &GoodRevision) -> bool {
+    let target = pull_target(&images::tagged(good.reference()));
+    good.digest.is_some() && world.failure(&target).is_some_and(|failure| failure.fault == Fault::ImageMissing)
+}
+
+/// Records the revision, and pins it where the manifest asks for another one.
+fn record(
+    world: World,
+    decided: &mut Decided,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &mut DeploymentHistory,
+    good: &GoodRevision,
+    (template_hash, contents, image): (TemplateHash, Contents, ImageId),
+) {
+    let id = revision_id(&template_hash, &image);
+    history.revisions.push(Revision {
+        number: good.revision,
+        id: id.clone(),
+        template_hash: template_hash.clone(),
+        template: good.template.clone(),
+        contents,
+        restarts: history.restarts,
+        image,
+        digest: good.digest.clone(),
+        commit: good.commit.clone(),
+        created_at: world.now,
+        outcome: Outcome::Pending,
+        gates: BTreeMap::new(),
+        rested_at: None,
+    });
+    let wanted = deployment::hash(spec, &build::contents(world, key, &spec.template), history);
+    let mut message = format!(
+        "nothing is left of it but the note that revision {} ({}) completed at {}: that comes back",
+        good.revision, good.template.image, good.completed_at
+    );
+    if wanted != template_hash {
+        history.pin = Some(Pin { revision: id, template: wanted, lapses: false });
+        let next = good.revision.saturating_add(1);
+        message.push_str(&format!(
+            "; what its manifest asks for now waits until it changes, or `evenkeel rollout undo {key} --to {next}` goes to it"
+        ));
+    }
+    decided.tell(world, key, Severity::Warning, "LastGoodRestored", message);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::action::Call;
+    use crate::model::desired::Declared;
+    use crate::model::observed::{Failure, Image, ImageState, Observed};
+    use crate::model::time::Timestamp;
+
+    const GOOD: &str = "web@sha256:1";
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn key() -> Key {
+        Key::new(Kind::Deployment, Name::new("shop").unwrap(), Name::new("web").unwrap())
+    }
+
+    /// A Deployment of which revision 4 with this template completed, and whose manifest asks for `web:2` by now.
+    fn desired(good: Value) -> Desired {
+        let mut desired = Desired::default();
+        let spec = json!({"template": {"image": "web:2", "hostNetwork": true}});
+        desired.deployments.insert(key(), Declared::bare(serde_json::from_value(spec).unwrap()));
+        let good = json!({"revision": 4, "completedAt": "yesterday", "digest": GOOD, "template": good});
+        desired.last_good.insert(key(), serde_json::from_value(good).unwrap());
+        desired
+    }
+
+    fn good() -> Value {
+        json!({"image": "web:1", "hostNetwork": true})
+    }
+
+    /// An engine that has no image.
+    fn nothing() -> Observed {
+        let images = ["web:1", "web:2", GOOD].map(|image| (image.to_string(), ImageState::Missing));
+        Observed { images: images.into(), ..Observed::default() }
+    }
+
+    fn pulled(desired: &Desired, observed: &Observed) -> Vec<String> {
+        let plan = crate::plan::plan(desired, observed, &History::default(), NOW);
+        let images = plan.actions.into_iter().filter_map(|action| match action.call {
+            Call::Pull { image, .. } => Some(image),
+            _ => None,
+        });
+        images.collect()
+    }
+
+    #[test]
+    fn what_last_completed_is_pulled_by_its_digest_and_the_manifests_image_waits() {
+        let desired = desired(good());
+        assert_eq!(pulled(&desired, &nothing()), [GOOD]);
+        assert!(super::super::images_of_interest(&desired, &History::default()).contains(GOOD));
+    }
+
+    #[test]
+    fn an_image_without_a_digest_is_taken_by_its_tag() {
+        let mut desired = desired(good());
+        desired.last_good.get_mut(&key()).unwrap().digest = None;
+        assert_eq!(pulled(&desired, &nothing()), ["web:1"]);
+    }
+
+    #[test]
+    fn where_it_cannot_be_the_manifests_revision_is_started() {
+        for field in [
+            json!({"envFrom": [{"secret": "gone"}]}),
+            json!({"mounts": [{"path": "/x", "volume": "gone"}]}),
+            json!({"hostNetwork": false, "networks": ["gone"]}),
+            json!({"hostNetwork": false}),
+            json!({"dependsOn": [{"deployment": "gone"}]}),
+        ] {
+            let mut template = good();
+            template.as_object_mut().unwrap().extend(field.as_object().unwrap().clone());
+            assert_eq!(pulled(&desired(template), &nothing()), ["web:2"], "{field}");
+        }
+    }
+
+    #[test]
+    fn a_digest_that_the_registry_has_lost_is_not_waited_for_and_other_trouble_is() {
+        for (fault, pull) in [(Fault::ImageMissing, "web:2"), (Fault::Unauthorized, GOOD), (Fault::Unavailable, GOOD)] {
+            let failure = Failure { count: 1, at: Timestamp(0), fault, message: String::new(), cut: None };
+            let observed = Observed { failures: [(pull_target(GOOD), failure)].into(), ..nothing() };
+            assert_eq!(pulled(&desired(good()), &observed), [pull], "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn it_keeps_its_number_and_is_pinned_only_where_the_manifest_asks_for_something_else() {
+        let id = ImageId("sha256:abc".into());
+        let found = Image { id, digests: vec![GOOD.into()], has_health_check: false, volumes: [].into() };
+        for (asked, pinned) in [("web:2", true), ("web:1", false)] {
+            let mut desired = desired(good());
+            desired.deployments.get_mut(&key()).unwrap().spec.template.image = asked.into();
+            let mut observed = nothing();
+            observed.images.insert(GOOD.into(), ImageState::Present(found.clone()));
+            let plan = crate::plan::plan(&desired, &observed, &History::default(), NOW);
+            let history = &plan.history.deployments[&key()];
+            assert_eq!((history.revisions[0].number, history.pin.is_some()), (4, pinned), "{asked}");
+            assert_eq!(history.revisions[0].image.0, "sha256:abc");
+            let again = crate::plan::plan(&desired, &observed, &plan.history, NOW);
+            assert!(!again.events.iter().any(|event| event.reason == "LastGoodRestored"), "told once");
+        }
+    }
+}

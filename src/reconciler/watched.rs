@@ -1,0 +1,112 @@
+//! One source as the loop knows it: what is in force of it, what was seen and is waited on, and how it shows itself. It reads
+//! no file; see [`sources`](super::sources) for that.
+
+use std::collections::BTreeSet;
+
+use super::said::Said;
+use crate::manifest::{Diagnostic, Loaded, Snapshot, Source};
+use crate::model::time::Timestamp;
+use crate::model::view::{SourcePhase, SourceState};
+
+/// One source.
+pub(super) struct Watched {
+    pub(super) source: Source,
+    pub(super) in_force: Option<Loaded>,
+    /// What is in force, as it was said.
+    pub(super) said: Option<Said>,
+    /// The digest of what is in force, files outside the directory included.
+    pub(super) digest: String,
+    /// What was seen and is waited on to stay.
+    pub(super) candidate: Option<Candidate>,
+    /// The digest that was found invalid, and when.
+    pub(super) rejected: Option<(String, Timestamp)>,
+    /// Since when something has been changing the directory.
+    pub(super) unsettled_since: Option<Timestamp>,
+    /// What the log says is wrong with it.
+    told: Option<(String, Vec<String>)>,
+    pub(super) state: SourceState,
+}
+
+/// A state of a source, and since when it has stayed the same.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) snapshot: Snapshot,
+    pub(super) digest: String,
+    pub(super) since: Timestamp,
+}
+
+impl Candidate {
+    /// Whether nothing has changed between two looks, beside the manifests either.
+    pub(super) fn stayed(&self, now: &Candidate) -> bool {
+        let (before, seen) = (&self.snapshot, &now.snapshot);
+        self.digest == now.digest && before.beside == seen.beside && before.commit == seen.commit
+    }
+}
+
+impl Watched {
+    /// One of which nothing is in force yet.
+    pub(super) fn new(source: Source) -> Self {
+        let state = SourceState {
+            dir: source.dir.display().to_string(),
+            namespace: source.namespace.clone(),
+            variables: source.variables.clone(),
+            state: SourcePhase::Reading,
+            message: String::new(),
+            problems: Vec::new(),
+            loaded_at: None,
+            digest: String::new(),
+            commit: None,
+            generation: 0,
+            declares: BTreeSet::new(),
+        };
+        Self {
+            source,
+            in_force: None,
+            said: None,
+            digest: String::new(),
+            candidate: None,
+            rejected: None,
+            unsettled_since: None,
+            told: None,
+            state,
+        }
+    }
+
+    /// Brings what was loaded into force.
+    pub(super) fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
+        self.state.declares = loaded.desired.keys();
+        self.in_force = Some(loaded);
+        self.state.loaded_at = now;
+        self.state.digest = self.digest.clone();
+        self.state.generation += 1;
+        self.state.state = phase;
+        self.settle_as(phase);
+    }
+
+    /// Logs what is wrong, once for as long as it is the same.
+    pub(super) fn complain(&mut self, message: &str, problems: &[Diagnostic]) {
+        let trouble: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if self.told.as_ref().is_some_and(|(told, of)| told == message && *of == trouble) {
+            return;
+        }
+        tracing::warn!(source = %self.state.dir, "{message}");
+        trouble.iter().for_each(|problem| tracing::warn!("{problem}"));
+        self.told = Some((message.into(), trouble));
+    }
+
+    /// The directory shows again what is in force: whatever was wrong with it is over.
+    pub(super) fn settle(&mut self) {
+        self.settle_as(SourcePhase::Loaded);
+    }
+
+    fn settle_as(&mut self, phase: SourcePhase) {
+        self.state.state = phase;
+        if phase == SourcePhase::Loaded {
+            self.state.message.clear();
+            self.state.problems.clear();
+            if self.told.take().is_some() {
+                tracing::info!(source = %self.state.dir, "what was wrong with the source is over: its manifests are in force");
+            }
+        }
+    }
+}
