@@ -273,7 +273,7 @@ fn probes(decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHist
             decided.probes.extend(task(ProbePurpose::Startup, probe, true));
             continue;
         }
-        // A finished startup probe is kept, so that its result is.
+        // A finished startup probe is kept, so that its result is; it is not made again.
         decided.probes.extend(template.startup_probe.as_ref().and_then(|p| task(ProbePurpose::Startup, p, false)));
         let hasten = !replica.readiness.is_ready();
         decided.probes.extend(template.readiness_probe.as_ref().and_then(|p| task(ProbePurpose::Readiness, p, hasten)));

@@ -121,10 +121,12 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         let task = tasks.borrow_and_update().clone();
         let regular = due(&task, started_at, last_due);
         let due = early.due(&task, regular, &lock(&verdict)).max((means.now)());
+        // What has started has started: liveness is another probe's business.
+        let is_over = task.purpose == ProbePurpose::Startup && lock(&verdict).is_success();
         tokio::select! {
             // In this order, so that virtual time gives the same result every time.
             biased;
-            () = sleep(due.since((means.now)()).std()), if task.address.is_some() => {}
+            () = sleep(due.since((means.now)()).std()), if task.address.is_some() && !is_over => {}
             changed = tasks.changed() => match changed {
                 Ok(()) => continue,
                 // The prober is gone.
@@ -345,6 +347,22 @@ mod tests {
         pass(60_000).await;
         assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })));
         assert_eq!(world.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_startup_probe_ends_with_its_success() {
+        let world = World::new();
+        let startup = |port| ProbeTask { purpose: ProbePurpose::Startup, ..task(port) };
+        world.prober.set(vec![startup(1)]);
+        pass(10_000).await;
+        world.prober.set(vec![startup(2)]);
+        pass(10_000).await;
+        assert_eq!(world.checks(), [0], "in this run, not even another one is made");
+        assert_eq!(world.prober.results(&container(), START).startup, Some(ProbeResult::Success));
+        let again = Timestamp(START.0 + 20_000);
+        world.prober.set(vec![ProbeTask { started_at: again, ..startup(1) }]);
+        pass(10_000).await;
+        assert_eq!(world.checks(), [0, 20_000]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,6 +34,11 @@ impl Verdict {
         matches!(self.result, ProbeResult::Unknown { .. } | ProbeResult::Unmade { .. })
     }
 
+    /// Whether the last threshold that was reached is that of successes.
+    pub(super) fn is_success(&self) -> bool {
+        self.result == ProbeResult::Success
+    }
+
     /// Counts one check and says whether the result is another one now. A new message alone is not.
     pub(super) fn count(&mut self, check: Check, probe: &Probe) -> bool {
         let before = discriminant(&self.result);
