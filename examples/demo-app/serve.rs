@@ -46,7 +46,7 @@ pub fn run() -> Result<ExitCode, String> {
     if let Some(port) = setting("GRPC_PORT") {
         let listener = listen(port.parse().map_err(|e| format!("GRPC_PORT={port}: {e}"))?)?;
         let asked = server.clone();
-        std::thread::spawn(move || grpc::serve(&listener, || asked.ailment().is_none()));
+        std::thread::spawn(move || grpc::serve(&listener, move || asked.ailment().is_none()));
     }
     loop {
         let signal = termination.wait();

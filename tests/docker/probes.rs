@@ -24,7 +24,7 @@ fn ids(bench: &Bench, name: &str) -> Vec<String> {
 /// Waits until `describe` says this of a Deployment.
 fn said(bench: &Bench, name: &str, words: &str) {
     eventually(&format!("it says '{words}'"), SOON, || {
-        let told = bench.evenkeel(&["describe", "deployment", name, "-n", "shop"]);
+        let told = bench.try_evenkeel(&["describe", "deployment", name, "-n", "shop"])?;
         if told.contains(words) { Ok(()) } else { Err(told) }
     });
 }
