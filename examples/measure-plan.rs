@@ -126,6 +126,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
                 slot,
                 image: revision.image.clone(),
                 state: ContainerState::Running { since: Timestamp(0) },
+                process: None,
                 health: Health::None,
                 restart_count: 0,
                 created_at: Timestamp(0),

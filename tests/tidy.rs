@@ -47,7 +47,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 
 /// Where each dependency may be used: rooms or files below `src`. An empty list means everywhere but in `plan` and, for
 /// what [`IMPURE`] names, `model`. Cargo.toml says why each is there.
-const HOMES: [(&str, &[&str]); 30] = [
+const HOMES: [(&str, &[&str]); 31] = [
     ("tokio", &[]),
     ("futures_util", &[]),
     ("bollard", &["engine"]),
@@ -71,9 +71,10 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("hyper", &["cli", "probe", "notification", "engine"]),
     ("hyper_util", &["cli", "probe", "notification", "engine"]),
     ("hyper_rustls", &["notification"]),
+    ("h2", &["probe"]),
     ("tower_service", &["engine"]),
     ("http_body_util", &["cli", "probe", "notification"]),
-    ("rustix", &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket"]),
+    ("rustix", &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket", "probe/socket"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("tracing", &[]),

@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "a program of its own, with threads, for real time only")]
 
 mod args;
+mod grpc;
 mod http;
 mod job;
 mod load;

@@ -1,7 +1,8 @@
 //! The server: answers with its version, is ready when it is told to be, and stops as a good server does.
 //!
 //! Environment:
-//! - `PORT` (8080), `VERSION`, `SLOT`: where it listens and what it answers;
+//! - `PORT` (8080), `VERSION`, `SLOT`: where it listens and what it answers; `LISTEN=127.0.0.1`: on that address only;
+//! - `GRPC_PORT=50051`: there, gRPC's health service says what `/healthz` does;
 //! - `WARMUP=15s`: `/healthz` answers 503 for so long; `NEVER_READY=1`: for ever; `SICK_AFTER=5s`: again after so long;
 //! - `CRASH=3`: exits at once with that code; `CRASH_AFTER=5s`: after so long (with `CRASH`, or 1);
 //! - `IGNORE_TERM=1`: does not stop when asked.
@@ -18,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::args::{duration, duration_setting, setting};
+use crate::grpc;
 use crate::http::{self, Request};
 use crate::termination::Termination;
 
@@ -37,10 +39,15 @@ pub fn run() -> Result<ExitCode, String> {
     println!("{identity} starts");
     crash_when_told()?;
     let server = Arc::new(Server::new(identity)?);
-    let listener = TcpListener::bind(("0.0.0.0", port)).map_err(|e| format!("listen on {port}: {e}"))?;
+    let listener = listen(port)?;
     println!("{} listens on {port}", server.identity);
     let accepting = server.clone();
     std::thread::spawn(move || accepting.accept(&listener));
+    if let Some(port) = setting("GRPC_PORT") {
+        let listener = listen(port.parse().map_err(|e| format!("GRPC_PORT={port}: {e}"))?)?;
+        let asked = server.clone();
+        std::thread::spawn(move || grpc::serve(&listener, move || asked.ailment().is_none()));
+    }
     loop {
         let signal = termination.wait();
         if setting("IGNORE_TERM").is_none() {
@@ -52,6 +59,11 @@ pub fn run() -> Result<ExitCode, String> {
     server.finish();
     println!("{} has stopped", server.identity);
     Ok(ExitCode::SUCCESS)
+}
+
+fn listen(port: u16) -> Result<TcpListener, String> {
+    let address = setting("LISTEN").unwrap_or_else(|| "0.0.0.0".to_string());
+    TcpListener::bind((address.as_str(), port)).map_err(|e| format!("listen on {address}:{port}: {e}"))
 }
 
 fn crash_when_told() -> Result<(), String> {

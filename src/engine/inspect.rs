@@ -62,6 +62,7 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
         template: identity.template,
         slot: identity.slot,
         image: ImageId(found.image.unwrap_or_default()),
+        process: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         health: health(&state),
         state: container_state(state),
         restart_count: u32::try_from(found.restart_count.unwrap_or(0)).unwrap_or(0),
@@ -192,7 +193,7 @@ mod tests {
             "Name": "/shop.web.3f9a2c71d0.2",
             "Image": "sha256:aa",
             "RestartCount": 3,
-            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-21T10:00:01Z",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-21T10:00:01Z", "Pid": 4711,
                       "FinishedAt": "0001-01-01T00:00:00Z", "ExitCode": 0, "Error": ""},
             "Config": {"Hostname": "0123456789ab", "Labels": {
                 "evenkeel.dev/instance": "evenkeel", "evenkeel.dev/kind": "deployment",
@@ -220,6 +221,7 @@ mod tests {
         assert_eq!(container.state, ContainerState::Running { since: Timestamp(1_795_255_201_000) });
         assert_eq!(container.created_at, Timestamp(1_795_255_200_500));
         assert_eq!((container.restart_count, container.slot, container.health), (3, 2, Health::None));
+        assert_eq!(container.process, Some(4711));
         let endpoint = &container.networks["shop.app"];
         assert_eq!(endpoint.address, Some("10.89.0.2".parse().unwrap()));
         assert_eq!(endpoint.aliases.iter().collect::<Vec<_>>(), ["web"]);
@@ -237,8 +239,8 @@ mod tests {
         let container = state(json!({"Status": "created", "ExitCode": 127, "Error": "exec: \"x\":\nnot found"}));
         let error = Some(StartError { exit_code: 127, message: "exec: \"x\": not found".into() });
         assert_eq!(container.state, ContainerState::Created { error });
-        let container = state(json!({"Status": "created", "ExitCode": 0, "Error": ""}));
-        assert_eq!(container.state, ContainerState::Created { error: None });
+        let container = state(json!({"Status": "created", "ExitCode": 0, "Error": "", "Pid": 0}));
+        assert_eq!((container.state, container.process), (ContainerState::Created { error: None }, None));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::image;
 use crate::model::name::Name;
 use crate::model::quantity::{Cpu, Memory};
 use crate::model::schedule;
-use crate::model::spec::HostPort;
+use crate::model::spec::{HostPort, Loopback};
 use crate::model::time::Span;
 
 /// Whether `text` is what a format of the model stands for.
@@ -24,6 +24,7 @@ pub fn well_formed(format: &str, text: &str) -> Result<(), String> {
         "mode" => mode(text),
         "ip" => text.parse::<IpAddr>().map(drop).map_err(|_| format!("'{text}' is not an IP address")),
         "ipv4" => text.parse::<Ipv4Addr>().map(drop).map_err(|_| format!("'{text}' is not an IPv4 address")),
+        "loopback" => Loopback::try_from(owned).map(drop),
         _ => Ok(()),
     }
 }
@@ -32,6 +33,7 @@ pub fn well_formed(format: &str, text: &str) -> Result<(), String> {
 pub fn way_out(format: &str) -> Option<&'static str> {
     match format {
         "cron" => Some("such as \"30 2 * * *\" (daily at 2:30), \"*/15 * * * *\" or @daily"),
+        "loopback" => Some("write 127.0.0.1 or ::1, or leave it out for the container's address"),
         "time-zone" => Some("such as UTC, Europe/Berlin or America/New_York"),
         _ => None,
     }

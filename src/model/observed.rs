@@ -81,6 +81,8 @@ pub struct Container {
     pub image: ImageId,
     /// What the engine says it is doing.
     pub state: ContainerState,
+    /// Its first process, as the engine's host counts them; none while it does not run.
+    pub process: Option<u32>,
     /// Docker's own health check.
     pub health: Health,
     /// How often the engine restarted it by itself.
@@ -206,6 +208,11 @@ pub enum ProbeResult {
     /// Neither threshold was reached since this process began to probe.
     Unknown {
         /// The last failure, if any, printable.
+        message: String,
+    },
+    /// No check could be made, for want of something on our side: it says nothing about the program.
+    Unmade {
+        /// What is missing and the way out, printable.
         message: String,
     },
     /// `successThreshold` successes in a row.

@@ -162,9 +162,11 @@ pub struct ProbeTask {
     pub started_at: Timestamp,
     /// What the result means.
     pub purpose: ProbePurpose,
-    /// Where to connect to: the container's address on one of its networks, or the host's own. None while it is between
-    /// two networks (a reconnection takes 0.1 s): results are kept, and no check is made.
+    /// Where to connect to: the container's address on one of its networks, its own loopback, or the host's own. None while
+    /// it is between two networks (a reconnection takes 0.1 s): results are kept, and no check is made.
     pub address: Option<std::net::IpAddr>,
+    /// The container's first process, if the address is one of the container's own loopback; none: it is seen from the host.
+    pub process: Option<u32>,
     /// The port's number (names are resolved); 0 for a command.
     pub port: u16,
     /// The check and its thresholds.

@@ -1,6 +1,7 @@
 //! One Deployment in one pass: which revision is wanted, where the rollout stands, then the steps for that phase.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::blame;
@@ -22,9 +23,9 @@ use crate::model::action::create_target;
 use crate::model::desired::Declared;
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Slot};
-use crate::model::observed::ContainerState;
+use crate::model::observed::{Container, ContainerState, ProbeResult, Probes};
 use crate::model::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id, template_hash};
-use crate::model::spec::{DeploymentSpec, Probe, Template};
+use crate::model::spec::{DeploymentSpec, PortRef, Probe, Template};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::Span;
 
@@ -56,6 +57,7 @@ pub fn deployment(
         act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
         prune_revisions(spec, &mut history, &replicas);
     }
+    tell_unmade(&mut decided, &replicas);
     probes(&mut decided, spec, &history, &replicas);
     decided.probes.extend(gates::probes(spec, &history, &replicas));
     wake_for_min_ready(world, &mut decided, spec, &replicas);
@@ -258,17 +260,31 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
     });
 }
 
+/// Says which check cannot be made, and what it lacks: it will not pass by itself, and no revision is blamed for it.
+fn tell_unmade(decided: &mut Decided, replicas: &[Replica]) {
+    for replica in replicas {
+        let Probes { startup, readiness, liveness, .. } = &replica.container.probes;
+        let lacking = [startup, readiness, liveness].into_iter().flatten().find_map(|result| match result {
+            ProbeResult::Unmade { message } => Some(message),
+            ProbeResult::Unknown { .. } | ProbeResult::Success | ProbeResult::Failure { .. } => None,
+        });
+        if let Some(message) = lacking {
+            return decided.wait(format!("a check of {}: {message}", replica.container.name));
+        }
+    }
+}
+
 /// What to probe: running replicas, startup first, then readiness and liveness.
 fn probes(decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) {
     for replica in replicas {
         let template = template_of(spec, history, &replica.container.revision);
-        let started = replica.container.probes.startup == Some(crate::model::observed::ProbeResult::Success);
+        let started = replica.container.probes.startup == Some(ProbeResult::Success);
         let task = |purpose, probe: &Probe, hasten: bool| task(replica, purpose, probe, hasten, template);
         if let Some(probe) = template.startup_probe.as_ref().filter(|_| !started) {
             decided.probes.extend(task(ProbePurpose::Startup, probe, true));
             continue;
         }
-        // A finished startup probe is kept, so that its result is.
+        // A finished startup probe is kept, so that its result is; it is not made again.
         decided.probes.extend(template.startup_probe.as_ref().and_then(|p| task(ProbePurpose::Startup, p, false)));
         let hasten = !replica.readiness.is_ready();
         decided.probes.extend(template.readiness_probe.as_ref().and_then(|p| task(ProbePurpose::Readiness, p, hasten)));
@@ -288,22 +304,26 @@ pub fn task(
     template: &Template,
 ) -> Option<ProbeTask> {
     let ContainerState::Running { since: started_at } = replica.container.state else { return None };
-    let address = if template.host_network {
-        Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
-    } else {
-        replica.container.networks.values().find_map(|endpoint| endpoint.address).map(std::net::IpAddr::V4)
-    };
+    let (address, process) = place(replica.container, probe, template);
     let period = if hasten { probe.period.min(HASTY_PERIOD) } else { probe.period };
     let container = replica.container.id.clone();
     let port = if probe.exec.is_some() { 0 } else { port(probe, template)? };
-    Some(ProbeTask { container, started_at, purpose, address, port, probe: probe.clone(), period })
+    Some(ProbeTask { container, started_at, purpose, address, process, port, probe: probe.clone(), period })
+}
+
+/// The address that a probe connects to, and the process in whose network it is, unless the host sees it.
+fn place(container: &Container, probe: &Probe, template: &Template) -> (Option<IpAddr>, Option<u32>) {
+    match probe.host() {
+        // Its loopback is the host's own.
+        host if template.host_network => (Some(host.unwrap_or(Ipv4Addr::LOCALHOST.into())), None),
+        Some(host) => (container.process.map(|_| host), container.process),
+        None => (container.networks.values().find_map(|endpoint| endpoint.address).map(IpAddr::V4), None),
+    }
 }
 
 /// The number of a probe's port; names are checked when the manifest is read.
 fn port(probe: &Probe, template: &Template) -> Option<u16> {
-    use crate::model::spec::PortRef;
-    let http = probe.http_get.as_ref().map(|get| &get.port);
-    match http.or(probe.tcp_socket.as_ref().map(|socket| &socket.port))? {
+    match probe.port()? {
         PortRef::Number(number) => Some(*number),
         PortRef::Name(name) => {
             template.ports.iter().find(|port| port.name.as_ref() == Some(name)).map(|port| port.port)

@@ -228,6 +228,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         slot: label(label::SLOT).parse().ok()?,
         image: image.map_or(ImageId(spec.image.clone()), |image| image.id.clone()),
         state: ContainerState::Created { error: None },
+        process: None,
         health: if checked { Health::Starting } else { Health::None },
         restart_count: 0,
         created_at: now,

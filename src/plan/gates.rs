@@ -89,6 +89,9 @@ pub fn record(
             None => checked(world, replicas, &id, number, gate),
         };
         let failure = |result: &Option<GateResult>| result.as_ref().map(|result| result.failure.clone());
+        if let Some(why) = unmade(replicas, &id, number).filter(|_| result.is_none() && side == Side::After) {
+            decided.wait(format!("its gate {}: {why}", gate.title()));
+        }
         if failure(&result) == failure(&record.result) {
             continue;
         }
@@ -115,10 +118,19 @@ fn checked(world: World, replicas: &[Replica], id: &RevisionId, number: u8, gate
                 let last_log = replica.container.last_log.clone();
                 return Some(GateResult { at: world.now, failure: Some(failure), last_log });
             }
-            Some(ProbeResult::Unknown { .. }) | None => all_well = false,
+            Some(ProbeResult::Unknown { .. } | ProbeResult::Unmade { .. }) | None => all_well = false,
         }
     }
     all_well.then(|| GateResult { at: world.now, failure: None, last_log: Vec::new() })
+}
+
+/// Why a check could not be made at some new replica.
+fn unmade<'a>(replicas: &'a [Replica], id: &RevisionId, number: u8) -> Option<&'a str> {
+    let mut new = replicas.iter().filter(|replica| replica.container.revision == *id && !replica.retiring);
+    new.find_map(|replica| {
+        let ProbeResult::Unmade { message } = replica.container.probes.gates.get(&number)? else { return None };
+        Some(message.as_str())
+    })
 }
 
 /// The checks that a rollout has come to, of every new replica.

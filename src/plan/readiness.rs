@@ -47,6 +47,8 @@ enum Verdict {
     Ready,
     NotReady(String),
     Unknown(String),
+    /// Nothing could be found out, for this reason.
+    Unmade(String),
 }
 
 /// Whether `container` can serve. `history` remembers since when; the caller writes a new moment back.
@@ -73,8 +75,13 @@ pub fn readiness(
     };
     let checked = has_check(container, template);
     let was_ready = history.ready_since.get(&container.id).is_some_and(|since| *since >= running_since);
+    let was_there = !history.judged.contains(&container.id)
+        && (is_named(container) || running_since < world.observed.watched_since);
     match verdict(container, template) {
         Verdict::NotReady(why) => Readiness::NotReady(why),
+        // As with one that has no result yet, below, but its reason is told: no check is on its way.
+        Verdict::Unmade(why) if was_ready || was_there => Readiness::Unknown(why),
+        Verdict::Unmade(why) => Readiness::NotReady(why),
         // A name is given to ready replicas only, so one that has it was ready before this process looked.
         Verdict::Unknown(_) if is_named(container) && !history.judged.contains(&container.id) => {
             Readiness::Unknown("not probed yet".into())
@@ -174,13 +181,21 @@ fn verdict(container: &Container, template: &Template) -> Verdict {
 
 /// What a probe found, if it was made since the container runs.
 fn made(result: Option<&ProbeResult>) -> Option<&ProbeResult> {
-    result.filter(|result| !matches!(result, ProbeResult::Unknown { message } if message.is_empty()))
+    result.filter(|result| match result {
+        ProbeResult::Unknown { message } => !message.is_empty(),
+        ProbeResult::Unmade { .. } => false,
+        ProbeResult::Success | ProbeResult::Failure { .. } => true,
+    })
 }
 
 fn probe_verdict(name: &str, result: Option<&ProbeResult>) -> Verdict {
-    match made(result) {
+    match result {
         None => Verdict::Unknown(format!("{name} not made yet")),
+        Some(ProbeResult::Unknown { message }) if message.is_empty() => {
+            Verdict::Unknown(format!("{name} not made yet"))
+        }
         Some(ProbeResult::Unknown { message }) => Verdict::Unknown(format!("{name}: {message}")),
+        Some(ProbeResult::Unmade { message }) => Verdict::Unmade(format!("{name}: {message}")),
         Some(ProbeResult::Success) => Verdict::Ready,
         Some(ProbeResult::Failure { message }) => Verdict::NotReady(format!("{name}: {message}")),
     }

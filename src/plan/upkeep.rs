@@ -154,7 +154,7 @@ fn reconnect(container: &Container, network: &str, aliases: BTreeSet<String>) ->
 fn dead(container: &Container) -> Option<String> {
     let failed = |name: &str, result: &Option<ProbeResult>| match result {
         Some(ProbeResult::Failure { message }) => Some(format!("{name} probe: {message}")),
-        Some(ProbeResult::Unknown { .. } | ProbeResult::Success) | None => None,
+        Some(ProbeResult::Unknown { .. } | ProbeResult::Unmade { .. } | ProbeResult::Success) | None => None,
     };
     failed("liveness", &container.probes.liveness).or(failed("startup", &container.probes.startup))
 }

@@ -1,10 +1,14 @@
 //! Health checks that Evenkeel makes itself, so that images need no curl. Results are part of what is observed; what
 //! follows from them is decided elsewhere.
 //!
-//! [`Prober`] keeps the set of running checks, `verdict` applies their thresholds, [`NetDial`] makes one check.
+//! [`Prober`] keeps the set of running checks, `verdict` applies their thresholds, [`NetDial`] makes one check: it opens a
+//! `socket`, on the host or within a container's network, and speaks `http` or `grpc` on it.
 
+mod grpc;
+mod http;
 mod net;
 mod prober;
+mod socket;
 mod verdict;
 
 use std::future::Future;
@@ -14,11 +18,19 @@ pub use prober::Prober;
 
 use crate::model::status::ProbeTask;
 
-/// What one check found. The error is a sentence for people.
-pub type Check = Result<(), String>;
+/// What came of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// The program is well.
+    Success,
+    /// It is not, for this reason: a sentence for people.
+    Failure(String),
+    /// Nothing was found out, through no fault of the program's. With a reason and the way out, if it will not pass by itself.
+    Unmade(Option<String>),
+}
 
 /// Makes one check.
 pub trait Dial: Send + Sync + 'static {
-    /// Checks once, within the probe's `timeout`. None when nothing was found out, through no fault of the program's.
-    fn check(&self, task: &ProbeTask) -> impl Future<Output = Option<Check>> + Send;
+    /// Checks once, within the probe's `timeout`.
+    fn check(&self, task: &ProbeTask) -> impl Future<Output = Check> + Send;
 }

@@ -1,136 +1,58 @@
-//! One check over the network: a TCP connection or an HTTP GET. It knows no thresholds.
+//! One check over the network: a TCP connection, an HTTP GET or a question to gRPC's health service. It knows no thresholds.
 
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
-use super::{Check, Dial};
-use crate::model::spec::HttpGet;
+use super::socket::{self, refusal};
+use super::{Check, Dial, grpc, http};
+use crate::model::spec::Probe;
 use crate::model::status::ProbeTask;
 
-/// How much of an answer's body is read, so that most servers can end their answer in peace.
-const BODY_MAX: usize = 64 << 10;
 /// How a server's log knows the probe.
-const AGENT: &str = concat!("evenkeel-probe/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("evenkeel-probe/", env!("CARGO_PKG_VERSION"));
 
-/// Checks over the real network, from the host's point of view.
+/// Checks over the real network, from the host's point of view or from within the container's network.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NetDial;
 
 impl Dial for NetDial {
-    async fn check(&self, task: &ProbeTask) -> Option<Check> {
-        let address = task.address?;
+    async fn check(&self, task: &ProbeTask) -> Check {
+        let Some(address) = task.address else { return Check::Unmade(None) };
         let address = SocketAddr::new(address, task.port);
-        let limit = task.probe.timeout;
-        let (what, done) = match &task.probe.http_get {
-            Some(get) => (format!("GET http://{address}{}", get.path), timeout(limit.std(), http(address, get)).await),
-            None => (format!("TCP {address}"), timeout(limit.std(), tcp(address)).await),
+        let what = || title(task, address);
+        let socket = match socket::open(task, address).await {
+            Ok(socket) => socket,
+            Err(why) => return Check::Unmade(Some(format!("{}: {why}", what()))),
         };
-        let result = done.unwrap_or_else(|_| Err(format!("no answer within {limit}")));
-        Some(result.map_err(|why| format!("{what}: {why}")))
-    }
-}
-
-/// Whether a connection is accepted.
-async fn tcp(address: SocketAddr) -> Result<(), String> {
-    connect(address).await.map(drop)
-}
-
-/// Whether a GET is answered with 200 to 399. Redirects are not followed: they may lead anywhere.
-async fn http(address: SocketAddr, get: &HttpGet) -> Result<(), String> {
-    let request = request(address, get)?;
-    let stream = connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(in_words)?;
-    let exchange = async {
-        let answer = sender.send_request(request).await.map_err(in_words)?;
-        let status = answer.status();
-        let body = read_some(answer.into_body()).await.map_err(in_words)?;
-        judge(get, status, &body)
-    };
-    tokio::pin!(exchange, connection);
-    tokio::select! {
-        biased;
-        result = &mut exchange => result,
-        // The connection's end reaches the exchange as an error or as the end of the body.
-        _ = &mut connection => exchange.await,
-    }
-}
-
-async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| refusal(&error))
-}
-
-fn request(address: SocketAddr, get: &HttpGet) -> Result<Request<Empty<Bytes>>, String> {
-    let mut request = Request::get(&get.path);
-    let defaults =
-        [(HOST, address.to_string()), (USER_AGENT, AGENT.into()), (ACCEPT, "*/*".into()), (CONNECTION, "close".into())];
-    let given = |name: &str| get.headers.keys().any(|header| header.eq_ignore_ascii_case(name));
-    for (name, value) in defaults {
-        if !given(name.as_str()) {
-            request = request.header(name, value);
+        let limit = task.probe.timeout;
+        match timeout(limit.std(), exchange(socket, address, &task.probe)).await {
+            Ok(Ok(())) => Check::Success,
+            Ok(Err(why)) => Check::Failure(format!("{}: {why}", what())),
+            Err(_) => Check::Failure(format!("{}: no answer within {limit}", what())),
         }
     }
-    for (name, value) in &get.headers {
-        request = request.header(name, value);
-    }
-    request.body(Empty::new()).map_err(|error| format!("the request cannot be made: {error}"))
 }
 
-/// The body up to a limit. One that breaks off is an error.
-async fn read_some(mut body: Incoming) -> hyper::Result<Vec<u8>> {
-    let mut read = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame?;
-        let data = frame.data_ref().map_or(&[][..], |data| data);
-        read.extend_from_slice(&data[..data.len().min(BODY_MAX - read.len())]);
-        if read.len() >= BODY_MAX {
-            break;
-        }
-    }
-    Ok(read)
-}
-
-fn judge(get: &HttpGet, status: StatusCode, body: &[u8]) -> Result<(), String> {
-    let expected = match get.status {
-        Some(expected) => expected == status.as_u16(),
-        None => (200..=399).contains(&status.as_u16()),
-    };
-    if !expected {
-        let instead = get.status.map(|expected| format!(" instead of {expected}")).unwrap_or_default();
-        return Err(format!("{status}{instead}"));
-    }
-    match &get.body {
-        Some(text) if !String::from_utf8_lossy(body).contains(text) => {
-            Err(format!("the answer does not contain '{text}'"))
-        }
-        Some(_) | None => Ok(()),
+/// What is checked, for people.
+fn title(task: &ProbeTask, address: SocketAddr) -> String {
+    let within = if task.process.is_some() { " within the container" } else { "" };
+    match (&task.probe.http_get, &task.probe.grpc) {
+        (Some(get), _) => format!("GET http://{address}{}{within}", get.path),
+        (None, Some(grpc)) if grpc.service.is_empty() => format!("gRPC health at {address}{within}"),
+        (None, Some(grpc)) => format!("gRPC health of {} at {address}{within}", grpc.service),
+        (None, None) => format!("TCP {address}{within}"),
     }
 }
 
-/// A connection's failure in a few words, without the error's number.
-fn refusal(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused".into(),
-        ErrorKind::HostUnreachable => "host unreachable".into(),
-        ErrorKind::NetworkUnreachable => "network unreachable".into(),
-        ErrorKind::ConnectionReset => "connection reset".into(),
-        _ => error.to_string(),
-    }
-}
-
-/// An exchange's failure with its cause.
-fn in_words(error: impl std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+async fn exchange(socket: TcpSocket, address: SocketAddr, probe: &Probe) -> Result<(), String> {
+    let stream = socket.connect(address).await.map_err(|error| refusal(&error))?;
+    match (&probe.http_get, &probe.grpc) {
+        (Some(get), _) => http::check(stream, address, get).await,
+        (None, Some(asked)) => grpc::check(stream, address, asked, probe.timeout).await,
+        // That it was accepted is all there is to know.
+        (None, None) => Ok(()),
     }
 }
 
@@ -143,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::model::observed::ContainerId;
-    use crate::model::spec::{PortRef, Probe};
+    use crate::model::spec::{HttpGet, PortRef, Probe, TcpSocket};
     use crate::model::status::ProbePurpose;
     use crate::model::time::{Span, Timestamp};
 
@@ -168,30 +90,52 @@ mod tests {
     }
 
     /// The result of a GET of `/healthz` there, the address left out of the message.
-    async fn get(address: SocketAddr) -> Result<(), String> {
+    async fn get(address: SocketAddr) -> Check {
         check(address, Some(BTreeMap::new())).await
     }
 
-    async fn check(address: SocketAddr, headers: Option<BTreeMap<String, String>>) -> Result<(), String> {
+    /// A GET with these headers, or a TCP connection.
+    async fn check(address: SocketAddr, headers: Option<BTreeMap<String, String>>) -> Check {
+        without(address, NetDial.check(&task(address, headers)).await)
+    }
+
+    fn without(address: SocketAddr, check: Check) -> Check {
+        let hide = |message: String| message.replace(&address.to_string(), "HOST");
+        match check {
+            Check::Success => Check::Success,
+            Check::Failure(message) => Check::Failure(hide(message)),
+            Check::Unmade(message) => Check::Unmade(message.map(hide)),
+        }
+    }
+
+    fn failure(message: &str) -> Check {
+        Check::Failure(message.into())
+    }
+
+    fn task(address: SocketAddr, headers: Option<BTreeMap<String, String>>) -> ProbeTask {
         let mut probe: Probe = serde_json::from_str("{}").unwrap();
         probe.timeout = Span::millis(300);
         probe.http_get = headers.map(|headers| HttpGet {
             port: PortRef::Number(1),
+            host: None,
             path: "/healthz".into(),
             headers,
             status: None,
             body: None,
         });
-        let task = ProbeTask {
+        if probe.http_get.is_none() {
+            probe.tcp_socket = Some(TcpSocket { port: PortRef::Number(1), host: None });
+        }
+        ProbeTask {
             container: ContainerId("c1".into()),
             started_at: Timestamp(0),
             purpose: ProbePurpose::Readiness,
             address: Some(address.ip()),
+            process: None,
             port: address.port(),
             probe,
             period: Span::secs(1),
-        };
-        NetDial.check(&task).await.unwrap().map_err(|message| message.replace(&address.to_string(), "HOST"))
+        }
     }
 
     #[tokio::test]
@@ -203,7 +147,7 @@ mod tests {
             "HTTP/1.0 200 OK\r\n\r\nuntil the end",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         ] {
-            assert_eq!(get(server(Some(answer)).await.0).await, Ok(()), "{answer}");
+            assert_eq!(get(server(Some(answer)).await.0).await, Check::Success, "{answer}");
         }
     }
 
@@ -215,21 +159,21 @@ mod tests {
             ("-ERR unknown command\r\n", "invalid HTTP version parsed"),
             ("", "connection closed before message completed"),
         ] {
-            let expected = Err(format!("GET http://HOST/healthz: {message}"));
+            let expected = failure(&format!("GET http://HOST/healthz: {message}"));
             assert_eq!(get(server(Some(answer)).await.0).await, expected, "{answer}");
         }
     }
 
     #[tokio::test]
     async fn silence_runs_into_the_timeout() {
-        let expected = Err("GET http://HOST/healthz: no answer within 300ms".to_string());
+        let expected = failure("GET http://HOST/healthz: no answer within 300ms");
         assert_eq!(get(server(None).await.0).await, expected);
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_a_failure() {
         let result = get(server(Some("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok")).await.0).await;
-        assert!(result.is_err(), "{result:?}");
+        assert!(matches!(result, Check::Failure(_)), "{result:?}");
     }
 
     #[tokio::test]
@@ -237,24 +181,24 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        assert_eq!(check(address, None).await, Err("TCP HOST: connection refused".into()));
-        assert_eq!(get(address).await, Err("GET http://HOST/healthz: connection refused".into()));
+        assert_eq!(check(address, None).await, failure("TCP HOST: connection refused"));
+        assert_eq!(get(address).await, failure("GET http://HOST/healthz: connection refused"));
     }
 
     #[tokio::test]
     async fn an_open_port_is_enough_for_a_tcp_check() {
-        assert_eq!(check(server(None).await.0, None).await, Ok(()));
+        assert_eq!(check(server(None).await.0, None).await, Check::Success);
     }
 
     #[tokio::test]
     async fn the_request_names_its_host_unless_the_manifest_does() {
         let (address, mut asked) = server(Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await;
-        get(address).await.unwrap();
+        assert_eq!(get(address).await, Check::Success);
         let request = asked.recv().await.unwrap();
         assert!(request.starts_with("GET /healthz HTTP/1.1\r\n"), "{request}");
         assert!(request.contains(&format!("host: {address}\r\n")), "{request}");
         let headers = BTreeMap::from([("HOST".to_string(), "shop.example".to_string())]);
-        check(address, Some(headers)).await.unwrap();
+        assert_eq!(check(address, Some(headers)).await, Check::Success);
         let request = asked.recv().await.unwrap();
         assert!(request.contains("host: shop.example\r\n") && !request.contains(&address.to_string()), "{request}");
     }
@@ -262,7 +206,23 @@ mod tests {
     #[tokio::test]
     async fn a_header_that_http_cannot_carry_is_a_failure_not_a_panic() {
         let headers = BTreeMap::from([("bad header".to_string(), "x\ny".to_string())]);
-        let result = check("127.0.0.1:9".parse().unwrap(), Some(headers)).await;
-        assert!(result.clone().is_err_and(|message| message.contains("cannot be made")), "{result:?}");
+        let result = check(server(None).await.0, Some(headers)).await;
+        assert!(matches!(&result, Check::Failure(message) if message.contains("cannot be made")), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_network_that_cannot_be_entered_is_no_failure_of_the_program() {
+        let (address, _asked) = server(Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await;
+        // The number is that of a process here, and the container is not.
+        let strange = ProbeTask { process: Some(std::process::id()), ..task(address, Some(BTreeMap::new())) };
+        let Check::Unmade(Some(why)) = NetDial.check(&strange).await else { panic!("another process was dialled") };
+        let begin = format!("GET http://{address}/healthz within the container: process {}, ", std::process::id());
+        assert!(why.starts_with(&begin), "{why}");
+    }
+
+    #[tokio::test]
+    async fn while_it_has_no_address_nothing_is_found_out() {
+        let task = ProbeTask { address: None, ..task("127.0.0.1:9".parse().unwrap(), None) };
+        assert_eq!(NetDial.check(&task).await, Check::Unmade(None));
     }
 }

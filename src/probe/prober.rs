@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::Dial;
 use super::verdict::Verdict;
+use super::{Check, Dial};
 use crate::model::observed::{ContainerId, Probes};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
@@ -121,10 +121,12 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         let task = tasks.borrow_and_update().clone();
         let regular = due(&task, started_at, last_due);
         let due = early.due(&task, regular, &lock(&verdict)).max((means.now)());
+        // What has started has started: liveness is another probe's business.
+        let is_over = task.purpose == ProbePurpose::Startup && lock(&verdict).is_success();
         tokio::select! {
             // In this order, so that virtual time gives the same result every time.
             biased;
-            () = sleep(due.since((means.now)()).std()), if task.address.is_some() => {}
+            () = sleep(due.since((means.now)()).std()), if task.address.is_some() && !is_over => {}
             changed = tasks.changed() => match changed {
                 Ok(()) => continue,
                 // The prober is gone.
@@ -138,11 +140,10 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         let Ok(_permit) = means.free.acquire().await else { return };
         let check = means.dial.check(&task).await;
         early.made((means.now)());
-        let Some(check) = check else { continue };
         // A check that was cut off by a reconnection says nothing about the program, and an early one that fails only
         // says that it was early.
         let is_void = task.address != tasks.borrow().address || !same_target(&task, &tasks.borrow());
-        if is_void || is_early && check.is_err() {
+        if is_void || is_early && matches!(check, Check::Failure(_)) {
             continue;
         }
         if lock(&verdict).count(check, &task.probe) {
@@ -188,7 +189,7 @@ fn due(task: &ProbeTask, started_at: Timestamp, last_due: Option<Timestamp>) -> 
 /// Whether two tasks check the same, if not equally often and strictly. The address is not compared: it is the same run
 /// of the same container, wherever it can be reached.
 fn same_target(a: &ProbeTask, b: &ProbeTask) -> bool {
-    a.port == b.port && a.probe.http_get == b.probe.http_get && a.probe.tcp_socket == b.probe.tcp_socket
+    a.port == b.port && a.probe.checks_the_same_as(&b.probe)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -202,13 +203,12 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::Check;
     use super::*;
     use crate::model::observed::ProbeResult;
     use crate::model::spec::Probe;
 
     /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time, 5 listens from 100 ms on,
-    /// 6 finds nothing out.
+    /// 6 finds nothing out, 7 says why not.
     #[derive(Clone)]
     struct Script {
         start: Instant,
@@ -217,25 +217,26 @@ mod tests {
     }
 
     impl Dial for Script {
-        async fn check(&self, task: &ProbeTask) -> Option<Check> {
+        async fn check(&self, task: &ProbeTask) -> Check {
             let count = {
                 let mut checks = lock(&self.checks);
                 checks.push(self.start.elapsed().as_millis());
                 checks.len()
             };
-            Some(match task.port {
-                1 => Ok(()),
-                2 => Err(format!("refused {count}")),
+            match task.port {
+                1 => Check::Success,
+                2 => Check::Failure(format!("refused {count}")),
                 3 => {
                     sleep(Duration::from_secs(10)).await;
-                    Ok(())
+                    Check::Success
                 }
-                6 => return None,
-                5 if self.start.elapsed() >= Duration::from_millis(100) => Ok(()),
-                5 => Err("not yet".into()),
-                _ if count % 2 == 1 => Ok(()),
-                _ => Err("odd".into()),
-            })
+                6 => Check::Unmade(None),
+                7 => Check::Unmade(Some(format!("not seen {count}"))),
+                5 if self.start.elapsed() >= Duration::from_millis(100) => Check::Success,
+                5 => Check::Failure("not yet".into()),
+                _ if count % 2 == 1 => Check::Success,
+                _ => Check::Failure("odd".into()),
+            }
         }
     }
 
@@ -282,6 +283,7 @@ mod tests {
             started_at: START,
             purpose: ProbePurpose::Readiness,
             address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            process: None,
             port,
             probe: serde_json::from_str::<Probe>("{}").unwrap(),
             period: Span::secs(1),
@@ -344,6 +346,40 @@ mod tests {
         assert_eq!(world.wakes(), 0);
         pass(60_000).await;
         assert!(matches!(world.readiness(), Some(ProbeResult::Failure { .. })));
+        assert_eq!(world.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_startup_probe_ends_with_its_success() {
+        let world = World::new();
+        let startup = |port| ProbeTask { purpose: ProbePurpose::Startup, ..task(port) };
+        world.prober.set(vec![startup(1)]);
+        pass(10_000).await;
+        world.prober.set(vec![startup(2)]);
+        pass(10_000).await;
+        assert_eq!(world.checks(), [0], "in this run, not even another one is made");
+        assert_eq!(world.prober.results(&container(), START).startup, Some(ProbeResult::Success));
+        let again = Timestamp(START.0 + 20_000);
+        world.prober.set(vec![ProbeTask { started_at: again, ..startup(1) }]);
+        pass(10_000).await;
+        assert_eq!(world.checks(), [0, 20_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_finds_nothing_out_changes_nothing() {
+        let world = World::new();
+        world.prober.set(vec![task(6)]);
+        pass(60_000).await;
+        assert_eq!(world.readiness(), Some(ProbeResult::Unknown { message: String::new() }));
+        assert_eq!(world.wakes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_no_check_can_be_made_is_told_once_and_is_no_failure() {
+        let world = World::new();
+        world.prober.set(vec![task(7)]);
+        pass(60_000).await;
+        assert!(matches!(world.readiness(), Some(ProbeResult::Unmade { message }) if message.starts_with("not seen")));
         assert_eq!(world.wakes(), 1);
     }
 

@@ -2,6 +2,7 @@
 
 use std::mem::discriminant;
 
+use super::Check;
 use crate::model::observed::ProbeResult;
 use crate::model::spec::Probe;
 use crate::model::text::printable;
@@ -30,15 +31,22 @@ impl Verdict {
 
     /// Whether neither threshold has been reached since the start.
     pub(super) fn is_undecided(&self) -> bool {
-        matches!(self.result, ProbeResult::Unknown { .. })
+        matches!(self.result, ProbeResult::Unknown { .. } | ProbeResult::Unmade { .. })
+    }
+
+    /// Whether the last threshold that was reached is that of successes.
+    pub(super) fn is_success(&self) -> bool {
+        self.result == ProbeResult::Success
     }
 
     /// Counts one check and says whether the result is another one now. A new message alone is not.
-    pub(super) fn count(&mut self, check: Result<(), String>, probe: &Probe) -> bool {
+    pub(super) fn count(&mut self, check: Check, probe: &Probe) -> bool {
         let before = discriminant(&self.result);
         match check {
-            Ok(()) => self.succeed(probe.success_threshold),
-            Err(message) => self.fail(tidy(&message), probe.failure_threshold),
+            Check::Success => self.succeed(probe.success_threshold),
+            Check::Failure(message) => self.fail(tidy(&message), probe.failure_threshold),
+            Check::Unmade(Some(message)) => self.miss(tidy(&message)),
+            Check::Unmade(None) => {}
         }
         discriminant(&self.result) != before
     }
@@ -62,7 +70,20 @@ impl Verdict {
         match &mut self.result {
             result if decided => *result = ProbeResult::Failure { message },
             ProbeResult::Unknown { message: last } | ProbeResult::Failure { message: last } => *last = message,
+            result @ ProbeResult::Unmade { .. } => *result = ProbeResult::Unknown { message },
             ProbeResult::Success => {}
+        }
+    }
+
+    /// A check that was not made changes no result and breaks no run, but where nothing is known it says why.
+    fn miss(&mut self, message: String) {
+        let is_blank = match &self.result {
+            ProbeResult::Unknown { message } => message.is_empty(),
+            ProbeResult::Unmade { .. } => true,
+            ProbeResult::Success | ProbeResult::Failure { .. } => false,
+        };
+        if is_blank {
+            self.result = ProbeResult::Unmade { message };
         }
     }
 }
@@ -77,12 +98,13 @@ mod tests {
     use super::*;
     use crate::model::time::Span;
 
-    /// A letter per check, `+` or `-`; returns a letter per result: `?` unknown, `y` success, `n` failure, upper case
-    /// where it changed.
+    /// A letter per check, `+`, `-`, or `o` for one that was not made; returns a letter per result: `?` unknown, `x` unmade,
+    /// `y` success, `n` failure, upper case where it changed, `!` for a change to unknown.
     fn results(checks: &str, successes: u32, failures: u32) -> String {
         let probe = Probe {
             http_get: None,
             tcp_socket: None,
+            grpc: None,
             exec: None,
             initial_delay: Span::ZERO,
             period: Span::secs(1),
@@ -92,10 +114,16 @@ mod tests {
         };
         let mut verdict = Verdict::new();
         let letter = |check| {
-            let check = if check == '+' { Ok(()) } else { Err("refused".to_string()) };
+            let check = match check {
+                '+' => Check::Success,
+                '-' => Check::Failure("refused".into()),
+                _ => Check::Unmade(Some("not seen".into())),
+            };
             let changed = verdict.count(check, &probe);
             let letter = match verdict.result() {
+                ProbeResult::Unknown { .. } if changed => '!',
                 ProbeResult::Unknown { .. } => '?',
+                ProbeResult::Unmade { .. } => 'x',
                 ProbeResult::Success => 'y',
                 ProbeResult::Failure { .. } => 'n',
             };
@@ -117,10 +145,17 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_was_not_made_counts_for_nothing_and_is_told_where_nothing_is_known() {
+        assert_eq!(results("oo-o--o", 1, 3), "Xx!??Nn");
+        assert_eq!(results("o+oooo", 1, 1), "XYyyyy");
+        assert_eq!(results("+-o--", 1, 3), "YyyyN");
+    }
+
+    #[test]
     fn the_last_failure_is_told_and_cannot_command_the_terminal() {
         let mut verdict = Verdict::new();
         let probe = serde_json::from_str("{}").unwrap();
-        verdict.count(Err(format!("\u{1b}[2J503{}", "x".repeat(1000))), &probe);
+        verdict.count(Check::Failure(format!("\u{1b}[2J503{}", "x".repeat(1000))), &probe);
         let ProbeResult::Unknown { message } = verdict.result() else { panic!("one of three failures") };
         assert!(message.starts_with("[2J503x") && message.len() == MESSAGE_MAX);
     }
@@ -129,11 +164,11 @@ mod tests {
     fn another_check_keeps_the_result_until_it_has_decided() {
         let probe: Probe = serde_json::from_str("{}").unwrap();
         let mut verdict = Verdict::new();
-        verdict.count(Ok(()), &probe);
-        verdict.count(Err("old".into()), &probe);
-        verdict.count(Err("old".into()), &probe);
+        verdict.count(Check::Success, &probe);
+        verdict.count(Check::Failure("old".into()), &probe);
+        verdict.count(Check::Failure("old".into()), &probe);
         verdict.recount();
-        verdict.count(Err("new".into()), &probe);
+        verdict.count(Check::Failure("new".into()), &probe);
         assert_eq!(verdict.result(), &ProbeResult::Success);
     }
 }

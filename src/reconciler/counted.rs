@@ -13,9 +13,9 @@ pub(super) struct Counted<D> {
 }
 
 impl<D: Dial> Dial for Counted<D> {
-    async fn check(&self, task: &ProbeTask) -> Option<Check> {
+    async fn check(&self, task: &ProbeTask) -> Check {
         let check = self.dial.check(task).await;
-        if matches!(check, Some(Err(_))) {
+        if matches!(check, Check::Failure(_)) {
             self.metrics.probe_failure();
         }
         check

@@ -13,16 +13,18 @@ pub(super) struct Inside<D, E> {
 }
 
 impl<D: Dial, E: Engine> Dial for Inside<D, E> {
-    async fn check(&self, task: &ProbeTask) -> Option<Check> {
+    async fn check(&self, task: &ProbeTask) -> Check {
         let Some(exec) = &task.probe.exec else { return self.dial.check(task).await };
         let program = exec.command.first().map_or("", String::as_str);
-        // An engine in trouble says nothing about the program.
-        let ended = self.engine.probe(&task.container, &exec.command, task.probe.timeout).await.ok()?;
-        Some(match ended {
-            Some(ended) if ended.code == 0 => Ok(()),
-            Some(ended) if ended.words.is_empty() => Err(format!("{program}: exit code {}", ended.code)),
-            Some(ended) => Err(format!("{program}: exit code {}: {}", ended.code, ended.words)),
-            None => Err(format!("{program}: no end within {}", task.probe.timeout)),
-        })
+        let ended = self.engine.probe(&task.container, &exec.command, task.probe.timeout).await;
+        let why = match ended {
+            Ok(Some(ended)) if ended.code == 0 => return Check::Success,
+            Ok(Some(ended)) if ended.words.is_empty() => format!("exit code {}", ended.code),
+            Ok(Some(ended)) => format!("exit code {}: {}", ended.code, ended.words),
+            Ok(None) => format!("no end within {}", task.probe.timeout),
+            // An engine in trouble says nothing about the program.
+            Err(_) => return Check::Unmade(None),
+        };
+        Check::Failure(format!("{program}: {why}"))
     }
 }

@@ -70,7 +70,9 @@ impl Redactor {
         let own = [&mut probes.startup, &mut probes.readiness, &mut probes.liveness].into_iter().flatten();
         for result in own.chain(probes.gates.values_mut()) {
             match result {
-                ProbeResult::Unknown { message } | ProbeResult::Failure { message } => *message = self.clean(message),
+                ProbeResult::Unknown { message }
+                | ProbeResult::Unmade { message }
+                | ProbeResult::Failure { message } => *message = self.clean(message),
                 ProbeResult::Success => {}
             }
         }

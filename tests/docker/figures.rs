@@ -143,6 +143,39 @@ fn at_rest(controller: &Process, recorder: &Recorder) {
 
 #[test]
 #[ignore = "a figure: make bench"]
+fn two_hundred_containers_probed_every_five_seconds() {
+    run(Engine::shared(26), "two_hundred_probed", |bench| {
+        let image = bench.app_image("1", &["ENV GRPC_PORT=50051"]);
+        bench.write("all.yaml", &deployments(&image, 200));
+        let (controller, _recorder) = bench.start_recorded_controller();
+        wait_until_complete(bench);
+        // The probe is no part of a revision: the same containers are checked in another way each time.
+        for (what, check) in [
+            ("no probe", None),
+            ("httpGet", Some("httpGet: {port: 8080, path: /healthz}")),
+            ("tcpSocket", Some("tcpSocket: {port: 8080}")),
+            ("grpc", Some("grpc: {port: 50051}")),
+            ("httpGet, host: 127.0.0.1", Some("httpGet: {port: 8080, path: /healthz, host: 127.0.0.1}")),
+            ("grpc, host: 127.0.0.1", Some("grpc: {port: 50051, host: 127.0.0.1}")),
+        ] {
+            let probe = check.map_or(String::new(), |check| format!(", readinessProbe: {{{check}, period: 5s}}"));
+            let manifest = deployments(&image, 200).replace(", drain: 0s", &format!(", drain: 0s{probe}"));
+            bench.write("all.yaml", &manifest);
+            wait_until_complete(bench);
+            let minute = Duration::from_secs(60);
+            let before = cpu_seconds(controller.id());
+            thread::sleep(minute);
+            let share = (cpu_seconds(controller.id()) - before) / minute.as_secs_f64() * 100.0;
+            let memory = format!("of a core; memory {:.1} MiB", resident_mib(controller.id()));
+            report(&format!("200 containers every 5 s, CPU, {what}"), share, "%", 1.0, &memory);
+        }
+        drop(controller);
+        bench.engine.docker(&remove_all(bench).iter().map(String::as_str).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+#[ignore = "a figure: make bench"]
 fn one_deployment_of_three() {
     run(Engine::shared(26), "one_deployment", |bench| {
         let versions: Vec<_> = ["1", "2"].iter().map(|version| bench.app_image(version, &[])).collect();

@@ -21,6 +21,7 @@ mod in_a_container;
 mod likeness;
 mod notifications;
 mod policy;
+mod probes;
 mod readme;
 mod rollout;
 mod secrets;

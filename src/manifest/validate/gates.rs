@@ -32,6 +32,7 @@ fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
         ("cronJob", gate.cron_job.is_some()),
         ("httpGet", gate.http_get.is_some()),
         ("tcpSocket", gate.tcp_socket.is_some()),
+        ("grpc", gate.grpc.is_some()),
         ("exec", gate.exec.is_some()),
     ];
     super::template::one_of(at, &given, problems);

@@ -8,7 +8,7 @@ use crate::manifest::dotenv::is_env_name;
 use crate::manifest::place::At;
 use crate::model::quantity::Memory;
 use crate::model::spec::{
-    EnvFrom, Exec, Gate, HealthCheck, HostPort, HttpGet, Mount, Port, PortRef, Probe, Resources, Template,
+    EnvFrom, Exec, Gate, Grpc, HealthCheck, HostPort, HttpGet, Mount, Port, PortRef, Probe, Resources, Template,
 };
 use crate::model::time::Span;
 
@@ -226,6 +226,7 @@ fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Pr
     let given = [
         ("httpGet", probe.http_get.is_some()),
         ("tcpSocket", probe.tcp_socket.is_some()),
+        ("grpc", probe.grpc.is_some()),
         ("exec", probe.exec.is_some()),
     ];
     one_of(at, &given, problems);
@@ -241,6 +242,9 @@ fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Pr
     }
     if let Some(socket) = &probe.tcp_socket {
         port_ref(at.field("tcpSocket").field("port"), &socket.port, template, problems);
+    }
+    if let Some(asked) = &probe.grpc {
+        grpc(at.field("grpc"), asked, template, problems);
     }
 }
 
@@ -259,6 +263,18 @@ pub fn gate(at: At<'_>, gate: &Gate, template: &Template, problems: &mut Problem
     }
     if let Some(socket) = &gate.tcp_socket {
         port_ref(at.field("tcpSocket").field("port"), &socket.port, template, problems);
+    }
+    if let Some(asked) = &gate.grpc {
+        grpc(at.field("grpc"), asked, template, problems);
+    }
+}
+
+fn grpc(at: At<'_>, grpc: &Grpc, template: &Template, problems: &mut Problems) {
+    port_ref(at.field("port"), &grpc.port, template, problems);
+    // A gate is remembered by it, and a page of a terminal shows it.
+    if grpc.service.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        let message = format!("'{}' is not the name of a gRPC service: it has no spaces", grpc.service);
+        wrong(problems, at.field("service"), message).hint("such as shop.v1.Orders");
     }
 }
 

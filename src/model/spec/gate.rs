@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::probe::{Exec, HttpGet, Probe, TcpSocket};
+use super::probe::{Exec, Grpc, HttpGet, Probe, TcpSocket};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::time::Span;
 
@@ -27,8 +27,8 @@ impl Gates {
     }
 }
 
-/// One thing that has to go well. Exactly one of `job`, `cronJob`, `httpGet`, `tcpSocket` and `exec` is set; before a
-/// rollout only the first two.
+/// One thing that has to go well. Exactly one of `job`, `cronJob`, `httpGet`, `tcpSocket`, `grpc` and `exec` is set;
+/// before a rollout only the first two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
@@ -50,6 +50,9 @@ pub struct Gate {
     /// A TCP connection to each new replica; being accepted is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp_socket: Option<TcpSocket>,
+    /// A question to the gRPC health service of each new replica; that it answers SERVING is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<Grpc>,
     /// A command in each new replica; that it ends with 0 is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Exec>,
@@ -78,6 +81,7 @@ impl Gate {
         is_check.then(|| Probe {
             http_get: self.http_get.clone(),
             tcp_socket: self.tcp_socket.clone(),
+            grpc: self.grpc.clone(),
             exec: self.exec.clone(),
             initial_delay: Span::ZERO,
             period: self.period,
@@ -93,6 +97,8 @@ impl Gate {
             Gate { job: Some(job), .. } => format!("job {job}"),
             Gate { cron_job: Some(cron_job), .. } => format!("cronjob {cron_job}"),
             Gate { http_get: Some(get), .. } => format!("GET {}", get.path),
+            Gate { grpc: Some(grpc), .. } if grpc.service.is_empty() => "gRPC health".into(),
+            Gate { grpc: Some(grpc), .. } => format!("gRPC health of {}", grpc.service),
             Gate { exec: Some(exec), .. } => format!("command {}", exec.command.first().map_or("", String::as_str)),
             _ => "TCP connection".into(),
         }

@@ -21,6 +21,6 @@ pub use job::JobSpec;
 pub use metadata::{API_VERSION, Metadata};
 pub use namespace::{NamespaceDefaults, NamespaceSpec, VariablesFile};
 pub use network::NetworkSpec;
-pub use probe::{Exec, HealthCheck, HttpGet, Lifecycle, PortRef, PreStop, Probe, TcpSocket};
+pub use probe::{Exec, Grpc, HealthCheck, HttpGet, Lifecycle, Loopback, PortRef, PreStop, Probe, TcpSocket};
 pub use template::*;
 pub use volume::{AccessMode, VolumeSpec};

@@ -1,6 +1,7 @@
 //! Health checks and lifecycle hooks of a template.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::time::Span;
 
 /// A check that Evenkeel itself makes: against the container's address, so that the image needs no curl, or by a command
-/// in it. Exactly one of `httpGet`, `tcpSocket` and `exec` is set.
+/// in it. Exactly one of `httpGet`, `tcpSocket`, `grpc` and `exec` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Probe {
@@ -18,8 +19,11 @@ pub struct Probe {
     /// A TCP connection; being accepted is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp_socket: Option<TcpSocket>,
+    /// A question to gRPC's health service; that it answers SERVING is a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<Grpc>,
     /// A command in the container; that it ends with 0 is a success. Each run costs the engine a process: prefer the others
-    /// where a program listens on a port of the container's address.
+    /// where a program listens on a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Exec>,
     /// Time from the container's start to the first check. Default: 0s.
@@ -41,12 +45,42 @@ pub struct Probe {
     pub failure_threshold: u32,
 }
 
+impl Probe {
+    /// The address to connect to within the container's network; none: the container's own, from the host.
+    pub fn host(&self) -> Option<IpAddr> {
+        let http = self.http_get.as_ref().and_then(|get| get.host);
+        let tcp = || self.tcp_socket.as_ref().and_then(|socket| socket.host);
+        let grpc = || self.grpc.as_ref().and_then(|grpc| grpc.host);
+        http.or_else(tcp).or_else(grpc).map(|host| host.0)
+    }
+
+    /// The port to connect to; none for a command.
+    pub fn port(&self) -> Option<&PortRef> {
+        let http = self.http_get.as_ref().map(|get| &get.port);
+        let tcp = || self.tcp_socket.as_ref().map(|socket| &socket.port);
+        http.or_else(tcp).or_else(|| self.grpc.as_ref().map(|grpc| &grpc.port))
+    }
+
+    /// Whether two probes check the same, if not equally often and strictly.
+    pub fn checks_the_same_as(&self, other: &Probe) -> bool {
+        self.http_get == other.http_get
+            && self.tcp_socket == other.tcp_socket
+            && self.grpc == other.grpc
+            && self.exec == other.exec
+    }
+}
+
 /// An HTTP GET.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpGet {
     /// The container's port: its number or its name in `ports`.
     pub port: PortRef,
+    /// A loopback address, such as 127.0.0.1: connect to it within the container's network, for a program that listens there
+    /// only. (Kubernetes connects to it on the node.) Needs Evenkeel to run as root and to see the host's processes. Default:
+    /// the container's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Loopback>,
     /// The path with its query. Default: `/`.
     #[serde(default = "root")]
     pub path: String,
@@ -68,6 +102,48 @@ pub struct HttpGet {
 pub struct TcpSocket {
     /// The container's port: its number or its name in `ports`.
     pub port: PortRef,
+    /// A loopback address, such as 127.0.0.1: connect to it within the container's network, for a program that listens there
+    /// only. (Kubernetes connects to it on the node.) Needs Evenkeel to run as root and to see the host's processes. Default:
+    /// the container's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Loopback>,
+}
+
+/// A question to the health service that gRPC servers have (`grpc.health.v1.Health/Check`), over HTTP/2 without TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Grpc {
+    /// The container's port: its number or its name in `ports`. (Kubernetes takes a number only.)
+    pub port: PortRef,
+    /// A loopback address, such as 127.0.0.1: connect to it within the container's network, for a program that listens there
+    /// only. (Kubernetes has no such field here.) Needs Evenkeel to run as root and to see the host's processes. Default: the
+    /// container's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Loopback>,
+    /// The service to ask about. Default: empty, which asks about the server as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service: String,
+}
+
+/// An address of a container's own loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("format" = "loopback"))]
+pub struct Loopback(pub IpAddr);
+
+impl TryFrom<String> for Loopback {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let address: Option<IpAddr> = text.parse().ok();
+        let loopback = address.filter(IpAddr::is_loopback);
+        loopback.map(Self).ok_or_else(|| format!("'{text}' is not an address of a container's own loopback"))
+    }
+}
+
+impl From<Loopback> for String {
+    fn from(host: Loopback) -> String {
+        host.0.to_string()
+    }
 }
 
 /// A command in the container.

@@ -542,6 +542,10 @@ impl Stage {
                 world.registry.mood = *mood;
                 Ok(())
             }
+            WorldLine::Entry(open) => {
+                world.no_entry = (!open).then(|| "Evenkeel may not enter the container's network".into());
+                Ok(())
+            }
             WorldLine::HostPath(path) => {
                 world.host_paths.insert(path.clone());
                 Ok(())

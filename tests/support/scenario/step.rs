@@ -28,6 +28,8 @@ pub enum World {
     Registry(Mood),
     /// A path of the host that containers may mount.
     HostPath(String),
+    /// Whether Evenkeel may enter a container's network.
+    Entry(bool),
     /// A directory of manifests; without any, `manifests` is the one.
     Source { dir: String, namespace: Option<Name>, variables: Vec<(String, String)> },
     /// An invariant that this scenario may break, because it is about breaking it.
@@ -123,6 +125,8 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["registry", "unauthorized"] => Ok(World::Registry(Mood::Unauthorized)),
         ["registry", "rate-limited"] => Ok(World::Registry(Mood::RateLimited)),
         ["registry", "slow", time] => Ok(World::Registry(Mood::Slow(millis(time)?))),
+        ["containers", "can", "be", "entered"] => Ok(World::Entry(true)),
+        ["containers", "cannot", "be", "entered"] => Ok(World::Entry(false)),
         ["host", "path", path] => Ok(World::HostPath(path.into())),
         ["source", dir, ref rest @ ..] => source(dir, rest),
         ["allow", "downtime"] => Ok(World::Allow(Allowance::Downtime)),

@@ -34,8 +34,10 @@ pub struct App {
     pub last_words: Vec<String>,
     /// When it ends by itself as the container of a Job.
     pub job_ends: Option<Ending>,
-    /// Paths that it answers with an error.
+    /// Paths and gRPC services that it answers with an error.
     pub fails_at: BTreeSet<String>,
+    /// Whether it listens on its own loopback only.
+    pub hides: bool,
 }
 
 /// When a program ends by itself.
@@ -83,6 +85,7 @@ impl Default for App {
             last_words: Vec::new(),
             job_ends: None,
             fails_at: BTreeSet::new(),
+            hides: false,
         }
     }
 }
@@ -91,7 +94,8 @@ impl Default for App {
 pub const PHRASES: &str = "\
 ready [after 2s] | never ready | exits with CODE [after 2s] [once|twice|N times] | hangs after 30s | ignores SIGTERM |
 stops after 2s | stops with CODE | has no entrypoint | is not executable | has a health check [every 5s] [N retries] |
-declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT | as a job exits with CODE [after 2s] [once|twice|N times] | fails at /path";
+declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT | as a job exits with CODE [after 2s] [once|twice|N times] | fails at /path |
+listens on loopback only";
 
 impl App {
     /// What it does as the container of an object of this kind.
@@ -134,6 +138,7 @@ impl App {
             }
             ["takes", time, "to", "pull"] => self.pull = millis(time)?,
             ["as", "a", "job", "exits", "with", code, ref rest @ ..] => self.job_ends = Some(ending(code, rest)?),
+            ["listens", "on", "loopback", "only"] => self.hides = true,
             ["fails", "at", path] => drop(self.fails_at.insert(path.into())),
             ["says", ..] => self.last_words.push(phrase["says".len()..].trim().trim_matches('"').into()),
             _ => return Err(format!("'{phrase}' is not something that an image can do; it can be:\n{PHRASES}")),

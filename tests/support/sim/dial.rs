@@ -21,39 +21,65 @@ enum Answer {
     Fails,
     Silence,
     Nobody,
+    /// There was none, for this reason.
+    NoWay(String),
 }
 
 impl Dial for Sim {
-    async fn check(&self, task: &ProbeTask) -> Option<Check> {
+    async fn check(&self, task: &ProbeTask) -> Check {
         sleep(ROUND_TRIP).await;
-        let address = task.address?;
-        let path = task.probe.http_get.as_ref().map(|get| get.path.as_str());
-        let checked = match self.with(|world| world.answer(address, task.port, path)) {
-            Answer::Accepts => Ok(()),
-            Answer::Refuses => Err(format!("connect to {address}:{}: connection refused", task.port)),
-            Answer::NotReady => Err("HTTP status 503".into()),
-            Answer::Fails => Err("HTTP status 500".into()),
-            Answer::Nobody => Err(format!("connect to {address}:{}: no route to host", task.port)),
+        let Some(address) = task.address else { return Check::Unmade(None) };
+        let is_grpc = task.probe.grpc.is_some();
+        let why = match self.with(|world| world.answer(address, task)) {
+            Answer::Accepts => return Check::Success,
+            Answer::NoWay(why) => return Check::Unmade(Some(self.with(|world| world.say(&why)))),
+            Answer::Refuses => format!("connect to {address}:{}: connection refused", task.port),
+            Answer::NotReady | Answer::Fails if is_grpc => "gRPC health: NOT_SERVING".into(),
+            Answer::NotReady => "HTTP status 503".into(),
+            Answer::Fails => "HTTP status 500".into(),
+            Answer::Nobody => format!("connect to {address}:{}: no route to host", task.port),
             Answer::Silence => {
                 sleep(task.probe.timeout.std()).await;
-                Err(format!("no answer within {}", task.probe.timeout))
+                format!("no answer within {}", task.probe.timeout)
             }
         };
-        Some(checked.map_err(|message| self.with(|world| world.say(&message))))
+        Check::Failure(self.with(|world| world.say(&why)))
     }
 }
 
 impl World {
-    fn answer(&self, address: IpAddr, port: u16, path: Option<&str>) -> Answer {
-        let Some(container) = self.who_answers(address, port) else { return Answer::Nobody };
+    fn answer(&self, address: IpAddr, task: &ProbeTask) -> Answer {
+        let container = match task.process {
+            None => self.who_answers(address, task.port),
+            Some(process) => match self.within(task, process) {
+                Ok(container) => Some(container),
+                Err(why) => return Answer::NoWay(why),
+            },
+        };
+        let Some(container) = container else { return Answer::Nobody };
+        if container.app.hides && task.process.is_none() && !container.host_network {
+            return Answer::Refuses;
+        }
+        let path = task.probe.http_get.as_ref().map(|get| get.path.as_str());
+        let asked = path.or_else(|| task.probe.grpc.as_ref().map(|grpc| grpc.service.as_str()));
         let refuses_for_good = container.app.ready_after.is_none();
         match container.serves(self.now) {
-            true if path.is_some_and(|path| container.app.fails_at.contains(path)) => Answer::Fails,
+            true if asked.is_some_and(|asked| container.app.fails_at.contains(asked)) => Answer::Fails,
             true => Answer::Accepts,
             false if container.hangs(self.now) => Answer::Silence,
-            false if refuses_for_good && path.is_some() => Answer::NotReady,
+            false if refuses_for_good && asked.is_some() => Answer::NotReady,
             false => Answer::Refuses,
         }
+    }
+
+    /// The container whose network is entered by its process. One that has ended meanwhile is not there to be entered.
+    fn within(&self, task: &ProbeTask, process: u32) -> Result<&Container, String> {
+        if let Some(why) = &self.no_entry {
+            return Err(why.clone());
+        }
+        let container = self.containers.get(&task.container);
+        let run = container.filter(|container| container.is_alive() && container.runs == process);
+        run.ok_or_else(|| format!("process {process} is not seen here"))
     }
 
     /// Whoever holds an address now; on the host's own, whoever listens on or has published the port.

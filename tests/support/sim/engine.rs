@@ -359,6 +359,7 @@ impl World {
             slot,
             image: container.image.clone(),
             state: self.state(&container.state),
+            process: self.process(container),
             health: self.health(&container.health),
             restart_count: container.restart_count,
             created_at: World::timestamp(container.created_at),
@@ -367,6 +368,11 @@ impl World {
             probes: seen::Probes::default(),
             last_log: Vec::new(),
         })
+    }
+
+    /// Each run is another process.
+    fn process(&self, container: &Container) -> Option<u32> {
+        container.is_alive().then_some(container.runs)
     }
 
     fn state(&self, state: &State) -> ContainerState {

@@ -30,6 +30,8 @@ pub struct World {
     pub registry: Registry,
     /// Paths of the host that bind mounts find. Anything under a real directory is found too.
     pub host_paths: BTreeSet<String>,
+    /// Why nobody may enter a container's network, if so.
+    pub no_entry: Option<String>,
     pub power: Power,
     pub events: VecDeque<EngineEvent>,
     /// What happened outside Evenkeel's own calls, for the transcript: when and what.
@@ -142,6 +144,7 @@ impl Default for World {
             tags: BTreeMap::new(),
             registry: Registry::default(),
             host_paths: BTreeSet::new(),
+            no_entry: None,
             power: Power::Up,
             events: VecDeque::new(),
             notes: Vec::new(),
