@@ -46,6 +46,12 @@ pub struct DeploymentHistory {
     pub paused: bool,
     /// The revision that `rollout undo` chose, or a rebuilt machine, until the manifest's template changes.
     pub pin: Option<Pin>,
+    /// Whether its replicas are stopped for a run of a CronJob.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
+    /// When that run had ended, until they serve again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_at: Option<Timestamp>,
     /// Replicas on their way out.
     pub retiring: BTreeMap<ContainerId, Retirement>,
     /// Restarts by us (liveness, failed starts), per container.

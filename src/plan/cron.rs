@@ -244,7 +244,8 @@ impl Pass<'_> {
         let (by_hand, at) = (run.by_hand, run.scheduled_at);
         let purpose = || if by_hand { "it was asked for".into() } else { format!("its time has come: {at}") };
         let terms = Terms { backoff_limit: run.backoff_limit, active_deadline: run.active_deadline, idempotent: false };
-        let runner = Runner { world: self.world, key: self.key, past: self.past, terms, purpose: &purpose };
+        let Self { world, key, past, spec, .. } = *self;
+        let runner = Runner { world, key, past, terms, quiesce: &spec.quiesce, purpose: &purpose };
         if matches!(job.state, JobState::Unknown { .. }) && runner.container(job).is_some() {
             // It was out of sight, and is back.
             job.state = JobState::Started { at: self.world.now };

@@ -10,6 +10,7 @@ use super::converge::{Scene, converge, revive};
 use super::gates::{self, Side};
 use super::images;
 use super::policy;
+use super::quiet;
 use super::readiness::Readiness;
 use super::rebuilt;
 use super::releases;
@@ -47,13 +48,21 @@ pub fn deployment(
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
+    }
+    let quiet = quiet::wanted_by(world, past, key).filter(|_| !spec.suspend && !quiet::is_moving(&history, &replicas));
+    if let Some(run) = &quiet {
+        quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, run);
+    } else if !spec.suspend {
+        let wakes = quiet::wakes(world, &mut decided, spec, &replicas, &mut history);
         releases::remember(world, past, key, spec, &mut history);
         let setback = releases::setback(world, past, key, spec, &history);
         let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
         let facts =
             Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, past, setback, refused: None };
         let facts = Facts { refused: refused(world, &facts, &history), ..facts };
-        rollout::step(world, &mut decided, &facts, &mut history);
+        if !wakes {
+            rollout::step(world, &mut decided, &facts, &mut history);
+        }
         act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
         prune_revisions(spec, &mut history, &replicas);
     }

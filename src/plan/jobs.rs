@@ -47,7 +47,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
                 run.state = JobState::Pending;
             }
             let purpose = || purpose(world, key, past);
-            let runner = Runner { world, key, past, terms: Terms::from(spec), purpose: &purpose };
+            let runner = Runner { world, key, past, terms: Terms::from(spec), quiesce: &[], purpose: &purpose };
             runner.advance(&mut decided, &mut run);
             history.runs.push(run);
         }

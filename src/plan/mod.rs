@@ -22,6 +22,7 @@ mod needs;
 mod networks;
 mod policy;
 mod prune;
+mod quiet;
 mod readiness;
 mod rebuilt;
 mod releases;

@@ -36,6 +36,11 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// What a run costs that wants a Deployment quiet.
+    pub fn of_quiet(key: &Key, run: &str) -> Self {
+        Gap { downtime: Some(format!("nothing serves {key} until {run} has ended")), fewer: None }
+    }
+
     /// What the removal of an object costs, of which `container` is one.
     pub fn of_removal(key: &Key, container: &Container) -> Self {
         let runs = matches!(container.state, ContainerState::Running { .. });

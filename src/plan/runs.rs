@@ -6,12 +6,13 @@
 use super::build::{self, Source};
 use super::images;
 use super::needs;
+use super::quiet;
 use super::readiness::exit_text;
 use super::replica::{is_own_fault, is_refused};
 use super::world::{Decided, World, pause};
 use crate::model::action::{Call, Connection, Stop, create_target};
 use crate::model::history::{History, JobRun, JobState};
-use crate::model::name::{Key, Kind};
+use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState, Exit};
 use crate::model::spec::JobSpec;
 use crate::model::status::Severity;
@@ -45,6 +46,8 @@ pub struct Runner<'a> {
     pub past: &'a History,
     /// What bounds the run.
     pub terms: Terms,
+    /// The Deployments whose replicas are stopped while it runs.
+    pub quiesce: &'a [Name],
     /// Why it runs, for people.
     pub purpose: &'a dyn Fn() -> String,
 }
@@ -154,6 +157,9 @@ impl Runner<'_> {
         let template = run.template.clone();
         if !needs::dependencies_met(world, decided, past, key, &template) {
             return;
+        }
+        if let Some(deployment) = quiet::awaited(world, key, self.quiesce) {
+            return decided.wait(format!("{deployment} to be quiet"));
         }
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files: Vec::new() };
         let planned = decided.actions.len();

@@ -29,6 +29,7 @@ pub fn deployment(
         Some(_) => "Degraded",
         // What runs is well, but it is not what the manifest asks for.
         None if unresolved && history.pin.is_none() && phase(spec, history, counts) == "Complete" => "Waiting",
+        None if decided.quiet.is_some() => "Quiesced",
         None if decided.set_back.is_some() && phase(spec, history, counts) == "Complete" => "RolledBack",
         None => phase(spec, history, counts),
     };
@@ -119,6 +120,7 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
         (Rollout::Stalled { reason, .. }, _) => {
             format!("{reason}; nothing more is tried until its manifest changes, or `evenkeel rollout undo` or `retry`")
         }
+        (_, "Quiesced") => decided.quiet.clone().unwrap_or_default(),
         _ if decided.trouble.is_some() => decided.trouble.clone().unwrap_or_default(),
         (_, "RolledBack" | "RollingBack") => reason.or_else(|| decided.set_back.clone()).unwrap_or_default(),
         (_, "Complete") => waiting.or_else(|| pinned(history)).unwrap_or_default(),

@@ -107,6 +107,8 @@ pub struct Decided {
     pub trouble: Option<String>,
     /// Why it runs another revision than its manifest's, which did not fail: its release group went back.
     pub set_back: Option<String>,
+    /// Why its replicas are stopped for a while.
+    pub quiet: Option<String>,
     /// What it waits for, for people.
     pub waiting: Vec<String>,
     /// Whether it waits for what will not come about without a person.

@@ -22,7 +22,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Command::Request { key, request } => {
                 let (history, message) = plan::request(&self.desired, &self.history, &key, &request, self.clock.now())?;
                 self.write(history)?;
-                self.tell(key, request.word(), &message);
+                // An event names its object beside what it says.
+                let name = key.to_string();
+                let said =
+                    message.strip_prefix(&name).and_then(|rest| rest.strip_prefix(": ").or(rest.strip_prefix(' ')));
+                self.tell(key, request.word(), said.unwrap_or(&message));
                 Ok(Answer::Done { message })
             }
             Command::Revisions(key) => match self.history.deployments.get(&key) {

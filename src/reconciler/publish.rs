@@ -309,6 +309,14 @@ pub(super) fn newly_refused(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<E
 fn is_settled(status: &Status) -> bool {
     !matches!(
         status.phase.as_str(),
-        "Progressing" | "RollingBack" | "Degraded" | "Waiting" | "Pending" | "Running" | "Retrying" | "Terminating"
+        "Progressing"
+            | "RollingBack"
+            | "Degraded"
+            | "Waiting"
+            | "Pending"
+            | "Running"
+            | "Retrying"
+            | "Terminating"
+            | "Quiesced"
     ) && status.waiting.is_empty()
 }

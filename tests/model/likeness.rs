@@ -159,12 +159,14 @@ impl Sketch<'_> {
             restarts,
             paused,
             pin,
+            quiet,
+            woken_at,
             retiring,
             restarted,
             ready_since,
             judged,
         } = history;
-        self.add((restarts, paused, pin.as_ref().map(|pin| (&pin.revision, pin.lapses))));
+        self.add((restarts, paused, quiet, woken_at.is_some(), pin.as_ref().map(|pin| (&pin.revision, pin.lapses))));
         self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
         // Of completions only the order counts.
         let mut completions: Vec<(Timestamp, u64)> = Vec::new();

@@ -93,6 +93,7 @@ fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
             references::template(world, object, template_at(object), &spec.template, problems);
         }
         Spec::CronJob(spec) => {
+            references::quiesce(world, object, spec, problems);
             references::template(world, object, template_at(object), &spec.template, problems);
         }
         Spec::Deployment(spec) => {

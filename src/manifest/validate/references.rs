@@ -13,7 +13,8 @@ use crate::manifest::suggest;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::Content;
 use crate::model::spec::{
-    AccessMode, Dependency, DependencyCondition, DeploymentSpec, EnvValue, NamespaceSpec, NetworkAttachment, Template,
+    AccessMode, CronJobSpec, Dependency, DependencyCondition, DeploymentSpec, EnvValue, NamespaceSpec,
+    NetworkAttachment, Template,
 };
 
 /// The network that every namespace has without declaring it.
@@ -196,6 +197,22 @@ fn attachment(world: &World<'_>, own: &Key, network: &NetworkAttachment, at: At<
 fn around(address: std::net::Ipv4Addr) -> String {
     let [a, b, c, _] = address.octets();
     format!("{a}.{b}.{c}.0/24")
+}
+
+/// That the Deployments which a CronJob wants quiet are there, and that it does not wait for one of them to serve.
+pub fn quiesce(world: &World<'_>, object: &Object, spec: &CronJobSpec, problems: &mut Problems) {
+    let at = object.document.at().field("spec").field("quiesce");
+    for (index, name) in spec.quiesce.iter().enumerate() {
+        let at = at.item(index);
+        declared(world, &object.key, Kind::Deployment, name, at, problems);
+        if spec.quiesce.iter().take(index).any(|other| other == name) {
+            wrong(problems, at, format!("deployment '{name}' is there twice"));
+        }
+        if spec.template.depends_on.iter().any(|dependency| dependency.deployment.as_ref() == Some(name)) {
+            wrong(problems, at, format!("the run depends on deployment '{name}', which would be stopped for it"))
+                .hint("remove it from template.dependsOn, or from here");
+        }
+    }
 }
 
 fn depends_on(world: &World<'_>, own: &Key, dependency: &Dependency, at: At<'_>, problems: &mut Problems) {

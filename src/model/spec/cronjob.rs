@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::template::Template;
+use crate::model::name::Name;
 use crate::model::time::Span;
 
 /// A container that runs to completion at the times of a schedule: backups, clean-ups, reports.
@@ -32,6 +33,11 @@ pub struct CronJobSpec {
     /// that pass meanwhile are not made up for (Kubernetes: they are). Default: false.
     #[serde(default)]
     pub suspend: bool,
+    /// Deployments of its namespace whose replicas are stopped while a run is under way, such as a program whose files are
+    /// copied, and started again when it has ended. They are drained and stopped as at an update, and nothing serves them
+    /// meanwhile; one that is being updated is waited for. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quiesce: Vec<Name>,
     /// How many runs that ended well are kept, with their containers and logs. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(max = 100))]
