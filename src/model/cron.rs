@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{JobRun, JobState, Resolution};
+use super::history::Resolution;
+use super::job::{JobRun, JobState};
 use super::revision::RevisionId;
 use super::time::{Span, Timestamp};
 

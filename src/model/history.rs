@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cron::CronJobHistory;
+use super::job::JobHistory;
 use super::name::Key;
-use super::observed::{ContainerId, Exit};
+use super::observed::ContainerId;
 use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash, revision_id};
 use super::spec::Template;
 use super::time::Timestamp;
@@ -25,6 +26,13 @@ pub struct History {
     pub cron_jobs: BTreeMap<Key, CronJobHistory>,
     /// Removals that a person has confirmed.
     pub confirmed: Confirmed,
+}
+
+impl History {
+    /// Whether any revision of a Deployment is remembered.
+    pub fn knows(&self, deployment: &Key) -> bool {
+        self.deployments.get(deployment).is_some_and(|known| !known.revisions.is_empty())
+    }
 }
 
 /// Removals that a person has confirmed. An object leaves the set when it is gone, or declared again.
@@ -64,6 +72,28 @@ pub struct DeploymentHistory {
     pub judged: BTreeSet<ContainerId>,
 }
 
+impl DeploymentHistory {
+    /// The revision that completed last, of those that are meant.
+    pub fn newest_completed(&self, is_meant: impl Fn(&Revision) -> bool) -> Option<(Timestamp, &Revision)> {
+        let completed = self.revisions.iter().filter(|revision| is_meant(revision));
+        let completed = completed.filter_map(|revision| match revision.outcome {
+            Outcome::Completed { at } => Some((at, revision)),
+            Outcome::Pending | Outcome::Rejected { .. } | Outcome::Superseded { .. } => None,
+        });
+        completed.max_by_key(|(at, revision)| (*at, revision.number))
+    }
+
+    /// The revision that the manifest asks for, if it was rejected.
+    pub fn rejected(&self) -> Option<&Revision> {
+        // Few have any, and which one is asked for takes a hash to tell.
+        if !self.revisions.iter().any(Revision::is_rejected) {
+            return None;
+        }
+        let wanted = self.resolution.as_ref()?.revision()?;
+        self.revisions.iter().find(|revision| revision.id == wanted).filter(|revision| revision.is_rejected())
+    }
+}
+
 /// A revision of a Deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +128,18 @@ pub struct Revision {
     /// When its whole release group came to rest with it, last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rested_at: Option<Timestamp>,
+}
+
+impl Revision {
+    /// Whether it failed.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self.outcome, Outcome::Rejected { .. })
+    }
+
+    /// Whether all its replicas have once been available, and nothing was held against it since.
+    pub fn is_completed(&self) -> bool {
+        matches!(self.outcome, Outcome::Completed { .. })
+    }
 }
 
 /// How it stands with one gate of a revision.
@@ -275,88 +317,4 @@ pub struct Restarts {
     pub count: u32,
     /// When the last one was decided.
     pub at: Timestamp,
-}
-
-/// The memory of a Job: the newest revision and the one before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct JobHistory {
-    /// Runs, oldest first; the last one is the newest revision's.
-    pub runs: Vec<JobRun>,
-    /// The image that the newest template resolved to.
-    pub resolution: Option<Resolution>,
-}
-
-/// One revision of a Job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobRun {
-    /// Its id.
-    pub revision: RevisionId,
-    /// The hash of its template.
-    pub template_hash: TemplateHash,
-    /// Its template.
-    pub template: Arc<Template>,
-    /// The contents that it uses.
-    pub contents: Contents,
-    /// Its image.
-    pub image: ImageId,
-    /// When it was first seen.
-    pub created_at: Timestamp,
-    /// The attempt under way or last made, from 0.
-    pub attempt: u32,
-    /// Where it stands.
-    pub state: JobState,
-}
-
-/// Where a revision of a Job stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum JobState {
-    /// Its container may be created; it has not been started.
-    Pending,
-    /// Starting it was decided (and written down first): from here on it may have run.
-    Started {
-        /// When.
-        at: Timestamp,
-    },
-    /// It failed and is tried again at a later time.
-    Retrying {
-        /// When it failed.
-        at: Timestamp,
-    },
-    /// It ran and exited with 0.
-    Succeeded {
-        /// How it ended.
-        exit: Exit,
-        /// Its last log lines.
-        last_log: Vec<String>,
-    },
-    /// It failed for good.
-    Failed {
-        /// When.
-        at: Timestamp,
-        /// Why, for people.
-        reason: String,
-        /// How it ended, if it ran.
-        #[serde(default)]
-        exit: Option<Exit>,
-        /// Its last log lines.
-        last_log: Vec<String>,
-    },
-    /// Its container vanished before the result was seen; it is not run again unasked.
-    Unknown {
-        /// When that was noticed.
-        at: Timestamp,
-    },
-}
-
-impl JobState {
-    /// Whether nothing more comes of it.
-    pub fn is_over(&self) -> bool {
-        match self {
-            JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. } => true,
-            JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => false,
-        }
-    }
 }

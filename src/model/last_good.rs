@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{DeploymentHistory, Outcome, Revision};
+use super::history::DeploymentHistory;
 use super::name::{Key, Name};
 use super::revision::Commit;
 use super::spec::Template;
@@ -54,18 +54,13 @@ pub struct GoodRevision {
 impl GoodRevision {
     /// The revision that completed last, if any has.
     pub fn of(history: &DeploymentHistory) -> Option<Self> {
-        let completed = history.revisions.iter().filter_map(|revision| match revision.outcome {
-            Outcome::Completed { at } => Some((at, revision.number, revision)),
-            Outcome::Pending | Outcome::Rejected { .. } | Outcome::Superseded { .. } => None,
-        });
-        let (at, number, Revision { commit, digest, template, .. }) =
-            completed.max_by_key(|(at, number, _)| (*at, *number))?;
+        let (at, revision) = history.newest_completed(|_| true)?;
         Some(Self {
-            revision: number,
+            revision: revision.number,
             completed_at: at.to_string(),
-            commit: commit.clone(),
-            digest: digest.clone(),
-            template: template.clone(),
+            commit: revision.commit.clone(),
+            digest: revision.digest.clone(),
+            template: revision.template.clone(),
         })
     }
 

@@ -10,6 +10,7 @@ pub mod cron;
 pub mod declaration;
 pub mod desired;
 pub mod history;
+pub mod job;
 pub mod last_good;
 pub mod name;
 pub mod observed;

@@ -48,23 +48,23 @@ pub fn deployment(
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
-    }
-    let quiet = quiet::wanted_by(world, past, key).filter(|_| !spec.suspend && !quiet::is_moving(&history, &replicas));
-    if let Some(run) = &quiet {
-        quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, run);
-    } else if !spec.suspend {
-        let wakes = quiet::wakes(world, &mut decided, spec, &replicas, &mut history);
-        releases::remember(world, past, key, spec, &mut history);
-        let setback = releases::setback(world, past, key, spec, &history);
-        let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
-        let facts =
-            Facts { key, spec, strategy: &strategy, replicas: &replicas, wanted, barred, past, setback, refused: None };
-        let facts = Facts { refused: refused(world, &facts, &history), ..facts };
-        if !wakes {
-            rollout::step(world, &mut decided, &facts, &mut history);
+        match quiet::wanted_by(world, past, key).filter(|_| !quiet::is_moving(&history, &replicas)) {
+            Some(run) => quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &run),
+            None => {
+                let wakes = quiet::wakes(world, &mut decided, spec, &replicas, &mut history);
+                releases::remember(world, past, key, spec, &mut history);
+                let setback = releases::setback(world, past, key, spec, &history);
+                let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
+                let (strategy, replicas) = (&strategy, &replicas[..]);
+                let facts = Facts { key, spec, strategy, replicas, wanted, barred, past, setback, refused: None };
+                let facts = Facts { refused: refused(world, &facts, &history), ..facts };
+                if !wakes {
+                    rollout::step(world, &mut decided, &facts, &mut history);
+                }
+                act(world, &mut decided, key, spec, strategy, replicas, &mut history, past);
+                prune_revisions(spec, &mut history, replicas);
+            }
         }
-        act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
-        prune_revisions(spec, &mut history, &replicas);
     }
     tell_unmade(&mut decided, &replicas);
     probes(&mut decided, spec, &history, &replicas);

@@ -31,7 +31,8 @@ pub fn forecast(
     first: &Plan,
 ) -> Vec<Action> {
     // Most often there is nothing to do: then nothing is copied, and nothing planned again.
-    if first.actions.is_empty() && first.wake_at.is_none() && first.history == *history && !has_gates(&first.probes) {
+    let checks = gates(&first.probes).next().is_some();
+    if first.actions.is_empty() && first.wake_at.is_none() && !checks && first.history == *history {
         return Vec::new();
     }
     let mut world = observed.clone();
@@ -92,13 +93,13 @@ pub fn assume_ready(world: &mut Observed) {
     }
 }
 
-fn has_gates(probes: &[ProbeTask]) -> bool {
-    probes.iter().any(|task| matches!(task.purpose, ProbePurpose::Gate(_)))
+fn gates(probes: &[ProbeTask]) -> impl Iterator<Item = &ProbeTask> + Clone {
+    probes.iter().filter(|task| matches!(task.purpose, ProbePurpose::Gate(_)))
 }
 
 /// Each check after a rollout goes well. False when none was to be made.
 fn pass_gates(world: &mut Observed, probes: &[ProbeTask]) -> bool {
-    let gates = probes.iter().filter(|task| matches!(task.purpose, ProbePurpose::Gate(_)));
+    let gates = gates(probes);
     for task in gates.clone() {
         change(world, &task.container, |container| container.probes.set(task.purpose, ProbeResult::Success));
     }

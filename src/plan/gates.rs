@@ -11,7 +11,8 @@ use super::replica::{Replica, find, last_words};
 use super::world::{Decided, World};
 use crate::model::cron::CronJobHistory;
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{DeploymentHistory, GateRecord, GateResult, History, JobState, Outcome, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, GateRecord, GateResult, History, Revision, Rollout};
+use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::ProbeResult;
 use crate::model::revision::{ImageId, RevisionId};
@@ -50,7 +51,7 @@ pub fn titles(spec: &DeploymentSpec) -> impl Iterator<Item = (String, &Name)> {
 fn gated(history: &DeploymentHistory) -> Option<&Revision> {
     let Rollout::Progressing { to, .. } = &history.rollout else { return None };
     let chosen = history.pin.is_some();
-    find(history, to).filter(|revision| !chosen && !matches!(revision.outcome, Outcome::Completed { .. }))
+    find(history, to).filter(|revision| !chosen && !revision.is_completed())
 }
 
 /// Whether a revision is what the manifest asks for now. While the image of a newer one is not known, it is not, and the

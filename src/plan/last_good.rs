@@ -8,7 +8,7 @@ use super::replica::{Replica, find};
 use super::rollout::newest_completed;
 use super::slots;
 use super::world::Decided;
-use crate::model::history::{DeploymentHistory, Outcome, Rollout};
+use crate::model::history::{DeploymentHistory, Revision, Rollout};
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
 
@@ -62,5 +62,5 @@ pub fn is_restored(scene: &Scene, history: &DeploymentHistory, replica: &Replica
 
 /// Whether all replicas of a revision have once been available.
 pub fn is_proven(history: &DeploymentHistory, revision: &RevisionId) -> bool {
-    find(history, revision).is_some_and(|revision| matches!(revision.outcome, Outcome::Completed { .. }))
+    find(history, revision).is_some_and(Revision::is_completed)
 }

@@ -8,7 +8,8 @@ use super::replica::find;
 use super::world::{Decided, World};
 use crate::model::action::network_target;
 use crate::model::desired::Desired;
-use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Revision, Rollout};
+use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::spec::{DeploymentSpec, Template};
 
@@ -143,14 +144,13 @@ fn is_settled(world: World, past: &History, key: &Key, spec: &DeploymentSpec, hi
     let wanted = super::deployment::hash(spec, &contents, history);
     // What somebody has gone back to, or was gone back to by itself, stays until the manifest asks for something new.
     let pinned = history.pin.as_ref().is_some_and(|pin| pin.template == wanted && pin.revision == *revision);
-    let is_rejected = |known: &&Revision| matches!(known.outcome, Outcome::Rejected { .. });
     let known = history.revisions.iter().rev().find(|known| known.template_hash == wanted);
     let runs = find(history, revision).is_some_and(|running| running.template_hash == wanted);
     let stays_back = || {
         let setback = releases::setback(world, past, key, spec, history);
         setback.is_some_and(|setback| setback.to.as_ref() == Some(revision))
     };
-    pinned || history.pin.is_none() && (runs || known.filter(is_rejected).is_some() || stays_back())
+    pinned || history.pin.is_none() && (runs || known.is_some_and(Revision::is_rejected) || stays_back())
 }
 
 fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: crate::model::time::Span) -> u32 {

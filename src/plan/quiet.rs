@@ -7,6 +7,7 @@ use super::replica::{Replica, template_of};
 use super::retire::{self, Gap};
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, History, Retirement, Rollout};
+use crate::model::job::JobRun;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::DeploymentSpec;
@@ -19,11 +20,8 @@ pub fn wanted_by(world: World, past: &History, key: &Key) -> Option<String> {
     wanting.map(|(cron_job, _)| cron_job).find_map(|cron_job| {
         let runs = past.cron_jobs.get(cron_job)?;
         let mut jobs = runs.under_way().filter(|run| !run.replaced).filter_map(|run| run.job.as_ref());
-        let is_its = |container: &&&Container, revision, slot| container.revision == revision && container.slot == slot;
-        let job = jobs.find(|job| {
-            let mut all = world.containers(cron_job).iter();
-            all.any(|container| is_its(&container, job.revision.clone(), job.attempt) && is_to_run(container))
-        })?;
+        let is_its = |job: &JobRun, c: &Container| c.revision == job.revision && c.slot == job.attempt;
+        let job = jobs.find(|job| world.containers(cron_job).iter().any(|c| is_its(job, c) && is_to_run(c)))?;
         Some(format!("run {} of {cron_job}", job.revision))
     })
 }

@@ -20,8 +20,7 @@ use crate::model::status::Severity;
 
 /// What last completed of Deployments that have no history.
 pub fn awaited<'a>(desired: &'a Desired, history: &'a History) -> impl Iterator<Item = &'a GoodRevision> {
-    let is_known = |key: &Key| history.deployments.get(key).is_some_and(|known| !known.revisions.is_empty());
-    desired.last_good.iter().filter(move |(key, _)| desired.declares(key) && !is_known(key)).map(|(_, good)| good)
+    desired.last_good.iter().filter(|(key, _)| desired.declares(key) && !history.knows(key)).map(|(_, good)| good)
 }
 
 /// Brings what last completed back, where nothing else is known of a Deployment: no revision, no container. `true` while its

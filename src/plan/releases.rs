@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::replica::find;
+use super::last_good;
 use super::world::World;
-use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Resolution, Rollout};
 use crate::model::name::Key;
 use crate::model::revision::RevisionId;
 use crate::model::spec::DeploymentSpec;
@@ -41,9 +41,8 @@ pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, 
 /// Whether a member is where its manifest wants it.
 fn rests(history: &DeploymentHistory) -> bool {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
-    let is_completed =
-        |id: &RevisionId| find(history, id).is_some_and(|r| matches!(r.outcome, Outcome::Completed { .. }));
-    history.pin.is_none() && running(history).is_some_and(|id| wanted.as_ref() == Some(id) && is_completed(id))
+    history.pin.is_none()
+        && running(history).is_some_and(|id| wanted.as_ref() == Some(id) && last_good::is_proven(history, id))
 }
 
 fn running(history: &DeploymentHistory) -> Option<&RevisionId> {
@@ -65,10 +64,9 @@ pub fn setback(
     let of_others = || others(world, key, spec).filter_map(|other| Some((other, past.deployments.get(other)?)));
     let (failed, number) = of_others().find_map(|(other, known)| Some((other, failure(known)?)))?;
     let why = format!("release group '{group}' goes back together: revision {number} of {failed} failed");
-    let disproved = of_others()
-        .map(|(_, known)| known)
-        .chain([history])
-        .flat_map(|known| known.revisions.iter().filter(is_rejected).filter_map(|revision| revision.rested_at));
+    let disproved = of_others().map(|(_, known)| known).chain([history]).flat_map(|known| {
+        known.revisions.iter().filter(|revision| revision.is_rejected()).filter_map(|revision| revision.rested_at)
+    });
     Some(Setback { why, to: newest_rested(history, &disproved.collect()) })
 }
 
@@ -76,18 +74,13 @@ pub fn setback(
 fn failure(history: &DeploymentHistory) -> Option<u64> {
     // One that is stalled goes neither way, and so do the others.
     let is_back = !matches!(history.rollout, Rollout::Stalled { .. });
-    let wanted = history.resolution.as_ref().and_then(Resolution::revision)?;
-    find(history, &wanted).filter(|revision| is_back && is_rejected(revision)).map(|revision| revision.number)
-}
-
-fn is_rejected(revision: &&Revision) -> bool {
-    matches!(revision.outcome, Outcome::Rejected { .. })
+    history.rejected().filter(|_| is_back).map(|revision| revision.number)
 }
 
 /// What a member ran when its group was last at rest, at none of these times.
 fn newest_rested(history: &DeploymentHistory, but: &BTreeSet<Timestamp>) -> Option<RevisionId> {
     let rested = history.revisions.iter().filter_map(|revision| Some((revision.rested_at?, revision)));
-    let valid = rested.filter(|(at, revision)| !but.contains(at) && !is_rejected(revision));
+    let valid = rested.filter(|(at, revision)| !but.contains(at) && !revision.is_rejected());
     valid.max_by_key(|(at, revision)| (*at, revision.number)).map(|(_, revision)| revision.id.clone())
 }
 

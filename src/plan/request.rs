@@ -8,7 +8,8 @@ use super::rollout::{current, newest_completed};
 use crate::model::action::Request;
 use crate::model::command::Refusal;
 use crate::model::desired::Desired;
-use crate::model::history::{DeploymentHistory, History, JobState, Outcome, Pin, Resolution, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Resolution, Revision, Rollout};
+use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{revision_id, template_hash};
 use crate::model::spec::DeploymentSpec;
@@ -78,9 +79,7 @@ fn deployment(
 /// manifest that nobody has taken away is the one that is restarted.
 fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
-    let is_rejected = |revision: &&Revision| matches!(revision.outcome, Outcome::Rejected { .. });
-    let of_manifest = history.revisions.iter().find(|revision| Some(&revision.id) == wanted.as_ref());
-    let taken_away = history.pin.is_some() || of_manifest.filter(is_rejected).is_some();
+    let taken_away = history.pin.is_some() || history.rejected().is_some();
     let running = match &history.rollout {
         Rollout::Complete { revision } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
         Rollout::Progressing { to, .. } if history.pin.is_some() => Some(to.clone()),
@@ -156,9 +155,7 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     // A first revision that fails is not rejected: there is none to go back to. Its gates may be run again.
     let has_failed = |r: &Revision| r.gates.values().any(|record| record.result.is_some() && !record.is_passed());
     let current = current(history).cloned();
-    let is_to_forgive = |r: &&mut Revision| {
-        matches!(r.outcome, Outcome::Rejected { .. }) || Some(&r.id) == current.as_ref() && has_failed(r)
-    };
+    let is_to_forgive = |r: &&mut Revision| r.is_rejected() || Some(&r.id) == current.as_ref() && has_failed(r);
     let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
         return Err(Refusal::impossible(format!("{key} has no rejected revision")));
     };

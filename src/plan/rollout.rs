@@ -9,7 +9,7 @@ use super::releases::Setback;
 use super::replica::{Replica, find};
 use super::strategy::Effective;
 use super::world::{Decided, World};
-use crate::model::history::{DeploymentHistory, History, Outcome, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, OnFailure};
@@ -113,11 +113,7 @@ pub fn current(history: &DeploymentHistory) -> Option<&RevisionId> {
 
 /// The revision to fall back to: the one that completed last, other than `but`.
 pub fn newest_completed(history: &DeploymentHistory, but: &RevisionId) -> Option<RevisionId> {
-    let completed = history.revisions.iter().filter_map(|revision| match revision.outcome {
-        Outcome::Completed { at } if revision.id != *but => Some((at, revision.number, &revision.id)),
-        _ => None,
-    });
-    completed.max().map(|(_, _, id)| id.clone())
+    history.newest_completed(|revision| revision.id != *but).map(|(_, revision)| revision.id.clone())
 }
 
 fn begin(
@@ -230,7 +226,7 @@ fn recover(
     stalled: &RevisionId,
     goal: Option<RevisionId>,
 ) {
-    let rejected = |id: &RevisionId| find(history, id).is_some_and(|r| matches!(r.outcome, Outcome::Rejected { .. }));
+    let rejected = |id: &RevisionId| find(history, id).is_some_and(Revision::is_rejected);
     let wanted_is_bad = facts.wanted.as_ref().is_some_and(rejected) && history.pin.is_none();
     if let Some(goal) = goal.filter(|goal| goal != stalled && !wanted_is_bad) {
         return begin(world, decided, facts, history, goal, "RolloutStarted");

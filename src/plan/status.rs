@@ -4,7 +4,8 @@ use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
-use crate::model::history::{DeploymentHistory, JobHistory, JobState, Outcome, Resolution, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, Outcome, Resolution, Revision, Rollout};
+use crate::model::job::{JobHistory, JobState};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
@@ -98,14 +99,9 @@ fn wanted_is_rejected(history: &DeploymentHistory, running: &RevisionId) -> bool
     rejected(history).is_some_and(|revision| revision.id != *running)
 }
 
-/// The rejected revision that the manifest asks for.
+/// The rejected revision that the manifest asks for, unless somebody has chosen another one.
 fn rejected(history: &DeploymentHistory) -> Option<&Revision> {
-    let is_rejected = |revision: &&Revision| matches!(revision.outcome, Outcome::Rejected { .. });
-    // Few have any, and which one is asked for takes a hash to tell.
-    if history.pin.is_some() || !history.revisions.iter().any(|revision| is_rejected(&revision)) {
-        return None;
-    }
-    find(history, &history.resolution.as_ref()?.revision()?).filter(is_rejected)
+    if history.pin.is_some() { None } else { history.rejected() }
 }
 
 fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired: u32, available: usize) -> String {

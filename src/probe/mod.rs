@@ -9,6 +9,8 @@ mod http;
 mod net;
 mod prober;
 mod socket;
+#[cfg(test)]
+mod testing;
 mod verdict;
 
 use std::future::Future;

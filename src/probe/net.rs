@@ -64,10 +64,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::model::observed::ContainerId;
     use crate::model::spec::{HttpGet, PortRef, Probe, TcpSocket};
-    use crate::model::status::ProbePurpose;
-    use crate::model::time::{Span, Timestamp};
+    use crate::model::time::Span;
+    use crate::probe::testing;
 
     /// A server that gives each connection `answer`, or nothing at all, and keeps what it was asked; its address.
     async fn server(answer: Option<&'static str>) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
@@ -126,16 +125,7 @@ mod tests {
         if probe.http_get.is_none() {
             probe.tcp_socket = Some(TcpSocket { port: PortRef::Number(1), host: None });
         }
-        ProbeTask {
-            container: ContainerId("c1".into()),
-            started_at: Timestamp(0),
-            purpose: ProbePurpose::Readiness,
-            address: Some(address.ip()),
-            process: None,
-            port: address.port(),
-            probe,
-            period: Span::secs(1),
-        }
+        testing::task(address, probe)
     }
 
     #[tokio::test]

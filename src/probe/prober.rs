@@ -203,6 +203,7 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use super::super::testing;
     use super::*;
     use crate::model::observed::ProbeResult;
     use crate::model::spec::Probe;
@@ -278,16 +279,8 @@ mod tests {
 
     /// A readiness check every second.
     fn task(port: u16) -> ProbeTask {
-        ProbeTask {
-            container: container(),
-            started_at: START,
-            purpose: ProbePurpose::Readiness,
-            address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
-            process: None,
-            port,
-            probe: serde_json::from_str::<Probe>("{}").unwrap(),
-            period: Span::secs(1),
-        }
+        let probe = serde_json::from_str::<Probe>("{}").unwrap();
+        ProbeTask { started_at: START, ..testing::task((std::net::Ipv4Addr::LOCALHOST, port).into(), probe) }
     }
 
     async fn pass(millis: u64) {

@@ -1,9 +1,8 @@
 //! What only one kind of object has, as the view tells it: a reading of the history. It decides nothing.
 
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
-use crate::model::history::{
-    DeploymentHistory, GateRecord, GateResult, JobHistory, JobRun, JobState, Outcome, Resolution, Revision, Rollout,
-};
+use crate::model::history::{DeploymentHistory, GateRecord, GateResult, Outcome, Resolution, Revision, Rollout};
+use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::schedule::Schedule;
 use crate::model::spec::CronJobSpec;
 use crate::model::time::Timestamp;

@@ -30,9 +30,8 @@ impl Notes {
 
     /// What last completed of Deployments of which nothing else is known.
     pub(super) fn without_history(&self, history: &History) -> BTreeMap<Key, GoodRevision> {
-        let is_known = |key: &Key| history.deployments.get(key).is_some_and(|known| !known.revisions.is_empty());
         let all = self.written.values().flat_map(|last_good| &last_good.deployments);
-        all.filter(|(key, _)| !is_known(key)).map(|(key, good)| (key.clone(), good.clone())).collect()
+        all.filter(|(key, _)| !history.knows(key)).map(|(key, good)| (key.clone(), good.clone())).collect()
     }
 
     /// What is to be noted of a source. What was noted before stays where nothing has completed since, because the history

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::model::cron::{CronJobHistory, CronRun};
-use crate::model::history::{DeploymentHistory, JobHistory, JobRun, JobState, Outcome, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, Outcome, Revision, Rollout};
+use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{Commit, ImageId, RevisionId, TemplateHash};

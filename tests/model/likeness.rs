@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use evenkeel::model::history::{DeploymentHistory, History, JobHistory, JobState, Outcome, Rollout};
+use evenkeel::model::history::{DeploymentHistory, History, Outcome, Rollout};
+use evenkeel::model::job::{JobHistory, JobState};
 use evenkeel::model::name::Key;
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::time::Timestamp;

@@ -3,7 +3,8 @@
 
 use evenkeel::model::action::{Action, Call, Stop};
 use evenkeel::model::desired::Desired;
-use evenkeel::model::history::{History, JobState, Outcome, Rollout};
+use evenkeel::model::history::{History, Outcome, Rollout};
+use evenkeel::model::job::JobState;
 use evenkeel::model::name::Kind;
 use evenkeel::model::observed::{ContainerState, Observed};
 use evenkeel::model::status::Plan;

@@ -7,11 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::super::{Check, Dial, NetDial};
-use crate::model::observed::ContainerId;
+use super::super::{Check, Dial, NetDial, testing};
 use crate::model::spec::{PortRef, Probe};
-use crate::model::status::{ProbePurpose, ProbeTask};
-use crate::model::time::Timestamp;
 
 use super::*;
 
@@ -107,16 +104,7 @@ async fn answer(mut respond: SendResponse<Bytes>, reply: Reply) {
 async fn asking(address: SocketAddr, service: &str) -> Check {
     let mut probe: Probe = serde_json::from_str(r#"{"timeout": "300ms"}"#).unwrap();
     probe.grpc = Some(Grpc { port: PortRef::Number(1), host: None, service: service.into() });
-    let task = ProbeTask {
-        container: ContainerId("c1".into()),
-        started_at: Timestamp(0),
-        purpose: ProbePurpose::Readiness,
-        address: Some(address.ip()),
-        process: None,
-        port: address.port(),
-        probe,
-        period: Span::secs(1),
-    };
+    let task = testing::task(address, probe);
     match NetDial.check(&task).await {
         Check::Failure(message) => Check::Failure(message.replace(&format!(" at {address}: "), ": ")),
         other => other,

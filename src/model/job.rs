@@ -1,0 +1,95 @@
+//! What has been of a Job: its revisions and how each ended.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::Resolution;
+use super::observed::Exit;
+use super::revision::{Contents, ImageId, RevisionId, TemplateHash};
+use super::spec::Template;
+use super::time::Timestamp;
+
+/// The memory of a Job: the newest revision and the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobHistory {
+    /// Runs, oldest first; the last one is the newest revision's.
+    pub runs: Vec<JobRun>,
+    /// The image that the newest template resolved to.
+    pub resolution: Option<Resolution>,
+}
+
+/// One revision of a Job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobRun {
+    /// Its id.
+    pub revision: RevisionId,
+    /// The hash of its template.
+    pub template_hash: TemplateHash,
+    /// Its template.
+    pub template: Arc<Template>,
+    /// The contents that it uses.
+    pub contents: Contents,
+    /// Its image.
+    pub image: ImageId,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// The attempt under way or last made, from 0.
+    pub attempt: u32,
+    /// Where it stands.
+    pub state: JobState,
+}
+
+/// Where a revision of a Job stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JobState {
+    /// Its container may be created; it has not been started.
+    Pending,
+    /// Starting it was decided (and written down first): from here on it may have run.
+    Started {
+        /// When.
+        at: Timestamp,
+    },
+    /// It failed and is tried again at a later time.
+    Retrying {
+        /// When it failed.
+        at: Timestamp,
+    },
+    /// It ran and exited with 0.
+    Succeeded {
+        /// How it ended.
+        exit: Exit,
+        /// Its last log lines.
+        last_log: Vec<String>,
+    },
+    /// It failed for good.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why, for people.
+        reason: String,
+        /// How it ended, if it ran.
+        #[serde(default)]
+        exit: Option<Exit>,
+        /// Its last log lines.
+        last_log: Vec<String>,
+    },
+    /// Its container vanished before the result was seen; it is not run again unasked.
+    Unknown {
+        /// When that was noticed.
+        at: Timestamp,
+    },
+}
+
+impl JobState {
+    /// Whether nothing more comes of it.
+    pub fn is_over(&self) -> bool {
+        match self {
+            JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. } => true,
+            JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => false,
+        }
+    }
+}
