@@ -11,7 +11,7 @@ help: ## List the targets
 
 build: ## Build the controller: one static binary, target/TRIPLE/release/evenkeel
 	@# An explicit --target keeps the flag away from build scripts and procedural macros, and from the tests' builds.
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --bin evenkeel --target $(TRIPLE)
+	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --release --bin evenkeel --target $(TRIPLE)
 
 demo: build ## Watch a rollout, a failed one going back, and a killed replica healing, in two minutes
 	@scripts/demo $(BINARY)

@@ -5,7 +5,9 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::failure::Failure;
 
@@ -32,22 +34,21 @@ fn check(level: &str) -> Result<(), Failure> {
     }
 }
 
-/// Begins to log. `level` is a level (`debug`) or tracing's own filter (`evenkeel::plan=debug,info`).
+/// Begins to log. `level` is a level (`debug`) or a list of them by module (`evenkeel::plan=debug,info`).
 pub fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
     check(level)?;
-    let filter = EnvFilter::try_new(level).map_err(|error| {
+    let filter: Targets = level.parse().map_err(|error| {
         Failure::new(format!("'{level}' is not a log level: {error}"))
             .hint("write error, warn, info, debug or trace, or a filter such as evenkeel::engine=debug,info")
     })?;
     // What the file watcher says of a directory that was moved away, the sources say in our words.
-    let quiet = "notify=off".parse().expect("it is a directive");
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter.add_directive(quiet)).with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter.with_target("notify", LevelFilter::OFF));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     #[allow(clippy::disallowed_methods, reason = "the environment is the command line's to read")]
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let begun = match format {
-        LogFormat::Text => subscriber.with_ansi(colour).with_target(false).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Text => log.with(lines.with_ansi(colour).with_target(false)).try_init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
     };
     begun.map_err(|error| Failure::new(format!("logging cannot begin: {error}")))
 }

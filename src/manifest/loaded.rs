@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Source;
 use super::diagnostic::{Diagnostic, Problems};
@@ -125,15 +126,15 @@ fn place(desired: &mut Desired, object: Object, ids: &BTreeMap<Key, ContentId>) 
             desired.contents.insert(key, declared!(id));
         }
         Spec::Job(mut spec) => {
-            apply(&mut spec.template, defaults);
+            apply(Arc::make_mut(&mut spec.template), defaults);
             desired.jobs.insert(key, declared!(*spec));
         }
         Spec::CronJob(mut spec) => {
-            apply(&mut spec.template, defaults);
+            apply(Arc::make_mut(&mut spec.template), defaults);
             desired.cron_jobs.insert(key, declared!(*spec));
         }
         Spec::Deployment(mut spec) => {
-            apply(&mut spec.template, defaults);
+            apply(Arc::make_mut(&mut spec.template), defaults);
             desired.deployments.insert(key, declared!(*spec));
         }
     }
@@ -157,7 +158,7 @@ fn inherit(desired: &mut Desired) {
             let job = desired.jobs.get_mut(&key.sibling(Kind::Job, job));
             let Some(job) = job.map(|job| &mut job.spec).filter(|job| job.template.image.is_empty()) else { continue };
             job.image_of = Some(key.name.clone());
-            let template = &mut job.template;
+            let template = Arc::make_mut(&mut job.template);
             template.image = from.image.clone();
             template.image_pull_policy = from.image_pull_policy;
             template.image_pull_secrets = from.image_pull_secrets.clone();

@@ -20,21 +20,21 @@ use crate::model::spec::{
 /// The words in which schemas are written.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// The schemas of all kinds, made once.
+/// What `check` needs of all kinds, made once and kept.
 static SCHEMAS: LazyLock<BTreeMap<Kind, Value>> =
-    LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, describe(kind))).collect());
+    LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, without_prose(describe(kind)))).collect());
 
 /// The schema files by name: `deployment.json` and the like for one kind each, `evenkeel.json` for all, and `policy.json`
 /// for the operator's policy, which is no manifest.
 pub fn generate() -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> =
-        SCHEMAS.iter().map(|(kind, schema)| (format!("{kind}.json"), text(schema))).collect();
+        Kind::ALL.into_iter().map(|kind| (format!("{kind}.json"), text(&describe(kind)))).collect();
     files.insert("evenkeel.json".into(), text(&all_kinds()));
     files.insert("policy.json".into(), text(&policy()));
     files
 }
 
-/// The schema of one kind's manifests.
+/// The schema of one kind's manifests, without what only people read.
 pub fn of(kind: Kind) -> &'static Value {
     &SCHEMAS[&kind]
 }
@@ -112,6 +112,37 @@ fn manifest<T: JsonSchema>(kind: Kind) -> Value {
     })
 }
 
+/// A schema without what only people read: a third of the memory. Hints quote the descriptions of required fields.
+fn without_prose(mut schema: Value) -> Value {
+    drop_prose(&mut schema, false);
+    schema
+}
+
+fn drop_prose(schema: &mut Value, is_quoted: bool) {
+    match schema {
+        Value::Array(schemas) => schemas.iter_mut().for_each(|schema| drop_prose(schema, false)),
+        Value::Object(words) => {
+            words.retain(|word, _| match word.as_str() {
+                "title" | "examples" | "default" | "$schema" => false,
+                "description" => is_quoted,
+                _ => true,
+            });
+            let required = words.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+            for (word, inner) in words {
+                match (word.as_str(), inner) {
+                    ("enum" | "const" | "required", _) => {}
+                    ("properties" | "$defs", Value::Object(named)) => {
+                        let is_required = |name: &str| required.iter().any(|one| one == name);
+                        named.iter_mut().for_each(|(name, schema)| drop_prose(schema, is_required(name)));
+                    }
+                    (_, inner) => drop_prose(inner, false),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// All types that were used, without `null` where a field may be left out: a manifest leaves it out.
 fn definitions(generator: &mut SchemaGenerator) -> Map<String, Value> {
     let mut definitions = generator.take_definitions(true);
@@ -149,13 +180,14 @@ fn all_kinds() -> Value {
     let titles: Vec<&str> = Kind::ALL.into_iter().map(title).collect();
     let mut definitions = Map::new();
     let mut choices = Vec::new();
-    for (kind, schema) in SCHEMAS.iter() {
+    for kind in Kind::ALL {
+        let schema = describe(kind);
         let mut schema = schema.as_object().expect("a schema is an object").clone();
         schema.remove("$schema");
         if let Some(Value::Object(shared)) = schema.remove("$defs") {
             definitions.extend(shared);
         }
-        let title = title(*kind);
+        let title = title(kind);
         definitions.insert(title.into(), schema.into());
         let chosen = json!({"properties": {"kind": {"const": title}}, "required": ["kind"]});
         choices.push(json!({"if": chosen, "then": {"$ref": format!("#/$defs/{title}")}}));

@@ -108,9 +108,9 @@ impl Desired {
 
     /// The container template of every workload.
     pub fn templates(&self) -> impl Iterator<Item = (&Key, &Template)> {
-        let deployments = self.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
-        let jobs = self.jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
-        let cron_jobs = self.cron_jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
+        let deployments = self.deployments.iter().map(|(key, declared)| (key, &*declared.spec.template));
+        let jobs = self.jobs.iter().map(|(key, declared)| (key, &*declared.spec.template));
+        let cron_jobs = self.cron_jobs.iter().map(|(key, declared)| (key, &*declared.spec.template));
         jobs.chain(cron_jobs).chain(deployments)
     }
 }

@@ -122,7 +122,7 @@ impl Pass<'_> {
             let job = JobRun {
                 revision: container.revision.clone(),
                 template_hash: container.template.clone(),
-                template: Arc::new(self.spec.template.clone()),
+                template: Arc::clone(&self.spec.template),
                 contents: self.contents.clone(),
                 image: container.image.clone(),
                 created_at: container.created_at,
@@ -286,7 +286,7 @@ impl Pass<'_> {
             run.job = Some(JobRun {
                 revision: run_id(run.scheduled_at),
                 template_hash: hash,
-                template: Arc::new(spec.template.clone()),
+                template: Arc::clone(&spec.template),
                 contents: self.contents.clone(),
                 image,
                 created_at: world.now,

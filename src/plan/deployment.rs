@@ -103,9 +103,7 @@ fn wanted(
     let id = revision_id(&hash, &image);
     if let Some(known) = history.revisions.iter_mut().find(|revision| revision.id == id) {
         // Probes, limits and the like are not part of the revision: they follow the manifest.
-        if *known.template != spec.template {
-            known.template = Arc::new(spec.template.clone());
-        }
+        known.template = Arc::clone(&spec.template);
         return Some(id);
     }
     record(world, decided, key, spec, history, (hash, contents, image, id.clone())).then_some(id)
@@ -115,7 +113,7 @@ fn wanted(
 /// passes find that, and to compare takes a tenth of the time.
 pub fn hash(spec: &DeploymentSpec, contents: &Contents, history: &DeploymentHistory) -> TemplateHash {
     let is_same = |revision: &&Revision| {
-        revision.restarts == history.restarts && revision.contents == *contents && *revision.template == spec.template
+        revision.restarts == history.restarts && revision.contents == *contents && revision.template == spec.template
     };
     match history.revisions.iter().rev().find(is_same) {
         Some(revision) => revision.template_hash.clone(),
@@ -133,7 +131,7 @@ fn old_templates(
     let old = replicas.iter().filter(|r| r.runs() && Some(&r.container.revision) != wanted);
     let template = |revision: &RevisionId| match find(history, revision) {
         Some(revision) => revision.template.clone(),
-        None => Arc::new(spec.template.clone()),
+        None => Arc::clone(&spec.template),
     };
     old.map(|replica| template(&replica.container.revision)).collect()
 }
@@ -165,7 +163,7 @@ fn record(
         number,
         id,
         template_hash,
-        template: Arc::new(spec.template.clone()),
+        template: Arc::clone(&spec.template),
         contents,
         restarts: history.restarts,
         digest: found.and_then(|image| images::digest(&spec.template, image)),

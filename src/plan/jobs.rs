@@ -122,7 +122,7 @@ impl<'a> Asked<'a> {
         let revision = revision_id(hash, &image);
         if let Some(run) = history.runs.last_mut() {
             if run.revision == revision {
-                run.template = Arc::new(spec.template.clone());
+                run.template = Arc::clone(&spec.template);
                 return;
             }
             if matches!(run.state, JobState::Started { .. }) {
@@ -133,7 +133,7 @@ impl<'a> Asked<'a> {
         if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
             // What became of it is known.
             let mut run = history.runs.remove(earlier);
-            run.template = Arc::new(spec.template.clone());
+            run.template = Arc::clone(&spec.template);
             history.runs.push(run);
             return;
         }
@@ -149,7 +149,7 @@ impl<'a> Asked<'a> {
         history.runs.push(JobRun {
             revision,
             template_hash: hash.clone(),
-            template: Arc::new(spec.template.clone()),
+            template: Arc::clone(&spec.template),
             contents: contents.clone(),
             image,
             created_at: world.now,

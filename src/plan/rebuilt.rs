@@ -117,6 +117,8 @@ fn record(
 mod tests {
     use serde_json::{Value, json};
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::action::Call;
     use crate::model::desired::Declared;
@@ -203,7 +205,7 @@ mod tests {
         let found = Image { id, digests: vec![GOOD.into()], has_health_check: false, volumes: [].into() };
         for (asked, pinned) in [("web:2", true), ("web:1", false)] {
             let mut desired = desired(good());
-            desired.deployments.get_mut(&key()).unwrap().spec.template.image = asked.into();
+            Arc::make_mut(&mut desired.deployments.get_mut(&key()).unwrap().spec.template).image = asked.into();
             let mut observed = nothing();
             observed.images.insert(GOOD.into(), ImageState::Present(found.clone()));
             let plan = crate::plan::plan(&desired, &observed, &History::default(), NOW);

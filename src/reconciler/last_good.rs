@@ -61,6 +61,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 None => last_good.deployments.is_empty(),
             };
             if is_written {
+                // The same, but it shares its templates with the history.
+                self.notes.written.insert(source, last_good);
                 continue;
             }
             match self.store.save_last_good(&last_good) {

@@ -66,12 +66,12 @@ impl Declarations {
         for (key, declared) in &desired.jobs {
             let mut declared = declared.clone();
             // As it is: a Job is never restarted by the engine, whatever a template's default is.
-            declared.spec.template.restart_policy = RestartPolicy::Never;
+            Arc::make_mut(&mut declared.spec.template).restart_policy = RestartPolicy::Never;
             objects.insert(key.clone(), entry(&declared, None));
         }
         for (key, declared) in &desired.cron_jobs {
             let mut declared = declared.clone();
-            declared.spec.template.restart_policy = RestartPolicy::Never;
+            Arc::make_mut(&mut declared.spec.template).restart_policy = RestartPolicy::Never;
             objects.insert(key.clone(), entry(&declared, None));
         }
         objects.extend(desired.deployments.iter().map(|(key, declared)| (key.clone(), entry(declared, None))));

@@ -1,5 +1,7 @@
 //! The CronJob manifest.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +57,7 @@ pub struct CronJobSpec {
     pub active_deadline: Option<Span>,
     /// The container to run. Its restart policy is always Never. A change counts for the next run: one that is under way is
     /// left alone.
-    pub template: Template,
+    pub template: Arc<Template>,
 }
 
 /// What happens when a time comes while a run is under way.

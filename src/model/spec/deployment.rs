@@ -1,5 +1,7 @@
 //! The Deployment manifest.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +47,7 @@ pub struct DeploymentSpec {
     pub revision_history_limit: u32,
     /// The container of each replica.
     #[schemars(extend("required" = ["image"]))]
-    pub template: Template,
+    pub template: Arc<Template>,
     /// Whether to leave it alone: nothing is started, stopped or changed until this is false. Default: false.
     #[serde(default)]
     pub suspend: bool,

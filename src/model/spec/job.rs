@@ -1,5 +1,7 @@
 //! The Job manifest.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,7 @@ use crate::model::time::Span;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobSpec {
     /// The container to run. Its restart policy is always Never.
-    pub template: Template,
+    pub template: Arc<Template>,
     /// How often a failed run is tried again. Default: 0 (Kubernetes: 6), so that a migration never runs twice unasked.
     #[serde(default)]
     #[schemars(range(max = 100))]
