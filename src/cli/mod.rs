@@ -22,6 +22,7 @@ mod output;
 mod past;
 mod plan;
 mod prune;
+mod release_log;
 mod rollout;
 mod rows;
 mod run;
@@ -71,6 +72,7 @@ enum Command {
     Describe(describe::Describe),
     Events(events::Events),
     Logs(logs::Logs),
+    Log(release_log::Log),
     Rollout(rollout::Rollout),
     RunNow(run_now::RunNow),
     Set(set::Set),
@@ -92,6 +94,7 @@ impl Command {
             Command::Describe(describe) => describe.run(screen).await,
             Command::Events(events) => events.run(screen).await,
             Command::Logs(logs) => logs.run(screen).await,
+            Command::Log(log) => log.run(screen).await,
             Command::Rollout(rollout) => rollout.run(screen).await,
             Command::RunNow(run_now) => run_now.run(screen).await,
             Command::Set(set) => set.run(screen).await,

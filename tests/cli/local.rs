@@ -24,6 +24,7 @@ async fn the_help_of_each_command_fits_a_screen() {
         "describe",
         "events",
         "logs",
+        "log",
         "rollout",
         "rollout status",
         "set image",

@@ -7,6 +7,7 @@ mod history;
 mod hostile;
 mod local;
 mod notify;
+mod release_log;
 mod scrape;
 mod screens;
 mod set;
