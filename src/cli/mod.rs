@@ -1,5 +1,5 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers. `plan`, `validate`, `notify`, `schema` and `completions` need no daemon, nor does `set` with a source and no
+//! containers. `plan`, `validate`, `notify`, `doctor`, `schema` and `completions` need no daemon, nor does `set` with a source and no
 //! wait; `run` is the daemon; all others ask it.
 
 mod age;
@@ -9,6 +9,7 @@ mod client;
 mod completions;
 mod describe;
 mod difference;
+mod doctor;
 mod events;
 mod failure;
 mod follow;
@@ -78,6 +79,7 @@ enum Command {
     Set(set::Set),
     Prune(prune::Prune),
     Notify(notice::Notify),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Version(version::Version),
@@ -100,6 +102,7 @@ impl Command {
             Command::Set(set) => set.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
             Command::Notify(notice) => notice.run(screen).await,
+            Command::Doctor(doctor) => doctor.run(screen).await,
             Command::Schema(schema) => schema.run(screen),
             Command::Completions(completions) => completions.run(screen),
             Command::Version(version) => version.run(screen).await,

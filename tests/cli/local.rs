@@ -25,6 +25,7 @@ async fn the_help_of_each_command_fits_a_screen() {
         "events",
         "logs",
         "log",
+        "doctor",
         "rollout",
         "rollout status",
         "set image",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests and their helpers may")]
 
 mod daemon;
+mod doctor;
 mod history;
 mod hostile;
 mod local;
