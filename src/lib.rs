@@ -26,7 +26,7 @@
 //! | [`plan`] | decisions, pure | anything but decide |
 //! | [`engine`] | Docker: the only door | decide |
 //! | [`probe`] | health checks made by us | decide what follows from them |
-//! | [`store`] | history and contents on disk | lose what runs when a file is damaged |
+//! | [`store`] | history, contents and the release log on disk | lose what runs when a file is damaged |
 //! | [`notification`] | what came of it, told to webhooks | hold up a pass; say more of a URL than its host |
 //! | [`wake`] | file changes and engine events → "look again" | carry data into a decision |
 //! | [`reconciler`] | the loop: load, observe, plan, save, apply, sleep | decide |

@@ -1,5 +1,5 @@
 //! The command line: one file per subcommand. It parses, asks, prints and gives an exit code; it decides nothing about
-//! containers. `plan`, `validate`, `notify`, `schema` and `completions` need no daemon, nor does `set` with a source and no
+//! containers. `plan`, `validate`, `notify`, `doctor`, `schema` and `completions` need no daemon, nor does `set` with a source and no
 //! wait; `run` is the daemon; all others ask it.
 
 mod age;
@@ -9,6 +9,7 @@ mod client;
 mod completions;
 mod describe;
 mod difference;
+mod doctor;
 mod events;
 mod failure;
 mod follow;
@@ -22,6 +23,7 @@ mod output;
 mod past;
 mod plan;
 mod prune;
+mod release_log;
 mod rollout;
 mod rows;
 mod run;
@@ -71,11 +73,13 @@ enum Command {
     Describe(describe::Describe),
     Events(events::Events),
     Logs(logs::Logs),
+    Log(release_log::Log),
     Rollout(rollout::Rollout),
     RunNow(run_now::RunNow),
     Set(set::Set),
     Prune(prune::Prune),
     Notify(notice::Notify),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Version(version::Version),
@@ -92,11 +96,13 @@ impl Command {
             Command::Describe(describe) => describe.run(screen).await,
             Command::Events(events) => events.run(screen).await,
             Command::Logs(logs) => logs.run(screen).await,
+            Command::Log(log) => log.run(screen).await,
             Command::Rollout(rollout) => rollout.run(screen).await,
             Command::RunNow(run_now) => run_now.run(screen).await,
             Command::Set(set) => set.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
             Command::Notify(notice) => notice.run(screen).await,
+            Command::Doctor(doctor) => doctor.run(screen).await,
             Command::Schema(schema) => schema.run(screen),
             Command::Completions(completions) => completions.run(screen),
             Command::Version(version) => version.run(screen).await,

@@ -19,11 +19,12 @@ use super::validate;
 use crate::manifest::edit::{self, Edit, Opened, Refusal, Wish};
 use crate::manifest::write::{self, Turn, WriteError};
 use crate::manifest::{Diagnostic, Source, snapshot};
+use crate::model::command::Answer;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::text::printable;
 use crate::model::time::Span;
 use crate::model::view::View;
-use crate::server::wire::Snapshot;
+use crate::server::wire::{ImageSetBody, Snapshot};
 
 /// How often a directory that another command is editing is tried again.
 const ATTEMPTS: u32 = 100;
@@ -114,6 +115,7 @@ impl Image {
         }
         edit.write().map_err(unwritten)?;
         drop(turn);
+        note(&client, &edit).await;
         let mut report = Report::new(screen, self.output);
         tell(&edit, &mut report)?;
         let exit = match self.wait {
@@ -210,6 +212,17 @@ impl Image {
             follow::views(client, report, |snapshot| judge(edit, &synced, &snapshot.view)).await
         };
         follow::within(Some(self.timeout), screen, following).await
+    }
+}
+
+/// Has the daemon note in its release log who did it. Without a daemon there is none, and whoever commits it is told.
+async fn note(client: &Client, edit: &Edit) {
+    if edit.is_change() {
+        let change = format!("image {} -> {}", edit.before, edit.after);
+        let noted: Result<Answer, Failure> =
+            client.post("/v1/image-set", &ImageSetBody { key: edit.object.clone(), change }).await;
+        // It is done either way.
+        drop(noted);
     }
 }
 

@@ -23,6 +23,7 @@ mod ownership;
 mod pull;
 mod reference;
 mod rfc3339;
+mod survey;
 mod unix;
 mod volumes;
 
@@ -42,6 +43,7 @@ pub use docker::Docker;
 pub use host::Host;
 pub use log_stream::{LogRange, LogStream};
 pub use ownership::{Identity, Labels, Ownership};
+pub use survey::{Pool, Survey};
 
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,
 /// each has a deadline, and each may be repeated: an effect that is already there is a success. What makes something

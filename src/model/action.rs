@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::container::{Adjustable, ContainerSpec, Files};
 use super::name::{Key, Name};
 use super::observed::{ContainerId, NetworkId};
+use super::release::Step;
 use super::time::Span;
 
 /// One call to the engine, for one object, with its cause.
@@ -308,6 +309,18 @@ impl Request {
             Request::Undo { .. } => "UndoRequested",
             Request::Retry => "RetryRequested",
             Request::RunNow => "RunRequested",
+        }
+    }
+
+    /// What the release log calls it.
+    pub fn step(&self) -> Step {
+        match self {
+            Request::Pause => Step::Paused,
+            Request::Resume => Step::Resumed,
+            Request::Restart => Step::RestartRequested,
+            Request::Undo { .. } => Step::UndoRequested,
+            Request::Retry => Step::RetryRequested,
+            Request::RunNow => Step::RunRequested,
         }
     }
 }

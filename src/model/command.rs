@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Confirmation, Request};
 use super::name::Key;
+use super::release::Release;
 use super::time::Timestamp;
 use super::view::{RevisionParts, SourceState};
 
@@ -16,11 +17,29 @@ pub enum Command {
         key: Key,
         /// What is asked.
         request: Request,
+        /// Who asks.
+        by: String,
     },
+    /// Note that somebody has changed the image in an object's manifest.
+    ImageSet {
+        /// The object.
+        key: Key,
+        /// What was changed.
+        change: String,
+        /// By whom.
+        by: String,
+    },
+    /// Tell the release log. Changes nothing.
+    Releases,
     /// Tell what the revisions of a Deployment were made of. Changes nothing.
     Revisions(Key),
     /// Carry out a removal that the brake held.
-    Confirm(Confirmation),
+    Confirm {
+        /// Which.
+        confirmation: Confirmation,
+        /// Who confirms it.
+        by: String,
+    },
     /// Read all sources now, and answer when it is known which manifests are in force. Does not wait for the engine.
     Sync,
     /// End the loop: begin nothing new, let actions under way end, write down what must be. Answered when that is done.
@@ -41,6 +60,15 @@ pub enum Answer {
         /// Oldest first.
         revisions: Vec<RevisionParts>,
     },
+    /// The release log.
+    Releases {
+        /// The daemon's time.
+        now: Timestamp,
+        /// Oldest first, each once.
+        releases: Vec<Release>,
+    },
+    /// It is noted; nothing else comes of it.
+    Noted,
     /// The sources after reading them.
     Synced {
         /// Every source; its `generation` and `declares` say what to wait for.

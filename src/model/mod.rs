@@ -17,6 +17,7 @@ pub mod observed;
 pub mod past;
 pub mod policy;
 pub mod quantity;
+pub mod release;
 pub mod revision;
 pub mod schedule;
 pub mod secret;

@@ -23,6 +23,7 @@ mod paths;
 mod provide;
 mod publish;
 mod redact;
+mod releases;
 pub mod rules;
 mod said;
 mod sole;
@@ -64,6 +65,7 @@ use inside::Inside;
 use last_good::Notes;
 use look::{Hints, Looker};
 use redact::Redactor;
+use releases::Releases;
 use rules::{Place, Rules};
 use sole::Claim;
 use sources::{Occasion, Sources};
@@ -151,6 +153,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     executor: Executor<E>,
     prober: Prober<Counted<Inside<D, E>>>,
     events: Arc<Vec<Event>>,
+    releases: Releases,
     warnings: Vec<String>,
     plan: Plan,
     started_at: Timestamp,
@@ -211,6 +214,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             executor,
             prober,
             events: Arc::new(events),
+            releases: Releases::read(store.releases()),
             warnings,
             plan: Plan::default(),
             started_at,
@@ -331,6 +335,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.undecided = false;
         self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
+        self.log_releases(&plan);
         self.keep_contents();
         self.note_last_good();
         self.prober.set(std::mem::take(&mut plan.probes));

@@ -3,12 +3,14 @@
 
 use tokio::time::sleep_until;
 
+use super::releases::Asked;
 use super::sources::Occasion;
 use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::command::{Answer, Command, Refusal, Reply};
 use crate::model::history::History;
 use crate::model::name::{Key, Kind};
+use crate::model::release::Step;
 use crate::model::status::{Event, Severity};
 use crate::model::time::Span;
 use crate::plan;
@@ -19,27 +21,34 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Carries out a command, as far as it can be before the next pass.
     pub(super) async fn obey(&mut self, command: Command) -> Reply {
         match command {
-            Command::Request { key, request } => {
+            Command::Request { key, request, by } => {
                 let (history, message) = plan::request(&self.desired, &self.history, &key, &request, self.clock.now())?;
-                self.write(history)?;
                 // An event names its object beside what it says.
                 let name = key.to_string();
                 let said =
                     message.strip_prefix(&name).and_then(|rest| rest.strip_prefix(": ").or(rest.strip_prefix(' ')));
-                self.tell(key, request.word(), said.unwrap_or(&message));
+                let said = said.unwrap_or(&message);
+                self.write_asked(history, Asked { key: &key, step: request.step(), by, said })?;
+                self.tell(key, request.word(), said);
                 Ok(Answer::Done { message })
             }
+            Command::ImageSet { key, change, by } => {
+                self.log_asked(&Asked { key: &key, step: Step::ImageSet, by, said: &change });
+                Ok(Answer::Noted)
+            }
+            Command::Releases => Ok(Answer::Releases { now: self.clock.now(), releases: self.releases.all() }),
             Command::Revisions(key) => match self.history.deployments.get(&key) {
                 Some(history) => Ok(Answer::Revisions { revisions: detail::parts(history) }),
                 None => Err(Refusal::not_found(format!("{key} has no revisions"))),
             },
-            Command::Confirm(confirmation) => {
+            Command::Confirm { confirmation, by } => {
                 let history =
                     plan::confirm(&self.plan.held, &confirmation, &self.history).map_err(Refusal::impossible)?;
-                self.write(history)?;
                 let namespace = confirmation.namespace;
                 let message = format!("confirmed for namespace {namespace}");
-                self.tell(Key::new(Kind::Namespace, namespace.clone(), namespace), "RemovalConfirmed", &message);
+                let key = Key::new(Kind::Namespace, namespace.clone(), namespace);
+                self.write_asked(history, Asked { key: &key, step: Step::RemovalConfirmed, by, said: &message })?;
+                self.tell(key, "RemovalConfirmed", &message);
                 Ok(Answer::Done { message })
             }
             Command::Sync => Ok(self.sync().await),
@@ -51,6 +60,13 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     fn tell(&mut self, object: Key, reason: &str, message: &str) {
         let (at, severity) = (self.clock.now(), Severity::Normal);
         self.remember(&[Event { at, object, severity, reason: reason.into(), message: message.into() }]);
+    }
+
+    /// Writes down what a person asked for, with who did. The release log comes first: it may then say too much, and never
+    /// too little.
+    fn write_asked(&mut self, history: History, asked: Asked<'_>) -> Result<(), Refusal> {
+        let entry = self.log_asked(&asked);
+        self.write(history).inspect_err(|refusal| self.log_not_done(entry, &refusal.message))
     }
 
     fn write(&mut self, history: History) -> Result<(), Refusal> {

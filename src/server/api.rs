@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::wire::{Events, LogLine, RequestBody};
+use super::peer::Peer;
+use super::wire::{Events, ImageSetBody, LogLine, RequestBody};
 use super::{LogQuery, Parts};
 use crate::model::action::Confirmation;
 use crate::model::command::{Command, Refusal, RefusalKind, Reply};
@@ -46,6 +47,8 @@ pub fn router(parts: Parts) -> Router {
         .route("/v1/events/watch", get(watch_events))
         .route("/v1/revisions", get(revisions))
         .route("/v1/logs", get(logs))
+        .route("/v1/releases", get(releases))
+        .route("/v1/image-set", post(image_set))
         .route("/v1/sync", post(sync))
         .route("/v1/request", post(request))
         .route("/v1/confirm", post(confirm))
@@ -171,13 +174,36 @@ async fn sync(State(parts): State<Parts>) -> Response {
     command(&parts, Command::Sync).await
 }
 
-async fn request(State(parts): State<Parts>, Json(body): Json<RequestBody>) -> Response {
-    let response = command(&parts, Command::Request { key: body.key, request: body.request }).await;
+async fn releases(State(parts): State<Parts>) -> Response {
+    command(&parts, Command::Releases).await
+}
+
+/// Who has connected.
+type From = ConnectInfo<Peer>;
+
+async fn image_set(
+    State(parts): State<Parts>,
+    ConnectInfo(Peer(by)): From,
+    Json(ImageSetBody { key, change }): Json<ImageSetBody>,
+) -> Response {
+    command(&parts, Command::ImageSet { key, change, by }).await
+}
+
+async fn request(
+    State(parts): State<Parts>,
+    ConnectInfo(Peer(by)): From,
+    Json(RequestBody { key, request }): Json<RequestBody>,
+) -> Response {
+    let response = command(&parts, Command::Request { key, request, by }).await;
     seen(parts, response).await
 }
 
-async fn confirm(State(parts): State<Parts>, Json(confirmation): Json<Confirmation>) -> Response {
-    let response = command(&parts, Command::Confirm(confirmation)).await;
+async fn confirm(
+    State(parts): State<Parts>,
+    ConnectInfo(Peer(by)): From,
+    Json(confirmation): Json<Confirmation>,
+) -> Response {
+    let response = command(&parts, Command::Confirm { confirmation, by }).await;
     seen(parts, response).await
 }
 

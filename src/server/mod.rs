@@ -2,6 +2,7 @@
 //! `/readyz` over TCP. It shows views and passes commands on; it decides nothing and knows no Docker.
 
 pub mod api;
+mod peer;
 pub mod scrape;
 pub mod socket;
 pub mod wire;
@@ -68,7 +69,8 @@ pub async fn serve_socket(
     parts: Parts,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, api::router(parts)).with_graceful_shutdown(stop).await
+    let router = api::router(parts).into_make_service_with_connect_info::<peer::Peer>();
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
 /// Serves `/metrics`, `/healthz` and `/readyz` until `stop`.

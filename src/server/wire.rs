@@ -35,6 +35,15 @@ pub struct RequestBody {
     pub request: Request,
 }
 
+/// The body of `POST /v1/image-set`: for the release log, nothing else comes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSetBody {
+    /// The object.
+    pub key: Key,
+    /// What was changed, for people.
+    pub change: String,
+}
+
 /// Each line of `GET /v1/logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

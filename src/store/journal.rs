@@ -1,47 +1,62 @@
-//! Events, one line each, in two files of limited size. Losing some is no harm, so they are not forced to the disk.
+//! Lines that are only added: events and releases, one line each, in two files of limited size. Losing some is no harm, so
+//! they are not forced to the disk.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use crate::model::status::Event;
 
-/// The newest events.
-const NEW: &str = "events.jsonl";
-/// The events before them.
-const OLD: &str = "events.1.jsonl";
-/// At this size the newest events become the ones before. In bytes.
+/// What happened.
+pub(super) const EVENTS: Names = Names { new: "events.jsonl", old: "events.1.jsonl" };
+/// What was released.
+pub(super) const RELEASES: Names = Names { new: "releases.jsonl", old: "releases.1.jsonl" };
+/// At this size the newest lines become the ones before. In bytes.
 const ROTATE_AT: u64 = 1 << 20;
 
-/// Where the next event goes.
-#[derive(Default)]
+/// The two files of a journal.
+pub(super) struct Names {
+    /// The newest lines.
+    new: &'static str,
+    /// The lines before them.
+    old: &'static str,
+}
+
+/// Where the next line goes.
 pub(super) struct Journal {
+    names: Names,
     /// Whether the file is known to end with a whole line.
     whole: bool,
 }
 
 impl Journal {
-    pub(super) fn append(&mut self, disk: &Disk, events: &[Event]) -> Result<(), StoreError> {
-        if events.is_empty() {
+    pub(super) fn new(names: Names) -> Self {
+        Self { names, whole: false }
+    }
+
+    pub(super) fn append<T: Serialize>(&mut self, disk: &Disk, entries: &[T]) -> Result<(), StoreError> {
+        if entries.is_empty() {
             return Ok(());
         }
         // A torn line stays alone, instead of spoiling the next one.
         let mut lines = if self.whole { String::new() } else { "\n".into() };
-        for event in events {
-            lines += &serde_json::to_string(event).expect("an event is plain data");
+        for entry in entries {
+            lines += &serde_json::to_string(entry).expect("an entry is plain data");
             lines.push('\n');
         }
         self.whole = false;
-        let length = disk.append(&disk.path(NEW), lines.as_bytes())?;
+        let length = disk.append(&disk.path(self.names.new), lines.as_bytes())?;
         self.whole = true;
         if length >= ROTATE_AT {
-            disk.rename(&disk.path(NEW), &disk.path(OLD))?;
+            disk.rename(&disk.path(self.names.new), &disk.path(self.names.old))?;
         }
         Ok(())
     }
 }
 
-/// All events that can be read, oldest first.
-pub(super) fn read(disk: &Disk) -> Vec<Event> {
-    let files = [OLD, NEW].map(|name| disk.read(&disk.path(name)).ok().flatten().unwrap_or_default());
+/// All lines that can be read, oldest first.
+pub(super) fn read<T: DeserializeOwned>(disk: &Disk, names: &Names) -> Vec<T> {
+    let files = [names.old, names.new].map(|name| disk.read(&disk.path(name)).ok().flatten().unwrap_or_default());
     let lines = files.iter().flat_map(|bytes| bytes.split(|byte| *byte == b'\n'));
     lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

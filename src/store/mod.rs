@@ -1,4 +1,4 @@
-//! The state directory: history, contents, last good manifests and events on disk. It decides nothing, and nothing in
+//! The state directory: history, contents, last good manifests, events and releases on disk. It decides nothing, and nothing in
 //! it is worth more than a running container: whatever is unreadable is set aside with a warning.
 //!
 //! ```text
@@ -10,6 +10,7 @@
 //! sources/<name>.json                      last good manifests              (sources)
 //! sources/<name>.last-good.lock            what last completed              (last_good)
 //! events.jsonl, events.1.jsonl             what happened                    (journal)
+//! releases.jsonl, releases.1.jsonl         what was released, and by whom   (journal)
 //! told.json                                what notifications have told     (told)
 //! ```
 //!
@@ -39,13 +40,14 @@ pub use sources::{Kept, name_of as source_name};
 
 use contents::{CONTENTS, Contents, FILES};
 use disk::{Disk, PRIVATE_DIR, open_gate};
-use journal::Journal;
+use journal::{EVENTS, Journal, RELEASES};
 use objects::{OBJECTS, Objects};
 use sources::{SOURCES, Sources};
 
 use crate::model::container::Files;
 use crate::model::history::History;
 use crate::model::last_good::{LastGood, SourceName};
+use crate::model::release::Release;
 use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::secret::SecretBytes;
 use crate::model::status::Event;
@@ -62,7 +64,8 @@ pub struct Store {
     objects: Mutex<Objects>,
     contents: Mutex<Contents>,
     sources: Mutex<Sources>,
-    journal: Mutex<Journal>,
+    events: Mutex<Journal>,
+    releases: Mutex<Journal>,
     key: SecretBytes,
     lock: Mutex<File>,
 }
@@ -123,7 +126,8 @@ impl Store {
             objects: Mutex::default(),
             contents: Mutex::new(Contents::new(hasher)),
             sources: Mutex::default(),
-            journal: Mutex::default(),
+            events: Mutex::new(Journal::new(EVENTS)),
+            releases: Mutex::new(Journal::new(RELEASES)),
             lock: Mutex::new(lock),
         })
     }
@@ -187,7 +191,8 @@ impl Store {
         *hold(&self.objects) = Objects::default();
         *hold(&self.contents) = Contents::new(self.hasher.clone());
         *hold(&self.sources) = Sources::default();
-        *hold(&self.journal) = Journal::default();
+        *hold(&self.events) = Journal::new(EVENTS);
+        *hold(&self.releases) = Journal::new(RELEASES);
         tracing::warn!("the state directory {} was removed, and is made again", root.display());
         Ok(())
     }
@@ -264,12 +269,22 @@ impl Store {
 
     /// Remembers events. One to two MiB of them are kept.
     pub fn append_events(&self, events: &[Event]) -> Result<(), StoreError> {
-        hold(&self.journal).append(&self.disk, events)
+        hold(&self.events).append(&self.disk, events)
     }
 
     /// The events that are remembered, oldest first.
     pub fn events(&self) -> Vec<Event> {
-        journal::read(&self.disk)
+        journal::read(&self.disk, &EVENTS)
+    }
+
+    /// Adds to the release log. One to two MiB of it are kept.
+    pub fn append_releases(&self, releases: &[Release]) -> Result<(), StoreError> {
+        hold(&self.releases).append(&self.disk, releases)
+    }
+
+    /// The release log as it was written, oldest first: an entry may stand there twice.
+    pub fn releases(&self) -> Vec<Release> {
+        journal::read(&self.disk, &RELEASES)
     }
 
     /// Remembers what receivers of notifications were told.

@@ -11,6 +11,7 @@ use crate::model::history::{DeploymentHistory, Outcome, Revision, Rollout};
 use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
+use crate::model::release::{Release, Step};
 use crate::model::revision::{Commit, ImageId, RevisionId, TemplateHash};
 use crate::model::status::Severity;
 use crate::model::time::Timestamp;
@@ -665,4 +666,34 @@ fn what_was_told_comes_back_and_a_damaged_file_is_as_good_as_none() {
     bytes.truncate(bytes.len() / 2);
     std::fs::write(&file, bytes).unwrap();
     assert_eq!(store.load_told(), None);
+}
+
+#[test]
+fn the_release_log_is_kept_beside_the_events_and_a_torn_line_spoils_no_other() {
+    let release = |id: &str| Release {
+        id: id.into(),
+        at: Timestamp(1),
+        object: key(Kind::Deployment, "web"),
+        step: Step::RolloutStarted,
+        by: "alice".into(),
+        revision: None,
+        back_to: None,
+        reason: String::new(),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store.append_releases(&["1", "2"].map(release)).unwrap();
+    let path = dir.path().join("releases.jsonl");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 20]).unwrap();
+    let store = open_again(store, &dir);
+    store.append_events(&[event("1")]).unwrap();
+    store.append_releases(&["3"].map(release)).unwrap();
+    assert_eq!(store.releases(), ["1", "3"].map(release));
+    let long = Release { reason: "x".repeat(10_000), ..release("long") };
+    for _ in 0..500 {
+        store.append_releases(std::slice::from_ref(&long)).unwrap();
+    }
+    assert!((100..=220).contains(&store.releases().len()), "{}", store.releases().len());
+    assert_eq!(store.events(), [event("1")]);
 }

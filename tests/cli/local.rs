@@ -24,6 +24,8 @@ async fn the_help_of_each_command_fits_a_screen() {
         "describe",
         "events",
         "logs",
+        "log",
+        "doctor",
         "rollout",
         "rollout status",
         "set image",

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests and their helpers may")]
 
 mod daemon;
+mod doctor;
 mod history;
 mod hostile;
 mod local;
 mod notify;
+mod release_log;
 mod scrape;
 mod screens;
 mod set;

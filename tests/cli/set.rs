@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use evenkeel::model::command::{Answer, Reply};
+use evenkeel::model::command::{Answer, Command, Reply};
 use evenkeel::model::declaration::Declaration;
 use evenkeel::model::view::{ProblemView, SourcePhase, SourceState, View};
 use serde_json::json;
@@ -298,6 +298,19 @@ async fn a_wait_ends_as_the_rollout_does() {
         said.push_str(&daemon.says("set image web :2 --wait --timeout 1s -o json").await);
     }
     insta::assert_snapshot!(said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_is_told_of_a_change_for_its_release_log_and_not_of_none() {
+    let daemon = watching(calm(), "shop/web:2").await;
+    for _ in 0..2 {
+        let said = daemon.says("set image web :2").await;
+        assert!(said.ends_with("--- exit 0\n"), "{said}");
+    }
+    let asked = daemon.asked.lock().unwrap();
+    let [Command::ImageSet { key: object, change, by }] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((object, change.as_str()), (&key("deployment/shop/web"), "image shop/web:1 -> shop/web:2"));
+    assert!(!by.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,18 @@ async fn obedient() -> Daemon {
     Daemon::answering(busy(), |_| Ok(Answer::Done { message: "deployment/shop/web: it is done".into() })).await
 }
 
+/// Who runs these tests, as the system calls him.
+fn me() -> String {
+    let id = |flag| std::process::Command::new("id").arg(flag).output().unwrap().stdout;
+    let name = String::from_utf8(id("-un")).unwrap().trim().to_owned();
+    match std::fs::read_to_string("/proc/self/loginuid").map(|uid| uid.trim().to_owned()) {
+        Ok(login) if login != u32::MAX.to_string() && login.as_bytes() != id("-u").trim_ascii() => {
+            panic!("run the tests without sudo: {login} is not {name}")
+        }
+        _ => name,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_reaches_the_reconciler() {
     let daemon = obedient().await;
@@ -26,14 +38,15 @@ async fn every_request_reaches_the_reconciler() {
         let said = daemon.says(&format!("rollout {line}")).await;
         assert!(said.ends_with("deployment/shop/web: it is done\n--- exit 0\n"), "{said}");
     }
-    let web = |request| Command::Request { key: key("deployment/shop/web"), request };
+    let asked = |object, request| Command::Request { key: key(object), request, by: me() };
+    let web = |request| asked("deployment/shop/web", request);
     let expected = vec![
         web(Request::Restart),
         web(Request::Pause),
         web(Request::Resume),
         web(Request::Undo { to: None }),
         web(Request::Undo { to: Some(1) }),
-        Command::Request { key: key("job/shop/seed"), request: Request::Retry },
+        asked("job/shop/seed", Request::Retry),
     ];
     assert_eq!(*daemon.asked.lock().unwrap(), expected);
 }
@@ -43,7 +56,7 @@ async fn a_run_of_a_cronjob_is_asked_for_by_its_name() {
     let daemon = obedient().await;
     let said = daemon.says("run-now backup").await;
     assert!(said.ends_with("--- exit 0\n"), "{said}");
-    let expected = Command::Request { key: key("cronjob/shop/backup"), request: Request::RunNow };
+    let expected = Command::Request { key: key("cronjob/shop/backup"), request: Request::RunNow, by: me() };
     assert_eq!(*daemon.asked.lock().unwrap(), [expected]);
     let said = daemon.says("run-now job/seed").await;
     assert!(said.contains("--- exit 1"), "{said}");
@@ -54,8 +67,8 @@ async fn a_held_removal_is_confirmed_by_the_id_that_was_shown() {
     let daemon = obedient().await;
     let said = daemon.says("prune confirm staging 5f3a9c").await;
     assert!(said.ends_with("--- exit 0\n"), "{said}");
-    let expected = Confirmation { namespace: Name::new("staging").unwrap(), id: "5f3a9c".into() };
-    assert_eq!(*daemon.asked.lock().unwrap(), [Command::Confirm(expected)]);
+    let confirmation = Confirmation { namespace: Name::new("staging").unwrap(), id: "5f3a9c".into() };
+    assert_eq!(*daemon.asked.lock().unwrap(), [Command::Confirm { confirmation, by: me() }]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,16 @@ on_each_engine! {
         assert_eq!(version.api, expected.1);
     }
 
+    fn the_engine_says_what_doctor_asks(bench) {
+        let image = bench.app_image("1", &[]);
+        let name = format!("{}-boundless", bench.instance);
+        bench.run_foreign(&["--name", &name, "--log-driver", "json-file", &image]);
+        let survey = { let door = Door::new(bench); door.run(door.docker.survey()).unwrap() };
+        assert!(survey.boundless.contains(&name), "{survey:?}");
+        assert!(survey.time.is_some() && survey.root.starts_with('/') && survey.limits_memory, "{survey:?}");
+        assert!(!survey.subnets.is_empty() && !survey.log_driver.is_empty(), "{survey:?}");
+    }
+
     fn a_socket_that_is_not_there_yet_is_found_when_it_is(bench) {
         let socket = bench.directory().join("later.sock");
         let door = Door::to(bench, Host::Unix(socket.clone()));

@@ -284,14 +284,15 @@ impl Stage {
                 Ok(())
             }
             Step::Request { key, request } => {
-                self.command(Command::Request { key: key.clone(), request: request.clone() }).await
+                self.command(Command::Request { key: key.clone(), request: request.clone(), by: "alice".into() }).await
             }
             Step::Confirm(namespace) => {
                 let view = self.view();
                 let held = view.held.iter().find(|held| held.namespace == *namespace);
                 let id = held.ok_or_else(|| format!("nothing is held in {namespace}"))?.id.clone();
                 self.invariants.confirm(namespace);
-                self.command(Command::Confirm(Confirmation { namespace: namespace.clone(), id })).await
+                let confirmation = Confirmation { namespace: namespace.clone(), id };
+                self.command(Command::Confirm { confirmation, by: "alice".into() }).await
             }
             Step::Fail { call, target, mode, times } => {
                 // The script knows revisions as r1, r2 …; the call will know them as hashes.

@@ -1,0 +1,311 @@
+//! The release log: what a history says of each rollout, against what the log said last → new entries. It decides nothing,
+//! and no pass fails because the log cannot be written.
+//!
+//! It goes by states and not by events, as notifications do: an entry that was lost with its process, before it was
+//! written or in a torn line, is written by the next one, and one that was written is not written again.
+
+use std::collections::BTreeMap;
+
+use super::Reconciler;
+use crate::engine::Engine;
+use crate::model::history::{DeploymentHistory, Outcome, Rollout};
+use crate::model::name::Key;
+use crate::model::release::{MANIFEST, RELEASES_MAX, Release, Step};
+use crate::model::revision::RevisionId;
+use crate::model::status::{Plan, RevisionSummary};
+use crate::model::text::printable;
+use crate::model::time::{Span, Timestamp};
+use crate::probe::Dial;
+use crate::store::{Store, StoreError};
+
+/// A rollout that begins within this time of a person's wish is that person's.
+const WISH_LASTS: Span = Span::secs(600);
+/// The longest reason that is kept, in characters.
+const REASON_MAX: usize = 1_000;
+
+/// The release log in memory, and what is not on the disk yet.
+#[derive(Default)]
+pub struct Releases {
+    /// Oldest first, each once.
+    entries: Vec<Release>,
+    /// How each Deployment stands, as the log tells it.
+    last: BTreeMap<Key, Release>,
+    /// The last wish of a person for each object.
+    wishes: BTreeMap<Key, Release>,
+    /// What could not be written yet.
+    unwritten: Vec<Release>,
+    has_complained: bool,
+}
+
+/// What a person asked for.
+pub(super) struct Asked<'a> {
+    pub key: &'a Key,
+    pub step: Step,
+    pub by: String,
+    pub said: &'a str,
+}
+
+impl Releases {
+    /// What was written, which may have entries twice.
+    pub fn read(written: Vec<Release>) -> Self {
+        let mut releases = Self::default();
+        written.into_iter().for_each(|release| releases.take(release));
+        releases
+    }
+
+    /// All entries that are kept, oldest first.
+    pub fn all(&self) -> Vec<Release> {
+        self.entries.clone()
+    }
+
+    /// Takes an entry in, in the place of one with its id.
+    fn take(&mut self, release: Release) {
+        if release.step.is_of_a_rollout() {
+            self.last.insert(release.object.clone(), release.clone());
+        } else {
+            self.wishes.insert(release.object.clone(), release.clone());
+        }
+        match self.entries.iter().rposition(|known| known.id == release.id) {
+            Some(known) => self.entries[known] = release,
+            None => self.entries.push(release),
+        }
+        self.entries.drain(..self.entries.len().saturating_sub(RELEASES_MAX));
+    }
+
+    /// Takes an entry in and remembers to write it.
+    fn add(&mut self, release: Release) {
+        self.unwritten.push(release.clone());
+        self.unwritten.drain(..self.unwritten.len().saturating_sub(RELEASES_MAX));
+        self.take(release);
+    }
+
+    /// Adds what is news in the memory of all Deployments.
+    fn look(&mut self, now: Timestamp, deployments: &BTreeMap<Key, DeploymentHistory>, why: impl Fn(&Key) -> String) {
+        for (key, history) in deployments {
+            let look = Look { key, history, last: self.last.get(key), wish: self.wishes.get(key), now };
+            look.news(|| why(key)).into_iter().for_each(|release| self.add(release));
+        }
+        let gone = self.last.values().filter(|last| !deployments.contains_key(&last.object) && is_unfinished(last));
+        for last in gone.cloned().collect::<Vec<_>>() {
+            let reason = "it is not declared any more, or its history was lost";
+            self.add(end(&last, Step::Superseded, now, reason.into(), None));
+        }
+    }
+
+    /// Writes what is not written yet. What cannot be is tried again with the next pass.
+    fn write(&mut self, store: &Store) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        match store.append_releases(&self.unwritten) {
+            Ok(()) => {
+                self.unwritten.clear();
+                self.has_complained = false;
+            }
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    fn complain(&mut self, error: &StoreError) {
+        if !self.has_complained {
+            tracing::warn!(%error, "the release log cannot be written; it is when the disk is well again");
+        }
+        self.has_complained = true;
+    }
+}
+
+impl<E: Engine, D: Dial> Reconciler<E, D> {
+    /// Logs what began and ended with this plan.
+    pub(super) fn log_releases(&mut self, plan: &Plan) {
+        let redactor = &self.redactor;
+        let why = |key: &Key| plan.status.get(key).map(|status| redactor.clean(&status.message)).unwrap_or_default();
+        self.releases.look(self.clock.now(), &self.history.deployments, why);
+        self.releases.write(&self.store);
+    }
+
+    /// Logs what a person asked for.
+    pub(super) fn log_asked(&mut self, asked: &Asked<'_>) -> Release {
+        let (at, object, step) = (self.clock.now(), asked.key.clone(), asked.step);
+        let id = format!("{object} {step:?} {}", at.0);
+        let reason = short(&self.redactor.clean(asked.said));
+        let entry = Release { id, at, object, step, by: asked.by.clone(), revision: None, back_to: None, reason };
+        self.releases.add(entry.clone());
+        self.releases.write(&self.store);
+        entry
+    }
+
+    /// Logs that what was asked for was not done.
+    pub(super) fn log_not_done(&mut self, asked: Release, why: &str) {
+        let reason = short(&format!("{:?}: {why}", asked.step));
+        self.releases.add(Release { step: Step::NotDone, reason, ..asked });
+        self.releases.write(&self.store);
+    }
+}
+
+/// A Deployment's memory beside what the log says of it.
+struct Look<'a> {
+    key: &'a Key,
+    history: &'a DeploymentHistory,
+    last: Option<&'a Release>,
+    wish: Option<&'a Release>,
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    /// What the log does not say yet. `why` is the reason for which the history has none of its own.
+    fn news(&self, why: impl Fn() -> String) -> Vec<Release> {
+        match &self.history.rollout {
+            Rollout::New => Vec::new(),
+            Rollout::Progressing { to, started_at, failed_at, .. } => {
+                self.progressing(to, *started_at, *failed_at, why)
+            }
+            Rollout::RollingBack { to, from, started_at, .. } => {
+                if self.is_last(Step::RollbackStarted, from) {
+                    return Vec::new();
+                }
+                let reason = self.rejected(from).map_or_else(why, str::to_owned);
+                let back_to = self.summary(to);
+                vec![Release { back_to, ..self.entry(from, Step::RollbackStarted, *started_at, &reason) }]
+            }
+            Rollout::Stalled { revision, at, reason } => {
+                let news = !self.is_last(Step::Stalled, revision);
+                news.then(|| self.entry(revision, Step::Stalled, *at, reason)).into_iter().collect()
+            }
+            Rollout::Complete { revision } => {
+                self.last.and_then(|last| self.complete(last, revision)).into_iter().collect()
+            }
+        }
+    }
+
+    fn progressing(
+        &self,
+        to: &RevisionId,
+        at: Timestamp,
+        failed_at: Option<Timestamp>,
+        why: impl Fn() -> String,
+    ) -> Vec<Release> {
+        let has_failed = self.is_last(Step::RolloutFailed, to) && failed_at.is_some();
+        let is_begun = self.is_last(Step::RolloutStarted, to);
+        let mut news = Vec::new();
+        if !has_failed && !is_begun {
+            if let Some(last) = self.last.filter(|last| is_unfinished(last)) {
+                let number = self.summary(to).map_or(0, |revision| revision.number);
+                let reason = format!("revision {number} came before it was over");
+                news.push(end(last, Step::Superseded, at, reason, self.summary(to)));
+            }
+            news.push(Release { by: self.beginner(to, at), ..self.entry(to, Step::RolloutStarted, at, "") });
+        }
+        if let Some(failed_at) = failed_at.filter(|_| !has_failed) {
+            let failed = self.entry(to, Step::RolloutFailed, failed_at, &why());
+            let by = news.last().map_or(failed.by.clone(), |begun| begun.by.clone());
+            news.push(Release { by, ..failed });
+        }
+        news
+    }
+
+    /// What has come to its end; nothing, if the log says so already. What was complete before there was a log is no news.
+    fn complete(&self, last: &Release, revision: &RevisionId) -> Option<Release> {
+        let is_about = is_about(last, revision);
+        let is_back = last.back_to.as_ref().is_some_and(|back| back.id == revision.0);
+        let is_told = last.step == Step::RolloutComplete && is_about || is_ended(last) && is_back;
+        if is_told {
+            return None;
+        }
+        let of = last.revision.as_ref().map(|of| RevisionId(of.id.clone()));
+        let rejected = of.as_ref().and_then(|of| self.rejected(of));
+        if last.step == Step::RollbackStarted {
+            let reason = rejected.unwrap_or(&last.reason).to_owned();
+            return Some(end(last, Step::RolledBack, self.now, reason, self.summary(revision)));
+        }
+        if is_ended(last) || is_about {
+            return Some(self.entry(revision, Step::RolloutComplete, self.completed_at(revision), ""));
+        }
+        let (step, why) = match rejected {
+            Some(reason) => (Step::RolledBack, reason),
+            None => (Step::Superseded, "the revision before is asked for again"),
+        };
+        Some(end(last, step, self.now, why.into(), self.summary(revision)))
+    }
+
+    fn is_last(&self, step: Step, revision: &RevisionId) -> bool {
+        self.last.is_some_and(|last| last.step == step && is_about(last, revision))
+    }
+
+    fn entry(&self, revision: &RevisionId, step: Step, at: Timestamp, reason: &str) -> Release {
+        let began_by = self
+            .last
+            .filter(|last| step != Step::RolloutStarted && (step == Step::Stalled || is_about(last, revision)));
+        Release {
+            id: format!("{} {step:?} {revision} {}", self.key, at.0),
+            at,
+            object: self.key.clone(),
+            step,
+            by: began_by.map_or_else(|| self.beginner(revision, at), |last| last.by.clone()),
+            revision: self.summary(revision),
+            back_to: None,
+            reason: short(reason),
+        }
+    }
+
+    /// Who began a rollout: a person who has just asked for it, or the commit that brought its revision.
+    fn beginner(&self, revision: &RevisionId, at: Timestamp) -> String {
+        let since = self.last.map_or(Timestamp(i64::MIN), |last| last.at);
+        let is_recent = |wish: &&Release| wish.at <= at && at.since(wish.at) <= WISH_LASTS && wish.at >= since;
+        let wish = self.wish.filter(|wish| wish.step.begins_a_rollout()).filter(is_recent);
+        let commit =
+            self.history.revisions.iter().find(|known| known.id == *revision).and_then(|it| it.commit.as_ref());
+        match (wish, commit) {
+            (Some(wish), _) => wish.by.clone(),
+            (None, Some(commit)) => format!("commit {}", commit.short()),
+            (None, None) => MANIFEST.into(),
+        }
+    }
+
+    fn summary(&self, revision: &RevisionId) -> Option<RevisionSummary> {
+        let known = self.history.revisions.iter().find(|known| known.id == *revision)?;
+        let (number, id, image) = (known.number, known.id.to_string(), known.template.image.clone());
+        Some(RevisionSummary { number, id, image })
+    }
+
+    fn completed_at(&self, revision: &RevisionId) -> Timestamp {
+        let known = self.history.revisions.iter().find(|known| known.id == *revision);
+        match known.map(|known| &known.outcome) {
+            Some(Outcome::Completed { at }) => *at,
+            Some(Outcome::Pending | Outcome::Rejected { .. } | Outcome::Superseded { .. }) | None => self.now,
+        }
+    }
+
+    /// Why a revision was rejected, if it was.
+    fn rejected(&self, revision: &RevisionId) -> Option<&str> {
+        let known = self.history.revisions.iter().find(|known| known.id == *revision)?;
+        match &known.outcome {
+            Outcome::Rejected { reason, .. } => Some(reason),
+            Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => None,
+        }
+    }
+}
+
+/// The entry that something which the log says has begun is over.
+fn end(last: &Release, step: Step, at: Timestamp, reason: String, back_to: Option<RevisionSummary>) -> Release {
+    let of = last.revision.as_ref().map(|revision| revision.id.as_str()).unwrap_or_default();
+    // Of what began then there is one end.
+    let id = format!("{} {step:?} {of} {}", last.object, last.at.0);
+    Release { id, at, step, reason: short(&reason), back_to, ..last.clone() }
+}
+
+fn is_about(release: &Release, revision: &RevisionId) -> bool {
+    release.revision.as_ref().is_some_and(|of| of.id == revision.0)
+}
+
+fn is_unfinished(release: &Release) -> bool {
+    matches!(release.step, Step::RolloutStarted | Step::RollbackStarted)
+}
+
+/// Whether nothing more comes of it.
+fn is_ended(release: &Release) -> bool {
+    matches!(release.step, Step::RolloutComplete | Step::RolledBack | Step::Superseded)
+}
+
+fn short(reason: &str) -> String {
+    printable(reason).chars().take(REASON_MAX).collect()
+}

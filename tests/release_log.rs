@@ -1,0 +1,179 @@
+//! The release log as it is after a story: what began, what came of it, and who began it, each once, whatever became of the
+//! controller or its disk meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use evenkeel::model::command::{Answer, Command};
+use evenkeel::model::release::{Release, Step};
+use evenkeel::store::Operation;
+use support::scenario::disk::{WriteFault, WriteRecord};
+use support::scenario::fault::Fault;
+use support::scenario::file::{Scenario, paths};
+use support::scenario::stage::Stage;
+
+/// An update, one that fails, and a person who goes back.
+const STORY: &str = "
+image web:1 ready after 1s
+image web:2 ready after 1s
+image web:3 exits with 1 after 1s
+
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  minReady: 1s
+  template:
+    image: web:1
+    ports: [{name: http, port: 80}]
+    drain: 1s
+    readinessProbe: {httpGet: {port: http}, period: 1s}
+--- script
+run until converged within 2m
+edit manifests/web.yaml s/web:1/web:2/
+run until converged within 5m
+edit manifests/web.yaml s/web:2/web:3/
+run until deployment/shop/web is RolledBack within 5m
+run until converged within 5m
+request deployment/shop/web undo to 1
+run until converged within 5m
+--- transcript
+";
+
+/// Plays a scenario with faults, and gives the log at its end and the changes of the state directory.
+fn played(name: &str, text: &str, faults: &[Fault]) -> (Vec<Release>, Vec<WriteRecord>) {
+    let scenario = Scenario::parse(name, text).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut stage = Stage::set(&scenario).await.unwrap();
+        stage.spoil(faults);
+        for line in &scenario.script {
+            stage.play(&line.text, &line.step).await.unwrap_or_else(|why| panic!("{name}: {}: {why}", line.text));
+        }
+        let Some(Ok(Answer::Releases { releases, .. })) = stage.ask(Command::Releases).await else {
+            panic!("{name}: the log is not told")
+        };
+        (releases, stage.disk.made())
+    })
+}
+
+/// `RolledBack of 3 by manifest, back to 2: why`.
+fn line(release: &Release) -> String {
+    let of = release.revision.as_ref().map(|of| format!(" of {}", of.number)).unwrap_or_default();
+    let back = release.back_to.as_ref().map(|to| format!(", back to {}", to.number)).unwrap_or_default();
+    let why = if release.reason.is_empty() { String::new() } else { format!(": {}", release.reason) };
+    format!("{:?}{of} by {}{back}{why}", release.step, release.by)
+}
+
+fn scenario(name: &str) -> (String, String) {
+    let path = paths(name).into_iter().find(|path| path.file_stem().is_some_and(|stem| stem == name)).unwrap();
+    (name.to_owned(), std::fs::read_to_string(path).unwrap())
+}
+
+#[test]
+fn every_rollout_is_logged_with_what_came_of_it_and_who_began_it() {
+    let (log, _) = played("story", STORY, &[]);
+    let lines: Vec<String> = log.iter().map(line).collect();
+    assert_eq!(lines.len(), 10, "{lines:#?}");
+    assert_eq!(
+        lines[..5],
+        [
+            "RolloutStarted of 1 by manifest",
+            "RolloutComplete of 1 by manifest",
+            "RolloutStarted of 2 by manifest",
+            "RolloutComplete of 2 by manifest",
+            "RolloutStarted of 3 by manifest",
+        ]
+    );
+    assert!(lines[5].starts_with("RollbackStarted of 3 by manifest, back to 2: "), "{}", lines[5]);
+    assert!(lines[6].starts_with("RolledBack of 3 by manifest, back to 2: "), "{}", lines[6]);
+    assert_eq!(
+        lines[7..],
+        [
+            "UndoRequested by alice: goes to revision 1 until its manifest's template changes",
+            "RolloutStarted of 1 by alice",
+            "RolloutComplete of 1 by alice",
+        ]
+    );
+}
+
+#[test]
+fn a_first_revision_that_fails_and_one_that_is_overtaken_are_logged() {
+    let (name, text) = scenario("first-deployment-fails");
+    let steps: Vec<Step> = played(&name, &text, &[]).0.iter().map(|release| release.step).collect();
+    use Step::{RolloutComplete, RolloutFailed, RolloutStarted, Superseded};
+    assert_eq!(steps, [RolloutStarted, RolloutFailed, RolloutStarted, RolloutComplete]);
+    let (name, text) = scenario("supersede-mid-rollout");
+    let steps: Vec<Step> = played(&name, &text, &[]).0.iter().map(|release| release.step).collect();
+    assert_eq!(steps, [RolloutStarted, RolloutComplete, RolloutStarted, Superseded, RolloutStarted, RolloutComplete]);
+}
+
+#[test]
+fn a_rollout_has_one_beginning_and_one_end_in_every_story() {
+    let names = [
+        "bad-image-never-ready",
+        "controller-crash-mid-rollout",
+        "digest-moves-mid-rollout",
+        "disk-full-at-the-deadline",
+        "engine-crash-mid-rollout",
+        "monitor-collapse",
+        "on-failure-pause",
+        "release-group-collapse",
+        "restart-after-rollback",
+        "retry-of-a-rejected-revision",
+        "rollback-after-undo",
+        "rollback-that-fails",
+        "supersede-back-to-the-old-one",
+        "try-again-after-rollback",
+        "undo-after-rollback",
+    ];
+    for (name, text) in names.map(scenario) {
+        let (log, _) = played(&name, &text, &[]);
+        let told: Vec<String> = log.iter().map(line).collect();
+        let ids: BTreeSet<&str> = log.iter().map(|release| release.id.as_str()).collect();
+        assert_eq!(ids.len(), log.len(), "{name}: {told:#?}");
+        let objects: BTreeSet<_> = log.iter().map(|release| &release.object).collect();
+        for object in objects {
+            let steps = log.iter().filter(|release| release.object == *object && release.step.is_of_a_rollout());
+            let mut open = false;
+            for release in steps {
+                let begins = release.step == Step::RolloutStarted;
+                assert!(!(begins && open), "{name}: {object} begins twice: {told:#?}");
+                assert!(begins || open || release.step != Step::Superseded, "{name}: {object} ends twice: {told:#?}");
+                open = matches!(release.step, Step::RolloutStarted | Step::RollbackStarted);
+            }
+            assert!(!open, "{name}: {object} has no end: {told:#?}");
+        }
+    }
+}
+
+/// The most valuable promise: neither lost nor doubled, wherever the controller dies and whenever the disk is full.
+#[test]
+fn the_log_is_the_same_wherever_the_controller_dies_or_the_disk_refuses() {
+    let (whole, writes) = played("story", STORY, &[]);
+    let entries = |log: &[Release]| -> Vec<(Step, Option<u64>, String)> {
+        log.iter().map(|one| (one.step, one.revision.as_ref().map(|of| of.number), one.by.clone())).collect()
+    };
+    let faults = writes.iter().enumerate().flat_map(|(at, write)| {
+        let modes: &[WriteFault] = match write.operation {
+            Operation::Append => &[WriteFault::Crash, WriteFault::Torn, WriteFault::NoSpace, WriteFault::Full],
+            Operation::Rename => &[WriteFault::Crash],
+            _ => &[],
+        };
+        modes.iter().map(move |mode| (at, *mode))
+    });
+    let faults: Vec<_> = faults.collect();
+    assert!(faults.len() > 50, "{}", faults.len());
+    for (at, mode) in faults {
+        let (log, _) = played("story", STORY, &[Fault::Write { at, mode }]);
+        // What a person asked for and got no answer to is asked again, and stands there again.
+        let mut found = entries(&log);
+        found.dedup();
+        found.retain(|(step, ..)| *step != Step::NotDone);
+        assert_eq!(found, entries(&whole), "write {at} {}: {log:#?}", mode.word());
+    }
+}
