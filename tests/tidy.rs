@@ -74,7 +74,10 @@ const HOMES: [(&str, &[&str]); 31] = [
     ("h2", &["probe"]),
     ("tower_service", &["engine"]),
     ("http_body_util", &["cli", "probe", "notification"]),
-    ("rustix", &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket", "probe/socket"]),
+    (
+        "rustix",
+        &["engine/headroom", "manifest/door", "reconciler/paths", "reconciler/rules", "server/socket", "probe/socket"],
+    ),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("tracing", &[]),
