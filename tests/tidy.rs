@@ -76,7 +76,15 @@ const HOMES: [(&str, &[&str]); 31] = [
     ("http_body_util", &["cli", "probe", "notification"]),
     (
         "rustix",
-        &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket", "probe/socket", "cli/doctor"],
+        &[
+            "engine/headroom",
+            "manifest/door",
+            "reconciler/paths",
+            "reconciler/rules",
+            "server/socket",
+            "probe/socket",
+            "cli/doctor",
+        ],
     ),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),

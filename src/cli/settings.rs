@@ -16,6 +16,7 @@ use crate::manifest::{self, Source};
 use crate::model::desired;
 use crate::model::name::Name;
 use crate::model::policy::Guarded;
+use crate::model::quantity::Memory;
 use crate::notification::Receiver;
 use crate::reconciler::Setup;
 use crate::reconciler::rules::Place;
@@ -33,6 +34,9 @@ struct ConfigFile {
     instance: Option<Name>,
     /// The range that networks take their subnets from. Default: 10.201.0.0/16.
     subnet_pool: Option<String>,
+    /// How much of the disk must be free before an image is pulled, such as 2Gi; 0 for never mind. Default: 5 % of the file
+    /// system of the engine's data root, at most 10Gi.
+    min_free_disk: Option<Memory>,
     /// Where history is kept. Default: /var/lib/evenkeel.
     state_dir: Option<PathBuf>,
     /// What the containers of each namespace may have. Default: /etc/evenkeel/policy.yaml, if it is there.
@@ -111,6 +115,7 @@ impl Settings {
                 settings: desired::Settings {
                     instance: args.instance.clone().or(file.instance).unwrap_or(defaults.instance),
                     subnet_pool,
+                    min_free_disk: file.min_free_disk.map(|size| size.0),
                 },
                 sources,
                 state_dir,
@@ -230,8 +235,7 @@ mod tests {
 
     #[test]
     fn the_file_wins_over_defaults_and_its_directories_are_relative_to_it() {
-        let text =
-            "instance: one\nsources:\n- dir: shop\n  namespace: shop\n  variables: {TAG: '1.4'}\nlogFormat: json\n";
+        let text = "instance: one\nminFreeDisk: 2Gi\nsources:\n- dir: shop\n  namespace: shop\n  variables: {TAG: '1.4'}\nlogFormat: json\n";
         let (dir, settings) = read(text);
         let settings = settings.unwrap();
         let source = &settings.setup.sources[0];
@@ -239,6 +243,7 @@ mod tests {
         assert_eq!(source.variables["TAG"], "1.4");
         assert_eq!(settings.setup.settings.instance.as_str(), "one");
         assert_eq!(settings.setup.settings.subnet_pool, "10.201.0.0/16");
+        assert_eq!(settings.setup.settings.min_free_disk, Some(2 << 30));
         assert_eq!(settings.log_format, Some(LogFormat::Json));
     }
 

@@ -70,6 +70,11 @@ impl Client {
         Self { host, session: Mutex::new(None) }
     }
 
+    /// Where the engine is.
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// Makes one call, which has to be over within `limit`.
     pub(super) async fn call<T, F, C>(&self, limit: Duration, call: C) -> Result<T, Failed>
     where

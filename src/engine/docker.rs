@@ -2,6 +2,7 @@
 
 use super::client::{CALL, Client};
 use super::events::Following;
+use super::headroom::Gauge;
 use super::inspect::Look;
 use super::*;
 use crate::model::name::Instance;
@@ -11,6 +12,7 @@ pub struct Docker {
     client: Client,
     ownership: Ownership,
     following: Following,
+    gauge: Gauge,
     /// Where the docker command keeps its registry credentials.
     docker_config: Option<PathBuf>,
 }
@@ -24,8 +26,8 @@ impl Docker {
 
     /// The engine at `host`, with the registry credentials of the directory `docker_config`.
     pub fn at(host: Host, docker_config: Option<PathBuf>, instance: Instance) -> Docker {
-        let (client, following) = (Client::new(host), Following::default());
-        Docker { client, ownership: Ownership { instance }, following, docker_config }
+        let (client, following, gauge) = (Client::new(host), Following::default(), Gauge::default());
+        Docker { client, ownership: Ownership { instance }, following, gauge, docker_config }
     }
 
     /// The way to the engine, for what is beside the trait.
@@ -46,7 +48,12 @@ impl Engine for Docker {
         let version = self.version().await?;
         let info = self.client.call(client::CALL, |calls| async move { calls.info().await }).await;
         let info = info.map_err(|failed| failed.attempting("ask for the engine's id"))?;
+        self.gauge.meet(self.client.host(), &info);
         Ok(EngineIdentity { id: info.id.unwrap_or_default(), version })
+    }
+
+    fn headroom(&self) -> Headroom {
+        self.gauge.read()
     }
 
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {

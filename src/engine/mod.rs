@@ -10,6 +10,7 @@ mod devices;
 mod docker;
 mod errors;
 mod events;
+mod headroom;
 mod host;
 mod images;
 mod inspect;
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 
 use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
 use crate::model::container::{Adjustable, ContainerSpec, Files};
-use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network, NetworkId, Volume};
+use crate::model::observed::{Container, ContainerId, Fault, Headroom, ImageState, Network, NetworkId, Volume};
 use crate::model::secret::SecretBytes;
 use crate::model::time::Span;
 use crate::policy::Approved;
@@ -52,6 +53,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Who the engine is: asked on every new connection. One without an id (a simulated one) is shared with nobody.
     fn identify(&self) -> impl Future<Output = Result<EngineIdentity, EngineError>> + Send {
         async { Ok(EngineIdentity::default()) }
+    }
+    /// What the engine's host has left: no call, it is read here, if this is that host. Known once [`Engine::identify`] was
+    /// answered.
+    fn headroom(&self) -> Headroom {
+        Headroom::default()
     }
     /// Lists all containers: `GET /containers/json?all=1`, the one call of a pass that has nothing to do.
     fn list(&self) -> impl Future<Output = Result<Vec<Listed>, EngineError>> + Send;

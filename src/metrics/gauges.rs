@@ -23,6 +23,7 @@ pub fn of(view: &View) -> Result<Vec<MetricFamily>, prometheus::Error> {
     cron_jobs(&mut gauges, view)?;
     held(&mut gauges, view)?;
     refused(&mut gauges, view)?;
+    host(&mut gauges, view)?;
     // Gathered by a registry, which sorts what it gives.
     Ok(gauges.registry.gather())
 }
@@ -188,13 +189,28 @@ fn held(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
 }
 
 fn refused(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
-    let rows = view.objects.iter().filter_map(|(key, object)| {
-        let refused = object.status.conditions.iter().find(|condition| condition.kind == "Refused")?;
+    gauges.add(names::REFUSED, &["namespace", "kind", "name", "reason"], with_condition(view, "Refused"))
+}
+
+fn host(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
+    gauges.add(names::HOST_SHORT, &["namespace", "kind", "name", "reason"], with_condition(view, "HostShort"))?;
+    if let Some(bytes) = view.headroom.memory {
+        gauges.one(names::HOST_MEMORY, bytes as f64)?;
+    }
+    if let Some(disk) = view.headroom.disk {
+        gauges.one(names::HOST_DISK_FREE, disk.free as f64)?;
+    }
+    Ok(())
+}
+
+/// Objects with a condition, and its reason.
+fn with_condition<'a>(view: &'a View, kind: &'a str) -> impl Iterator<Item = (Vec<String>, f64)> + 'a {
+    view.objects.iter().filter_map(move |(key, object)| {
+        let condition = object.status.conditions.iter().find(|condition| condition.kind == kind)?;
         let mut labels = kind_labels(key);
-        labels.push(refused.reason.clone());
+        labels.push(condition.reason.clone());
         Some((labels, 1.0))
-    });
-    gauges.add(names::REFUSED, &["namespace", "kind", "name", "reason"], rows)
+    })
 }
 
 fn object_labels(key: &Key) -> Vec<String> {

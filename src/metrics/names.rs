@@ -97,6 +97,19 @@ pub(super) const PRUNE_HELD: Named =
 pub(super) const REFUSED: Named =
     ("evenkeel_object_refused", "Always 1; an object of which the policy refuses something, with the first rule.");
 
+pub(super) const HOST_SHORT: Named = (
+    "evenkeel_object_host_short",
+    "Always 1; an object that waits for memory or disk space of the host, with the reason.",
+);
+pub(super) const HOST_MEMORY: Named = (
+    "evenkeel_host_memory_available_bytes",
+    "Memory of the engine's host that can be taken without swapping; absent where the engine runs on another machine.",
+);
+pub(super) const HOST_DISK_FREE: Named = (
+    "evenkeel_host_disk_free_bytes",
+    "Free bytes on the file system of the engine's data root; absent where it cannot be seen.",
+);
+
 // What Prometheus' client libraries call the process.
 pub(super) const PROCESS_CPU: Named = ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
 pub(super) const PROCESS_RSS: Named = ("process_resident_memory_bytes", "Resident memory size in bytes.");

@@ -15,6 +15,9 @@ pub struct Settings {
     pub instance: Instance,
     /// Where networks without a subnet of their own get a /24 from, in CIDR form.
     pub subnet_pool: String,
+    /// No pull begins with fewer bytes free where the engine keeps its images; 0 for never mind. None: a share of the
+    /// file system.
+    pub min_free_disk: Option<u64>,
 }
 
 impl Default for Settings {
@@ -22,6 +25,7 @@ impl Default for Settings {
         Self {
             instance: Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"),
             subnet_pool: "10.201.0.0/16".into(),
+            min_free_disk: None,
         }
     }
 }

@@ -58,8 +58,30 @@ pub struct Observed {
     pub failures: BTreeMap<String, Failure>,
     /// When each image reference was last pulled with success by this process.
     pub pulled: BTreeMap<String, Timestamp>,
+    /// What the host has left.
+    pub headroom: Headroom,
     /// Since when this process has been watching the engine without a gap. What happened before, nobody saw.
     pub watched_since: Timestamp,
+}
+
+/// What the engine's host has left. What is not known is not asked for: the engine may run on another machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Headroom {
+    /// Memory that programs can take without swapping, in bytes: `MemAvailable` of `/proc/meminfo`.
+    pub memory: Option<u64>,
+    /// The file system of the engine's data root.
+    pub disk: Option<DiskSpace>,
+}
+
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskSpace {
+    /// Bytes that can still be written, as `df` shows them: what is reserved for root is not among them.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
 }
 
 /// A container of ours.

@@ -24,6 +24,16 @@ const MEMORY_UNITS: [(&str, u64); 9] = [
     ("", 1),
 ];
 
+impl Memory {
+    /// For people: whole Mi, or Gi with a decimal from 10Gi on. Never more than it is.
+    pub fn rounded(self) -> String {
+        match self.0 {
+            bytes if bytes >= 10 << 30 => format!("{}.{}Gi", bytes >> 30, ((bytes % (1 << 30)) * 10) >> 30),
+            bytes => format!("{}Mi", bytes >> 20),
+        }
+    }
+}
+
 impl TryFrom<String> for Memory {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
@@ -126,6 +136,8 @@ mod tests {
             assert!(Memory::try_from(wrong.to_string()).is_err(), "{wrong}");
         }
         assert_eq!(Memory(512 << 20).to_string(), "512Mi");
+        assert_eq!(Memory((512 << 20) + 4096).rounded(), "512Mi");
+        assert_eq!(Memory(43 << 28).rounded(), "10.7Gi");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Plan {
     pub held: Vec<super::view::HeldPrune>,
     /// What the policy does not allow, by the object that asks for it.
     pub refused: BTreeMap<Key, Vec<Refusal>>,
+    /// What the host lacks, by the object that waits for it.
+    pub shortages: BTreeMap<Key, Shortage>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }
@@ -69,6 +71,15 @@ pub struct Condition {
     /// A CamelCase word for machines.
     pub reason: String,
     /// A sentence for people.
+    pub message: String,
+}
+
+/// Something that the host has too little of. It blames nobody: what needs it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// InsufficientMemory or InsufficientDisk.
+    pub reason: &'static str,
+    /// How much is needed and how much there is, for people.
     pub message: String,
 }
 

@@ -11,7 +11,7 @@ pub use super::past::{GateView, GateWord, OutcomeWord, RevisionParts, RevisionVi
 
 use super::action::Action;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
-use super::observed::Fault;
+use super::observed::{Fault, Headroom};
 use super::revision::Commit;
 use super::status::{Event, Status};
 use super::time::Timestamp;
@@ -47,6 +47,9 @@ pub struct View {
     pub plan: Vec<PlanStep>,
     /// Trouble that belongs to no object: the state directory cannot be written, events are not heard, …
     pub warnings: Vec<String>,
+    /// What the host had left at the last look.
+    #[serde(default)]
+    pub headroom: Headroom,
     /// Passes made since the start.
     pub passes: u64,
     /// Whether there is nothing to do, nothing under way and nothing to wait for.
@@ -72,6 +75,7 @@ impl View {
             held: Vec::new(),
             plan: Vec::new(),
             warnings: Vec::new(),
+            headroom: Headroom::default(),
             passes: 0,
             converged: false,
             events: Arc::default(),

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images;
+use super::replica::find;
 use super::world::World;
 use crate::model::container::{Adjustable, Attachment, ContainerSpec, EnvSource, Files, MountSource, MountSpec, label};
+use crate::model::history::DeploymentHistory;
 use crate::model::name::{Key, Kind, Name, Slot, container_name};
+use crate::model::observed::Container;
 use crate::model::revision::{ContentId, Contents, ImageId, RevisionId, TemplateHash, content_ref};
 use crate::model::spec::{EnvValue, Mount, NetworkAttachment, RestartPolicy, Template};
 
@@ -209,6 +212,12 @@ pub fn files(world: World, owner: &Key, template: &Template, contents: &Contents
         MountSource::Volume(_) | MountSource::HostPath(_) | MountSource::Tmpfs { .. } => None,
     });
     files.collect()
+}
+
+/// The rendered files that a container mounts, as far as its revision is known.
+pub fn files_of(world: World, key: &Key, history: &DeploymentHistory, container: &Container) -> Vec<Files> {
+    let revision = find(history, &container.revision);
+    revision.map(|r| files(world, key, &r.template, &r.contents)).unwrap_or_default()
 }
 
 /// A secret that only root may read is of no use to a container that runs as somebody else: take its numeric user.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::budget::replaceable;
 use super::build::{self, Places, Source};
+use super::headroom;
 use super::images;
 use super::last_good;
 use super::needs;
@@ -18,7 +19,6 @@ use super::strategy::Effective;
 use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::Call;
-use crate::model::container::Files;
 use crate::model::history::{DeploymentHistory, History, Retirement, Revision, Rollout};
 use crate::model::name::{Key, Slot};
 use crate::model::observed::{Container, ContainerId, ContainerState};
@@ -209,6 +209,8 @@ fn create_missing(
     if !may_begin(scene, decided, history) || !places {
         return;
     }
+    // What goes gives its room to one of them.
+    let count = headroom::fitting(scene, decided, history, (living + waiting).saturating_sub(going), count);
     let taken = slots::taken(scene);
     let free = (0..).filter(|slot| !taken.contains(slot)).take(count as usize);
     for slot in free.collect::<Vec<Slot>>() {
@@ -311,6 +313,10 @@ fn start_ready_to_start(
             }
             continue;
         }
+        // It was made when there was room for it; that may be over.
+        if is_new && running >= scene.strategy.replicas && headroom::memory_for(scene, decided, history, 1) == 0 {
+            continue;
+        }
         running += 1;
         start(scene, decided, history, replica);
     }
@@ -376,7 +382,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
     if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container) {
         return;
     }
-    let files = files_of(scene.world, scene.key, history, container);
+    let files = build::files_of(scene.world, scene.key, history, container);
     let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
     decided.act(scene.world, scene.key, call, cause);
 }
@@ -387,10 +393,4 @@ fn last_failure<'a>(scene: &'a Scene, container: &'a Container) -> Option<&'a st
         ContainerState::Created { error: Some(error) } => Some(&error.message),
         _ => scene.world.container_failure(container).map(|failure| failure.message.as_str()),
     }
-}
-
-/// The rendered files that a container mounts, as far as its revision is known.
-pub fn files_of(world: World, key: &Key, history: &DeploymentHistory, container: &Container) -> Vec<Files> {
-    let revision = super::replica::find(history, &container.revision);
-    revision.map(|r| build::files(world, key, &r.template, &r.contents)).unwrap_or_default()
 }

@@ -12,8 +12,8 @@ use crate::model::desired::Desired;
 use crate::model::history::History;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{
-    Container, ContainerId, ContainerState, Endpoint, Exit, Health, Image, ImageState, Network, NetworkId, Observed,
-    ProbeResult, Probes, Volume,
+    Container, ContainerId, ContainerState, Endpoint, Exit, Headroom, Health, Image, ImageState, Network, NetworkId,
+    Observed, ProbeResult, Probes, Volume,
 };
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
 use crate::model::status::{Plan, ProbePurpose, ProbeTask};
@@ -40,6 +40,8 @@ pub fn forecast(
     let mut now = now;
     let mut steps = Vec::new();
     assume_ready(&mut world);
+    // What the host will have when each step is due, nobody knows.
+    world.headroom = Headroom::default();
     let mut first = true;
     // A CronJob's next time is no change: only what is due now is shown.
     let later = without_further_times(desired);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::headroom;
 use super::rebuilt;
 use super::world::{Decided, World};
 use crate::model::action::{Action, Call};
@@ -86,6 +87,9 @@ pub fn resolve(
             decided.wait(format!("image {image}: it is not on this host, and imagePullPolicy is Never"));
         }
         (ImagePullPolicy::Always | ImagePullPolicy::IfNotPresent, Some(_)) => {
+            if !headroom::disk_for_pull(world, decided, &image) {
+                return resolution;
+            }
             decided.wait(format!("image {image} to be pulled"));
             let cause = match policy(template) {
                 ImagePullPolicy::Always => "imagePullPolicy is Always",
@@ -136,6 +140,9 @@ pub fn ensure(
         }
         Some(ImageState::Missing) => {
             let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
+            if !headroom::disk_for_pull(world, decided, &reference) {
+                return false;
+            }
             decided.wait(format!("image {reference}, which is no longer on this host"));
             decided.act(
                 world,

@@ -13,6 +13,7 @@ mod cron;
 mod deployment;
 mod forecast;
 mod gates;
+mod headroom;
 mod host_ports;
 mod images;
 mod jobs;
@@ -55,6 +56,7 @@ pub use policy::declared as refusals;
 pub use prune::confirm;
 pub use request::request;
 
+use headroom::Promised;
 use host_ports::HostPorts;
 use world::{Decided, World, index};
 
@@ -62,7 +64,8 @@ use world::{Decided, World, index};
 pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Plan {
     let by_owner = index(observed);
     let ports = HostPorts::of(history, &by_owner);
-    let world = World { desired, observed, now, by_owner: &by_owner, ports: &ports };
+    let promised = Promised::of(desired, observed, history);
+    let world = World { desired, observed, now, by_owner: &by_owner, ports: &ports, promised: &promised };
     let mut plan = Plan::default();
     places(world, &mut plan);
     contents(world, &mut plan);
@@ -196,6 +199,10 @@ fn take(plan: &mut Plan, key: &Key, mut decided: Decided) {
     if !decided.refused.is_empty() {
         decided.status = status::refused(decided.status, &decided.refused);
         plan.refused.insert(key.clone(), decided.refused);
+    }
+    if let Some(shortage) = decided.shortage {
+        decided.status.conditions.push(status::short(&shortage));
+        plan.shortages.insert(key.clone(), shortage);
     }
     plan.actions.extend(decided.actions);
     plan.events.extend(decided.events);

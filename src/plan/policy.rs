@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{self, Source};
+use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use super::world::{Decided, World};
 use super::{networks, volumes};
@@ -66,7 +67,9 @@ pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let observed = Observed::default();
     let by_owner = BTreeMap::new();
     let ports = HostPorts::default();
-    let world = World { desired, observed: &observed, now: Timestamp::default(), by_owner: &by_owner, ports: &ports };
+    let promised = Promised::default();
+    let now = Timestamp::default();
+    let world = World { desired, observed: &observed, now, by_owner: &by_owner, ports: &ports, promised: &promised };
     let template = |(key, template): (&Key, &Template)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::converge::files_of;
+use super::build::files_of;
 use super::networks::{self, waiting};
 use super::readiness::is_named;
 use super::restarts::may_restart;

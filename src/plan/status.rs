@@ -11,7 +11,7 @@ use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{CronJobSpec, DeploymentSpec, JobSpec};
-use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary, Status};
+use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary, Shortage, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 
@@ -223,6 +223,16 @@ pub fn refused(status: Status, refused: &[Refusal]) -> Status {
         message: printable(&message),
         conditions: status.conditions.into_iter().chain([condition]).collect(),
         ..status
+    }
+}
+
+/// The condition of an object that waits for the host.
+pub fn short(shortage: &Shortage) -> Condition {
+    Condition {
+        kind: "HostShort".into(),
+        status: true,
+        reason: shortage.reason.into(),
+        message: shortage.message.clone(),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use crate::model::action::{Action, Call, container_target};
 use crate::model::desired::Desired;
 use crate::model::name::{Key, Name};
 use crate::model::observed::{Container, Failure, Fault, Observed};
 use crate::model::policy::Refusal;
-use crate::model::status::{Event, ProbeTask, Severity, Status};
+use crate::model::status::{Event, ProbeTask, Severity, Shortage, Status};
 use crate::model::time::{Span, Timestamp};
 use crate::policy::{self, Ground};
 
@@ -25,6 +26,8 @@ pub struct World<'a> {
     pub by_owner: &'a BTreeMap<&'a Key, Vec<&'a Container>>,
     /// Who has which host port.
     pub ports: &'a HostPorts<'a>,
+    /// Memory that is given out already.
+    pub promised: &'a Promised,
 }
 
 /// The containers of every object, by name: made once per pass, so that a plan stays linear.
@@ -115,6 +118,8 @@ pub struct Decided {
     pub blocked: bool,
     /// What the policy does not allow.
     pub refused: Vec<Refusal>,
+    /// What the host lacks.
+    pub shortage: Option<Shortage>,
     /// When to look again.
     pub wake_at: Option<Timestamp>,
     /// How it stands.
@@ -186,6 +191,13 @@ impl Decided {
         if !self.waiting.contains(&what) {
             self.waiting.push(what);
         }
+    }
+
+    /// Says what the host lacks, which explains the rest; it is looked at again at `again`.
+    pub fn short(&mut self, again: Timestamp, shortage: Shortage) {
+        self.wait_above_all(shortage.message.clone());
+        self.wake(again);
+        self.shortage = Some(shortage);
     }
 
     /// The same, for what explains the rest: a failure.

@@ -44,7 +44,7 @@ use crate::model::action::Call;
 use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::{Desired, Settings};
 use crate::model::history::History;
-use crate::model::observed::Observed;
+use crate::model::observed::{Headroom, Observed};
 use crate::model::policy::Standing;
 use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan};
@@ -156,6 +156,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     releases: Releases,
     warnings: Vec<String>,
     plan: Plan,
+    /// What the host had left at the last look.
+    headroom: Headroom,
     started_at: Timestamp,
     watched_since: Timestamp,
     passes: u64,
@@ -217,6 +219,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             releases: Releases::read(store.releases()),
             warnings,
             plan: Plan::default(),
+            headroom: Headroom::default(),
             started_at,
             watched_since: started_at,
             passes: 0,
@@ -349,6 +352,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.remember(&publish::restarted(&self.plan, &plan, now));
         self.remember(&publish::newly_held(&self.plan, &plan, now));
         self.remember(&publish::newly_refused(&self.plan, &plan, now));
+        self.remember(&publish::newly_short(&self.plan, &plan, now));
         self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
         let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);

@@ -56,6 +56,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.watched_since = now;
         }
         observed.watched_since = self.watched_since;
+        observed.headroom = self.engine.headroom();
+        self.headroom = observed.headroom;
         observed.host_paths = self.host_paths(&observed);
         self.engine_state.connected = true;
         self.engine_state.message.clear();

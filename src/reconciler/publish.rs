@@ -12,7 +12,7 @@ use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
-use crate::model::status::{ContainerStatus, Event, Plan, Severity, Status};
+use crate::model::status::{ContainerStatus, Event, Plan, Severity, Shortage, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, View};
@@ -139,6 +139,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             held: plan.held.clone(),
             plan: plan.actions.iter().map(PlanStep::from).collect(),
             warnings: self.warnings.iter().cloned().chain(self.rules.warning()).collect(),
+            headroom: self.headroom,
             passes: self.passes,
             events: self.events.clone(),
         };
@@ -301,6 +302,21 @@ pub(super) fn newly_refused(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<E
         severity: Severity::Warning,
         reason: "Refused".into(),
         message: printable(&refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    };
+    news.map(event).collect()
+}
+
+/// The events of what the host lacks now and did not before: how much it lacks changes all the time.
+pub(super) fn newly_short(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let was_short =
+        |key: &Key, shortage: &Shortage| before.shortages.get(key).map(|s| s.reason) == Some(shortage.reason);
+    let news = plan.shortages.iter().filter(|(key, shortage)| !was_short(key, shortage));
+    let event = |(key, shortage): (&Key, &Shortage)| Event {
+        at: now,
+        object: key.clone(),
+        severity: Severity::Warning,
+        reason: shortage.reason.into(),
+        message: format!("waiting for {}", shortage.message),
     };
     news.map(event).collect()
 }

@@ -547,6 +547,14 @@ impl Stage {
                 world.no_entry = (!open).then(|| "Evenkeel may not enter the container's network".into());
                 Ok(())
             }
+            WorldLine::HostMemory(bytes) => {
+                world.headroom.memory = Some(*bytes);
+                Ok(())
+            }
+            WorldLine::HostDisk(space) => {
+                world.headroom.disk = Some(*space);
+                Ok(())
+            }
             WorldLine::HostPath(path) => {
                 world.host_paths.insert(path.clone());
                 Ok(())

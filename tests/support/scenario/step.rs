@@ -4,7 +4,8 @@
 
 use evenkeel::model::action::Request;
 use evenkeel::model::name::{Key, Name};
-use evenkeel::model::observed::Fault;
+use evenkeel::model::observed::{DiskSpace, Fault};
+use evenkeel::model::quantity::Memory;
 
 use super::expectation::{Expectation, parse_expectation};
 use crate::support::sim::app::{App, Millis, millis};
@@ -28,6 +29,10 @@ pub enum World {
     Registry(Mood),
     /// A path of the host that containers may mount.
     HostPath(String),
+    /// Memory that the host has left, in bytes.
+    HostMemory(u64),
+    /// How full the file system of the engine's data root is.
+    HostDisk(DiskSpace),
     /// Whether Evenkeel may enter a container's network.
     Entry(bool),
     /// A directory of manifests; without any, `manifests` is the one.
@@ -127,6 +132,10 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["registry", "slow", time] => Ok(World::Registry(Mood::Slow(millis(time)?))),
         ["containers", "can", "be", "entered"] => Ok(World::Entry(true)),
         ["containers", "cannot", "be", "entered"] => Ok(World::Entry(false)),
+        ["host", "memory", size] => Ok(World::HostMemory(bytes(size)?)),
+        ["host", "disk", free, "of", total] => {
+            Ok(World::HostDisk(DiskSpace { free: bytes(free)?, total: bytes(total)? }))
+        }
         ["host", "path", path] => Ok(World::HostPath(path.into())),
         ["source", dir, ref rest @ ..] => source(dir, rest),
         ["allow", "downtime"] => Ok(World::Allow(Allowance::Downtime)),
@@ -134,6 +143,10 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["allow", "accidents"] => Ok(World::Allow(Allowance::Accidents)),
         _ => Err(format!("'{text}' says nothing about the world that is understood; see tests/scenarios/README.md")),
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    Memory::try_from(text.to_string()).map(|size| size.0)
 }
 
 fn foreign_container(name: &str, mut rest: &[&str]) -> Result<World, String> {

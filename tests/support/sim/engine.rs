@@ -35,6 +35,10 @@ impl Engine for Sim {
         self.call(Call::look("identify", "", 5), async move { Ok(identity) }).await
     }
 
+    fn headroom(&self) -> seen::Headroom {
+        self.with(|world| world.headroom)
+    }
+
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {
         let (sim, instance) = (self.clone(), self.instance.clone());
         let effect = async move { Ok(sim.with(|world| listed(world, &instance))) };

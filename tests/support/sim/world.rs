@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use evenkeel::model::observed::{ContainerId, Fault, NetworkId};
+use evenkeel::model::observed::{ContainerId, Fault, Headroom, NetworkId};
 use evenkeel::model::revision::ImageId;
 use evenkeel::model::time::Timestamp;
 
@@ -32,6 +32,8 @@ pub struct World {
     pub host_paths: BTreeSet<String>,
     /// Why nobody may enter a container's network, if so.
     pub no_entry: Option<String>,
+    /// What the host has left.
+    pub headroom: Headroom,
     pub power: Power,
     pub events: VecDeque<EngineEvent>,
     /// What happened outside Evenkeel's own calls, for the transcript: when and what.
@@ -145,6 +147,7 @@ impl Default for World {
             registry: Registry::default(),
             host_paths: BTreeSet::new(),
             no_entry: None,
+            headroom: Headroom::default(),
             power: Power::Up,
             events: VecDeque::new(),
             notes: Vec::new(),
