@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down check test prove schedules endurance chaos likeness mistakes fuzz bench
+.PHONY: help build demo demo-keep demo-down install check test prove schedules endurance chaos likeness mistakes fuzz bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -21,6 +21,9 @@ demo-keep: build ## The same, and leave it running to play with
 
 demo-down: ## Remove what demo-keep left
 	@scripts/demo --down
+
+install: build ## Install it as a service of systemd, or a newer version over an older one; needs root
+	deploy/install
 
 check: ## The quick part: format, lints, and every test that needs no engine
 	cargo fmt --check

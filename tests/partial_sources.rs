@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evenkeel::manifest::{self, Snapshot, Source};
 use evenkeel::model::name::{Key, Kind};
@@ -186,43 +188,78 @@ fn stride() -> usize {
     if std::env::var_os("EVERY_PREFIX").is_some() { 1 } else { 3 }
 }
 
+/// What came of a tool that was killed after some of its calls.
+struct Left {
+    found: Vec<String>,
+    is_idle: bool,
+    is_edit: bool,
+}
+
+/// Leaves this prefix of a trace for ever.
+fn killed_after(name: &str, pair: &str, trace: &[Change]) -> Left {
+    let (files, both) = (tree(&traces().join(pair).join("before")), in_both(pair));
+    in_virtual_time(async {
+        let mut stage = converged(&files).await;
+        let before = changes(&stage);
+        let root = stage.path("manifests");
+        trace.iter().for_each(|change| apply(&root, change));
+        stage.files_changed().unwrap();
+        let declared = declared(&root);
+        play(&mut stage, FOR_EVER).await;
+        let is_idle = changes(&stage) == before;
+        let kept = |key: &Key| declared.as_ref().is_none_or(|declared| declared.contains_key(key));
+        let wanted: BTreeMap<Key, usize> = both.clone().into_iter().filter(|(key, _)| kept(key)).collect();
+        let mut found = harm(&stage, &wanted);
+        if declared.is_none() && !is_idle {
+            found.push("an invalid or unsettled state changed something".into());
+        }
+        let is_edit = wanted.len() < both.len();
+        if is_edit && !DELETE_FIRST.iter().any(|tool| name.starts_with(tool)) {
+            found.push("an object was left out".into());
+        }
+        Left { found, is_idle, is_edit }
+    })
+}
+
 /// A tool that is killed leaves its prefix for ever. Where git is at work, nothing happens. Elsewhere each file is whole
 /// or refused, and an object that no file declares any more cannot be told from one that somebody took out: those alone
 /// go. Only tools that take a file away before they write it anew leave such a state.
 #[test]
 fn a_tool_that_is_killed_harms_nothing_that_is_still_declared() {
-    let (mut problems, mut tried, mut unchanged, mut edits) = (Vec::new(), 0, 0, 0);
-    for (name, pair, trace) in recorded() {
-        let (files, both) = (tree(&traces().join(&pair).join("before")), in_both(&pair));
-        for length in (1..=trace.len()).rev().step_by(stride()) {
-            in_virtual_time(async {
-                let mut stage = converged(&files).await;
-                let before = changes(&stage);
-                let root = stage.path("manifests");
-                trace[..length].iter().for_each(|change| apply(&root, change));
-                stage.files_changed().unwrap();
-                let declared = declared(&root);
-                play(&mut stage, FOR_EVER).await;
-                let idle = changes(&stage) == before;
-                let kept = |key: &Key| declared.as_ref().is_none_or(|declared| declared.contains_key(key));
-                let wanted: BTreeMap<Key, usize> = both.clone().into_iter().filter(|(key, _)| kept(key)).collect();
-                let mut found = harm(&stage, &wanted);
-                if declared.is_none() && !idle {
-                    found.push("an invalid or unsettled state changed something".into());
+    let recorded = recorded();
+    let prefixes: Vec<(&str, &str, &[Change])> = recorded
+        .iter()
+        .flat_map(|(name, pair, trace)| {
+            let lengths = (1..=trace.len()).rev().step_by(stride());
+            lengths.map(move |length| (name.as_str(), pair.as_str(), &trace[..length]))
+        })
+        .collect();
+    let (next, left) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get()) {
+            scope.spawn(|| {
+                while let Some((name, pair, trace)) = prefixes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let what = killed_after(name, pair, trace);
+                    left.lock().unwrap().push((format!("{name} killed after call {}", trace.len()), what));
                 }
-                let deletes_first = DELETE_FIRST.iter().any(|tool| name.starts_with(tool));
-                if !deletes_first && wanted.len() < both.len() {
-                    found.push("an object was left out".into());
-                }
-                problems.extend(found.iter().map(|what| format!("{name} killed after call {length}: {what}")));
-                tried += 1;
-                unchanged += usize::from(idle);
-                edits += usize::from(wanted.len() < both.len());
             });
         }
-    }
-    println!("{tried} prefixes: {unchanged} changed nothing, {edits} left an object out and were taken for an edit");
-    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+    });
+    let left = left.into_inner().unwrap();
+    let count = |is: fn(&Left) -> bool| left.iter().filter(|(_, left)| is(left)).count();
+    let (unchanged, edits) = (count(|left| left.is_idle), count(|left| left.is_edit));
+    println!(
+        "{} prefixes: {unchanged} changed nothing, {edits} left an object out and were taken for an edit",
+        left.len()
+    );
+    let problems: Vec<String> =
+        left.iter().flat_map(|(place, left)| left.found.iter().map(move |what| format!("{place}: {what}"))).collect();
+    assert!(
+        left.len() == prefixes.len() && problems.is_empty(),
+        "{} problems:\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod screen;
 mod set;
 mod settings;
 mod standing;
+mod supervisor;
 mod table;
 mod validate;
 mod version;

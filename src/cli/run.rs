@@ -15,6 +15,7 @@ use super::args::SetupArgs;
 use super::failure::{Exit, Failure};
 use super::logging::{self, LogFormat};
 use super::settings::{self, Settings};
+use super::supervisor;
 use crate::engine::{Docker, EngineError, LogRange};
 use crate::metrics::Metrics;
 use crate::model::command::Command;
@@ -95,13 +96,14 @@ async fn daemon(settings: Settings) -> Result<Exit, Failure> {
     // The loop has its own: reading a log never waits for what the loop does.
     let engine = Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?;
     let parts = Parts {
-        views: seen,
+        views: seen.clone(),
         commands: commands.clone(),
         logs: Arc::new(EngineLogs(Arc::new(engine))),
         metrics: metrics.clone(),
         clock: Arc::new(move || clock.now()),
     };
     let (stop, stopped) = watch::channel(false);
+    let told = tokio::spawn(supervisor::tell(seen, clock));
     let (listener, file) = socket.into_parts();
     let mut servers = vec![tokio::spawn(server::serve_socket(listener, parts.clone(), ended(stopped.clone())))];
     servers.extend(scrapes.map(|listener| tokio::spawn(server::serve_scrapes(listener, parts, ended(stopped)))));
@@ -109,6 +111,8 @@ async fn daemon(settings: Settings) -> Result<Exit, Failure> {
     let desk = Desk { views, commands: received, metrics };
     let result = reconciler::run(settings.setup, desk, settings.receivers).await;
     signals.abort();
+    told.abort();
+    supervisor::ending();
     // Nobody listens to it when all servers have ended already.
     let _ = stop.send(true);
     finish(servers).await;

@@ -14,7 +14,7 @@ use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
 use super::observed::{Fault, Headroom};
 use super::revision::Commit;
 use super::status::{Event, Status};
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 
 /// How many events are kept in memory and shown.
 pub const EVENTS_MAX: usize = 1000;
@@ -59,6 +59,9 @@ pub struct View {
     pub events: Arc<Vec<Event>>,
 }
 
+/// Without a pass for this long, the daemon is not well. The loop looks at least every 30 s, engine or no engine.
+const STUCK_AFTER: Span = Span::secs(60);
+
 impl View {
     /// The view before the first pass.
     pub fn starting(instance: Instance, started_at: Timestamp) -> Self {
@@ -80,6 +83,15 @@ impl View {
             converged: false,
             events: Arc::default(),
         }
+    }
+
+    /// Whether passes are being made.
+    pub fn healthy(&self, now: Timestamp) -> Result<(), String> {
+        let still = now.since(self.at);
+        if still > STUCK_AFTER {
+            return Err(format!("no pass for {} s", still.0 / 1000));
+        }
+        Ok(())
     }
 
     /// Whether the engine answers, every source is in force, and a pass was made with them.
@@ -378,5 +390,28 @@ impl From<&Action> for PlanStep {
             cause: action.cause.clone(),
             downtime: action.downtime.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_without_a_pass_is_not_healthy() {
+        let view = View { at: Timestamp(1_000_000), ..View::default() };
+        assert_eq!(view.healthy(Timestamp(1_060_000)), Ok(()));
+        assert_eq!(view.healthy(Timestamp(1_061_000)), Err("no pass for 61 s".into()));
+        assert_eq!(view.healthy(Timestamp(0)), Ok(()), "a clock that was set back is not our illness");
+    }
+
+    #[test]
+    fn a_daemon_is_ready_after_its_first_pass_with_engine_and_sources() {
+        let mut view = View::default();
+        assert!(view.ready().unwrap_err().contains("engine"));
+        view.engine.connected = true;
+        assert!(view.ready().unwrap_err().contains("first pass"));
+        view.passes = 1;
+        assert_eq!(view.ready(), Ok(()));
     }
 }

@@ -11,6 +11,7 @@ mod bench;
 mod chaos;
 mod content;
 mod cron;
+mod deployed;
 mod drift;
 mod endurance;
 mod engine;
