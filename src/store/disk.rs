@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use super::error::StoreError;
 
@@ -86,6 +87,11 @@ pub(super) const PRIVATE_DIR: u32 = 0o700;
 /// What every unfinished file's and directory's name begins with; such a one means nothing and may be removed.
 const UNFINISHED: &str = ".tmp-";
 
+/// Files that are open at once while many are replaced.
+const AT_ONCE: usize = 32;
+/// Threads that bring them to the disk: a journal takes many in the time of one.
+const THREADS: usize = 8;
+
 /// The disk below one directory.
 pub(super) struct Disk {
     root: PathBuf,
@@ -144,15 +150,40 @@ impl Disk {
 
     /// Puts `bytes` in the place of a file, all or nothing. It survives a power cut once [`Disk::sync`] of the
     /// directory has returned.
-    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        let unfinished = unfinished(path);
-        self.remove_file(&unfinished)?;
-        let done = self.create(&unfinished, bytes, PRIVATE).and_then(|()| self.rename(&unfinished, path));
-        if done.is_err() {
-            // A full disk needs the room. If that fails too, the next replace or load tries again.
-            let _ = self.remove_file(&unfinished);
+    pub(super) fn replace(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.replace_all(&[(path.into(), bytes)])
+    }
+
+    /// The same for many files, each of them all or nothing: after an error any of them may be the new ones.
+    pub(super) fn replace_all(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), StoreError> {
+        for some in files.chunks(AT_ONCE) {
+            let names: Vec<(PathBuf, &PathBuf)> = some.iter().map(|(path, _)| (unfinished(path), path)).collect();
+            let done = self
+                .write_unfinished(some)
+                .and_then(|()| names.iter().try_for_each(|(unfinished, path)| self.rename(unfinished, path)));
+            if done.is_err() {
+                // A full disk needs the room. If that fails too, the next replace or load tries again.
+                names.iter().for_each(|(unfinished, _)| drop(self.remove_file(unfinished)));
+                return done;
+            }
         }
-        done
+        Ok(())
+    }
+
+    /// Brings the new contents to the disk, under names that mean nothing yet.
+    fn write_unfinished(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), StoreError> {
+        let mut open = Vec::with_capacity(files.len());
+        for (path, bytes) in files {
+            let unfinished = unfinished(path);
+            self.remove_file(&unfinished)?;
+            open.push((self.write(&unfinished, bytes, PRIVATE)?, unfinished));
+        }
+        open.iter().try_for_each(|(_, path)| self.attempt(Operation::Sync, path, || Ok(())))?;
+        let sync = |(file, path): &(File, PathBuf)| {
+            file.sync_all().map_err(|cause| StoreError::Disk { operation: Operation::Sync, path: path.clone(), cause })
+        };
+        let [only] = &open[..] else { return in_parallel(&open, sync) };
+        sync(only)
     }
 
     /// Puts a directory in its place, all or nothing: `fill` writes its files into an unfinished one first.
@@ -180,13 +211,17 @@ impl Disk {
 
     /// Writes a new file and brings it to the disk.
     pub(super) fn create(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), StoreError> {
-        let file = self.attempt(Operation::Write, path, || {
+        let file = self.write(path, bytes, access)?;
+        self.attempt(Operation::Sync, path, || file.sync_all())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], access: Access) -> Result<File, StoreError> {
+        self.attempt(Operation::Write, path, || {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE.mode).open(path)?;
             file.write_all(bytes)?;
             protect(&file, access)?;
             Ok(file)
-        })?;
-        self.attempt(Operation::Sync, path, || file.sync_all())
+        })
     }
 
     /// Adds to a file's end and returns its new length. A part may be written when it fails.
@@ -271,6 +306,15 @@ impl Disk {
             cause,
         })
     }
+}
+
+/// Does something to each on a few threads; the first error in their order.
+fn in_parallel<T: Sync>(all: &[T], run: impl Fn(&T) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
+    let part = all.len().div_ceil(THREADS).max(1);
+    thread::scope(|scope| {
+        let parts: Vec<_> = all.chunks(part).map(|part| scope.spawn(|| part.iter().try_for_each(&run))).collect();
+        parts.into_iter().try_for_each(|part| part.join().expect("nothing in it panics"))
+    })
 }
 
 /// Whether a name is that of something unfinished.

@@ -46,7 +46,7 @@ pub(super) fn read_or_make(
 /// Writes the key.
 pub(super) fn write(disk: &Disk, key: &[u8]) -> Result<(), StoreError> {
     let path = disk.path(KEY);
-    disk.replace(&path, key)?;
+    disk.replace(&path, key.to_vec())?;
     disk.sync(super::disk::parent(&path))
 }
 

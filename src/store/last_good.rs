@@ -17,7 +17,7 @@ pub(super) fn save(disk: &Disk, last_good: &LastGood) -> Result<(), StoreError> 
     let path = path_of(disk, &last_good.source);
     let (_, sealed) =
         envelope::seal_pretty(ENDING, last_good).map_err(|error| StoreError::unusable(&path, error.to_string()))?;
-    disk.replace(&path, &sealed)?;
+    disk.replace(&path, sealed)?;
     disk.sync(parent(&path))
 }
 

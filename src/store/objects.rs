@@ -100,7 +100,8 @@ impl Loading<'_> {
 impl Objects {
     /// Writes what changed and removes what is gone. After an error it knows which files are uncertain.
     pub(super) fn save(&mut self, disk: &Disk, history: &History) -> Result<(), StoreError> {
-        let mut saving = Saving { disk, gone: self.written.keys().cloned().collect(), renamed: Vec::new() };
+        let mut saving =
+            Saving { disk, gone: self.written.keys().cloned().collect(), changed: Vec::new(), contents: Vec::new() };
         for (key, object) in &history.deployments {
             saving.write(&mut self.written, &file_of(key), &key.to_string(), object)?;
         }
@@ -123,7 +124,9 @@ struct Saving<'a> {
     /// Files of objects that have not been met.
     gone: BTreeSet<PathBuf>,
     /// Files that have a new content, with its checksum.
-    renamed: Vec<(PathBuf, String)>,
+    changed: Vec<(PathBuf, String)>,
+    /// The new contents.
+    contents: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Saving<'_> {
@@ -143,8 +146,8 @@ impl Saving<'_> {
         }
         self.make_room(parent(&path))?;
         written.insert(path.clone(), None);
-        self.disk.replace(&path, &bytes)?;
-        self.renamed.push((path, checksum));
+        self.contents.push((path.clone(), bytes));
+        self.changed.push((path, checksum));
         Ok(())
     }
 
@@ -157,12 +160,13 @@ impl Saving<'_> {
         self.disk.sync(parent(dir))
     }
 
-    /// Removes what is gone and brings all names to the disk; only then is anything known to be written.
+    /// Writes what is new, removes what is gone and brings all names to the disk; only then is anything known to be written.
     fn finish(self, written: &mut BTreeMap<PathBuf, Option<String>>) -> Result<(), StoreError> {
+        self.disk.replace_all(&self.contents)?;
         for path in &self.gone {
             self.disk.remove_file(path)?;
         }
-        let changed = self.renamed.iter().map(|(path, _)| path).chain(&self.gone);
+        let changed = self.changed.iter().map(|(path, _)| path).chain(&self.gone);
         let dirs: BTreeSet<&Path> = changed.map(|path| parent(path)).collect();
         for dir in dirs {
             self.disk.sync(dir)?;
@@ -172,7 +176,7 @@ impl Saving<'_> {
             let _ = self.disk.remove_empty_dir(dir);
         }
         written.retain(|path, _| !self.gone.contains(path));
-        written.extend(self.renamed.into_iter().map(|(path, checksum)| (path, Some(checksum))));
+        written.extend(self.changed.into_iter().map(|(path, checksum)| (path, Some(checksum))));
         Ok(())
     }
 }

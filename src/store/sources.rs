@@ -84,7 +84,7 @@ impl Sources {
             return Ok(());
         }
         self.written.remove(source);
-        disk.replace(&path, &sealed)?;
+        disk.replace(&path, sealed)?;
         disk.sync(parent(&path))?;
         self.written.insert(source.into(), checksum);
         Ok(())

@@ -12,7 +12,7 @@ const TOLD: &str = "told.json";
 pub(super) fn save(disk: &Disk, told: &Told) -> Result<(), StoreError> {
     let path = disk.path(TOLD);
     let (_, sealed) = envelope::seal(TOLD, told).map_err(|error| StoreError::unusable(&path, error.to_string()))?;
-    disk.replace(&path, &sealed)?;
+    disk.replace(&path, sealed)?;
     disk.sync(disk.root())
 }
 
