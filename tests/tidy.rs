@@ -47,7 +47,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 
 /// Where each dependency may be used: rooms or files below `src`. An empty list means everywhere but in `plan` and, for
 /// what [`IMPURE`] names, `model`. Cargo.toml says why each is there.
-const HOMES: [(&str, &[&str]); 31] = [
+const HOMES: [(&str, &[&str]); 32] = [
     ("tokio", &[]),
     ("futures_util", &[]),
     ("bollard", &["engine"]),
@@ -68,6 +68,7 @@ const HOMES: [(&str, &[&str]); 31] = [
     ("notify", &["wake"]),
     ("prometheus", &["metrics"]),
     ("axum", &["server"]),
+    ("httparse", &["probe/http"]),
     ("hyper", &["cli", "probe", "notification", "engine"]),
     ("hyper_util", &["cli", "probe", "notification", "engine"]),
     ("hyper_rustls", &["notification"]),

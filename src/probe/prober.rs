@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::verdict::Verdict;
-use super::{Check, Dial};
+use super::{Check, Dial, Lane};
 use crate::model::observed::{ContainerId, Probes};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
@@ -28,6 +28,8 @@ type Id = (ContainerId, Timestamp, ProbePurpose);
 pub struct Prober<D: Dial> {
     means: Arc<Means<D>>,
     running: Mutex<BTreeMap<Id, Running>>,
+    /// Where the checks are made; none: where they are set.
+    lane: Option<Lane>,
 }
 
 /// What every check needs.
@@ -59,11 +61,16 @@ impl<D: Dial> Prober<D> {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let means = Means { dial, now: Box::new(now), wake: Box::new(wake), free: Semaphore::new(CHECKS_AT_ONCE) };
-        Self { means: Arc::new(means), running: Mutex::default() }
+        Self { means: Arc::new(means), running: Mutex::default(), lane: None }
+    }
+
+    /// Makes the checks that begin from now on on this thread.
+    pub fn run_on(&mut self, lane: Lane) {
+        self.lane = Some(lane);
     }
 
     /// Makes `tasks` the running ones: starts new ones, keeps the others with their counts, ends the rest with their
-    /// results. Must be called within a Tokio runtime.
+    /// results. Without a lane it must be called within a Tokio runtime.
     pub fn set(&self, tasks: Vec<ProbeTask>) {
         let mut running = lock(&self.running);
         let mut before = mem::take(&mut *running);
@@ -92,8 +99,12 @@ impl<D: Dial> Prober<D> {
     fn start(&self, task: ProbeTask) -> Running {
         let (sender, receiver) = watch::channel(task);
         let verdict = Arc::new(Mutex::new(Verdict::new()));
-        let end = tokio::spawn(probe(self.means.clone(), receiver, verdict.clone())).abort_handle();
-        Running { task: sender, verdict, end }
+        let checks = probe(self.means.clone(), receiver, verdict.clone());
+        let spawned = match &self.lane {
+            Some(lane) => lane.handle().spawn(checks),
+            None => tokio::spawn(checks),
+        };
+        Running { task: sender, verdict, end: spawned.abort_handle() }
     }
 }
 
