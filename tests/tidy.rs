@@ -75,7 +75,7 @@ const HOMES: [(&str, &[&str]); 32] = [
     ("h2", &["probe"]),
     ("tower_service", &["engine"]),
     ("http_body_util", &["cli", "probe", "notification"]),
-    ("rustix", &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket", "probe/socket"]),
+    ("rustix", &["manifest/door", "reconciler/paths", "reconciler/rules", "server/socket", "probe/inside"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("tracing", &[]),
