@@ -35,6 +35,7 @@ mod runs;
 mod slots;
 mod status;
 mod strategy;
+mod unmade;
 mod upkeep;
 mod volumes;
 mod world;

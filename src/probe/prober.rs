@@ -210,6 +210,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::RecvTimeoutError;
+    use std::thread;
     use std::time::Duration;
 
     use tokio::time::Instant;
@@ -311,6 +313,41 @@ mod tests {
         pass(1500).await;
         assert!(world.checks().len() > 2);
         assert_eq!(world.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_neither_counts_nor_forgets() {
+        let world = World::new();
+        let liveness = |address| ProbeTask { purpose: ProbePurpose::Liveness, address, ..task(2) };
+        let liveness_result = || world.prober.results(&container(), START).liveness;
+        let address = task(2).address;
+        world.prober.set(vec![liveness(address)]);
+        pass(1500).await;
+        world.prober.set(vec![liveness(None)]);
+        pass(180_000).await;
+        assert_eq!(world.checks(), [0, 1000]);
+        assert!(matches!(liveness_result(), Some(ProbeResult::Unknown { .. })), "two failures of three");
+        world.prober.set(vec![liveness(address)]);
+        pass(1).await;
+        assert!(matches!(liveness_result(), Some(ProbeResult::Failure { .. })), "the third in a row");
+    }
+
+    #[test]
+    fn on_a_lane_checks_are_made_without_a_runtime_around() {
+        let (sender, woken) = std::sync::mpsc::channel();
+        let script = Script { start: Instant::now(), checks: Arc::default() };
+        let mut prober =
+            Prober::new(script, || START, move || drop(sender.send(thread::current().name().map(String::from))));
+        prober.run_on(Lane::start().unwrap());
+        prober.set(vec![task(1)]);
+        assert_eq!(woken.recv_timeout(Duration::from_secs(10)), Ok(Some("probe".into())));
+        assert_eq!(prober.results(&container(), START).readiness, Some(ProbeResult::Success));
+        drop(prober);
+        assert_eq!(
+            woken.recv_timeout(Duration::from_secs(10)),
+            Err(RecvTimeoutError::Disconnected),
+            "its checks end with it"
+        );
     }
 
     #[tokio::test(start_paused = true)]
