@@ -82,7 +82,7 @@ const HOMES: [(&str, &[&str]); 32] = [
             "reconciler/paths",
             "reconciler/rules",
             "server/socket",
-            "probe/socket",
+            "probe/inside",
             "cli/doctor",
         ],
     ),

@@ -89,6 +89,9 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
     if let Some(replicas) = object.status.replicas
         && (replicas.available < replicas.desired || replicas.updated < replicas.desired)
     {
+        if object.status.blocked {
+            return Standing::Stalled(format!("{key} needs attention{}", waiting(object)));
+        }
         return Standing::Moving(format!("{key} {}{}", moving("Complete", object), waiting(object)));
     }
     match &object.status.revision {

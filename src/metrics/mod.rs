@@ -35,6 +35,7 @@ pub struct Metrics {
     gates: IntCounterVec,
     events: IntCounterVec,
     probe_failures: IntCounter,
+    probes_unmade: IntCounter,
     store_write_errors: IntCounter,
     notifications: IntCounterVec,
     notifications_queued: IntGaugeVec,
@@ -102,6 +103,7 @@ impl Metrics {
             rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
             probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
+            probes_unmade: registered(&registry, IntCounter::with_opts(opts(names::PROBES_UNMADE))),
             store_write_errors: registered(&registry, IntCounter::with_opts(opts(names::STORE_WRITE_ERRORS))),
             notifications: registered(
                 &registry,
@@ -154,6 +156,11 @@ impl Metrics {
     /// A probe of ours failed.
     pub fn probe_failure(&self) {
         self.probe_failures.inc();
+    }
+
+    /// A check of ours could not be made.
+    pub fn probe_unmade(&self) {
+        self.probes_unmade.inc();
     }
 
     /// The state directory could not be written.

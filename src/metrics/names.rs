@@ -20,6 +20,10 @@ pub(super) const GATES: Named = ("evenkeel_gates_total", "Gates of rollouts that
 pub(super) const EVENTS: Named = ("evenkeel_events_total", "Events, by severity and reason.");
 pub(super) const PROBE_FAILURES: Named =
     ("evenkeel_probe_failures_total", "Single checks of Evenkeel's own probes that failed.");
+pub(super) const PROBES_UNMADE: Named = (
+    "evenkeel_probe_unmade_total",
+    "Single checks of Evenkeel's own probes that could not be made, through no fault of the program's.",
+);
 pub(super) const STORE_WRITE_ERRORS: Named =
     ("evenkeel_store_write_errors_total", "Failed writes to the state directory. Nothing is done while they fail.");
 pub(super) const NOTIFICATIONS: Named = (

@@ -70,6 +70,10 @@ pub struct DeploymentHistory {
     /// Replicas whose readiness was known at some time since the process began. Not written to disk.
     #[serde(skip)]
     pub judged: BTreeSet<ContainerId>,
+    /// Whether it was told that a check of a replica cannot be made, and none has been made since. Not written to disk: who
+    /// starts the daemon anew without what it lacks is told again.
+    #[serde(skip)]
+    pub told_unmade: bool,
 }
 
 impl DeploymentHistory {

@@ -174,7 +174,8 @@ pub struct ProbeTask {
     /// What the result means.
     pub purpose: ProbePurpose,
     /// Where to connect to: the container's address on one of its networks, its own loopback, or the host's own. None while
-    /// it is between two networks (a reconnection takes 0.1 s): results are kept, and no check is made.
+    /// it is between two networks (a reconnection takes 0.1 s, or as long as the engine is silent), and but for readiness
+    /// while the engine works on it: results and counts are kept, and no check is made.
     pub address: Option<std::net::IpAddr>,
     /// The container's first process, if the address is one of the container's own loopback; none: it is seen from the host.
     pub process: Option<u32>,

@@ -18,13 +18,14 @@ use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
 use super::strategy::{Effective, effective};
+use super::unmade;
 use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::create_target;
 use crate::model::desired::Declared;
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Slot};
-use crate::model::observed::{Container, ContainerState, ProbeResult, Probes};
+use crate::model::observed::{Container, ContainerState, ProbeResult};
 use crate::model::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, PortRef, Probe, Template};
 use crate::model::status::{ProbePurpose, ProbeTask};
@@ -66,7 +67,7 @@ pub fn deployment(
             }
         }
     }
-    tell_unmade(&mut decided, &replicas);
+    unmade::tell(world, &mut decided, key, &mut history, &replicas);
     probes(&mut decided, spec, &history, &replicas);
     decided.probes.extend(gates::probes(spec, &history, &replicas));
     wake_for_min_ready(world, &mut decided, spec, &replicas);
@@ -267,20 +268,6 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
     });
 }
 
-/// Says which check cannot be made, and what it lacks: it will not pass by itself, and no revision is blamed for it.
-fn tell_unmade(decided: &mut Decided, replicas: &[Replica]) {
-    for replica in replicas {
-        let Probes { startup, readiness, liveness, .. } = &replica.container.probes;
-        let lacking = [startup, readiness, liveness].into_iter().flatten().find_map(|result| match result {
-            ProbeResult::Unmade { message } => Some(message),
-            ProbeResult::Unknown { .. } | ProbeResult::Success | ProbeResult::Failure { .. } => None,
-        });
-        if let Some(message) = lacking {
-            return decided.wait(format!("a check of {}: {message}", replica.container.name));
-        }
-    }
-}
-
 /// What to probe: running replicas, startup first, then readiness and liveness.
 fn probes(decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) {
     for replica in replicas {
@@ -312,6 +299,9 @@ pub fn task(
 ) -> Option<ProbeTask> {
     let ContainerState::Running { since: started_at } = replica.container.state else { return None };
     let (address, process) = place(replica.container, probe, template);
+    // What the engine is working on may be off its network, and its program is not to blame. Readiness goes on: clients cannot
+    // reach it either.
+    let address = address.filter(|_| !replica.is_busy || purpose == ProbePurpose::Readiness);
     let period = if hasten { probe.period.min(HASTY_PERIOD) } else { probe.period };
     let container = replica.container.id.clone();
     let port = if probe.exec.is_some() { 0 } else { port(probe, template)? };

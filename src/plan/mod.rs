@@ -36,6 +36,7 @@ mod runs;
 mod slots;
 mod status;
 mod strategy;
+mod unmade;
 mod upkeep;
 mod volumes;
 mod world;

@@ -181,11 +181,16 @@ fn verdict(container: &Container, template: &Template) -> Verdict {
 
 /// What a probe found, if it was made since the container runs.
 fn made(result: Option<&ProbeResult>) -> Option<&ProbeResult> {
-    result.filter(|result| match result {
+    result.filter(|result| is_made(result))
+}
+
+/// Whether a probe was made since the container runs.
+pub fn is_made(result: &ProbeResult) -> bool {
+    match result {
         ProbeResult::Unknown { message } => !message.is_empty(),
         ProbeResult::Unmade { .. } => false,
         ProbeResult::Success | ProbeResult::Failure { .. } => true,
-    })
+    }
 }
 
 fn probe_verdict(name: &str, result: Option<&ProbeResult>) -> Verdict {

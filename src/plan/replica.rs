@@ -32,6 +32,8 @@ pub struct Replica<'a> {
     /// Whether nothing but the engine keeps it from being available: a network or a name of its own is still to come,
     /// or it has not answered yet to what was asked of it.
     pub awaits_engine: bool,
+    /// Whether something is being done to it, or the engine does not answer for it.
+    pub is_busy: bool,
     /// Whether nobody has probed it yet since it runs.
     pub is_unprobed: bool,
 }
@@ -105,12 +107,13 @@ fn replica<'a>(
     }
     let well = readiness.is_available(spec.min_ready, world.now);
     // A reconnection takes its network away for a moment, or for as long as the engine does not answer.
-    let is_being_worked_on = world.is_busy(container);
+    let is_busy = world.is_busy(container);
     Replica {
         container,
         available: well && named,
         retiring: history.retiring.contains_key(&container.id),
-        awaits_engine: !attached || well && !named || is_being_worked_on,
+        awaits_engine: !attached || well && !named || is_busy,
+        is_busy,
         is_unprobed,
         readiness,
     }

@@ -1,11 +1,14 @@
 //! Health checks that Evenkeel makes itself, so that images need no curl. Results are part of what is observed; what
 //! follows from them is decided elsewhere.
 //!
-//! [`Prober`] keeps the set of running checks, `verdict` applies their thresholds, [`NetDial`] makes one check: it opens a
-//! `socket`, on the host or within a container's network, and speaks `http` or `grpc` on it.
+//! [`Prober`] keeps the set of running checks, on a thread of their own if it has a [`Lane`]; `verdict` applies their
+//! thresholds, [`NetDial`] makes one check: it opens a `socket`, on the host or `inside` a container's network, and speaks
+//! `http` or `grpc` on it.
 
 mod grpc;
 mod http;
+mod inside;
+mod lane;
 mod net;
 mod prober;
 mod socket;
@@ -15,6 +18,7 @@ mod verdict;
 
 use std::future::Future;
 
+pub use lane::Lane;
 pub use net::NetDial;
 pub use prober::Prober;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
+use super::inside::Inside;
 use super::socket::{self, refusal};
 use super::{Check, Dial, grpc, http};
 use crate::model::spec::Probe;
@@ -14,15 +15,21 @@ use crate::model::status::ProbeTask;
 pub(super) const AGENT: &str = concat!("evenkeel-probe/", env!("CARGO_PKG_VERSION"));
 
 /// Checks over the real network, from the host's point of view or from within the container's network.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NetDial;
+#[derive(Debug, Default)]
+pub struct NetDial {
+    inside: Inside,
+}
 
 impl Dial for NetDial {
     async fn check(&self, task: &ProbeTask) -> Check {
         let Some(address) = task.address else { return Check::Unmade(None) };
         let address = SocketAddr::new(address, task.port);
         let what = || title(task, address);
-        let socket = match socket::open(task, address).await {
+        let opened = match task.process {
+            None => socket::new(address),
+            Some(process) => self.inside.socket(process, &task.container, address).await,
+        };
+        let socket = match opened {
             Ok(socket) => socket,
             Err(why) => return Check::Unmade(Some(format!("{}: {why}", what()))),
         };
@@ -95,7 +102,7 @@ mod tests {
 
     /// A GET with these headers, or a TCP connection.
     async fn check(address: SocketAddr, headers: Option<BTreeMap<String, String>>) -> Check {
-        without(address, NetDial.check(&task(address, headers)).await)
+        without(address, NetDial::default().check(&task(address, headers)).await)
     }
 
     fn without(address: SocketAddr, check: Check) -> Check {
@@ -205,7 +212,9 @@ mod tests {
         let (address, _asked) = server(Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await;
         // The number is that of a process here, and the container is not.
         let strange = ProbeTask { process: Some(std::process::id()), ..task(address, Some(BTreeMap::new())) };
-        let Check::Unmade(Some(why)) = NetDial.check(&strange).await else { panic!("another process was dialled") };
+        let Check::Unmade(Some(why)) = NetDial::default().check(&strange).await else {
+            panic!("another process was dialled")
+        };
         let begin = format!("GET http://{address}/healthz within the container: process {}, ", std::process::id());
         assert!(why.starts_with(&begin), "{why}");
     }
@@ -213,6 +222,6 @@ mod tests {
     #[tokio::test]
     async fn while_it_has_no_address_nothing_is_found_out() {
         let task = ProbeTask { address: None, ..task("127.0.0.1:9".parse().unwrap(), None) };
-        assert_eq!(NetDial.check(&task).await, Check::Unmade(None));
+        assert_eq!(NetDial::default().check(&task).await, Check::Unmade(None));
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::verdict::Verdict;
-use super::{Check, Dial};
+use super::{Check, Dial, Lane};
 use crate::model::observed::{ContainerId, Probes};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
@@ -28,6 +28,8 @@ type Id = (ContainerId, Timestamp, ProbePurpose);
 pub struct Prober<D: Dial> {
     means: Arc<Means<D>>,
     running: Mutex<BTreeMap<Id, Running>>,
+    /// Where the checks are made; none: where they are set.
+    lane: Option<Lane>,
 }
 
 /// What every check needs.
@@ -59,11 +61,16 @@ impl<D: Dial> Prober<D> {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let means = Means { dial, now: Box::new(now), wake: Box::new(wake), free: Semaphore::new(CHECKS_AT_ONCE) };
-        Self { means: Arc::new(means), running: Mutex::default() }
+        Self { means: Arc::new(means), running: Mutex::default(), lane: None }
+    }
+
+    /// Makes the checks that begin from now on on this thread.
+    pub fn run_on(&mut self, lane: Lane) {
+        self.lane = Some(lane);
     }
 
     /// Makes `tasks` the running ones: starts new ones, keeps the others with their counts, ends the rest with their
-    /// results. Must be called within a Tokio runtime.
+    /// results. Without a lane it must be called within a Tokio runtime.
     pub fn set(&self, tasks: Vec<ProbeTask>) {
         let mut running = lock(&self.running);
         let mut before = mem::take(&mut *running);
@@ -92,8 +99,12 @@ impl<D: Dial> Prober<D> {
     fn start(&self, task: ProbeTask) -> Running {
         let (sender, receiver) = watch::channel(task);
         let verdict = Arc::new(Mutex::new(Verdict::new()));
-        let end = tokio::spawn(probe(self.means.clone(), receiver, verdict.clone())).abort_handle();
-        Running { task: sender, verdict, end }
+        let checks = probe(self.means.clone(), receiver, verdict.clone());
+        let spawned = match &self.lane {
+            Some(lane) => lane.handle().spawn(checks),
+            None => tokio::spawn(checks),
+        };
+        Running { task: sender, verdict, end: spawned.abort_handle() }
     }
 }
 
@@ -199,6 +210,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::RecvTimeoutError;
+    use std::thread;
     use std::time::Duration;
 
     use tokio::time::Instant;
@@ -300,6 +313,41 @@ mod tests {
         pass(1500).await;
         assert!(world.checks().len() > 2);
         assert_eq!(world.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_neither_counts_nor_forgets() {
+        let world = World::new();
+        let liveness = |address| ProbeTask { purpose: ProbePurpose::Liveness, address, ..task(2) };
+        let liveness_result = || world.prober.results(&container(), START).liveness;
+        let address = task(2).address;
+        world.prober.set(vec![liveness(address)]);
+        pass(1500).await;
+        world.prober.set(vec![liveness(None)]);
+        pass(180_000).await;
+        assert_eq!(world.checks(), [0, 1000]);
+        assert!(matches!(liveness_result(), Some(ProbeResult::Unknown { .. })), "two failures of three");
+        world.prober.set(vec![liveness(address)]);
+        pass(1).await;
+        assert!(matches!(liveness_result(), Some(ProbeResult::Failure { .. })), "the third in a row");
+    }
+
+    #[test]
+    fn on_a_lane_checks_are_made_without_a_runtime_around() {
+        let (sender, woken) = std::sync::mpsc::channel();
+        let script = Script { start: Instant::now(), checks: Arc::default() };
+        let mut prober =
+            Prober::new(script, || START, move || drop(sender.send(thread::current().name().map(String::from))));
+        prober.run_on(Lane::start().unwrap());
+        prober.set(vec![task(1)]);
+        assert_eq!(woken.recv_timeout(Duration::from_secs(10)), Ok(Some("probe".into())));
+        assert_eq!(prober.results(&container(), START).readiness, Some(ProbeResult::Success));
+        drop(prober);
+        assert_eq!(
+            woken.recv_timeout(Duration::from_secs(10)),
+            Err(RecvTimeoutError::Disconnected),
+            "its checks end with it"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::model::status::ProbeTask;
 use crate::probe::{Check, Dial};
 
-/// A dial whose failures are counted.
+/// A dial whose failures are counted, and its checks that could not be made.
 pub(super) struct Counted<D> {
     pub(super) dial: D,
     pub(super) metrics: Arc<Metrics>,
@@ -15,8 +15,10 @@ pub(super) struct Counted<D> {
 impl<D: Dial> Dial for Counted<D> {
     async fn check(&self, task: &ProbeTask) -> Check {
         let check = self.dial.check(task).await;
-        if matches!(check, Check::Failure(_)) {
-            self.metrics.probe_failure();
+        match check {
+            Check::Success => {}
+            Check::Failure(_) => self.metrics.probe_failure(),
+            Check::Unmade(_) => self.metrics.probe_unmade(),
         }
         check
     }

@@ -52,7 +52,7 @@ use crate::model::time::{Span, Timestamp};
 use crate::model::view::{EVENTS_MAX, EngineState, View};
 use crate::notification::{self, Receiver, Sender};
 use crate::plan;
-use crate::probe::{Dial, NetDial, Prober};
+use crate::probe::{Dial, Lane, NetDial, Prober};
 use crate::store::{Store, StoreError};
 use crate::wake::{Reason, Wake, events};
 
@@ -115,7 +115,9 @@ pub async fn run(setup: Setup, desk: Desk, receivers: Vec<Receiver>) -> Result<(
     receivers.iter().for_each(|receiver| desk.metrics.receiver(&receiver.name));
     // A task of its own: whatever a receiver does, no pass waits for it.
     let telling = tokio::spawn(notification::run(receivers, sender, desk.views.subscribe(), Arc::new(rest)));
-    let (reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), NetDial, store, clock);
+    let lane = Lane::start().map_err(|error| RunError(format!("no thread for probes: {error}")))?;
+    let (mut reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), NetDial::default(), store, clock);
+    reconciler.prober.run_on(lane);
     let watching = tokio::spawn(handle.watch_files());
     let ended = reconciler.run().await;
     watching.abort();

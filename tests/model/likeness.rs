@@ -166,8 +166,16 @@ impl Sketch<'_> {
             restarted,
             ready_since,
             judged,
+            told_unmade,
         } = history;
-        self.add((restarts, paused, quiet, woken_at.is_some(), pin.as_ref().map(|pin| (&pin.revision, pin.lapses))));
+        self.add((
+            restarts,
+            paused,
+            quiet,
+            told_unmade,
+            woken_at.is_some(),
+            pin.as_ref().map(|pin| (&pin.revision, pin.lapses)),
+        ));
         self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
         // Of completions only the order counts.
         let mut completions: Vec<(Timestamp, u64)> = Vec::new();

@@ -13,6 +13,7 @@ use h2::{Reason, RecvStream};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
+use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 
 use super::net::AGENT;
@@ -23,6 +24,8 @@ use crate::model::time::Span;
 /// The most headers, and the longest message, that an answer may have.
 const HEADERS_MAX: u32 = 16 << 10;
 const MESSAGE_MAX: usize = 16 << 10;
+/// The room for what goes out at once: without it the first words of HTTP/2 and the question are packets of their own.
+const ROOM: usize = 512;
 /// The longest timeout that `grpc-timeout` can say in milliseconds: eight digits.
 const TIMEOUT_MAX: u64 = 99_999_999;
 
@@ -61,7 +64,7 @@ pub(super) async fn check(stream: TcpStream, address: SocketAddr, asked: &Grpc, 
     stream.set_nodelay(true).map_err(|error| refusal(&error))?;
     let mut http2 = Builder::new();
     http2.enable_push(false).max_header_list_size(HEADERS_MAX);
-    let (sender, connection) = http2.handshake(stream).await.map_err(in_words)?;
+    let (sender, connection) = http2.handshake(BufWriter::with_capacity(ROOM, stream)).await.map_err(in_words)?;
     let exchange = ask(sender, request, asked);
     tokio::pin!(exchange, connection);
     let result = tokio::select! {

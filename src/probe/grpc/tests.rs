@@ -105,7 +105,7 @@ async fn asking(address: SocketAddr, service: &str) -> Check {
     let mut probe: Probe = serde_json::from_str(r#"{"timeout": "300ms"}"#).unwrap();
     probe.grpc = Some(Grpc { port: PortRef::Number(1), host: None, service: service.into() });
     let task = testing::task(address, probe);
-    match NetDial.check(&task).await {
+    match NetDial::default().check(&task).await {
         Check::Failure(message) => Check::Failure(message.replace(&format!(" at {address}: "), ": ")),
         other => other,
     }
