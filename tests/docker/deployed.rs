@@ -88,12 +88,12 @@ on_each_engine! {
         bench.apply("web.yaml", &web(&one));
         let prometheus = Prometheus::start(bench);
         prometheus.finds("evenkeel_deployment_replicas_available{namespace=\"shop\", name=\"web\"} == 2");
-        prometheus.finds("evenkeel_object_phase{kind=\"Deployment\", name=\"web\", phase=\"Complete\"} == 1");
+        prometheus.finds("evenkeel_object_phase{kind=\"deployment\", name=\"web\", phase=\"Complete\"} == 1");
 
         bench.apply("web.yaml", &web(&two));
         prometheus.finds("evenkeel_rollouts_total{result=\"complete\"} >= 1");
         prometheus.finds("evenkeel_deployment_revision{name=\"web\"} == 2");
-        assert_eq!(prometheus.ask("ALERTS").unwrap(), Vec::<Value>::new());
+        assert_eq!(prometheus.ask("ALERTS{alertstate=\"firing\"}").unwrap(), Vec::<Value>::new());
 
         bench.write("web.yaml", &web(&sick));
         assert_eq!(bench.applied(), ROLLED_BACK);
@@ -165,7 +165,7 @@ fn written_by_tomorrow(state: &Path) -> usize {
     let mut open = vec![state.join("objects")];
     let mut written = 0;
     while let Some(folder) = open.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 open.push(path);
                 continue;
