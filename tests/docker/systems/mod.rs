@@ -64,7 +64,8 @@ fn request(bench: &Bench, method: &str, url: &str, body: &str) -> (u16, String) 
         fetch(url, { method, body: body || undefined })
           .then(async (answer) => console.log(`${answer.status} ${await answer.text()}`))
           .catch((error) => console.log(`0 ${error.cause}`))";
-    let said = bench.engine.docker(&["run", "--rm", "--network", "host", TOOLS, "node", "-e", script, method, url, body]);
+    let said =
+        bench.engine.docker(&["run", "--rm", "--network", "host", TOOLS, "node", "-e", script, method, url, body]);
     let (status, text) = said.split_once(' ').unwrap();
     (status.parse().unwrap(), text.trim_end().to_string())
 }

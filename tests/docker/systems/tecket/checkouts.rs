@@ -21,9 +21,15 @@ impl Checkout {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
-        command.current_dir(&self.directory).args(arguments).env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", &self.directory);
+        command
+            .current_dir(&self.directory)
+            .args(arguments)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("HOME", &self.directory);
         for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), "Somebody").env(format!("GIT_{role}_EMAIL"), "somebody@example.org");
+            command
+                .env(format!("GIT_{role}_NAME"), "Somebody")
+                .env(format!("GIT_{role}_EMAIL"), "somebody@example.org");
         }
         command
     }
@@ -47,14 +53,12 @@ impl Checkout {
         line.unwrap_or_default().trim_matches('"').to_string()
     }
 
-    /// A fast-forward that waits for ever before it writes `file`: a filter of the file's content does not answer.
-    pub fn stuck_merge(&self, to: &str, file: &str, directory: &Path) -> Process {
+    /// A fast-forward that does not come to write `file`: the filter of its content never answers. (It ends with the checkout.)
+    pub fn stuck_merge(&self, to: &str, file: &str) -> Process {
         fs::write(self.directory.join(".git/info/attributes"), format!("{file} filter=stuck\n")).unwrap();
-        let fifo = directory.join("never");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        self.git(&["config", "filter.stuck.smudge", &format!("cat {}", fifo.display())]);
-        self.git(&["config", "filter.stuck.required", "true"]);
-        Process::start(&mut self.command(&["merge", "--ff-only", to]), &directory.join("git.log"))
+        let filter = format!("while [ -e {}/.git/info/attributes ]; do sleep 0.1; done", self.directory.display());
+        self.git(&["config", "filter.stuck.smudge", &filter]);
+        Process::start(&mut self.command(&["merge", "--ff-only", to]), &self.directory.with_extension("git.log"))
     }
 
     /// What a person does after that: the lock goes, and the files are as the last commit has them.
