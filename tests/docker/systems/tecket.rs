@@ -38,8 +38,9 @@ impl<'a> Tecket<'a> {
 
     /// What `deploy` does after the pull, with the tests' base image.
     fn built(&self, checkout: &Checkout) {
-        let tag = format!("tecket/app:{}", checkout.version());
-        build(self.bench, &tag, &checkout.directory.join("app"), &["--build-arg", &format!("NODE={TOOLS}")]);
+        let (version, node) = (checkout.version(), format!("NODE={TOOLS}"));
+        let options = ["--build-arg", &node, "--build-arg", &format!("VERSION={version}")];
+        build(self.bench, &format!("tecket/app:{version}"), &checkout.directory.join("app"), &options);
     }
 
     /// The script of the example, as a person runs it in a checkout; its exit code.
@@ -216,7 +217,7 @@ fn interrupted(tecket: &Tecket) {
             Err(now.name().to_string())
         }
     };
-    let stuck = production.stuck_merge("origin/main", "app/version.env");
+    let stuck = production.stuck_merge("origin/main", "version.env");
     eventually("one file is new", SOON, || match production.release() {
         release if release == "6" => Ok(()),
         release => Err(release),

@@ -40,9 +40,9 @@ impl Checkout {
         self.git(&["commit", "--quiet", "--message", message]);
     }
 
-    /// What `app/version.env` says; empty while git has taken it away.
+    /// What `version.env` says; empty while git has taken it away.
     pub fn version(&self) -> String {
-        let text = fs::read_to_string(self.directory.join("app/version.env")).unwrap_or_default();
+        let text = fs::read_to_string(self.directory.join("version.env")).unwrap_or_default();
         text.trim().trim_start_matches("TAG=").to_string()
     }
 
@@ -111,7 +111,7 @@ impl Developer {
     pub fn release(&self, branch: &str, version: &str, change: impl FnOnce(&Path)) {
         self.checkout.git(&["checkout", "--quiet", "-B", branch, &format!("origin/{branch}")]);
         let (directory, old) = (&self.checkout.directory, self.checkout.version());
-        edit(&directory.join("app/version.env"), &format!("TAG={old}"), &format!("TAG={version}"));
+        edit(&directory.join("version.env"), &format!("TAG={old}"), &format!("TAG={version}"));
         edit(&directory.join("app.yaml"), &format!("RELEASE: \"{old}\""), &format!("RELEASE: \"{version}\""));
         change(directory);
         self.checkout.commit(&format!("Version {version}"));
