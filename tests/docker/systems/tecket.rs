@@ -287,6 +287,20 @@ fn restarted_without_a_controller(tecket: &Tecket, controller: Process) -> Proce
     controller
 }
 
+/// The controller is lost, and with it all that it knew. What uses a Secret is replaced then, the databases too.
+fn all_lost_but_the_engine(tecket: &Tecket, controller: Process) {
+    let all = || ["production", "staging"].map(|namespace| tecket.tickets(namespace));
+    let before = all();
+    controller.kill();
+    fs::remove_dir_all(tecket.bench.state_directory()).unwrap();
+    let _controller = tecket.controller();
+    tecket.applied(0);
+    tecket.serves("production", "8");
+    tecket.serves("staging", "5");
+    assert_eq!(all(), before);
+    tecket.migrated("production", "1 2 6 7 8");
+}
+
 on_an_engine_of_its_own! {
     fn tecket_from_two_checkouts_to_a_restored_backup(bench) {
         hub(bench, &["mariadb:10.11"]);
@@ -298,8 +312,9 @@ on_an_engine_of_its_own! {
         interrupted(&tecket);
         failed_gone_back_and_mended(&tecket);
         dumped_drilled_and_restored(&tecket);
-        let _controller = restarted_without_a_controller(&tecket, controller);
+        let controller = restarted_without_a_controller(&tecket, controller);
         tecket.nothing_was_ever_applied_half("production", &["1", "2", "6", "7", "8"]);
         tecket.nothing_was_ever_applied_half("staging", &["1", "3", "4", "5"]);
+        all_lost_but_the_engine(&tecket, controller);
     }
 }
