@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{SOON, TOOLS, build, copy, edit, exec, hub, ids, nobody_noticed, repository, request, run_now};
+use super::{SOON, TOOLS, applied, build, copy, edit, exec, hub, ids, nobody_noticed, repository, request, run_now};
 use crate::support::{Bench, Load, eventually, on_an_engine_of_its_own};
 
 const BACKEND: &str = "ghcr.io/hubnity/backend";
@@ -41,7 +41,7 @@ fn release(bench: &Bench, version: &str, change: impl FnOnce(PathBuf)) {
 }
 
 fn set_image(bench: &Bench, tag: &str) -> i32 {
-    let arguments = ["set", "image", "deployment/backend", tag, "-n", "hubnity", "--wait", "--timeout", "4m"];
+    let arguments = ["set", "image", "deployment/backend", tag, "-n", "hubnity", "--wait", "--timeout", "8m"];
     let (code, out, err) = bench.evenkeel_outcome(&arguments);
     eprintln!("set image {tag}: {code}\n{out}{err}");
     code
@@ -92,7 +92,7 @@ fn updated_while_the_controller_dies(bench: &Bench, controller: crate::support::
     eventually("the update has begun", SOON, || bench.has_begun("backend", &format!("{BACKEND}:2")));
     controller.kill();
     let controller = bench.start_controller();
-    assert_eq!(bench.applied(), 0, "the update");
+    assert_eq!(applied(bench), 0, "the update");
     let counted = load.stop();
     nobody_noticed("update", &counted);
     assert!(counted.of_version("2") > 0, "{counted:?}");
@@ -131,7 +131,7 @@ fn backed_up_and_restored(bench: &Bench) {
     sql(bench, "DELETE FROM notes WHERE text = 'the first note'");
     assert_ne!(data(bench).0, notes);
     run_now(bench, "cronjob/restore", "hubnity");
-    assert_eq!(bench.applied(), 0);
+    assert_eq!(applied(bench), 0);
     answers(bench);
     let (restored_notes, restored_upload, _) = data(bench);
     assert_eq!((restored_notes, restored_upload), (notes, upload));
@@ -148,7 +148,7 @@ fn restarted_without_a_controller(bench: &Bench, controller: crate::support::Pro
     assert_eq!((after.0, after.1), (before.0, before.1));
     assert_eq!(after.2, before.2 + 1, "Redis has forgotten something");
     let _controller = bench.start_controller();
-    assert_eq!(bench.applied(), 0);
+    assert_eq!(applied(bench), 0);
     assert_eq!(ids(bench, "backend"), containers, "nothing was replaced");
 }
 
@@ -158,7 +158,7 @@ on_an_engine_of_its_own! {
         manifests(bench);
         release(bench, "1", |_| ());
         let controller = bench.start_controller();
-        assert_eq!(bench.applied(), 0, "deployed from nothing");
+        assert_eq!(applied(bench), 0, "deployed from nothing");
         answers(bench);
         write(bench, "the first note", "a plan");
         let controller = updated_while_the_controller_dies(bench, controller);
@@ -174,7 +174,7 @@ on_an_engine_of_its_own! {
         bench.remove("nginx.yaml");
         release(bench, "1", |_| ());
         let _controller = bench.start_controller();
-        assert_eq!(bench.applied(), 0, "deployed from nothing");
+        assert_eq!(applied(bench), 0, "deployed from nothing");
         // A container that is not Evenkeel's, in the host's network, stands for the host's own nginx.
         let config = bench.manifests.join("nginx/on-the-host.conf").display().to_string();
         bench.run_foreign(&["--network", "host", "--volume", &format!("{config}:/etc/nginx/conf.d/hubnity.conf"), "nginx:1.22"]);

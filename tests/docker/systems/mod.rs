@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use crate::support::{Bench, Counted};
 
-const SOON: Duration = Duration::from_secs(60);
+/// Long, because all systems start at once on few cores.
+const SOON: Duration = Duration::from_secs(120);
 /// With what programs outside of the engine's images are run.
 const TOOLS: &str = "evenkeel-test/systems:1";
 
@@ -78,6 +79,13 @@ fn exec(bench: &Bench, object: &str, command: &[&str]) -> String {
     bench.engine.docker(&[&["exec", running[0].id()], command].concat()).trim().to_string()
 }
 
+/// Waits for what all sources declare: the exit code of `apply --wait`.
+fn applied(bench: &Bench) -> i32 {
+    let (code, out, err) = bench.evenkeel_outcome(&["apply", "--wait", "--timeout", "8m"]);
+    eprintln!("apply: {code}\n{out}{err}");
+    code
+}
+
 fn ids(bench: &Bench, object: &str) -> Vec<String> {
     bench.running(object).iter().map(|container| container.id().to_string()).collect()
 }
@@ -85,7 +93,7 @@ fn ids(bench: &Bench, object: &str) -> Vec<String> {
 /// Runs a CronJob now, to its end, which has to be a good one.
 #[track_caller]
 fn run_now(bench: &Bench, cron_job: &str, namespace: &str) {
-    bench.evenkeel(&["run-now", cron_job, "-n", namespace, "--wait", "--timeout", "3m"]);
+    bench.evenkeel(&["run-now", cron_job, "-n", namespace, "--wait", "--timeout", "8m"]);
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use self::checkouts::{Checkout, Developer};
-use super::{SOON, TOOLS, build, copy, hub, repository, request, run_now};
+use super::{SOON, TOOLS, applied, build, copy, hub, repository, request, run_now};
 use crate::support::{Bench, Container, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, throughout};
 
 /// Long enough for a source that says less to be believed.
@@ -57,9 +57,7 @@ impl<'a> Tecket<'a> {
 
     #[track_caller]
     fn applied(&self, code: i32) {
-        let (is, out, err) = self.bench.evenkeel_outcome(&["apply", "--wait", "--timeout", "3m"]);
-        eprintln!("apply: {is}\n{out}{err}");
-        assert_eq!(is, code);
+        assert_eq!(applied(self.bench), code);
     }
 
     /// The running container of an object of an environment.
@@ -287,18 +285,25 @@ fn restarted_without_a_controller(tecket: &Tecket, controller: Process) -> Proce
     controller
 }
 
-/// The controller is lost, and with it all that it knew. What uses a Secret is replaced then, the databases too.
+/// The controller is lost, and with it all that it knew. What uses a Secret is replaced then, the databases too; whether a
+/// migration has run with this Secret a person has to say.
 fn all_lost_but_the_engine(tecket: &Tecket, controller: Process) {
     let all = || ["production", "staging"].map(|namespace| tecket.tickets(namespace));
     let before = all();
     controller.kill();
     fs::remove_dir_all(tecket.bench.state_directory()).unwrap();
     let _controller = tecket.controller();
-    tecket.applied(0);
+    tecket.applied(3);
     tecket.serves("production", "8");
     tecket.serves("staging", "5");
     assert_eq!(all(), before);
     tecket.migrated("production", "1 2 6 7 8");
+    for namespace in ["production", "staging"] {
+        tecket.bench.evenkeel(&["rollout", "retry", "job/migrate", "-n", namespace]);
+    }
+    tecket.applied(0);
+    assert_eq!(all(), before);
+    tecket.migrated("production", "1 2 6 7 8 8");
 }
 
 on_an_engine_of_its_own! {

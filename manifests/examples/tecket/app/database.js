@@ -9,7 +9,7 @@ const pool = mysql.createPool({
   password: process.env.DB_PASSWORD,
   database: 'tecket',
   connectionLimit: 5,
-  connectTimeout: 2000,
+  connectTimeout: 10000,
   multipleStatements: true,
 });
 
