@@ -4,10 +4,10 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down install check test prove schedules endurance chaos likeness mistakes fuzz bench
+.PHONY: help build demo demo-keep demo-down install check test prove schedules endurance chaos likeness mistakes fuzz bench systems systems-images
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 build: ## Build the controller: one static binary, target/TRIPLE/release/evenkeel
 	@# An explicit --target keeps the flag away from build scripts and procedural macros, and from the tests' builds.
@@ -59,6 +59,12 @@ chaos: ## Every fault at every request to real engines of both generations: hour
 
 likeness: ## Random requests to the simulated engine and to real ones, which must look alike: an hour (make test plays five)
 	scripts/likeness
+
+systems: build ## Whole systems on real engines, from nothing to a restored backup: what make test runs of them, and the rest
+	scripts/docker-tests systems --include-ignored
+
+systems-images: ## Make the image of the systems' parts: two minutes, once (scripts/images says what is in it)
+	@scripts/images systems
 
 bench: build ## The figures that Evenkeel promises, measured against the engine itself and docker compose
 	scripts/bench $(BINARY)

@@ -26,5 +26,6 @@ mod probes;
 mod readme;
 mod rollout;
 mod secrets;
+mod systems;
 mod traffic;
 mod trouble;
