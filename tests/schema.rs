@@ -56,7 +56,9 @@ fn mistakes(file: &Path, validators: &BTreeMap<String, jsonschema::Validator>) -
     let mut source = Source { dir: folder.into(), namespace: None, variables: BTreeMap::new() };
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let files = files.map(|path| (path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap())).collect();
-    let text = fs::read_to_string(file).unwrap();
+    // An example of several environments says in one of its files how the tests load it.
+    let environments = fs::read_to_string(folder.join("environments.yaml")).unwrap_or_default();
+    let text = fs::read_to_string(file).unwrap() + &environments;
     for (name, value) in text
         .lines()
         .filter_map(|l| l.strip_prefix("# source: "))
