@@ -25,5 +25,6 @@ mod probes;
 mod readme;
 mod rollout;
 mod secrets;
+mod systems;
 mod traffic;
 mod trouble;

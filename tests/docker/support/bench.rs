@@ -78,6 +78,12 @@ impl Bench {
         self.answering(self.spawn_controller(options))
     }
 
+    /// The same on other sources, each as `DIR` or `DIR=NAMESPACE`.
+    pub fn start_controller_of(&self, sources: &[String]) -> Process {
+        let mut command = self.controller_command_of(sources);
+        self.answering(Process::start(&mut command, &self.controller_log()))
+    }
+
     /// The same, with every call to the engine written down.
     pub fn start_recorded_controller(&self) -> (Process, Recorder) {
         let recorder = Recorder::start(&self.directory().join("engine.sock"), &self.engine.socket);
@@ -116,14 +122,19 @@ impl Bench {
     }
 
     fn controller_command(&self, options: &[&str]) -> Command {
+        let mut command = self.controller_command_of(&[self.manifests.display().to_string()]);
+        command.args(options);
+        command
+    }
+
+    fn controller_command_of(&self, sources: &[String]) -> Command {
         let mut command = self.command_line();
         command
             .arg("run")
-            .args(["--source".as_ref(), self.manifests.as_os_str()])
+            .args(sources.iter().flat_map(|source| ["--source", source]))
             .args(["--state-dir".as_ref(), self.state_directory().as_os_str()])
             .args(["--socket".as_ref(), self.socket().as_os_str()])
-            .args(["--metrics-listen", &self.metrics, "--instance", &self.instance])
-            .args(options);
+            .args(["--metrics-listen", &self.metrics, "--instance", &self.instance]);
         command
     }
 

@@ -51,15 +51,16 @@ macro_rules! on_each_engine {
 /// The same for tests that kill or restart the engine: each gets one that nobody else uses (it costs some two seconds).
 macro_rules! on_an_engine_of_its_own {
     ($($(#[$attribute:meta])* fn $name:ident($bench:ident) $body:block)*) => {$(
-        $(#[$attribute])*
         mod $name {
             #[allow(unused_imports)]
             use super::*;
             fn body($bench: &$crate::support::Bench) $body
+            $(#[$attribute])*
             #[test]
             fn on_engine_20() {
                 $crate::support::run($crate::support::Engine::own(20), stringify!($name), body);
             }
+            $(#[$attribute])*
             #[test]
             fn on_engine_26() {
                 $crate::support::run($crate::support::Engine::own(26), stringify!($name), body);

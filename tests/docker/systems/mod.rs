@@ -1,0 +1,95 @@
+//! The systems of `manifests/examples` as a person would run them: from nothing, updated, failing and going back, through a
+//! restart of the engine and the loss of the controller, backed up and restored, with their data looked at before and after.
+//! Each test has an engine of its own, because the manifests name fixed host ports and images of Docker Hub. The latter are
+//! stand-ins of Debian's packages, from `tests/systems/images`; what the manifests say is run as it stands, but for the
+//! edits that a test shows (shorter times, another directory of secrets).
+
+mod hubnity;
+mod tecket;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::support::{Bench, Counted};
+
+const SOON: Duration = Duration::from_secs(60);
+/// With what programs outside of the engine's images are run.
+const TOOLS: &str = "evenkeel-test/systems:1";
+
+/// A folder of this repository.
+fn repository(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+/// Replaces a text that must be there once, in one step.
+#[track_caller]
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "'{from}' in {}", file.display());
+    let part = file.with_extension("part~");
+    fs::write(&part, text.replace(from, to)).unwrap();
+    fs::rename(part, file).unwrap();
+}
+
+/// The images of Docker Hub that the manifests name.
+fn hub(bench: &Bench, images: &[&str]) {
+    bench.load_image("SYSTEMS");
+    for image in images {
+        let name = image.split(':').next().unwrap();
+        build(bench, image, &repository("tests/systems/images").join(name), &[]);
+    }
+}
+
+fn build(bench: &Bench, image: &str, context: &Path, options: &[&str]) {
+    let context = context.display().to_string();
+    bench.engine.docker(&[&["build", "--quiet", "--tag", image], options, &[&*context]].concat());
+}
+
+/// A request from the host: the status and the body.
+fn request(bench: &Bench, method: &str, url: &str, body: &str) -> (u16, String) {
+    let script = "const [method, url, body] = process.argv.slice(1);
+        fetch(url, { method, body: body || undefined })
+          .then(async (answer) => console.log(`${answer.status} ${await answer.text()}`))
+          .catch((error) => console.log(`0 ${error.cause}`))";
+    let said = bench.engine.docker(&["run", "--rm", "--network", "host", TOOLS, "node", "-e", script, method, url, body]);
+    let (status, text) = said.split_once(' ').unwrap();
+    (status.parse().unwrap(), text.trim_end().to_string())
+}
+
+/// A command in the only running container of an object.
+#[track_caller]
+fn exec(bench: &Bench, object: &str, command: &[&str]) -> String {
+    let running = bench.running(object);
+    assert_eq!(running.len(), 1, "{object}");
+    bench.engine.docker(&[&["exec", running[0].id()], command].concat()).trim().to_string()
+}
+
+fn ids(bench: &Bench, object: &str) -> Vec<String> {
+    bench.running(object).iter().map(|container| container.id().to_string()).collect()
+}
+
+/// Runs a CronJob now, to its end, which has to be a good one.
+#[track_caller]
+fn run_now(bench: &Bench, cron_job: &str, namespace: &str) {
+    bench.evenkeel(&["run-now", cron_job, "-n", namespace, "--wait", "--timeout", "3m"]);
+}
+
+#[track_caller]
+fn nobody_noticed(what: &str, counted: &Counted) {
+    eprintln!("{what}: {}", counted.0);
+    assert_eq!(counted.failed(), 0, "{what}: {counted:?}");
+    assert!(counted.requests() > 500, "{what}: {counted:?}");
+}

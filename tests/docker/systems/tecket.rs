@@ -1,0 +1,281 @@
+//! Tecket: production and staging side by side, each from its own checkout of one repository, driven by git.
+
+mod checkouts;
+
+use std::fs;
+use std::time::Duration;
+
+use self::checkouts::{Checkout, Developer};
+use super::{SOON, TOOLS, build, copy, hub, repository, request, run_now};
+use crate::support::{Bench, Container, Process, eventually, on_an_engine_of_its_own, throughout};
+
+/// Long enough for a source that says less to be believed.
+const A_WHILE: Duration = Duration::from_secs(7);
+
+/// Both environments and the controller's way to them.
+struct Tecket<'a> {
+    bench: &'a Bench,
+    developer: Developer,
+    production: Checkout,
+    staging: Checkout,
+}
+
+impl<'a> Tecket<'a> {
+    /// One repository with two branches, two checkouts, and the secrets of each elsewhere.
+    fn new(bench: &'a Bench) -> Self {
+        let secrets = bench.directory().join("secrets");
+        copy(&repository("manifests/examples/tecket/example-secrets"), &secrets);
+        let developer = Developer::new(bench.directory(), &repository("manifests/examples/tecket"), &secrets);
+        let production = developer.clone_of("production", "main");
+        let staging = developer.clone_of("staging", "staging");
+        Tecket { bench, developer, production, staging }
+    }
+
+    fn controller(&self) -> Process {
+        let source = |checkout: &Checkout, namespace| format!("{}={namespace}", checkout.directory.display());
+        self.bench.start_controller_of(&[source(&self.production, "production"), source(&self.staging, "staging")])
+    }
+
+    /// What `deploy` does after the pull, with the tests' base image.
+    fn built(&self, checkout: &Checkout) {
+        let tag = format!("tecket/app:{}", checkout.version());
+        build(self.bench, &tag, &checkout.directory.join("app"), &["--build-arg", &format!("NODE={TOOLS}")]);
+    }
+
+    #[track_caller]
+    fn applied(&self, code: i32) {
+        let (is, out, err) = self.bench.evenkeel_outcome(&["apply", "--wait", "--timeout", "3m"]);
+        eprintln!("apply: {is}\n{out}{err}");
+        assert_eq!(is, code);
+    }
+
+    /// The running container of an object of an environment.
+    #[track_caller]
+    fn container(&self, namespace: &str, object: &str) -> Container {
+        let mut running = self.bench.running(object);
+        running.retain(|container| container.label("evenkeel.dev/namespace") == namespace);
+        assert_eq!(running.len(), 1, "{namespace}/{object}");
+        running.remove(0)
+    }
+
+    /// The version that answers on an environment's port of the host.
+    fn version(&self, namespace: &str) -> Result<String, String> {
+        self.bench.get(&format!("http://127.0.0.1:{}/healthz", port(namespace))).map(|text| text.trim().to_string())
+    }
+
+    #[track_caller]
+    fn serves(&self, namespace: &str, version: &str) {
+        let wanted = format!("version {version}");
+        eventually(&format!("{namespace} serves {wanted}"), SOON, || match self.version(namespace)? {
+            is if is == wanted => Ok(()),
+            is => Err(is),
+        });
+    }
+
+    fn tickets(&self, namespace: &str) -> String {
+        let (status, text) = request(self.bench, "GET", &format!("http://127.0.0.1:{}/tickets", port(namespace)), "");
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
+    fn file(&self, namespace: &str, title: &str) {
+        let url = format!("http://127.0.0.1:{}/tickets", port(namespace));
+        assert_eq!(request(self.bench, "POST", &url, title).0, 201);
+    }
+
+    /// As the database itself says.
+    fn sql(&self, namespace: &str, query: &str) -> String {
+        let database = self.container(namespace, "db");
+        let password = format!("--password=example-{namespace}-password");
+        let command = ["mariadb", "--host=127.0.0.1", "--user=tecket", &password, "--skip-column-names", "tecket", "-e", query];
+        self.bench.engine.docker(&[&["exec", database.id()], &command[..]].concat()).trim().replace('\n', " ")
+    }
+
+    /// Each image's migrations have run once, in this order.
+    #[track_caller]
+    fn migrated(&self, namespace: &str, versions: &str) {
+        assert_eq!(self.sql(namespace, "SELECT version FROM migration_runs ORDER BY id"), versions, "{namespace}");
+    }
+
+    /// Every commit changes two files that belong together: the version in one is the release in the other, in every
+    /// revision that was ever made of them.
+    #[track_caller]
+    fn nothing_was_ever_applied_half(&self, namespace: &str, releases: &[&str]) {
+        let history = self.bench.evenkeel(&["rollout", "history", "app", "-n", namespace]);
+        let numbers = history.lines().filter_map(|line| line.split([' ', '*']).next()?.parse::<u64>().ok());
+        let last = numbers.max().unwrap();
+        let mut found = vec!["1".to_string()];
+        for revision in 2..=last {
+            let revision = revision.to_string();
+            let told = self.bench.evenkeel(&["rollout", "history", "app", "-n", namespace, "--diff", "1", &revision]);
+            let to = |field: &str, prefix: &str| {
+                let line = told.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_else(|| panic!("{field}: {told}"));
+                line.split(" -> ").nth(1).unwrap().trim_start_matches(prefix).to_string()
+            };
+            let (image, release) = (to("spec.template.image: ", "tecket/app:"), to("spec.template.env.RELEASE: ", ""));
+            assert_eq!(image, release, "{namespace}: {told}");
+            found.push(release);
+        }
+        assert_eq!(found, releases, "{namespace}:\n{history}");
+    }
+}
+
+fn port(namespace: &str) -> u16 {
+    if namespace == "production" { 3000 } else { 3001 }
+}
+
+fn deployed_side_by_side(tecket: &Tecket) {
+    tecket.built(&tecket.production);
+    tecket.applied(0);
+    for namespace in ["production", "staging"] {
+        tecket.serves(namespace, "1");
+        // It is tried once only, so the database was healthy when it began.
+        tecket.migrated(namespace, "1");
+        let environment = tecket.container(namespace, "app").0["Config"]["Env"].to_string();
+        assert!(environment.contains(&format!("SESSION_KEY=example-{namespace}-session-key")), "{environment}");
+    }
+    assert_eq!(tecket.tickets("production"), "[]", "production is not seeded");
+    assert!(tecket.tickets("staging").contains("the printer is on fire"), "staging is");
+    tecket.file("production", "a customer's ticket");
+    assert!(!tecket.tickets("staging").contains("customer"), "they share nothing");
+}
+
+/// A fast-forward, pulled while there is no controller, and built when there is one again.
+fn fast_forwarded(tecket: &Tecket, controller: Process) -> Process {
+    let staging = tecket.container("staging", "app");
+    tecket.developer.release("main", "2", |_| ());
+    controller.kill();
+    tecket.production.git(&["pull", "--ff-only"]);
+    let controller = tecket.controller();
+    eventually("the image is waited for", SOON, || {
+        let told = tecket.bench.evenkeel(&["describe", "deployment/app", "-n", "production"]);
+        if told.contains("tecket/app:2: it is not on this host") { Ok(()) } else { Err(told) }
+    });
+    assert_eq!(tecket.version("production").as_deref(), Ok("version 1"), "what runs goes on");
+    tecket.built(&tecket.production);
+    tecket.applied(0);
+    tecket.serves("production", "2");
+    tecket.migrated("production", "1 2");
+    assert_eq!(tecket.container("staging", "app").id(), staging.id(), "staging is not concerned");
+    controller
+}
+
+fn merged_forced_and_switched(tecket: &Tecket) {
+    let Tecket { developer, staging, .. } = tecket;
+    // A merge: somebody has committed on the host.
+    fs::write(staging.directory.join("NOTES"), "tried on the host\n").unwrap();
+    staging.commit("Notes of a trial");
+    developer.release("staging", "3", |_| ());
+    staging.git(&["pull", "--no-rebase", "--no-edit"]);
+    tecket.built(staging);
+    tecket.applied(0);
+    tecket.serves("staging", "3");
+    // A forced update: what was pulled before is not history any more.
+    developer.release_instead("staging", "4");
+    staging.git(&["fetch"]);
+    staging.git(&["reset", "--hard", "origin/staging"]);
+    tecket.built(staging);
+    tecket.applied(0);
+    tecket.serves("staging", "4");
+    // Another branch.
+    developer.release("hotfix", "5", |_| ());
+    staging.git(&["fetch"]);
+    staging.git(&["checkout", "hotfix"]);
+    tecket.built(staging);
+    tecket.applied(0);
+    tecket.serves("staging", "5");
+    tecket.migrated("staging", "1 3 4 5");
+}
+
+/// git is killed when one of two files that belong together is written, and leaves its lock behind.
+fn interrupted(tecket: &Tecket) {
+    let production = &tecket.production;
+    let before = tecket.container("production", "app");
+    tecket.developer.release("main", "6", |_| ());
+    tecket.built(&tecket.developer.checkout);
+    production.git(&["fetch"]);
+    let unchanged = || {
+        let now = tecket.container("production", "app");
+        if now.id() == before.id() && now.started_at() == before.started_at() { Ok(()) } else { Err(now.name().to_string()) }
+    };
+    let stuck = production.stuck_merge("origin/main", "app/version.env", tecket.bench.directory());
+    eventually("one file is new", SOON, || match production.release() {
+        release if release == "6" => Ok(()),
+        release => Err(release),
+    });
+    assert_ne!(production.version(), "6", "the other one is not");
+    throughout("nothing changes while git is in the middle", A_WHILE, unchanged);
+    stuck.kill();
+    throughout("nothing changes while its lock is there", A_WHILE, unchanged);
+    let told = tecket.bench.evenkeel(&["describe", "sources"]);
+    assert!(told.contains("index.lock"), "{told}");
+    production.unlock();
+    production.git(&["merge", "--ff-only", "origin/main"]);
+    tecket.applied(0);
+    tecket.serves("production", "6");
+    tecket.migrated("production", "1 2 6");
+}
+
+/// A version that crashes at its start: the port has one owner, so the old container is started again.
+fn failed_and_gone_back(tecket: &Tecket) {
+    let (before, tickets) = (tecket.container("production", "app"), tecket.tickets("production"));
+    tecket.developer.release("main", "7", |sources| {
+        fs::write(sources.join("app/server.js"), "throw new Error('there is no such module');\n").unwrap();
+    });
+    tecket.production.git(&["pull", "--ff-only"]);
+    tecket.built(&tecket.production);
+    tecket.applied(2);
+    tecket.serves("production", "6");
+    assert_eq!(tecket.container("production", "app").id(), before.id());
+    let told = tecket.bench.evenkeel(&["describe", "deployment/app", "-n", "production"]);
+    assert!(told.contains("there is no such module"), "{told}");
+    assert_eq!(tecket.tickets("production"), tickets);
+}
+
+fn dumped_drilled_and_restored(tecket: &Tecket) {
+    let checksum = || tecket.sql("production", "CHECKSUM TABLE tickets").split_whitespace().last().unwrap().to_string();
+    let (tickets, before) = (tecket.tickets("production"), checksum());
+    run_now(tecket.bench, "cronjob/backup", "production");
+    tecket.file("production", "written after the dump");
+    tecket.sql("production", "DELETE FROM tickets WHERE title LIKE '%customer%'");
+    assert_ne!(checksum(), before);
+    run_now(tecket.bench, "cronjob/restore-drill", "production");
+    let told = tecket.bench.evenkeel(&["logs", "cronjob/restore-drill", "-n", "production"]);
+    assert!(told.contains(&format!("1 tickets, tecket.tickets\t{before}")), "{before}: {told}");
+    assert_ne!(checksum(), before, "the drill touches nothing");
+    run_now(tecket.bench, "cronjob/restore", "production");
+    tecket.serves("production", "6");
+    assert_eq!((tecket.tickets("production"), checksum()), (tickets, before));
+}
+
+fn restarted_without_a_controller(tecket: &Tecket, controller: Process) {
+    let all = || ["production", "staging"].map(|n| (tecket.tickets(n), tecket.container(n, "app").id().to_string()));
+    let before = all();
+    assert!(controller.terminate(SOON).success());
+    tecket.bench.engine.shut_down();
+    tecket.bench.engine.start_again();
+    tecket.serves("production", "6");
+    tecket.serves("staging", "5");
+    assert_eq!(all(), before);
+    let _controller = tecket.controller();
+    // Production still asks for the version that failed.
+    tecket.applied(2);
+    assert_eq!(all(), before);
+}
+
+on_an_engine_of_its_own! {
+    fn tecket_from_two_checkouts_to_a_restored_backup(bench) {
+        hub(bench, &["mariadb:10.11"]);
+        let tecket = Tecket::new(bench);
+        let controller = tecket.controller();
+        deployed_side_by_side(&tecket);
+        let controller = fast_forwarded(&tecket, controller);
+        merged_forced_and_switched(&tecket);
+        interrupted(&tecket);
+        failed_and_gone_back(&tecket);
+        dumped_drilled_and_restored(&tecket);
+        restarted_without_a_controller(&tecket, controller);
+        tecket.nothing_was_ever_applied_half("production", &["1", "2", "6", "7"]);
+        tecket.nothing_was_ever_applied_half("staging", &["1", "3", "4", "5"]);
+    }
+}
