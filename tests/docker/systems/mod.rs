@@ -4,7 +4,9 @@
 //! stand-ins of Debian's packages, from `tests/systems/images`; what the manifests say is run as it stands, but for the
 //! edits that a test shows (shorter times, another directory of secrets).
 
+mod bot_mox;
 mod hubnity;
+mod nomadnet;
 mod tecket;
 
 use std::fs;
@@ -44,6 +46,16 @@ fn edit(file: &Path, from: &str, to: &str) {
     fs::rename(part, file).unwrap();
 }
 
+/// Available at once when ready: the ten seconds of `minReady` in each of many Deployments are not what is tested.
+fn hasten(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
+    let documents = text.split("---\n").map(|document| match document.contains("kind: Deployment") {
+        true => document.replacen("\nspec:\n", "\nspec:\n  minReady: 1s\n", 1),
+        false => document.to_string(),
+    });
+    fs::write(file, documents.collect::<Vec<_>>().join("---\n")).unwrap();
+}
+
 /// The images of Docker Hub that the manifests name.
 fn hub(bench: &Bench, images: &[&str]) {
     bench.load_image("SYSTEMS");
@@ -64,7 +76,8 @@ fn request(bench: &Bench, method: &str, url: &str, body: &str) -> (u16, String) 
         fetch(url, { method, body: body || undefined })
           .then(async (answer) => console.log(`${answer.status} ${await answer.text()}`))
           .catch((error) => console.log(`0 ${error.cause}`))";
-    let said = bench.engine.docker(&["run", "--rm", "--network", "host", TOOLS, "node", "-e", script, method, url, body]);
+    let said =
+        bench.engine.docker(&["run", "--rm", "--network", "host", TOOLS, "node", "-e", script, method, url, body]);
     let (status, text) = said.split_once(' ').unwrap();
     (status.parse().unwrap(), text.trim_end().to_string())
 }

@@ -87,7 +87,8 @@ impl<'a> Tecket<'a> {
     fn sql(&self, namespace: &str, query: &str) -> String {
         let database = self.container(namespace, "db");
         let password = format!("--password=example-{namespace}-password");
-        let command = ["mariadb", "--host=127.0.0.1", "--user=tecket", &password, "--skip-column-names", "tecket", "-e", query];
+        let command =
+            ["mariadb", "--host=127.0.0.1", "--user=tecket", &password, "--skip-column-names", "tecket", "-e", query];
         self.bench.engine.docker(&[&["exec", database.id()], &command[..]].concat()).trim().replace('\n', " ")
     }
 
@@ -109,7 +110,8 @@ impl<'a> Tecket<'a> {
             let revision = revision.to_string();
             let told = self.bench.evenkeel(&["rollout", "history", "app", "-n", namespace, "--diff", "1", &revision]);
             let to = |field: &str, prefix: &str| {
-                let line = told.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_else(|| panic!("{field}: {told}"));
+                let line =
+                    told.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_else(|| panic!("{field}: {told}"));
                 line.split(" -> ").nth(1).unwrap().trim_start_matches(prefix).to_string()
             };
             let (image, release) = (to("spec.template.image: ", "tecket/app:"), to("spec.template.env.RELEASE: ", ""));
@@ -196,7 +198,11 @@ fn interrupted(tecket: &Tecket) {
     production.git(&["fetch"]);
     let unchanged = || {
         let now = tecket.container("production", "app");
-        if now.id() == before.id() && now.started_at() == before.started_at() { Ok(()) } else { Err(now.name().to_string()) }
+        if now.id() == before.id() && now.started_at() == before.started_at() {
+            Ok(())
+        } else {
+            Err(now.name().to_string())
+        }
     };
     let stuck = production.stuck_merge("origin/main", "app/version.env", tecket.bench.directory());
     eventually("one file is new", SOON, || match production.release() {

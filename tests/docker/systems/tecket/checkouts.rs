@@ -21,9 +21,15 @@ impl Checkout {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
-        command.current_dir(&self.directory).args(arguments).env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", &self.directory);
+        command
+            .current_dir(&self.directory)
+            .args(arguments)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("HOME", &self.directory);
         for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), "Somebody").env(format!("GIT_{role}_EMAIL"), "somebody@example.org");
+            command
+                .env(format!("GIT_{role}_NAME"), "Somebody")
+                .env(format!("GIT_{role}_EMAIL"), "somebody@example.org");
         }
         command
     }
