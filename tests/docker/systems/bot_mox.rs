@@ -277,6 +277,7 @@ fn bad_tags(system: &BotMox) {
     assert_eq!(system.released(), before, "nothing was replaced for it");
     system.serves("2");
     let log = system.evenkeel(&["log", "-n", "production"]).1;
+    assert!(!log.contains("[redacted]"), "there is nothing secret in\n{log}");
     for word in ["ImageSet", "RolloutComplete", "RolledBack", "sha-3", "sha-5", "relation \"note\" does not exist"] {
         assert!(log.contains(word), "no {word} in\n{log}");
     }

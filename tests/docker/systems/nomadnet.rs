@@ -12,7 +12,6 @@ use crate::support::{Bench, Load, Process, eventually, on_an_engine_of_its_own};
 const SERVICES: [&str; 9] =
     ["auth", "users", "listings", "bookings", "payments", "messages", "notifications", "reviews", "search"];
 const FRONT_ENDS: [(&str, u16); 3] = [("web", 3100), ("hosts", 3102), ("admin", 3104)];
-const GATEWAY: &str = "http://127.0.0.1:8080";
 
 /// The manifests as they are in the example, with shorter times and the secrets elsewhere, and all images in version 1.
 fn nomadnet(bench: &Bench) {
@@ -74,6 +73,16 @@ fn get(bench: &Bench, port: u16, path: &str) -> Result<String, String> {
     at(port).or_else(|_| at(port + 1)).map(|text| text.trim().to_string())
 }
 
+/// Where the gateway is: on one of its two ports.
+#[track_caller]
+fn gateway(bench: &Bench) -> String {
+    eventually("the gateway answers", SOON, || {
+        let urls = [8080, 8081].map(|port| format!("http://127.0.0.1:{port}"));
+        let answering = urls.into_iter().find(|url| bench.get(&format!("{url}/health")).is_ok());
+        answering.ok_or_else(|| "on neither port".to_string())
+    })
+}
+
 /// Everything answers: each service through the gateway, and each front end, which asks the gateway.
 #[track_caller]
 fn everything_answers(bench: &Bench) {
@@ -94,7 +103,7 @@ fn bookings(bench: &Bench) -> String {
 
 #[track_caller]
 fn book(bench: &Bench, message: &str) {
-    let (status, said) = request(bench, "POST", &format!("{GATEWAY}/api/bookings/events"), message);
+    let (status, said) = request(bench, "POST", &format!("{}/api/bookings/events", gateway(bench)), message);
     assert_eq!(status, 201, "{said}");
 }
 
@@ -158,7 +167,7 @@ fn everything_is_updated(bench: &Bench, controller: Process) -> Process {
     }
     let load = Load::start_with(
         bench,
-        &format!("{GATEWAY}/api/listings/"),
+        &format!("{}/api/listings/", gateway(bench)),
         &["1", "2"],
         &["--connections", "4", "--rate", "50"],
     );
@@ -184,7 +193,8 @@ fn sigterm_is_delivered_and_waited_for(bench: &Bench) {
     release(bench, "payments", "3", "", |_| ());
     std::thread::scope(|scope| {
         // Longer than the drain: it is still under way when the signal comes.
-        let slow = scope.spawn(|| request(bench, "GET", &format!("{GATEWAY}/api/payments/slow?ms=16000"), ""));
+        let url = format!("{}/api/payments/slow?ms=16000", gateway(bench));
+        let slow = scope.spawn(move || request(bench, "GET", &url, ""));
         eventually("it is under way", SOON, || {
             let said = bench.engine.docker(&["logs", old.id()]);
             if said.contains("is under way") { Ok(()) } else { Err(said) }
