@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,10 +69,15 @@ fn source(dir: &Path, case: &Path) -> Source {
 
 /// Loads a case; what is wrong is the text of the screen.
 fn load(case: &Path) -> Result<Loaded, String> {
+    load_from(case, source(Path::new(""), case))
+}
+
+/// The same as a source with a namespace and variables; its directory is that of a copy.
+fn load_from(case: &Path, source: Source) -> Result<Loaded, String> {
     let dir = copy(case);
     let name = case.file_name().unwrap();
     let root = if case.is_dir() { dir.path().join(name) } else { dir.path().to_path_buf() };
-    let source = source(&root, case);
+    let source = Source { dir: root.clone(), ..source };
     let snapshot =
         snapshot::read(&root).map_err(|error| error.to_string().replace(&root.display().to_string(), "DIR"))?;
     manifest::load(&source, &snapshot, &hasher()).map_err(|problems| {
@@ -435,8 +443,10 @@ fn every_folder_of_examples_loads() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
     let examples = fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
     for folder in examples.filter(|path| path.is_dir()).chain([root.join("quickstart")]) {
-        if let Err(told) = load(&folder) {
-            panic!("{}:\n{told}", folder.display());
+        for source in example::sources(&folder) {
+            if let Err(told) = load_from(&folder, source) {
+                panic!("{}:\n{told}", folder.display());
+            }
         }
     }
 }

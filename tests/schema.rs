@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +56,7 @@ fn sources() -> Vec<PathBuf> {
 /// What the schemas say about the manifests of one file, when its folder is the source.
 fn mistakes(file: &Path, validators: &BTreeMap<String, jsonschema::Validator>) -> Vec<String> {
     let folder = file.parent().unwrap();
-    let mut source = Source { dir: folder.into(), namespace: None, variables: BTreeMap::new() };
+    let mut source = example::sources(folder).remove(0);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let files = files.map(|path| (path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap())).collect();
     // An example of several environments says in one of its files how the tests load it.

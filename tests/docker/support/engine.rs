@@ -102,9 +102,14 @@ impl Engine {
         opening.join().expect("the thread ends well")
     }
 
+    /// The directory of its programs, `docker` among them.
+    pub fn programs(&self) -> PathBuf {
+        self.directory().join("bin")
+    }
+
     /// docker compose, where the generation brings it (26).
     pub fn compose(&self) -> PathBuf {
-        let bin = self.directory().join("bin").canonicalize().expect("the engine's programs are there");
+        let bin = self.programs().canonicalize().expect("the engine's programs are there");
         bin.join("../libexec/docker/cli-plugins/docker-compose")
     }
 
@@ -117,7 +122,7 @@ impl Engine {
     /// Runs a docker client command; its error text when it fails.
     pub fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
         let output = self
-            .command(self.directory().join("bin/docker"))
+            .command(self.programs().join("docker"))
             .args(arguments)
             .output()
             .map_err(|e| format!("could not be started: {e}"))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::checkouts::{Checkout, Developer};
 use super::{SOON, TOOLS, build, copy, hub, repository, request, run_now};
-use crate::support::{Bench, Container, Process, eventually, on_an_engine_of_its_own, throughout};
+use crate::support::{Bench, Container, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, throughout};
 
 /// Long enough for a source that says less to be believed.
 const A_WHILE: Duration = Duration::from_secs(7);
@@ -38,8 +38,21 @@ impl<'a> Tecket<'a> {
 
     /// What `deploy` does after the pull, with the tests' base image.
     fn built(&self, checkout: &Checkout) {
-        let tag = format!("tecket/app:{}", checkout.version());
-        build(self.bench, &tag, &checkout.directory.join("app"), &["--build-arg", &format!("NODE={TOOLS}")]);
+        let (version, node) = (checkout.version(), format!("NODE={TOOLS}"));
+        let options = ["--build-arg", &node, "--build-arg", &format!("VERSION={version}")];
+        build(self.bench, &format!("tecket/app:{version}"), &checkout.directory.join("app"), &options);
+    }
+
+    /// The script of the example, as a person runs it in a checkout; its exit code.
+    fn deploy(&self, checkout: &Checkout) -> i32 {
+        let mut path = vec![self.bench.engine.programs(), evenkeel_binary().parent().unwrap().to_path_buf()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+        let mut command = self.bench.engine.command(checkout.directory.join("deploy"));
+        command.args(["--build-arg", &format!("NODE={TOOLS}")]);
+        command.env("PATH", std::env::join_paths(path).unwrap()).env("EVENKEEL_SOCKET", self.bench.socket());
+        let output = command.output().unwrap();
+        eprintln!("deploy:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        output.status.code().unwrap()
     }
 
     #[track_caller]
@@ -204,7 +217,7 @@ fn interrupted(tecket: &Tecket) {
             Err(now.name().to_string())
         }
     };
-    let stuck = production.stuck_merge("origin/main", "app/version.env", tecket.bench.directory());
+    let stuck = production.stuck_merge("origin/main", "version.env");
     eventually("one file is new", SOON, || match production.release() {
         release if release == "6" => Ok(()),
         release => Err(release),
@@ -222,19 +235,23 @@ fn interrupted(tecket: &Tecket) {
     tecket.migrated("production", "1 2 6");
 }
 
-/// A version that crashes at its start: the port has one owner, so the old container is started again.
-fn failed_and_gone_back(tecket: &Tecket) {
+/// A version that crashes at its start: the port has one owner, so the old container is started again. The next one is well.
+fn failed_gone_back_and_mended(tecket: &Tecket) {
     let (before, tickets) = (tecket.container("production", "app"), tecket.tickets("production"));
+    let server = fs::read_to_string(tecket.production.directory.join("app/server.js")).unwrap();
     tecket.developer.release("main", "7", |sources| {
         fs::write(sources.join("app/server.js"), "throw new Error('there is no such module');\n").unwrap();
     });
-    tecket.production.git(&["pull", "--ff-only"]);
-    tecket.built(&tecket.production);
-    tecket.applied(2);
+    assert_eq!(tecket.deploy(&tecket.production), 2);
     tecket.serves("production", "6");
     assert_eq!(tecket.container("production", "app").id(), before.id());
     let told = tecket.bench.evenkeel(&["describe", "deployment/app", "-n", "production"]);
     assert!(told.contains("there is no such module"), "{told}");
+    assert_eq!(tecket.tickets("production"), tickets);
+    tecket.developer.release("main", "8", |sources| fs::write(sources.join("app/server.js"), server).unwrap());
+    assert_eq!(tecket.deploy(&tecket.production), 0);
+    tecket.serves("production", "8");
+    tecket.migrated("production", "1 2 6 7 8");
     assert_eq!(tecket.tickets("production"), tickets);
 }
 
@@ -247,26 +264,41 @@ fn dumped_drilled_and_restored(tecket: &Tecket) {
     assert_ne!(checksum(), before);
     run_now(tecket.bench, "cronjob/restore-drill", "production");
     let told = tecket.bench.evenkeel(&["logs", "cronjob/restore-drill", "-n", "production"]);
-    assert!(told.contains(&format!("1 tickets, tecket.tickets\t{before}")), "{before}: {told}");
+    assert!(told.contains(&format!("1 tickets, checksum {before}")), "{before}: {told}");
     assert_ne!(checksum(), before, "the drill touches nothing");
     run_now(tecket.bench, "cronjob/restore", "production");
-    tecket.serves("production", "6");
+    tecket.applied(0);
+    tecket.serves("production", "8");
     assert_eq!((tecket.tickets("production"), checksum()), (tickets, before));
 }
 
-fn restarted_without_a_controller(tecket: &Tecket, controller: Process) {
+fn restarted_without_a_controller(tecket: &Tecket, controller: Process) -> Process {
     let all = || ["production", "staging"].map(|n| (tecket.tickets(n), tecket.container(n, "app").id().to_string()));
     let before = all();
     assert!(controller.terminate(SOON).success());
     tecket.bench.engine.shut_down();
     tecket.bench.engine.start_again();
-    tecket.serves("production", "6");
+    tecket.serves("production", "8");
     tecket.serves("staging", "5");
     assert_eq!(all(), before);
+    let controller = tecket.controller();
+    tecket.applied(0);
+    assert_eq!(all(), before, "nothing was replaced");
+    controller
+}
+
+/// The controller is lost, and with it all that it knew. What uses a Secret is replaced then, the databases too.
+fn all_lost_but_the_engine(tecket: &Tecket, controller: Process) {
+    let all = || ["production", "staging"].map(|namespace| tecket.tickets(namespace));
+    let before = all();
+    controller.kill();
+    fs::remove_dir_all(tecket.bench.state_directory()).unwrap();
     let _controller = tecket.controller();
-    // Production still asks for the version that failed.
-    tecket.applied(2);
+    tecket.applied(0);
+    tecket.serves("production", "8");
+    tecket.serves("staging", "5");
     assert_eq!(all(), before);
+    tecket.migrated("production", "1 2 6 7 8");
 }
 
 on_an_engine_of_its_own! {
@@ -278,10 +310,11 @@ on_an_engine_of_its_own! {
         let controller = fast_forwarded(&tecket, controller);
         merged_forced_and_switched(&tecket);
         interrupted(&tecket);
-        failed_and_gone_back(&tecket);
+        failed_gone_back_and_mended(&tecket);
         dumped_drilled_and_restored(&tecket);
-        restarted_without_a_controller(&tecket, controller);
-        tecket.nothing_was_ever_applied_half("production", &["1", "2", "6", "7"]);
+        let controller = restarted_without_a_controller(&tecket, controller);
+        tecket.nothing_was_ever_applied_half("production", &["1", "2", "6", "7", "8"]);
         tecket.nothing_was_ever_applied_half("staging", &["1", "3", "4", "5"]);
+        all_lost_but_the_engine(&tecket, controller);
     }
 }

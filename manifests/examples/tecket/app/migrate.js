@@ -6,7 +6,7 @@ const path = require('path');
 const database = require('./database');
 
 const folder = path.join(__dirname, 'migrations');
-const version = /TAG=(.*)/.exec(fs.readFileSync(path.join(__dirname, 'version.env'), 'utf8'))[1];
+const version = process.env.VERSION;
 
 async function main() {
   await database.query('CREATE TABLE IF NOT EXISTS migration_runs (id int AUTO_INCREMENT PRIMARY KEY, version varchar(40))');

@@ -1,11 +1,9 @@
 // The stand-in application: tickets in MariaDB. On SIGTERM it stops accepting and finishes what is in flight.
 'use strict';
-const fs = require('fs');
 const http = require('http');
-const path = require('path');
 const database = require('./database');
 
-const version = /TAG=(.*)/.exec(fs.readFileSync(path.join(__dirname, 'version.env'), 'utf8'))[1];
+const version = process.env.VERSION;
 
 async function body(request) {
   const parts = [];

@@ -40,9 +40,9 @@ impl Checkout {
         self.git(&["commit", "--quiet", "--message", message]);
     }
 
-    /// What `app/version.env` says; empty while git has taken it away.
+    /// What `version.env` says; empty while git has taken it away.
     pub fn version(&self) -> String {
-        let text = fs::read_to_string(self.directory.join("app/version.env")).unwrap_or_default();
+        let text = fs::read_to_string(self.directory.join("version.env")).unwrap_or_default();
         text.trim().trim_start_matches("TAG=").to_string()
     }
 
@@ -53,14 +53,12 @@ impl Checkout {
         line.unwrap_or_default().trim_matches('"').to_string()
     }
 
-    /// A fast-forward that waits for ever before it writes `file`: a filter of the file's content does not answer.
-    pub fn stuck_merge(&self, to: &str, file: &str, directory: &Path) -> Process {
+    /// A fast-forward that does not come to write `file`: the filter of its content never answers. (It ends with the checkout.)
+    pub fn stuck_merge(&self, to: &str, file: &str) -> Process {
         fs::write(self.directory.join(".git/info/attributes"), format!("{file} filter=stuck\n")).unwrap();
-        let fifo = directory.join("never");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        self.git(&["config", "filter.stuck.smudge", &format!("cat {}", fifo.display())]);
-        self.git(&["config", "filter.stuck.required", "true"]);
-        Process::start(&mut self.command(&["merge", "--ff-only", to]), &directory.join("git.log"))
+        let filter = format!("while [ -e {}/.git/info/attributes ]; do sleep 0.1; done", self.directory.display());
+        self.git(&["config", "filter.stuck.smudge", &filter]);
+        Process::start(&mut self.command(&["merge", "--ff-only", to]), &self.directory.with_extension("git.log"))
     }
 
     /// What a person does after that: the lock goes, and the files are as the last commit has them.
@@ -113,7 +111,7 @@ impl Developer {
     pub fn release(&self, branch: &str, version: &str, change: impl FnOnce(&Path)) {
         self.checkout.git(&["checkout", "--quiet", "-B", branch, &format!("origin/{branch}")]);
         let (directory, old) = (&self.checkout.directory, self.checkout.version());
-        edit(&directory.join("app/version.env"), &format!("TAG={old}"), &format!("TAG={version}"));
+        edit(&directory.join("version.env"), &format!("TAG={old}"), &format!("TAG={version}"));
         edit(&directory.join("app.yaml"), &format!("RELEASE: \"{old}\""), &format!("RELEASE: \"{version}\""));
         change(directory);
         self.checkout.commit(&format!("Version {version}"));
