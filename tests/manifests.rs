@@ -51,13 +51,12 @@ fn copy_into(from: &Path, to: &Path) {
     }
 }
 
-/// The source that the case's first line describes; of an example, a line of its `environments.yaml`.
+/// The source that the case's first line describes.
 fn source(dir: &Path, case: &Path) -> Source {
     let mut source = Source { dir: dir.into(), namespace: None, variables: BTreeMap::new() };
-    let files =
-        if case.is_dir() { vec![case.join("source"), case.join("environments.yaml")] } else { vec![case.into()] };
-    let text = files.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-    let settings = text.lines().take(2).find_map(|line| line.strip_prefix("# source: ")).unwrap_or_default();
+    let first = if case.is_dir() { case.join("source") } else { case.into() };
+    let text = fs::read_to_string(first).unwrap_or_default();
+    let settings = text.lines().next().and_then(|line| line.strip_prefix("# source: ")).unwrap_or_default();
     for (name, value) in settings.split_whitespace().filter_map(|setting| setting.split_once('=')) {
         match name {
             "namespace" => source.namespace = Some(Name::new(value).unwrap()),

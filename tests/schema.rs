@@ -59,9 +59,7 @@ fn mistakes(file: &Path, validators: &BTreeMap<String, jsonschema::Validator>) -
     let mut source = example::sources(folder).remove(0);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let files = files.map(|path| (path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap())).collect();
-    // An example of several environments says in one of its files how the tests load it.
-    let environments = fs::read_to_string(folder.join("environments.yaml")).unwrap_or_default();
-    let text = fs::read_to_string(file).unwrap() + &environments;
+    let text = fs::read_to_string(file).unwrap();
     for (name, value) in text
         .lines()
         .filter_map(|l| l.strip_prefix("# source: "))
