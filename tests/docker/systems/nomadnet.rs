@@ -117,8 +117,10 @@ fn a_missing_variable_is_told_before_anything_starts(bench: &Bench) -> Process {
     assert!(format!("{told}{error}").contains(wanted), "{told}{error}");
     let controller = bench.start_controller();
     assert_eq!(applied(bench), 5, "it is invalid");
-    let (_, sources) = evenkeel(bench, &["describe", "sources"]);
-    assert!(sources.contains(wanted) && sources.contains("payments.yaml:"), "{sources}");
+    eventually("describe says so too", SOON, || {
+        let (_, sources) = evenkeel(bench, &["describe", "sources"]);
+        if sources.contains(wanted) && sources.contains("payments.yaml:") { Ok(()) } else { Err(sources) }
+    });
     assert_eq!(bench.all_containers().len(), 0, "something was started");
     edit(&payments, "PAYMENT_KEYS=", "PAYMENT_KEY=");
     controller
@@ -130,8 +132,12 @@ fn a_missing_variable_later_stops_nothing(bench: &Bench) {
     let shared = secrets(bench).join("shared.env");
     edit(&shared, "JWT_SECRET=only-an-example", "JWT_SECRET=");
     assert_eq!(applied(bench), 5, "it is invalid");
-    let (_, sources) = evenkeel(bench, &["describe", "sources"]);
-    assert!(sources.contains("the variable 'JWT_SECRET' is required, and is set to nothing"), "{sources}");
+    // The next pass shows what the command was told at once.
+    eventually("describe says so too", SOON, || {
+        let (_, sources) = evenkeel(bench, &["describe", "sources"]);
+        let told = sources.contains("the variable 'JWT_SECRET' is required, and is set to nothing");
+        if told { Ok(()) } else { Err(sources) }
+    });
     assert_eq!(everyone().flat_map(|name| ids(bench, name)).collect::<Vec<_>>(), before);
     edit(&shared, "JWT_SECRET=", "JWT_SECRET=only-an-example");
     assert_eq!(applied(bench), 0);
