@@ -39,13 +39,22 @@ fn the_schema_files_are_what_the_types_say() {
     );
 }
 
+/// Hidden files are no manifests.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
 /// Every folder of examples and every accepted fixture.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join("manifests"), root().join("tests/manifests/right")];
     while let Some(folder) = folders.pop() {
-        let entries: Vec<PathBuf> =
-            fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        let entries: Vec<PathBuf> = fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !is_hidden(path))
+            .collect();
         folders.extend(entries.iter().filter(|path| path.is_dir()).cloned());
         found.extend(entries.into_iter().filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml")));
     }
@@ -57,7 +66,10 @@ fn sources() -> Vec<PathBuf> {
 fn mistakes(file: &Path, validators: &BTreeMap<String, jsonschema::Validator>) -> Vec<String> {
     let folder = file.parent().unwrap();
     let mut source = example::sources(folder).remove(0);
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !is_hidden(path));
     let files = files.map(|path| (path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap())).collect();
     let text = fs::read_to_string(file).unwrap();
     for (name, value) in text

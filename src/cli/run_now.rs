@@ -12,6 +12,7 @@ use super::screen::{Screen, lines};
 use crate::model::action::Request;
 use crate::model::command::Answer;
 use crate::model::name::{Key, Kind};
+use crate::model::text::last_word;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{Detail, RunView, RunWord, View};
 use crate::server::wire::{RequestBody, Snapshot};
@@ -93,7 +94,7 @@ fn sentence(run: &RunView, waiting: &[String]) -> String {
             format!("run {id} ended well after {}", took.unwrap_or_default())
         }
         RunWord::Failed | RunWord::Unknown => {
-            let last = run.last_log.last().map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
+            let last = last_word(&run.last_log).map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
             format!("run {id} failed: {}{last}", run.reason)
         }
     }

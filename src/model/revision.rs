@@ -161,8 +161,8 @@ pub fn revision_id(template: &TemplateHash, image: &ImageId) -> RevisionId {
 
 /// The part of a template that cannot change in a living container.
 ///
-/// Left out are the settings that Evenkeel itself acts on (probes, drain, grace, dependencies, pull policy) and those
-/// that Docker changes in place (limits, requests, restart policy). A memory or CPU limit cannot be *removed* in place
+/// Left out are the settings that Evenkeel itself acts on (probes, drain, grace, dependencies, pull policy, what must be
+/// set) and those that Docker changes in place (limits, requests, restart policy). A memory or CPU limit cannot be *removed* in place
 /// (Docker reads 0 as "unchanged"), so whether there is one belongs to the identity.
 fn identity(template: &Template) -> serde_json::Value {
     let mut value = serde_json::to_value(template).expect("a template is plain data");
@@ -177,6 +177,7 @@ fn identity(template: &Template) -> serde_json::Value {
         "dependsOn",
         "imagePullPolicy",
         "imagePullSecrets",
+        "requiredEnv",
         "restartPolicy",
         "resources",
     ] {
@@ -233,7 +234,7 @@ mod tests {
         let plain = hash(serde_json::json!({"image": "web:1", "resources": {"limits": {"memory": "1Gi"}}}));
         let changed = hash(serde_json::json!({
             "image": "web:1", "resources": {"limits": {"memory": "2Gi", "pids": 9}}, "restartPolicy": "OnFailure",
-            "drain": "1s", "terminationGracePeriod": "1s", "imagePullPolicy": "Never",
+            "drain": "1s", "terminationGracePeriod": "1s", "imagePullPolicy": "Never", "requiredEnv": ["A"],
             "readinessProbe": {"tcpSocket": {"port": 80}}
         }));
         assert_eq!(plain, changed);

@@ -31,9 +31,35 @@ pub fn hex(bytes: &[u8], digits: usize) -> String {
     halves.take(digits).filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
+/// The line of a log's end that says most about why a program ended: the last one with a word in it that is neither a place
+/// in a stack (indented), nor what Node.js closes every crash with (its version). If there is none, the last that is not empty.
+pub fn last_word(log: &[String]) -> Option<&str> {
+    let tells = |line: &&str| {
+        let said = line.trim_end();
+        said.starts_with(|c: char| !c.is_whitespace())
+            && said.contains(char::is_alphabetic)
+            && !said.starts_with("Node.js v")
+    };
+    let lines = || log.iter().map(String::as_str).rev();
+    lines().find(tells).or_else(|| lines().find(|line| !line.trim().is_empty())).map(str::trim)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_word_is_the_error_and_not_its_stack() {
+        let of = |text: &str| last_word(&text.lines().map(String::from).collect::<Vec<_>>()).map(String::from);
+        let node = "throw new Error('x')\n^\n\nError: no database\n    at main (/srv/a.js:1:2) {\n  code: 'E'\n}\n\nNode.js v18.20.4\n";
+        assert_eq!(of(node).unwrap(), "Error: no database");
+        let python = "Traceback (most recent call last):\n  File \"a.py\", line 1\n    f()\nKeyError: 'DATABASE_URL'\n";
+        assert_eq!(of(python).unwrap(), "KeyError: 'DATABASE_URL'");
+        assert_eq!(of("starting\nbind: address in use\n\n").unwrap(), "bind: address in use");
+        assert_eq!(of("  indented only\n").unwrap(), "indented only");
+        assert_eq!(of("Node.js v18.20.4\n").unwrap(), "Node.js v18.20.4");
+        assert_eq!(of("\n \n"), None);
+    }
 
     #[test]
     fn bytes_are_written_in_lower_case_from_the_first_one_on() {

@@ -9,6 +9,7 @@ use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerId, ContainerState, Fault};
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, Template};
+use crate::model::text::last_word;
 use crate::model::time::Timestamp;
 
 /// How often a replica may be restarted before it becomes available; then its revision has failed.
@@ -210,10 +211,9 @@ fn last_end(container: &Container) -> String {
     }
 }
 
-/// The last line that says something, to be put behind how it ended: `: "no DATABASE_URL"`.
+/// The line that says most, to be put behind how it ended: `: "no DATABASE_URL"`.
 pub fn last_words(log: &[String]) -> String {
-    let line = log.iter().rev().find(|line| !line.trim().is_empty());
-    let words = line.map(|line| line.trim().chars().take(LAST_WORDS_MAX).collect::<String>());
+    let words = last_word(log).map(|line| line.chars().take(LAST_WORDS_MAX).collect::<String>());
     words.map(|words| format!(": \"{words}\"")).unwrap_or_default()
 }
 

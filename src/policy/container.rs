@@ -84,6 +84,7 @@ impl Judge<'_> {
             // Judged as what they became: the environment, mounts and networks of the container.
             env: _,
             env_from: _,
+            required_env: _,
             networks: _,
             mounts: _,
             image_pull_secrets,

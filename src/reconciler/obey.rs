@@ -79,6 +79,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Reads the sources until they are quiet, for at most two seconds.
     async fn sync(&mut self) -> Answer {
         let deadline = self.clock.now() + Span::secs(2);
+        self.sources.forget_rejections();
         while let Some(again) = self.load(self.clock.now(), Occasion::Command) {
             if again > deadline {
                 break;

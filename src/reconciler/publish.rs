@@ -13,7 +13,7 @@ use crate::model::policy::Refusal;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
 use crate::model::status::{ContainerStatus, Event, Plan, Severity, Shortage, Status};
-use crate::model::text::printable;
+use crate::model::text::{last_word, printable};
 use crate::model::time::Timestamp;
 use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, View};
 use crate::probe::Dial;
@@ -248,7 +248,7 @@ pub(super) fn restarted(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event
 
 fn restart_of(key: &Key, container: &ContainerStatus, now: Timestamp) -> Event {
     let times = if container.restarts == 1 { "once".into() } else { format!("{} times", container.restarts) };
-    let last = container.last_log.last().map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
+    let last = last_word(&container.last_log).map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
     Event {
         at: now,
         object: key.clone(),

@@ -82,7 +82,9 @@ impl Redactor {
 
 /// Every form in which the values of a Secret may come back.
 fn forms(content: &Content) -> BTreeSet<String> {
-    let values = content.entries.values();
+    // The server of a login stands in every image's reference: without it, nobody could tell which image is meant.
+    let is_login = ["server", "username", "password"].iter().all(|key| content.entries.contains_key(*key));
+    let values = content.entries.iter().filter(|(key, _)| !(is_login && *key == "server")).map(|(_, value)| value);
     // The engine is given the passwords in a `config.json`, not the file.
     let passwords: Vec<_> =
         values.clone().flat_map(|value| credentials_of(value.expose())).map(|login| login.password).collect();
@@ -139,6 +141,19 @@ mod tests {
         assert!(!redactor("correct horse").clean(&repeated).contains("correct"));
         assert_eq!(redactor("correct horse").clean("it was correct…"), format!("it was {MASK}…"));
         assert_eq!(redactor("correct horse").clean("it was correct"), "it was correct");
+    }
+
+    #[test]
+    fn the_server_of_a_login_is_no_secret() {
+        let entry = |(key, value): (&str, &str)| (key.to_string(), SecretBytes::new(value.into()));
+        let entries =
+            [("server", "registry.example"), ("username", "robot"), ("password", "hunter22")].map(entry).into();
+        let redactor = Redactor::new([(&ContentId("s-1".into()), &Content { entries })]);
+        assert_eq!(
+            redactor.clean("registry.example/web:2: 401 with hunter22"),
+            "registry.example/web:2: 401 with [redacted]"
+        );
+        assert_eq!(redactor.clean("robot"), "[redacted]");
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Sources {
         Self { watched, settings, hasher, store }
     }
 
+    /// Reads what was found invalid again at the next look: it may have been mended in a file outside of the directories.
+    pub fn forget_rejections(&mut self) {
+        self.watched.iter_mut().for_each(|watched| watched.rejected = None);
+    }
+
     /// Reads all sources. `true` if what is in force has changed; and when to look again, if soon.
     pub fn look(&mut self, now: Timestamp, occasion: Occasion) -> (bool, Option<Timestamp>) {
         let mut changed = false;
@@ -344,6 +349,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut sources, changed_at) = unread(&dir);
         assert_eq!(sources.look(changed_at + Span::secs(1), Occasion::Change), (true, None));
+    }
+
+    #[test]
+    fn what_was_mended_outside_of_the_directory_counts_at_once_when_somebody_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        let secret = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: db}\nspec: {envFiles: [../db.env]}\n";
+        std::fs::write(dir.path().join("manifests/db.yaml"), secret).unwrap();
+        let now = changed_at + Span::secs(60);
+        assert_eq!(sources.look(now, Occasion::Change), (false, Some(now + RETRY)), "its file is missing");
+        std::fs::write(dir.path().join("db.env"), "PASSWORD=a\n").unwrap();
+        assert_eq!(sources.look(now + QUIET, Occasion::Command), (false, Some(now + RETRY)), "nobody has noticed");
+        sources.forget_rejections();
+        assert_eq!(sources.look(now + QUIET, Occasion::Command), (true, None));
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub fn sources(folder: &Path) -> Vec<Source> {
             .collect(),
     };
     match folder.file_name().and_then(|name| name.to_str()) {
-        Some("hubnity") => vec![source(None, Some(""))],
+        Some("hubnity" | "nomadnet") => vec![source(None, Some(""))],
+        Some("bot-mox") => vec![source(Some("production"), Some("")), source(Some("local"), None)],
         Some("tecket") => {
             ["production", "staging"].map(|namespace| source(Some(namespace), Some(&format!("{namespace}.env")))).into()
         }

@@ -98,7 +98,7 @@ pub fn image(world: &World<'_>, object: &Object, template: &Template, problems: 
 }
 
 /// The Deployments that a Job is a gate of, those with mistakes included.
-fn wards<'w>(world: &'w World<'_>, job: &'w Key) -> impl Iterator<Item = &'w Key> {
+pub fn wards<'w>(world: &'w World<'_>, job: &'w Key) -> impl Iterator<Item = &'w Key> {
     let flawed = world.objects.flawed.values().map(|(object, _)| object);
     let all = world.objects.list.values().chain(flawed).filter(|object| object.key.namespace == job.namespace);
     all.filter_map(|object| match &object.spec {

@@ -1,12 +1,14 @@
 //! Objects against each other and against what Docker can do: the rules that no schema can say.
 //!
 //! It reads no file and changes no object. `template` has the rules inside one container, `references` those from one
-//! object to another, `objects` those of networks and volumes, `clashes` those between any two.
+//! object to another, `required` what an environment must have, `objects` the rules of networks and volumes, `clashes` those
+//! between any two.
 
 pub mod clashes;
 mod gates;
 mod objects;
 mod references;
+mod required;
 mod subnet;
 mod template;
 mod words;
@@ -91,14 +93,17 @@ fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
         Spec::Job(spec) => {
             gates::image(world, object, &spec.template, problems);
             references::template(world, object, template_at(object), &spec.template, problems);
+            required::environment(world, object, &spec.template, problems);
         }
         Spec::CronJob(spec) => {
             references::quiesce(world, object, spec, problems);
             references::template(world, object, template_at(object), &spec.template, problems);
+            required::environment(world, object, &spec.template, problems);
         }
         Spec::Deployment(spec) => {
             gates::links(world, object, spec, problems);
             references::template(world, object, template_at(object), &spec.template, problems);
+            required::environment(world, object, &spec.template, problems);
             references::single_writer(world, object, spec, problems);
         }
     }

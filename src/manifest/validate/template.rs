@@ -56,6 +56,14 @@ fn environment(at: At<'_>, template: &Template, problems: &mut Problems) {
         let problem = wrong(problems, at.field("env").key(name), format!("'{name}' is not the name of a variable"));
         problem.hint("a name has letters, digits, '_', '.' and '-', and does not begin with a digit");
     }
+    for (index, name) in template.required_env.iter().enumerate() {
+        let at = at.field("requiredEnv").item(index);
+        if !is_env_name(name) {
+            wrong(problems, at, format!("'{name}' is not the name of a variable"));
+        } else if template.required_env[..index].contains(name) {
+            wrong(problems, at, format!("'{name}' is there twice"));
+        }
+    }
     for (index, EnvFrom { secret, config_map, prefix }) in template.env_from.iter().enumerate() {
         let at = at.field("envFrom").item(index);
         one_of(at, &[("secret", secret.is_some()), ("configMap", config_map.is_some())], problems);

@@ -41,6 +41,10 @@ pub struct Template {
     /// Secrets and ConfigMaps whose every key becomes an environment variable; a later one wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_from: Vec<EnvFrom>,
+    /// Names of variables that `env` or `envFrom` must set, and not to nothing: a mistake in the manifest before anything
+    /// starts. What the image sets itself does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_env: Vec<String>,
     /// The ports that the container listens on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,

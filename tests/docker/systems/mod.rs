@@ -4,7 +4,9 @@
 //! stand-ins of Debian's packages, from `tests/systems/images`; what the manifests say is run as it stands, but for the
 //! edits that a test shows (shorter times, another directory of secrets).
 
+mod bot_mox;
 mod hubnity;
+mod nomadnet;
 mod tecket;
 
 use std::fs;
@@ -43,6 +45,16 @@ fn edit(file: &Path, from: &str, to: &str) {
     let part = file.with_extension("part~");
     fs::write(&part, text.replace(from, to)).unwrap();
     fs::rename(part, file).unwrap();
+}
+
+/// Available at once when ready: the ten seconds of `minReady` in each of many Deployments are not what is tested.
+fn hasten(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
+    let documents = text.split("---\n").map(|document| match document.contains("kind: Deployment") {
+        true => document.replacen("\nspec:\n", "\nspec:\n  minReady: 1s\n", 1),
+        false => document.to_string(),
+    });
+    fs::write(file, documents.collect::<Vec<_>>().join("---\n")).unwrap();
 }
 
 /// The images of Docker Hub that the manifests name.
