@@ -289,6 +289,15 @@ fn restarted_without_a_controller(bench: &Bench, controller: Process) {
     assert!(controller.terminate(SOON).success());
     bench.engine.shut_down();
     bench.engine.start_again();
+    for name in everyone() {
+        eventually(&format!("{name} runs again"), SOON, || match bench.running(name).len() {
+            1 => Ok(()),
+            count => {
+                let states: Vec<_> = bench.containers(name).iter().map(|c| c.0["State"].to_string()).collect();
+                Err(format!("{count} run: {}", states.join("; ")))
+            }
+        });
+    }
     everything_answers(bench);
     assert_eq!(bookings(bench), booked);
     let _controller = bench.start_controller();
