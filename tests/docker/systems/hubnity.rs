@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{SOON, TOOLS, applied, build, copy, edit, exec, hub, ids, nobody_noticed, repository, request, run_now};
-use crate::support::{Bench, Load, eventually, on_an_engine_of_its_own};
+use crate::support::{Bench, Load, eventually, on_an_engine_of_its_own, on_the_newer_engine};
 
 const BACKEND: &str = "ghcr.io/hubnity/backend";
 const URL: &str = "http://127.0.0.1:9090/api/v1/";
@@ -152,7 +152,7 @@ fn restarted_without_a_controller(bench: &Bench, controller: crate::support::Pro
     assert_eq!(ids(bench, "backend"), containers, "nothing was replaced");
 }
 
-on_an_engine_of_its_own! {
+on_the_newer_engine! {
     fn hubnity_from_nothing_to_a_restored_backup(bench) {
         hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);
         manifests(bench);
@@ -166,7 +166,9 @@ on_an_engine_of_its_own! {
         backed_up_and_restored(bench);
         restarted_without_a_controller(bench, controller);
     }
+}
 
+on_an_engine_of_its_own! {
     #[ignore = "a variant: make systems"]
     fn nobody_notices_an_update_behind_nginx_on_the_host(bench) {
         hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);

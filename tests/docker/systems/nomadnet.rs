@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{SOON, TOOLS, build, copy, edit, hasten, ids, nobody_noticed, repository, request, run_now};
-use crate::support::{Bench, Load, Process, eventually, on_an_engine_of_its_own};
+use crate::support::{Bench, Load, Process, eventually, on_the_newer_engine};
 
 const SERVICES: [&str; 9] =
     ["auth", "users", "listings", "bookings", "payments", "messages", "notifications", "reviews", "search"];
@@ -305,7 +305,7 @@ fn restarted_without_a_controller(bench: &Bench, controller: Process) {
     assert_eq!(everyone().flat_map(|name| ids(bench, name)).collect::<Vec<_>>(), before, "something was replaced");
 }
 
-on_an_engine_of_its_own! {
+on_the_newer_engine! {
     fn nomadnet_from_nothing_to_a_restored_backup(bench) {
         nomadnet(bench);
         let controller = a_missing_variable_is_told_before_anything_starts(bench);
