@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::errors::Error;
 
 use super::EngineError;
+use crate::model::fault::in_words;
 use crate::model::observed::Fault;
 use crate::model::text::printable;
 
@@ -123,69 +124,9 @@ pub(super) fn readable(text: &str) -> String {
     }
 }
 
-/// Whose fault an engine's answer is. The first row with a matching phrase wins; then the status decides.
-const ENGINE_WORDS: [(Fault, &[&str]); 5] = [
-    // The host is short of something: also inside an "OCI runtime create failed", so these come first.
-    (
-        Fault::Unavailable,
-        &[
-            "no space left",
-            "cannot allocate memory",
-            "resource temporarily unavailable",
-            "too many open files",
-            "device or resource busy",
-            "context deadline exceeded",
-            "context canceled",
-            "error while mounting volume",
-            "failed to mount local volume",
-        ],
-    ),
-    (
-        Fault::Conflict,
-        &[
-            "port is already allocated",
-            "address already in use",
-            "all ports are allocated",
-            "cannot assign requested address",
-            "no available ipv4",
-            "is already in use by container",
-            "pool overlaps with other one",
-            "non-overlapping ipv4 address pool",
-            "predefined address pools have been fully subnetted",
-        ],
-    ),
-    // An image of another platform is not the one that is wanted.
-    (Fault::ImageMissing, &["no such image", "does not match the specified platform"]),
-    (
-        Fault::Invalid,
-        &[
-            "oci runtime create failed",
-            "exec format error",
-            "executable file not found",
-            "permission denied",
-            "unable to find user",
-            "unable to find group",
-            "could not select device driver",
-            "error gathering device information",
-            "no log driver named",
-            "unknown log opt",
-            "decoding seccomp profile failed",
-            "bind source path does not exist",
-            "unknown runtime",
-            "unknown or invalid runtime",
-        ],
-    ),
-    // A volume or network driver that does not exist comes as a 404.
-    (Fault::Invalid, &["plugin \""]),
-];
-
 fn engine_fault(status: u16, message: &str) -> Fault {
-    let message = message.to_lowercase();
-    let by_words = ENGINE_WORDS.iter().find(|(_, phrases)| phrases.iter().any(|phrase| message.contains(phrase)));
-    match (by_words, status) {
-        (Some((fault, _)), _) => *fault,
-        // Engine 20.10 says 500 to some wrong options.
-        (None, _) if message.starts_with("invalid ") => Fault::Invalid,
+    match (in_words(message), status) {
+        (Some(fault), _) => fault,
         (None, 400 | 501) => Fault::Invalid,
         (None, 403 | 409) => Fault::Conflict,
         (None, _) => Fault::Unavailable,

@@ -9,6 +9,7 @@ pub mod container;
 pub mod cron;
 pub mod declaration;
 pub mod desired;
+pub mod fault;
 pub mod history;
 pub mod job;
 pub mod last_good;

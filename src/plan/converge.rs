@@ -11,7 +11,7 @@ use super::images;
 use super::last_good;
 use super::needs;
 use super::readiness;
-use super::replica::{Replica, is_own_fault, is_worn, template_of, worn_reason};
+use super::replica::{Culprit, Replica, culprit, is_worn, template_of, worn_reason};
 use super::restarts::may_restart;
 use super::retire;
 use super::slots;
@@ -378,7 +378,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         | ContainerState::Removing => return,
     };
     // A start that failed for want of a port or an address is no restart of the revision's: the action's own back-off paces it.
-    let of_the_host = last_failure(scene, container).is_some_and(|message| !is_own_fault(message));
+    let of_the_host = last_failure(scene, container).is_some_and(|message| culprit(message) == Culprit::Host);
     if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container) {
         return;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::readiness::{Readiness, is_named, is_unprobed, readiness};
 use super::world::World;
+use crate::model::fault;
 use crate::model::history::{DeploymentHistory, Revision};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerId, ContainerState, Fault};
@@ -37,6 +38,8 @@ pub struct Replica<'a> {
     pub is_busy: bool,
     /// Whether nobody has probed it yet since it runs.
     pub is_unprobed: bool,
+    /// How often in a row what was tried with it has failed, as far as this process knows.
+    pub failed_starts: u32,
 }
 
 impl Replica<'_> {
@@ -116,6 +119,7 @@ fn replica<'a>(
         awaits_engine: !attached || well && !named || is_busy,
         is_busy,
         is_unprobed,
+        failed_starts: world.container_failure(container).map_or(0, |failure| failure.count),
         readiness,
     }
 }
@@ -160,7 +164,8 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
         return None;
     }
     if let ContainerState::Created { error: Some(error) } = &container.state {
-        return is_own_fault(&error.message).then(|| format!("{name} cannot start: {}", error.message));
+        return is_own_fault(&error.message, replica.failed_starts)
+            .then(|| format!("{name} cannot start: {}", error.message));
     }
     if container.created_at < rollout_began || replica.awaits_engine {
         return None;
@@ -220,20 +225,37 @@ pub fn last_words(log: &[String]) -> String {
 /// How much of a last log line a reason quotes, in characters.
 const LAST_WORDS_MAX: usize = 200;
 
-/// Whether a failed start is the container's own fault (a missing command), not the host's (a port that is taken).
-pub fn is_own_fault(message: &str) -> bool {
-    const OF_THE_HOST: [&str; 8] = [
-        "port is already allocated",
-        "address already in use",
-        "no available ipv4 addresses",
-        "cannot assign requested address",
-        "no space left",
-        "cannot allocate memory",
-        "all ports are allocated",
-        "network",
-    ];
-    let message = message.to_lowercase();
-    !OF_THE_HOST.iter().any(|text| message.contains(text))
+/// How often a start may fail for a reason that nobody knows before the container is blamed for it.
+const UNKNOWN_LIMIT: u32 = 3;
+
+/// Whose fault it is that a container does not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    /// Its own: a missing command.
+    Container,
+    /// The host's or the engine's: a port that is taken, a caller that went away in the middle.
+    Host,
+    /// The words do not tell.
+    Unknown,
+}
+
+/// Whose fault a failed start is.
+pub fn culprit(message: &str) -> Culprit {
+    match fault::in_words(message) {
+        Some(Fault::Invalid) => Culprit::Container,
+        Some(_) => Culprit::Host,
+        None if message.to_lowercase().contains("network") => Culprit::Host,
+        None => Culprit::Unknown,
+    }
+}
+
+/// Whether a failed start counts against the container, which has failed so often in a row.
+pub fn is_own_fault(message: &str, tries: u32) -> bool {
+    match culprit(message) {
+        Culprit::Container => true,
+        Culprit::Host => false,
+        Culprit::Unknown => tries >= UNKNOWN_LIMIT,
+    }
 }
 
 /// Whether an action's failure shows that the revision is bad: the engine refuses its specification.

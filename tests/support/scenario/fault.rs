@@ -80,6 +80,7 @@ impl FaultMode {
     pub fn word(self) -> &'static str {
         match self {
             FaultMode::CrashBefore => "crash-before",
+            FaultMode::CrashDuring => "crash-during",
             FaultMode::CrashAfter => "crash-after",
             FaultMode::Error(EngineFault::Invalid) => "refusal",
             FaultMode::Error(_) => "error",

@@ -290,6 +290,7 @@ fn fail(text: &str) -> Result<Step, String> {
         ["silence"] => FaultMode::Silence { effect: false },
         ["silence", "after", "effect"] => FaultMode::Silence { effect: true },
         ["crash", "before"] => FaultMode::CrashBefore,
+        ["crash", "during"] => FaultMode::CrashDuring,
         ["crash", "after"] => FaultMode::CrashAfter,
         ["stale", "list"] => FaultMode::StaleList,
         ["lost", "events"] => FaultMode::EventsLost,

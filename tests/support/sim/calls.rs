@@ -88,6 +88,9 @@ pub struct Rule {
 pub enum FaultMode {
     /// The controller dies before the call.
     CrashBefore,
+    /// The controller dies in the middle of a start: the engine gives it up when its caller goes away, and says so of the
+    /// container.
+    CrashDuring,
     /// The controller dies after the effect, before the reply.
     CrashAfter,
     /// The engine reports an error and does nothing.
@@ -123,8 +126,9 @@ pub enum FaultMode {
 
 impl FaultMode {
     /// All of them, for whoever enumerates.
-    pub const ALL: [FaultMode; 15] = [
+    pub const ALL: [FaultMode; 16] = [
         FaultMode::CrashBefore,
+        FaultMode::CrashDuring,
         FaultMode::CrashAfter,
         FaultMode::Error(Fault::Unavailable),
         FaultMode::Timeout { effect: false },
@@ -149,6 +153,7 @@ impl FaultMode {
                 changes
             }
             FaultMode::StaleList | FaultMode::PartialList | FaultMode::EmptyList => name == "list",
+            FaultMode::CrashDuring => name == "start",
             FaultMode::CrashBefore
             | FaultMode::Error(_)
             | FaultMode::Timeout { effect: false }
@@ -279,6 +284,10 @@ impl Sim {
                 std::future::pending().await
             }
             Some(FaultMode::CrashBefore) => self.die().await,
+            Some(FaultMode::CrashDuring) => {
+                self.with(|world| world.give_up_start(&call.target));
+                self.die().await
+            }
             Some(FaultMode::CrashAfter) => {
                 let _ = self.work(call, effect).await;
                 self.die().await

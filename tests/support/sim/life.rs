@@ -38,6 +38,16 @@ impl World {
         outcome
     }
 
+    /// A start whose caller went away in the middle of it.
+    pub fn give_up_start(&mut self, name: &str) {
+        let waits = |state: &State| matches!(state, State::Created { .. } | State::Exited(_));
+        let found = self.containers.values().find(|container| container.name == name && waits(&container.state));
+        if let Some(id) = found.map(|container| container.id.clone()) {
+            let message = "context canceled".into();
+            self.start_failed(&id, &Refusal { status: 500, fault: Fault::Unavailable, message });
+        }
+    }
+
     /// A failed start emits no event; the state says why. A program that cannot be run has a code of its own; for anything
     /// else the code of an earlier end stays, or is 128.
     fn start_failed(&mut self, id: &ContainerId, refusal: &Refusal) {
