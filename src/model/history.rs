@@ -321,4 +321,7 @@ pub struct Restarts {
     pub count: u32,
     /// When the last one was decided.
     pub at: Timestamp,
+    /// What the last one was for, if not that it had ended.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }

@@ -379,7 +379,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
     };
     // A start that failed for want of a port or an address is no restart of the revision's: the action's own back-off paces it.
     let of_the_host = last_failure(scene, container).is_some_and(|message| culprit(message) == Culprit::Host);
-    if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container) {
+    if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container, "") {
         return;
     }
     let files = build::files_of(scene.world, scene.key, history, container);

@@ -124,7 +124,7 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
         if history.paused || !ended || !served || history.retiring.contains_key(&container.id) {
             continue;
         }
-        if !may_restart(world, &mut decided, history, container) {
+        if !may_restart(world, &mut decided, history, container, "") {
             continue;
         }
         let files = files_of(world, key, history, container);

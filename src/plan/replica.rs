@@ -175,7 +175,7 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
     }
     let restarts = restarts(history, container);
     if restarts >= CRASH_LIMIT {
-        let end = last_end(container);
+        let end = last_end(history, container);
         return Some(format!("{name} was restarted {restarts} times without becoming available{end}"));
     }
     None
@@ -189,7 +189,7 @@ pub fn is_worn(history: &DeploymentHistory, replica: &Replica) -> bool {
 
 /// Why a fresh container takes its place.
 pub fn worn_reason(history: &DeploymentHistory, replica: &Replica) -> String {
-    let (restarts, end) = (restarts(history, replica.container), last_end(replica.container));
+    let (restarts, end) = (restarts(history, replica.container), last_end(history, replica.container));
     format!("a fresh container takes its place: it was restarted {restarts} times{end}")
 }
 
@@ -199,7 +199,7 @@ fn restarts(history: &DeploymentHistory, container: &Container) -> u32 {
 }
 
 /// How a container that crashes ended, with its last words: `; it exited with code 1: "no DATABASE_URL"`.
-fn last_end(container: &Container) -> String {
+fn last_end(history: &DeploymentHistory, container: &Container) -> String {
     let end = match &container.state {
         ContainerState::Restarting { exit_code } => Some(format!("it exited with code {exit_code}")),
         ContainerState::Exited(exit) => Some(format!("it {}", super::readiness::exit_text(exit))),
@@ -209,8 +209,13 @@ fn last_end(container: &Container) -> String {
         | ContainerState::Removing => None,
     };
     let words = last_words(&container.last_log);
+    let ours = history.restarted.get(&container.id).map_or("", |restarts| &restarts.reason);
     match end {
         Some(end) => format!("; {end}{words}"),
+        None if !ours.is_empty() && words.is_empty() => format!("; the last time for its {ours}"),
+        None if !ours.is_empty() => {
+            format!("; the last time for its {ours}; the last that it said is{}", words.trim_start_matches(':'))
+        }
         None if words.is_empty() => String::new(),
         None => format!("; the last that it said is{}", words.trim_start_matches(':')),
     }

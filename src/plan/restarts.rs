@@ -10,12 +10,13 @@ use crate::model::time::{Span, Timestamp};
 /// After so long without a restart the earlier ones are forgotten.
 const PEACE: Span = Span::secs(600);
 
-/// Whether a container may be restarted now; then it counts. At once, then after 1 s, 2 s, 4 s … 5 min.
+/// Whether a container may be restarted now; then it counts, with the reason unless that it has ended says it all. At once, then after 1 s, 2 s, 4 s … 5 min.
 pub fn may_restart(
     world: World,
     decided: &mut Decided,
     history: &mut DeploymentHistory,
     container: &Container,
+    reason: &str,
 ) -> bool {
     let target = container_target(&container.id);
     // What is not going to be done does not count: restarts that never were would make a good revision look bad.
@@ -29,7 +30,10 @@ pub fn may_restart(
         decided.wake(at);
         return false;
     }
-    history.restarted.insert(container.id.clone(), Restarts { count: count.saturating_add(1), at: world.now });
+    history.restarted.insert(
+        container.id.clone(),
+        Restarts { count: count.saturating_add(1), at: world.now, reason: reason.into() },
+    );
     true
 }
 

@@ -39,7 +39,7 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
     let template = template_of(scene.spec, history, &container.revision);
     let (grace, wanted) = (template.termination_grace_period, build::adjustable(scene.key, template));
     if let Some(message) = dead(container)
-        && may_restart(scene.world, decided, history, container)
+        && may_restart(scene.world, decided, history, container, &message)
     {
         let name = container.name.clone();
         let call = Call::Restart(Stop { container: container.id.clone(), name, pre_stop: Vec::new(), grace });

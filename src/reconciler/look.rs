@@ -289,7 +289,7 @@ async fn inspect<E: Engine>(
     redactor.clean_container(&mut container);
     if let Some(known) = known.filter(|known| has_nothing_to_add(known, &container)) {
         container.last_log.clone_from(&known.last_log);
-    } else if in_trouble(&container) {
+    } else if in_trouble(&container) || known.is_some_and(|known| runs_anew(known, &container)) {
         container.last_log = last_words(engine, id, redactor).await;
     }
     Ok(Some(container))
@@ -306,6 +306,15 @@ async fn last_words<E: Engine>(engine: &E, id: &ContainerId, redactor: &Redactor
 fn has_nothing_to_add(known: &Container, container: &Container) -> bool {
     let is_dead = matches!(container.state, ContainerState::Exited(_));
     is_dead && known.state == container.state && !known.last_log.is_empty()
+}
+
+/// Whether it has been started again since it was last seen to run: what the run before said may be why.
+fn runs_anew(known: &Container, container: &Container) -> bool {
+    let since = |container: &Container| match container.state {
+        ContainerState::Running { since } => Some(since),
+        _ => None,
+    };
+    since(known).is_some_and(|before| since(container).is_some_and(|now| now != before))
 }
 
 fn in_trouble(container: &Container) -> bool {
