@@ -14,7 +14,7 @@ use super::validate;
 use crate::engine::Docker;
 use crate::model::name::{Key, Kind};
 use crate::model::policy::Refusal;
-use crate::model::status::Status;
+use crate::model::status::{PINNED, Status};
 use crate::model::text::printable;
 use crate::model::view::PlanStep;
 use crate::reconciler::offline::{self, OfflineError, Outlook};
@@ -109,9 +109,12 @@ pub fn text(outlook: &Outlook, paint: Paint) -> String {
     text
 }
 
-/// Whether an object is where its manifest wants it, or left alone as it says.
+/// Whether an object is where its manifest wants it, or left alone as it says. A CronJob is, whether a run is under way or
+/// not; a Deployment that stays at another revision than its manifest's is not.
 fn is_as_declared(status: &Status) -> bool {
-    matches!(status.phase.as_str(), "Complete" | "Ready" | "Suspended") && status.waiting.is_empty()
+    let pinned = status.conditions.iter().any(|condition| condition.kind == PINNED);
+    let phase = status.phase.as_str();
+    matches!(phase, "Complete" | "Ready" | "Suspended" | "Scheduled" | "Active") && status.waiting.is_empty() && !pinned
 }
 
 fn is_place(key: &Key) -> bool {
@@ -171,4 +174,38 @@ fn summary(outlook: &Outlook, paint: Paint) -> String {
 /// `1 step`, `2 steps`.
 pub fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::Name;
+    use crate::model::status::Condition;
+
+    fn outlook(kind: Kind, phase: &str, conditions: Vec<Condition>) -> Outlook {
+        let key = Key::new(kind, Name::new("shop").unwrap(), Name::new("it").unwrap());
+        let message = if conditions.is_empty() { String::new() } else { conditions[0].message.clone() };
+        let status = Status { phase: phase.into(), message, conditions, ..Status::default() };
+        Outlook { status: [(key, status)].into(), ..Outlook::default() }
+    }
+
+    #[test]
+    fn a_cron_job_is_as_declared_whether_a_run_is_under_way_or_not() {
+        for phase in ["Scheduled", "Active", "Suspended"] {
+            let text = text(&outlook(Kind::CronJob, phase, Vec::new()), Paint::OFF);
+            assert_eq!(text, "Nothing to do: 1 object as declared.\n", "{phase}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_that_stays_at_a_chosen_revision_is_not_as_declared() {
+        let message = "stays at revision 1, which was chosen, until the manifest's template changes".to_string();
+        let (kind, reason) = (PINNED.to_string(), "OtherRevisionChosen".to_string());
+        let pinned = outlook(Kind::Deployment, "Complete", vec![Condition { kind, status: true, reason, message }]);
+        insta::assert_snapshot!(text(&pinned, Paint::OFF), @"
+        deployment/shop/it  Complete: stays at revision 1, which was chosen, until the manifest's template changes
+
+        Nothing to do now: 0 objects as declared, 1 not (above).
+        ");
+    }
 }

@@ -18,7 +18,7 @@ use crate::model::action::Request;
 use crate::model::command::Answer;
 use crate::model::name::{Key, Kind};
 use crate::model::time::{Span, Timestamp};
-use crate::model::view::{Detail, ObjectView, RevisionView, View};
+use crate::model::view::{Detail, ObjectView, RevisionView, SourcePhase, View};
 use crate::server::wire::{RequestBody, Snapshot};
 
 /// Watch, steer and take back updates.
@@ -41,7 +41,7 @@ enum Step {
     /// Say how a rollout stands, and wait for its end.
     ///
     /// Exits 0 when it is done, 2 when it was rolled back, 3 when it is stalled or paused half-way, 4 when it is not over in
-    /// time.
+    /// time, 5 when its newest manifests are not in force.
     Status(Status),
     /// List the revisions.
     History(History),
@@ -173,8 +173,28 @@ impl Status {
         let (key, object) = self.target.find(view, &[Kind::Deployment, Kind::Job])?;
         let standing = standing::of(key, object);
         let sentences = [(key.to_string(), standing.text().to_string())].into();
-        Ok(follow::unless_blind(view, Progress { sentences, exit: standing.exit(), ..Progress::default() }))
+        let progress = Progress { sentences, exit: standing.exit(), ..Progress::default() };
+        Ok(follow::unless_blind(view, unless_outdated(view, key, progress)))
     }
+}
+
+/// What its sources say newly and what is not in force is told as well: as long as that is so, an object is not what its
+/// manifest asks for, however well it runs.
+fn unless_outdated(view: &View, key: &Key, mut progress: Progress) -> Progress {
+    for source in view.sources.iter().filter(|source| source.declares.contains(key) && !source.is_current()) {
+        progress.sentences.insert(format!("source {}", source.dir), source.trouble());
+        if progress.exit == Some(Exit::Done) {
+            let sentence = format!("{key} is as its manifests in force ask, which are not the newest");
+            progress.sentences.insert(key.to_string(), sentence);
+        }
+        progress.exit = match progress.exit {
+            // What is new is about to come into force.
+            Some(Exit::Done) if source.state == SourcePhase::Loaded => None,
+            Some(Exit::Done) => Some(Exit::Invalid),
+            other => other,
+        };
+    }
+    progress
 }
 
 impl History {

@@ -80,7 +80,9 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
     if let Some(failed) = rejected(object) {
         let now = object.status.revision.as_ref().map(|r| format!(" to revision {}", r.number)).unwrap_or_default();
         let reason = with_reason(&failed.reason);
-        return Standing::RolledBack(format!("{key} was rolled back{now}: revision {} failed{reason}", failed.number));
+        let whose = if is_pinned(object) { ", which was chosen," } else { "" };
+        let number = failed.number;
+        return Standing::RolledBack(format!("{key} was rolled back{now}: revision {number}{whose} failed{reason}"));
     }
     // With the others of its release group.
     if object.status.phase == "RolledBack" {
@@ -103,10 +105,14 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
     }
 }
 
-/// The revision that the manifest asks for, if it failed.
+/// The revision that the manifest, or who chose another one, asks for, if it failed.
 fn rejected(object: &ObjectView) -> Option<&RevisionView> {
     let Detail::Deployment { revisions, .. } = &object.detail else { return None };
     revisions.iter().find(|revision| revision.wanted && !revision.current && revision.outcome == OutcomeWord::Rejected)
+}
+
+fn is_pinned(object: &ObjectView) -> bool {
+    matches!(object.detail, Detail::Deployment { pinned: true, .. })
 }
 
 /// Whether the revision that runs is the one that is asked for, on all replicas, and they are available.

@@ -6,7 +6,7 @@ use prometheus::{GaugeVec, Opts, Registry};
 use super::names::{self, Named};
 use crate::model::name::{Key, Kind};
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, ObjectView, OutcomeWord, SourcePhase, View};
+use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView, SourcePhase, View};
 
 const OBJECT: [&str; 2] = ["namespace", "name"];
 const KIND: [&str; 3] = ["namespace", "kind", "name"];
@@ -121,7 +121,8 @@ fn deployments(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error
 
 fn wants_rejected(object: &ObjectView) -> bool {
     let Detail::Deployment { revisions, .. } = &object.detail else { return false };
-    revisions.iter().any(|revision| revision.wanted && revision.outcome == OutcomeWord::Rejected)
+    let is_asked_for = |revision: &RevisionView| revision.wanted || revision.declared;
+    revisions.iter().any(|revision| is_asked_for(revision) && revision.outcome == OutcomeWord::Rejected)
 }
 
 fn jobs(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {

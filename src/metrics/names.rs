@@ -69,7 +69,7 @@ pub(super) const REVISION: Named =
     ("evenkeel_deployment_revision", "The number of the revision that is run or reached.");
 pub(super) const REVISION_REJECTED: Named = (
     "evenkeel_deployment_revision_rejected",
-    "Whether the revision that the manifest asks for failed its rollout (1) or not (0).",
+    "Whether the revision that the manifest or an undo asks for failed its rollout (1) or not (0).",
 );
 pub(super) const PAUSED: Named =
     ("evenkeel_deployment_paused", "Whether rollout pause holds the Deployment (1) or not (0).");

@@ -87,6 +87,12 @@ impl DeploymentHistory {
         completed.max_by_key(|(at, revision)| (*at, revision.number))
     }
 
+    /// The revision that is asked for, by a person or else by the manifest, if it was rejected.
+    pub fn rejected_wish(&self) -> Option<&Revision> {
+        let Some(pin) = &self.pin else { return self.rejected() };
+        self.revisions.iter().find(|revision| revision.id == *pin.chosen()).filter(|revision| revision.is_rejected())
+    }
+
     /// The revision that the manifest asks for, if it was rejected.
     pub fn rejected(&self) -> Option<&Revision> {
         // Few have any, and which one is asked for takes a hash to tell.
@@ -296,6 +302,16 @@ pub struct Pin {
     /// Whether it ends with its rollout: a restart in place of a rejected revision chooses nothing for good.
     #[serde(default)]
     pub lapses: bool,
+    /// The revision that was chosen, where it failed and `revision` runs in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<RevisionId>,
+}
+
+impl Pin {
+    /// What was asked for, whether it could be had or not.
+    pub fn chosen(&self) -> &RevisionId {
+        self.failed.as_ref().unwrap_or(&self.revision)
+    }
 }
 
 /// A replica on its way out.

@@ -33,6 +33,9 @@ pub struct RevisionView {
     pub current: bool,
     /// Whether it is the one that the manifest (or `rollout undo`) asks for. A rejected one stays wanted, and is not run.
     pub wanted: bool,
+    /// Whether it is the one that the manifest asks for, whatever was chosen in its place.
+    #[serde(default)]
+    pub declared: bool,
     /// What its gates found, as far as its rollout came to them.
     #[serde(default)]
     pub gates: Vec<GateView>,

@@ -59,11 +59,14 @@ pub struct Status {
     pub containers: Vec<ContainerStatus>,
 }
 
+/// The condition of a Deployment that stays at another revision than its manifest asks for, because that was chosen.
+pub const PINNED: &str = "Pinned";
+
 /// A condition, as in Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Available, Progressing, Degraded, Drifted, PruneHeld, Refused …
+    /// Available, Progressing, Degraded, Drifted, Pinned, PruneHeld, Refused …
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.

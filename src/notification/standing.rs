@@ -133,15 +133,12 @@ fn workload(view: &View, key: &Key, object: &ObjectView) -> Option<Standing> {
 }
 
 fn deployment(view: &View, key: &Key, object: &ObjectView) -> Vec<Message> {
-    let Detail::Deployment { revisions, pinned, .. } = &object.detail else { return Vec::new() };
+    let Detail::Deployment { revisions, .. } = &object.detail else { return Vec::new() };
     let wanted = revisions.iter().find(|revision| revision.wanted);
     let current = revisions.iter().find(|revision| revision.current);
     let rejected = wanted.filter(|revision| revision.outcome == OutcomeWord::Rejected);
     let gate = wanted.and_then(|revision| failed_gate(view, key, revision));
     let end = match object.status.phase.as_str() {
-        "Complete" if *pinned => undone(view, key, revisions)
-            .map(|failed| rolled_back(view, key, failed, current))
-            .or_else(|| current.map(|revision| complete(view, key, revision))),
         "Complete" => current.map(|revision| complete(view, key, revision)),
         "RolledBack" => {
             let by_itself = rejected.map(|failed| rolled_back(view, key, failed, current));
@@ -202,17 +199,6 @@ fn failed_gate(view: &View, key: &Key, revision: &RevisionView) -> Option<Messag
     let message = format!("revision {} ({}) failed its gate: {}", revision.number, revision.image, gate.gate);
     let failed = about(view, key, "GateFailed", Tone::Bad, &message, revision);
     Some(failed.because(&gate.reason).with_log(&gate.last_log))
-}
-
-/// The revision that somebody chose by `rollout undo` and that failed. What runs then is what stays chosen, so only the
-/// events tell it from a choice that went well.
-fn undone<'a>(view: &View, key: &Key, revisions: &'a [RevisionView]) -> Option<&'a RevisionView> {
-    let is_step = |reason: &str| matches!(reason, "RolloutStarted" | "RolloutComplete" | "RolledBack" | "Stalled");
-    let mut steps = view.events.iter().rev().filter(|event| event.object == *key);
-    steps.find(|event| is_step(&event.reason)).filter(|event| event.reason == "RolledBack")?;
-    let why = view.events.iter().rev().find(|event| event.object == *key && event.reason == "RollingBack")?;
-    let says = |number: u64| why.message.starts_with(&format!("revision {number} failed: "));
-    revisions.iter().find(|revision| revision.outcome == OutcomeWord::Rejected && says(revision.number))
 }
 
 fn about(view: &View, key: &Key, result: &'static str, tone: Tone, message: &str, revision: &RevisionView) -> Message {
@@ -289,7 +275,7 @@ fn way_out(held: &HeldPrune) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::status::{Event, Replicas, RevisionSummary, Severity};
+    use crate::model::status::{Replicas, RevisionSummary};
     use crate::model::view::Detail;
 
     fn key(kind: Kind, name: &str) -> Key {
@@ -317,6 +303,7 @@ mod tests {
             created_at: Timestamp(0),
             current: false,
             wanted: false,
+            declared: false,
             gates: Vec::new(),
         }
     }
@@ -412,26 +399,6 @@ mod tests {
         assert_eq!(said(&web("RollingBack", revisions(), 1, 2)), gate);
         let both = said(&web("RolledBack", revisions(), 1, 2));
         assert!(both.starts_with(gate) && both.contains("RolledBack"), "{both}");
-    }
-
-    #[test]
-    fn an_undo_that_failed_is_told_although_what_runs_is_what_was_chosen_in_the_end() {
-        let mut view = web("Complete", vec![bad(1), good(2)], 2, 2);
-        for object in view.objects.values_mut() {
-            let Detail::Deployment { pinned, .. } = &mut object.detail else { continue };
-            *pinned = true;
-        }
-        let event = |reason: &str, message: &str| Event {
-            at: Timestamp(0),
-            object: key(Kind::Deployment, "web"),
-            severity: Severity::Normal,
-            reason: reason.into(),
-            message: message.into(),
-        };
-        assert!(said(&view).contains("RolloutComplete"));
-        let failed = event("RollingBack", "revision 1 failed: it crashed; going back to revision 2");
-        view.events = vec![failed, event("RolledBack", "")].into();
-        assert!(said(&view).contains("RolledBack [Some(1) web:1]"), "{}", said(&view));
     }
 
     #[test]

@@ -186,6 +186,7 @@ fn view(deployments: &[(&str, &str, u64)]) -> Arc<View> {
             created_at: Timestamp(0),
             current: !is_bad,
             wanted: true,
+            declared: true,
             gates: Vec::new(),
         };
         let object = ObjectView {

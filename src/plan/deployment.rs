@@ -254,9 +254,10 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to.clone()),
     };
     let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
+    let chosen = history.pin.as_ref().map(|pin| pin.chosen().clone());
     let rested = releases::kept(history);
     let needed = |id: &RevisionId| {
-        [&newest, &back, &active, &pinned].into_iter().flatten().any(|kept| kept == id)
+        [&newest, &back, &active, &pinned, &chosen].into_iter().flatten().any(|kept| kept == id)
             || rested.contains(id)
             || replicas.iter().any(|replica| replica.container.revision == *id)
     };

@@ -72,7 +72,11 @@ pub fn confirm(held: &[HeldPrune], confirmation: &Confirmation, history: &Histor
         return Err(format!("no removal is held in namespace {}", confirmation.namespace));
     };
     if found.id != confirmation.id {
-        return Err(format!("what would be removed has changed since: its id is {} now", found.id));
+        return Err(format!(
+            "no removal with this id is held in namespace {}: the id is mistyped, or what would be removed has changed since; \
+             `evenkeel prune` shows what is held",
+            confirmation.namespace
+        ));
     }
     let mut history = history.clone();
     history.confirmed.extend(found.removes.iter().cloned());
@@ -190,6 +194,8 @@ mod tests {
         assert_eq!(confirmed, Confirmed::from([web.clone()]));
         let other = Key::new(Kind::Deployment, name("shop"), name("api"));
         let refused = confirm(&held(&id(&[&web, &other])), &asked, &History::default()).unwrap_err();
-        assert!(refused.contains("has changed since"), "{refused}");
+        let expected = "no removal with this id is held in namespace shop: the id is mistyped, or what would be removed has changed";
+        assert!(refused.starts_with(expected), "{refused}");
+        assert!(!refused.contains(&id(&[&web, &other])), "the id is to be read with what it removes: {refused}");
     }
 }

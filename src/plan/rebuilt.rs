@@ -104,7 +104,7 @@ fn record(
         good.revision, good.template.image, good.completed_at
     );
     if wanted != template_hash {
-        history.pin = Some(Pin { revision: id, template: wanted, lapses: false });
+        history.pin = Some(Pin { revision: id, template: wanted, lapses: false, failed: None });
         let next = good.revision.saturating_add(1);
         message.push_str(&format!(
             "; what its manifest asks for now waits until it changes, or `evenkeel rollout undo {key} --to {next}` goes to it"

@@ -93,7 +93,8 @@ fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
     };
     let copy = copy(history, &other);
     let lapses = history.pin.as_ref().is_none_or(|pin| pin.lapses);
-    history.pin = Some(Pin { revision: copy.id.clone(), template: resolution.template.clone(), lapses });
+    let template = resolution.template.clone();
+    history.pin = Some(Pin { revision: copy.id.clone(), template, lapses, failed: None });
     let message = format!("{key}: all replicas of revision {} will be replaced", other.number);
     history.revisions.push(copy);
     message
@@ -145,7 +146,8 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<S
     let Some(resolution) = &history.resolution else {
         return Err(Refusal::impossible(format!("{key} has not been looked at yet")));
     };
-    history.pin = Some(Pin { revision: chosen.id.clone(), template: resolution.template.clone(), lapses: false });
+    let template = resolution.template.clone();
+    history.pin = Some(Pin { revision: chosen.id.clone(), template, lapses: false, failed: None });
     Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
 }
 
@@ -155,7 +157,12 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     // A first revision that fails is not rejected: there is none to go back to. Its gates may be run again.
     let has_failed = |r: &Revision| r.gates.values().any(|record| record.result.is_some() && !record.is_passed());
     let current = current(history).cloned();
-    let is_to_forgive = |r: &&mut Revision| r.is_rejected() || Some(&r.id) == current.as_ref() && has_failed(r);
+    // What somebody chose, if it failed, is meant before any other that did.
+    let chosen = history.pin.as_ref().and(history.rejected_wish()).map(|revision| revision.id.clone());
+    let is_to_forgive = |r: &&mut Revision| match &chosen {
+        Some(chosen) => r.id == *chosen,
+        None => r.is_rejected() || Some(&r.id) == current.as_ref() && has_failed(r),
+    };
     let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
         return Err(Refusal::impossible(format!("{key} has no rejected revision")));
     };
@@ -163,6 +170,9 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     // Whoever wants the manifest's revision to be tried does not want another one to stay.
     let is_wanted = history.resolution.as_ref().and_then(Resolution::revision).as_ref() == Some(&revision.id);
     history.pin = history.pin.take().filter(|_| !is_wanted);
+    if let (Some(pin), Some(chosen)) = (&mut history.pin, chosen) {
+        (pin.revision, pin.failed) = (chosen, None);
+    }
     // Whatever is no Job's is asked for anew.
     revision.gates.retain(|title, record| record.is_passed() || attempts.contains_key(title));
     for (title, record) in revision.gates.iter_mut().filter(|(_, record)| !record.is_passed()) {

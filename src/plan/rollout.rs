@@ -227,7 +227,10 @@ fn recover(
     goal: Option<RevisionId>,
 ) {
     let rejected = |id: &RevisionId| find(history, id).is_some_and(Revision::is_rejected);
-    let wanted_is_bad = facts.wanted.as_ref().is_some_and(rejected) && history.pin.is_none();
+    let wanted_is_bad = match &history.pin {
+        Some(pin) => rejected(pin.chosen()),
+        None => facts.wanted.as_ref().is_some_and(rejected),
+    };
     if let Some(goal) = goal.filter(|goal| goal != stalled && !wanted_is_bad) {
         return begin(world, decided, facts, history, goal, "RolloutStarted");
     }
@@ -291,7 +294,7 @@ fn fail(
     set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
     // What was undone stays undone, whichever revision takes its place.
     if let Some(pin) = history.pin.as_mut().filter(|pin| pin.revision == *failed) {
-        pin.revision = back.clone();
+        pin.failed = Some(std::mem::replace(&mut pin.revision, back.clone()));
     }
     match facts.spec.on_failure {
         OnFailure::Pause => {

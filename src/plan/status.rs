@@ -4,14 +4,14 @@ use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
-use crate::model::history::{DeploymentHistory, Outcome, Resolution, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, Outcome, Resolution, Rollout};
 use crate::model::job::{JobHistory, JobState};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{CronJobSpec, DeploymentSpec, JobSpec};
-use crate::model::status::{Condition, ContainerStatus, Replicas, RevisionSummary, Shortage, Status};
+use crate::model::status::{Condition, ContainerStatus, PINNED, Replicas, RevisionSummary, Shortage, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 
@@ -41,7 +41,7 @@ pub fn deployment(
     let message = message(history, decided, phase, counts.desired, staying(history, replicas).filter(is_new).count());
     Status {
         phase: phase.into(),
-        conditions: conditions(history, counts, phase, &message),
+        conditions: conditions(history, counts, phase, &message).into_iter().chain(stays_pinned(history)).collect(),
         message,
         replicas: Some(counts),
         revision: revision.map(|revision| RevisionSummary {
@@ -94,19 +94,15 @@ fn phase(spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -
     }
 }
 
-/// Whether the newest revision, which the manifest asks for, was rejected, and another one runs in its place.
+/// Whether the revision that is asked for was rejected, and another one runs in its place.
 fn wanted_is_rejected(history: &DeploymentHistory, running: &RevisionId) -> bool {
-    rejected(history).is_some_and(|revision| revision.id != *running)
-}
-
-/// The rejected revision that the manifest asks for, unless somebody has chosen another one.
-fn rejected(history: &DeploymentHistory) -> Option<&Revision> {
-    if history.pin.is_some() { None } else { history.rejected() }
+    history.rejected_wish().is_some_and(|revision| revision.id != *running)
 }
 
 fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired: u32, available: usize) -> String {
-    let reason = rejected(history).and_then(|revision| match &revision.outcome {
-        Outcome::Rejected { reason, .. } => Some(format!("revision {} was rejected: {reason}", revision.number)),
+    let whose = if history.pin.is_some() { ", which was chosen," } else { "" };
+    let reason = history.rejected_wish().and_then(|revision| match &revision.outcome {
+        Outcome::Rejected { reason, .. } => Some(format!("revision {}{whose} was rejected: {reason}", revision.number)),
         Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => None,
     });
     let waiting = decided.waiting.first().map(|first| format!("waiting for {first}"));
@@ -132,7 +128,17 @@ fn pinned(history: &DeploymentHistory) -> Option<String> {
     let pin = history.pin.as_ref()?;
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
     let revision = find(history, &pin.revision).filter(|revision| Some(&revision.id) != wanted.as_ref())?;
-    Some(format!("stays at revision {}, which was chosen, until the manifest's template changes", revision.number))
+    let why = match pin.failed {
+        None => "which was chosen",
+        Some(_) => "because the one that was chosen failed",
+    };
+    Some(format!("stays at revision {}, {why}, until the manifest's template changes", revision.number))
+}
+
+/// The condition that says so, whatever else there is to say.
+fn stays_pinned(history: &DeploymentHistory) -> Option<Condition> {
+    let message = pinned(history)?;
+    Some(Condition { kind: PINNED.into(), status: true, reason: "OtherRevisionChosen".into(), message })
 }
 
 /// What the next action is about, when nothing is waited for.

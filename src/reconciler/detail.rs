@@ -20,8 +20,8 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
         Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     };
-    let resolved = history.resolution.as_ref().and_then(Resolution::revision);
-    let wanted = history.pin.as_ref().map(|pin| pin.revision.clone()).or(resolved);
+    let declared = history.resolution.as_ref().and_then(Resolution::revision);
+    let wanted = history.pin.as_ref().map(|pin| pin.chosen().clone()).or_else(|| declared.clone());
     let view = |revision: &Revision| {
         let (outcome, reason, last_log) = match &revision.outcome {
             Outcome::Pending => (OutcomeWord::Pending, String::new(), Vec::new()),
@@ -41,6 +41,7 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
             created_at: revision.created_at,
             current: current == Some(&revision.id),
             wanted: wanted.as_ref() == Some(&revision.id),
+            declared: declared.as_ref() == Some(&revision.id),
             gates: gates(revision),
         }
     };

@@ -6,12 +6,12 @@ use evenkeel::metrics::{ActionResult, Metrics};
 use evenkeel::model::action::{Call, Stop};
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::time::Span;
-use evenkeel::model::view::View;
+use evenkeel::model::view::{Detail, View};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::daemon::parts;
-use crate::view::{busy, calm};
+use crate::view::{busy, calm, key};
 
 /// Answers of a daemon that shows `view`: status line and body by path.
 async fn answers(view: View, metrics: Metrics, paths: &[&str]) -> BTreeMap<String, (u16, String)> {
@@ -117,4 +117,19 @@ async fn promtool_has_nothing_to_say() {
     let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_revision_of_the_manifest_counts_whatever_was_chosen_in_its_place() {
+    let mut view = busy();
+    let Detail::Deployment { revisions, pinned, .. } =
+        &mut view.objects.get_mut(&key("deployment/shop/api")).unwrap().detail
+    else {
+        panic!("it is a Deployment");
+    };
+    *pinned = true;
+    (revisions[0].wanted, revisions[1].wanted) = (true, false);
+    let metrics = &answers(view, Metrics::new(), &["/metrics"]).await["/metrics"].1;
+    let rejected = "evenkeel_deployment_revision_rejected{name=\"api\",namespace=\"shop\"} 1\n";
+    assert!(metrics.contains(rejected), "{metrics}");
 }

@@ -186,7 +186,12 @@ fn web() -> ObjectView {
     let replicas = Replicas { desired: 3, current: 4, updated: 1, ready: 3, available: 3 };
     let revisions = vec![
         revision(1, 'a', OutcomeWord::Completed, 90_000, "shop/web:1"),
-        RevisionView { current: true, wanted: true, ..revision(2, 'b', OutcomeWord::Pending, 42, "shop/web:2") },
+        RevisionView {
+            current: true,
+            wanted: true,
+            declared: true,
+            ..revision(2, 'b', OutcomeWord::Pending, 42, "shop/web:2")
+        },
     ];
     let mut object = deployment("Progressing", replicas, revisions);
     object.status.message = "waiting for shop.web.bbbbbbbbbb.0 to become ready".into();
@@ -220,6 +225,7 @@ fn api() -> ObjectView {
         },
         RevisionView {
             wanted: true,
+            declared: true,
             reason: "shop.api.ffffffffff.0 exited with code 1, 3 times".into(),
             last_log: vec!["Error: DATABASE_URL is not set".into(), "    at boot (main.js:3)".into()],
             gates: vec![gate("job migrate", GateWord::Passed), gate("GET /health afterwards", GateWord::Failed)],
@@ -256,6 +262,7 @@ fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &s
         created_at: ago(age),
         current: false,
         wanted: false,
+        declared: false,
         gates: vec![],
     }
 }

@@ -139,6 +139,53 @@ pub fn rolled_back() -> View {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_failed_is_told_as_what_somebody_chose() {
+    let mut view = rolled_back();
+    if let Detail::Deployment { pinned, .. } = &mut view.objects.get_mut(&key("deployment/shop/web")).unwrap().detail {
+        *pinned = true;
+    }
+    insta::assert_snapshot!(Daemon::showing(view).await.says("rollout status web").await, @"
+    $ evenkeel rollout status web
+    deployment/shop/web was rolled back to revision 1: revision 2, which was chosen, failed (not ready within 5m)
+    --- exit 2
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_in_force_is_not_rolled_out() {
+    let mut view = calm();
+    let source = &mut view.sources[0];
+    source.declares = [key("deployment/shop/web")].into();
+    source.state = SourcePhase::LastGood;
+    source.message = "1 problem".into();
+    let daemon = Daemon::showing(view.clone()).await;
+    insta::assert_snapshot!(daemon.says("rollout status web").await, @"
+    $ evenkeel rollout status web
+    deployment/shop/web is as its manifests in force ask, which are not the newest
+    source /srv/shop is held at its last good state: 1 problem
+    --- exit 5
+    ");
+    // Another source's mistakes are nothing to it.
+    view.sources[0].declares.clear();
+    assert!(Daemon::showing(view).await.says("rollout status web").await.ends_with("--- exit 0\n"));
+    // Worse news stay what they are.
+    let mut view = rolled_back();
+    view.sources[0].state = SourcePhase::LastGood;
+    let said = Daemon::showing(view).await.says("rollout status web").await;
+    assert!(said.contains("held at its last good state") && said.ends_with("--- exit 2\n"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollout_status_waits_for_what_is_about_to_come_into_force() {
+    let mut soon = calm();
+    soon.sources[0].declares = [key("deployment/shop/web")].into();
+    soon.sources[0].message = "fewer files than before".into();
+    let daemon = Daemon::showing(soon).await;
+    let (said, code) = watch(&daemon, "rollout status web", vec![("what is new", calm())]).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wait_that_takes_too_long_ends_with_4() {
     let daemon = applying(web_alone()).await;
     let said = daemon.says("rollout status web --timeout 300ms").await;
