@@ -77,7 +77,7 @@ macro_rules! on_the_newer_engine {
             use super::*;
             fn body($bench: &$crate::support::Bench) $body
             #[test]
-            #[ignore = "the older engine: make systems"]
+            #[ignore = "the older engine too: make systems"]
             fn on_engine_20() {
                 $crate::support::run($crate::support::Engine::own(20), stringify!($name), body);
             }
