@@ -112,8 +112,10 @@ fn what_is_installed_is_complete_is_upgraded_in_place_and_goes_again() {
     told(&run(&install, &["--root", target, "--binary", BINARY]), true);
     assert_eq!(fs::read_to_string(&config).unwrap(), own);
     assert_eq!(fs::read(place(installed[0])).unwrap(), fs::read(BINARY).unwrap());
+    fs::write(place(installed[1]), "an older one").unwrap();
     let refused = told(&run(&install, &["--root", target, "--binary", BINARY, "--source", &source]), false);
     assert!(refused.contains("write the sources into it"), "{refused}");
+    assert_eq!(fs::read_to_string(place(installed[1])).unwrap(), "an older one", "who is refused touches nothing");
 
     told(&run(&uninstall, &["--root", target]), true);
     installed.iter().for_each(|path| assert!(!place(path).exists(), "{path}"));

@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evenkeel::manifest::{self, Snapshot, Source};
 use evenkeel::model::name::{Key, Kind};
 use evenkeel::model::revision::ContentHasher;
 use evenkeel::model::secret::SecretBytes;
+use support::parallel::on_all_cores;
 use support::scenario::file::Scenario;
 use support::scenario::stage::Stage;
 use support::scenario::step::parse_step;
@@ -234,18 +233,9 @@ fn a_tool_that_is_killed_harms_nothing_that_is_still_declared() {
             lengths.map(move |length| (name.as_str(), pair.as_str(), &trace[..length]))
         })
         .collect();
-    let (next, left) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get()) {
-            scope.spawn(|| {
-                while let Some((name, pair, trace)) = prefixes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let what = killed_after(name, pair, trace);
-                    left.lock().unwrap().push((format!("{name} killed after call {}", trace.len()), what));
-                }
-            });
-        }
+    let left: Vec<(String, Left)> = on_all_cores(&prefixes, |(name, pair, trace)| {
+        (format!("{name} killed after call {}", trace.len()), killed_after(name, pair, trace))
     });
-    let left = left.into_inner().unwrap();
     let count = |is: fn(&Left) -> bool| left.iter().filter(|(_, left)| is(left)).count();
     let (unchanged, edits) = (count(|left| left.is_idle), count(|left| left.is_edit));
     println!(

@@ -8,9 +8,8 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use support::parallel::on_all_cores;
 use support::scenario::file::{Scenario, paths};
 use support::scenario::play;
 
@@ -24,26 +23,17 @@ fn scenarios() -> Vec<(PathBuf, String)> {
     paths(&wanted).into_iter().map(read).collect()
 }
 
-/// Does something with every scenario on a few threads, and fails with everything that was wrong.
+/// Does something with every scenario on all cores, and fails with everything that was wrong.
 fn with_every(check: impl Fn(&Path, &Scenario) -> Vec<String> + Sync) {
     let scenarios = scenarios();
-    let (next, problems) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((path, text)) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                    let found = match Scenario::parse(&name, text) {
-                        Ok(scenario) => check(path, &scenario),
-                        Err(problem) => vec![problem],
-                    };
-                    problems.lock().expect("no thread panics while it holds this").extend(found);
-                }
-            });
+    let problems = on_all_cores(&scenarios, |(path, text)| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match Scenario::parse(&name, text) {
+            Ok(scenario) => check(path, &scenario),
+            Err(problem) => vec![problem],
         }
-    });
-    let problems = problems.into_inner().expect("no thread has panicked");
+    })
+    .concat();
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
 }
 

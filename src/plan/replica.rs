@@ -39,7 +39,7 @@ pub struct Replica<'a> {
     /// Whether nobody has probed it yet since it runs.
     pub is_unprobed: bool,
     /// How often in a row what was tried with it has failed, as far as this process knows.
-    pub failed_starts: u32,
+    pub failed_tries: u32,
 }
 
 impl Replica<'_> {
@@ -119,7 +119,7 @@ fn replica<'a>(
         awaits_engine: !attached || well && !named || is_busy,
         is_busy,
         is_unprobed,
-        failed_starts: world.container_failure(container).map_or(0, |failure| failure.count),
+        failed_tries: world.failed_tries(container),
         readiness,
     }
 }
@@ -164,7 +164,7 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
         return None;
     }
     if let ContainerState::Created { error: Some(error) } = &container.state {
-        return is_own_fault(&error.message, replica.failed_starts)
+        return is_own_fault(&error.message, replica.failed_tries)
             .then(|| format!("{name} cannot start: {}", error.message));
     }
     if container.created_at < rollout_began || replica.awaits_engine {

@@ -122,7 +122,7 @@ impl Runner<'_> {
     fn with_container(&self, decided: &mut Decided, run: &mut JobRun, container: &Container) {
         match &container.state {
             ContainerState::Created { error: Some(error) }
-                if is_own_fault(&error.message, self.failed_starts(container)) =>
+                if is_own_fault(&error.message, self.world.failed_tries(container)) =>
             {
                 self.fail(run, format!("cannot start: {}", error.message), container);
             }
@@ -141,10 +141,6 @@ impl Runner<'_> {
             }
             ContainerState::Restarting { .. } | ContainerState::Removing => decided.wait("its container to settle"),
         }
-    }
-
-    fn failed_starts(&self, container: &Container) -> u32 {
-        self.world.container_failure(container).map_or(0, |failure| failure.count)
     }
 
     /// A container that is created has never run, so starting it is safe, also after a start whose reply was lost.

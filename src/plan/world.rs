@@ -70,6 +70,11 @@ impl<'a> World<'a> {
         if self.observed.failures.is_empty() { None } else { self.failure(&container_target(&container.id)) }
     }
 
+    /// How often in a row what was tried with a container has failed, as far as this process knows.
+    pub fn failed_tries(self, container: &Container) -> u32 {
+        self.container_failure(container).map_or(0, |failure| failure.count)
+    }
+
     /// The last failure of an action on `target`, if the last one failed.
     pub fn failure(self, target: &str) -> Option<&'a Failure> {
         self.observed.failures.get(target)

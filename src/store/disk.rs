@@ -157,13 +157,11 @@ impl Disk {
     /// The same for many files, each of them all or nothing: after an error any of them may be the new ones.
     pub(super) fn replace_all(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), StoreError> {
         for some in files.chunks(AT_ONCE) {
-            let names: Vec<(PathBuf, &PathBuf)> = some.iter().map(|(path, _)| (unfinished(path), path)).collect();
-            let done = self
-                .write_unfinished(some)
-                .and_then(|()| names.iter().try_for_each(|(unfinished, path)| self.rename(unfinished, path)));
+            let name = |(path, _): &(PathBuf, Vec<u8>)| self.rename(&unfinished(path), path);
+            let done = self.write_unfinished(some).and_then(|()| some.iter().try_for_each(name));
             if done.is_err() {
                 // A full disk needs the room. If that fails too, the next replace or load tries again.
-                names.iter().for_each(|(unfinished, _)| drop(self.remove_file(unfinished)));
+                some.iter().for_each(|(path, _)| drop(self.remove_file(&unfinished(path))));
                 return done;
             }
         }

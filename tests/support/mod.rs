@@ -6,6 +6,7 @@
 // A simulation makes its own time, and removes what it made.
 #![allow(clippy::disallowed_methods)]
 
+pub mod parallel;
 pub mod scenario;
 pub mod sim;
 pub mod world;

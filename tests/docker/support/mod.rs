@@ -69,27 +69,7 @@ macro_rules! on_an_engine_of_its_own {
     )*};
 }
 
-/// The same for whole systems, which take minutes: the older engine is left to `make systems`.
-macro_rules! on_the_newer_engine {
-    ($(fn $name:ident($bench:ident) $body:block)*) => {$(
-        mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-            fn body($bench: &$crate::support::Bench) $body
-            #[test]
-            #[ignore = "the older engine too: make systems"]
-            fn on_engine_20() {
-                $crate::support::run($crate::support::Engine::own(20), stringify!($name), body);
-            }
-            #[test]
-            fn on_engine_26() {
-                $crate::support::run($crate::support::Engine::own(26), stringify!($name), body);
-            }
-        }
-    )*};
-}
-
-pub(crate) use {on_an_engine_of_its_own, on_each_engine, on_the_newer_engine};
+pub(crate) use {on_an_engine_of_its_own, on_each_engine};
 
 /// Runs a test's body on a bench of its own, shows what happened if it fails, and cleans up either way.
 pub fn run(engine: Engine, name: &str, body: fn(&Bench)) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{SOON, TOOLS, build, copy, edit, exec, hasten, hub, ids, nobody_noticed, repository, request, run_now};
 use crate::support::registry::{PASSWORD, USER};
-use crate::support::{Bench, Load, Process, Registry, eventually, on_an_engine_of_its_own, on_the_newer_engine};
+use crate::support::{Bench, Load, Process, Registry, eventually, on_an_engine_of_its_own};
 
 const CHECKED: [&str; 4] = ["api/v1/health", "", "storage/v1/status", "rest/v1/notes"];
 
@@ -313,7 +313,7 @@ fn restarted_without_a_controller(system: &BotMox, controller: Process) {
     assert_eq!(code, 0, "{steps}");
 }
 
-on_the_newer_engine! {
+on_an_engine_of_its_own! {
     fn bot_mox_from_nothing_to_a_restored_backup(bench) {
         let system = BotMox::new(bench, "production", "http://localhost/", "sha-1");
         dry_run(&system);
@@ -329,10 +329,7 @@ on_the_newer_engine! {
         backed_up_and_restored(&system);
         restarted_without_a_controller(&system, controller);
     }
-}
 
-on_an_engine_of_its_own! {
-    #[ignore = "a variant: make systems"]
     fn the_local_profile_follows_a_tag_that_moves(bench) {
         let system = BotMox::new(bench, "local", "http://localhost:8080/", "sha-1");
         system.release("1", &["main-latest"], |_| ());

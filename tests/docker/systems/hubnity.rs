@@ -4,8 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{SOON, TOOLS, applied, build, copy, edit, exec, hub, ids, nobody_noticed, repository, request, run_now};
-use crate::support::{Bench, Load, eventually, on_an_engine_of_its_own, on_the_newer_engine};
+use super::{
+    SOON, TOOLS, applied, build, copy, edit, exec, hub, ids, killed_in_an_update, nobody_noticed, repository, request,
+    run_now,
+};
+use crate::support::{Bench, Load, eventually, on_an_engine_of_its_own};
 
 const BACKEND: &str = "ghcr.io/hubnity/backend";
 const URL: &str = "http://127.0.0.1:9090/api/v1/";
@@ -89,13 +92,7 @@ fn updated_while_the_controller_dies(bench: &Bench, controller: crate::support::
     second_release(bench);
     let load = Load::start_with(bench, URL, &["1", "2"], &["--connections", "4", "--rate", "100"]);
     bench.evenkeel(&["set", "image", "deployment/backend", ":2", "-n", "hubnity"]);
-    eventually("the update has begun", SOON, || bench.has_begun("backend", &format!("{BACKEND}:2")));
-    controller.kill();
-    let controller = bench.start_controller();
-    assert_eq!(applied(bench), 0, "the update");
-    let counted = load.stop();
-    nobody_noticed("update", &counted);
-    assert!(counted.of_version("2") > 0, "{counted:?}");
+    let controller = killed_in_an_update(bench, controller, load, "backend", &format!("{BACKEND}:2"));
     bench.settled("backend", 3, &format!("{BACKEND}:2"), SOON);
     assert_eq!(migrations(bench), ["1", "2"]);
     controller
@@ -152,7 +149,7 @@ fn restarted_without_a_controller(bench: &Bench, controller: crate::support::Pro
     assert_eq!(ids(bench, "backend"), containers, "nothing was replaced");
 }
 
-on_the_newer_engine! {
+on_an_engine_of_its_own! {
     fn hubnity_from_nothing_to_a_restored_backup(bench) {
         hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);
         manifests(bench);
@@ -166,10 +163,7 @@ on_the_newer_engine! {
         backed_up_and_restored(bench);
         restarted_without_a_controller(bench, controller);
     }
-}
 
-on_an_engine_of_its_own! {
-    #[ignore = "a variant: make systems"]
     fn nobody_notices_an_update_behind_nginx_on_the_host(bench) {
         hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);
         manifests(bench);

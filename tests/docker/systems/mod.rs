@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{Bench, Counted};
+use crate::support::{Bench, Counted, Load, Process, eventually};
 
 /// Long, because all systems start at once on few cores.
 const SOON: Duration = Duration::from_secs(120);
@@ -106,6 +106,19 @@ fn ids(bench: &Bench, object: &str) -> Vec<String> {
 #[track_caller]
 fn run_now(bench: &Bench, cron_job: &str, namespace: &str) {
     bench.evenkeel(&["run-now", cron_job, "-n", namespace, "--wait", "--timeout", "8m"]);
+}
+
+/// The controller is killed when the update of `object` to `image`, whose version is 2, has begun; another one ends it, and whoever
+/// makes requests has noticed nothing.
+fn killed_in_an_update(bench: &Bench, controller: Process, load: Load, object: &str, image: &str) -> Process {
+    eventually("the update has begun", SOON, || bench.has_begun(object, image));
+    controller.kill();
+    let controller = bench.start_controller();
+    assert_eq!(applied(bench), 0, "the update");
+    let counted = load.stop();
+    nobody_noticed("update", &counted);
+    assert!(counted.of_version("2") > 0, "{counted:?}");
+    controller
 }
 
 #[track_caller]

@@ -6,8 +6,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{SOON, TOOLS, build, copy, edit, hasten, ids, nobody_noticed, repository, request, run_now};
-use crate::support::{Bench, Load, Process, eventually, on_the_newer_engine};
+use super::{
+    SOON, TOOLS, build, copy, edit, hasten, ids, killed_in_an_update, nobody_noticed, repository, request, run_now,
+};
+use crate::support::{Bench, Load, Process, eventually, on_an_engine_of_its_own};
 
 const SERVICES: [&str; 9] =
     ["auth", "users", "listings", "bookings", "payments", "messages", "notifications", "reviews", "search"];
@@ -181,13 +183,8 @@ fn everything_is_updated(bench: &Bench, controller: Process) -> Process {
         let manifest = bench.manifests.join(format!("{name}.yaml"));
         edit(&manifest, &format!("nomadnet/{name}:1"), &format!("nomadnet/{name}:2"));
     }
-    eventually("the update has begun", SOON, || bench.has_begun("listings", "registry.example/nomadnet/listings:2"));
-    controller.kill();
-    let controller = bench.start_controller();
-    assert_eq!(applied(bench), 0, "the update");
-    let counted = load.stop();
-    nobody_noticed("update", &counted);
-    assert!(counted.of_version("2") > 0, "{counted:?}");
+    let listings = "registry.example/nomadnet/listings:2";
+    let controller = killed_in_an_update(bench, controller, load, "listings", listings);
     everything_answers(bench);
     controller
 }
@@ -305,7 +302,7 @@ fn restarted_without_a_controller(bench: &Bench, controller: Process) {
     assert_eq!(everyone().flat_map(|name| ids(bench, name)).collect::<Vec<_>>(), before, "something was replaced");
 }
 
-on_the_newer_engine! {
+on_an_engine_of_its_own! {
     fn nomadnet_from_nothing_to_a_restored_backup(bench) {
         nomadnet(bench);
         let controller = a_missing_variable_is_told_before_anything_starts(bench);

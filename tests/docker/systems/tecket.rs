@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::checkouts::{Checkout, Developer};
 use super::{SOON, TOOLS, applied, build, copy, hub, repository, request, run_now};
-use crate::support::{Bench, Container, Process, evenkeel_binary, eventually, on_the_newer_engine, throughout};
+use crate::support::{Bench, Container, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, throughout};
 
 /// Long enough for a source that says less to be believed.
 const A_WHILE: Duration = Duration::from_secs(7);
@@ -306,7 +306,7 @@ fn all_lost_but_the_engine(tecket: &Tecket, controller: Process) {
     tecket.migrated("production", "1 2 6 7 8 8");
 }
 
-on_the_newer_engine! {
+on_an_engine_of_its_own! {
     fn tecket_from_two_checkouts_to_a_restored_backup(bench) {
         hub(bench, &["mariadb:10.11"]);
         let tecket = Tecket::new(bench);
