@@ -374,7 +374,10 @@ fn sources_that_claim_the_same_are_told_where() {
 
 #[test]
 fn a_diagnostic_is_plain_data_for_other_programs() {
-    let problems = load_text(&[("a.yaml", b"apiVersion: evenkeel.dev/v1\nkind: Volum\n")]).err().unwrap();
+    let problems =
+        load_text(&[("a.yaml", b"apiVersion: evenkeel.dev/v1\nkind: Volum\nmetadata: {name: data}\nspec: {}\n")])
+            .err()
+            .unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(&problems).unwrap(), @r#"
     [
       {

@@ -110,7 +110,7 @@ async fn a_container_of_another_instance_is_not_ours() {
     let (sim, id) = world("ready").await;
     let other = sim.as_seen_by("other");
     assert_eq!(other.inspect(&id).await.unwrap(), None);
-    assert!(!other.list().await.unwrap()[0].ours);
+    assert_ne!(other.list().await.unwrap()[0].whose, evenkeel::engine::Whose::Ours);
 }
 
 #[tokio::test(start_paused = true)]

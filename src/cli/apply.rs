@@ -29,7 +29,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 ///
 /// The daemon picks changes up by itself; this is for scripts that want to know how it went. Exits 0 when everything
 /// is as declared, 2 when something was rolled back, 3 when something is stalled, paused half-way or held, 4 when it is not
-/// over in time, 5 when the manifests are invalid.
+/// over in time, 5 when the manifests are invalid or cannot come into force.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   git pull && evenkeel apply --wait
@@ -127,7 +127,8 @@ pub async fn sync(
     let synced: Snapshot = client.get("/v1/view").await?;
     let stuck = synced.view.sources.iter().find(|source| !source.is_current());
     let reason = stuck.map(SourceState::trouble);
-    Err(Failure::new(format!("the manifests are not in force: {}", reason.unwrap_or_else(|| "try again".into()))))
+    let reason = reason.unwrap_or_else(|| "try again".into());
+    Err(Failure::new(format!("the manifests are not in force: {reason}")).exit(Exit::Invalid))
 }
 
 /// The states of the sources that are meant: all of the daemon's when none is named.

@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod follow;
 mod get;
+mod heap;
 mod logging;
 mod logs;
 mod notice;
@@ -149,7 +150,10 @@ fn unparsed(error: &clap::Error) -> ExitCode {
 /// The daemon gets two threads, so that a scrape never waits for a pass; a question needs none.
 fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = match command {
-        Command::Run(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Run(_) => {
+            heap::keep_small();
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     builder.worker_threads(2).enable_all().build().map_err(|error| Failure::new(format!("cannot start: {error}")))

@@ -4,7 +4,7 @@ use bollard::models::ContainerSummary;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::client::{CALL, Client};
-use super::{EngineError, Listed, Ownership};
+use super::{EngineError, Listed, Ownership, Whose};
 use crate::model::observed::ContainerId;
 
 pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<Listed>, EngineError> {
@@ -18,8 +18,8 @@ pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<L
 /// None for a container that is just being made or removed and has no id or name yet.
 fn listed(summary: ContainerSummary, ownership: &Ownership) -> Option<Listed> {
     let name = own_name(summary.names.as_deref()?)?.to_owned();
-    let ours = summary.labels.as_ref().is_some_and(|labels| ownership.identity(&name, labels).is_some());
-    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, ours })
+    let whose = summary.labels.as_ref().map_or(Whose::Foreign, |labels| ownership.whose(&name, labels));
+    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, whose })
 }
 
 /// Its own name; links of other containers to it are listed as `/other/alias`.
@@ -93,6 +93,6 @@ mod tests {
     fn a_foreign_container_is_listed_by_its_own_name() {
         let ownership = Ownership { instance: Name::new("evenkeel").unwrap() };
         let listed = listed(summary("running", "Up", "e"), &ownership).unwrap();
-        assert_eq!((listed.name.as_str(), listed.ours), ("web", false));
+        assert_eq!((listed.name.as_str(), listed.whose), ("web", Whose::Foreign));
     }
 }

@@ -43,7 +43,7 @@ pub use auth::credentials_of;
 pub use docker::Docker;
 pub use host::Host;
 pub use log_stream::{LogRange, LogStream};
-pub use ownership::{Identity, Labels, Ownership};
+pub use ownership::{Identity, Labels, Ownership, Whose};
 pub use survey::{Pool, Survey};
 
 /// What the rest of the house may ask of a Docker engine. Each method is one API call unless its text says otherwise,
@@ -160,8 +160,8 @@ pub struct Listed {
     pub id: ContainerId,
     /// Its name.
     pub name: String,
-    /// Whether its labels say that it belongs to this instance and its name is the one that they imply.
-    pub ours: bool,
+    /// Whose it is.
+    pub whose: Whose,
     /// Changes whenever an inspect would say something else (state, health, image, endpoints), and not with time alone.
     /// Not with limits, and not with why a start failed: after an action of one's own on it, inspect.
     pub fingerprint: String,

@@ -26,12 +26,38 @@ pub struct Identity {
     pub slot: Slot,
 }
 
+/// Whose a container is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// This instance's: its labels say so, and its name is the one that they imply.
+    Ours,
+    /// It has the labels of a container of this workload and another name: somebody has taken it out of Evenkeel's hands, or
+    /// copied it. It is left alone, and told of.
+    Renamed(Key),
+    /// Anybody's.
+    Foreign,
+}
+
 impl Ownership {
+    /// Whose the container called `name` with these labels is.
+    pub fn whose<'a>(&self, name: &str, labels: impl Labels<'a>) -> Whose {
+        match self.labelled(labels) {
+            Some((_, implied)) if implied == name => Whose::Ours,
+            Some((identity, _)) => Whose::Renamed(identity.owner),
+            None => Whose::Foreign,
+        }
+    }
+
     /// What the container called `name` with these labels was made for; none when it is not ours.
     ///
     /// Labels alone prove nothing: an image can bring them along, and a person can copy them. So the name must be the
     /// one that they imply, which only one container on the engine can have.
     pub fn identity<'a>(&self, name: &str, labels: impl Labels<'a>) -> Option<Identity> {
+        self.labelled(labels).and_then(|(identity, implied)| (implied == name).then_some(identity))
+    }
+
+    /// What labels of this instance say, and the name that they imply.
+    fn labelled<'a>(&self, labels: impl Labels<'a>) -> Option<(Identity, String)> {
         let text = |key| labels.label(key);
         if text(label::INSTANCE)? != self.instance.as_str() {
             return None;
@@ -41,12 +67,13 @@ impl Ownership {
         let revision = text(label::REVISION)?;
         let slot: Slot = text(label::SLOT)?.parse().ok()?;
         let implied = container_name(&self.instance, &owner.namespace, &owner.name, revision, slot);
-        (implied == name).then(|| Identity {
+        let identity = Identity {
             owner,
             revision: RevisionId(revision.to_owned()),
             template: TemplateHash(text(label::TEMPLATE).unwrap_or_default().to_owned()),
             slot,
-        })
+        };
+        Some((identity, implied))
     }
 
     /// Whether a network or volume with these labels is ours and was made from the specification that `wanted` carries.
@@ -109,6 +136,9 @@ mod tests {
     #[test]
     fn labels_that_an_image_brought_along_make_nothing_ours() {
         assert_eq!(ours().identity("somebody-elses", &labels("evenkeel")), None);
+        let owner: Key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        assert_eq!(ours().whose("somebody-elses", &labels("evenkeel")), Whose::Renamed(owner));
+        assert_eq!(ours().whose("somebody-elses", &labels("other")), Whose::Foreign);
     }
 
     #[test]

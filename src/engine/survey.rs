@@ -4,7 +4,7 @@ use bollard::models::{ContainerInspectResponse, SystemInfo};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 
 use super::client::{CALL, Client};
-use super::{Docker, Engine, EngineError, EngineVersion, rfc3339};
+use super::{Docker, Engine, EngineError, EngineVersion, Whose, rfc3339};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 
@@ -61,7 +61,8 @@ impl Docker {
         let options = ListContainersOptionsBuilder::default().build();
         let running = client.call(CALL, |api| async move { api.list_containers(Some(options)).await }).await;
         let running = running.map_err(|failed| failed.attempting("list running containers"))?;
-        let ours: Vec<_> = self.list().await?.into_iter().filter(|one| one.ours).map(|one| one.id.0).collect();
+        let ours: Vec<_> =
+            self.list().await?.into_iter().filter(|one| one.whose == Whose::Ours).map(|one| one.id.0).collect();
         let others = running.into_iter().filter_map(|one| one.id).filter(|id| !ours.contains(id));
         let mut found = Vec::new();
         for id in others.take(LOOKED_AT) {

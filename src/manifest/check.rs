@@ -239,6 +239,7 @@ impl<'a> Walk<'a> {
             Value::Scalar(scalar) if scalar.is_number_or_bool() && is_one_field(expected) => {
                 Some(format!("write {}: {}}}", expected.trim_end_matches('}'), scalar.text))
             }
+            Value::Scalar(scalar) if expected == "{port}" => published(&scalar.text),
             Value::Sequence(_) if expected.starts_with("a mapping") => {
                 Some("write 'NAME: value' lines without '- '".into())
             }
@@ -375,6 +376,19 @@ fn path_of(steps: &[String]) -> String {
 }
 
 /// Whether what is expected is a mapping that needs one field only: `{port}`.
+/// Compose's `8080:80` as a port is written here.
+fn published(text: &str) -> Option<String> {
+    let (outside, port) = text.rsplit_once(':')?;
+    let (address, host_port) = outside.rsplit_once(':').map_or((None, outside), |(ip, port)| (Some(ip), port));
+    let number = |text: &str| text.parse::<u16>().ok();
+    let (host_port, port) = (number(host_port)?, number(port)?);
+    let address = match address {
+        Some(address) => format!(", hostIP: {}", address.parse::<std::net::IpAddr>().ok()?),
+        None => String::new(),
+    };
+    Some(format!("write {{port: {port}, hostPort: {host_port}{address}}}"))
+}
+
 fn is_one_field(expected: &str) -> bool {
     let field = expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     field.is_some_and(|field| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphabetic()))

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::diagnostic::{Diagnostic, Spot};
 use super::documents::Document;
-use super::tree::Entry;
+use super::tree::{Entry, Node, Value};
 
 /// Fields whose rules look at another one too: where that is missing or wrong, nothing is said.
 const LOOKS_AT: [(&str, &str); 6] = [
@@ -25,7 +25,8 @@ pub struct Damage(BTreeSet<String>);
 impl Damage {
     /// Where `mistakes` of a document are.
     pub fn of(document: &Document, mistakes: &[Diagnostic]) -> Self {
-        Self(mistakes.iter().filter_map(|mistake| field(document, &mistake.spot)).collect())
+        let mistaken = mistakes.iter().filter_map(|mistake| field(document, &mistake.spot));
+        Self(mistaken.chain(unread(document)).collect())
     }
 
     /// Whether a field has a mistake.
@@ -48,6 +49,23 @@ impl Damage {
         let is_sound = |other: &str| !self.0.contains(other) && is_written(document, other);
         let needs = LOOKS_AT.iter().filter(|(name, _)| *name == field);
         !self.0.contains(&field) && needs.map(|(_, other)| other).all(|other| is_sound(other))
+    }
+}
+
+/// The fields with a variable that could not be put in. Not each has a mistake of its own: it may be set where nobody could read.
+fn unread(document: &Document) -> impl Iterator<Item = String> {
+    let spec = document.root.field("spec");
+    let template = spec.and_then(|spec| spec.field("template"));
+    let places = [document.root.field("metadata"), spec, template].into_iter().flatten();
+    let entries = places.flat_map(Node::entries).filter(|entry| entry.key != "template");
+    entries.filter(|entry| is_broken(&entry.value)).map(|entry| entry.key.clone())
+}
+
+fn is_broken(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar(scalar) => scalar.broken,
+        Value::Sequence(items) => items.iter().any(is_broken),
+        Value::Mapping(entries) => entries.iter().any(|entry| is_broken(&entry.value)),
     }
 }
 

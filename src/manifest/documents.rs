@@ -62,14 +62,28 @@ pub fn read(source: &Source, snapshot: &Snapshot, problems: &mut Problems) -> Do
         let before = problems.count();
         if let Some(file) = decode(file_name(source, path), bytes, problems) {
             let file = Rc::new(file);
-            for root in yaml::parse(&file, &mut budget, problems) {
+            let roots = yaml::parse(&file, &mut budget, problems);
+            complete &= problems.count() == before;
+            for mut root in roots {
                 let kind = header(At::root(&file, &root), &root, problems);
+                complete &= kind.is_some();
+                spare_kind(&mut root, kind);
                 list.extend(kind.map(|kind| Document { path: path.clone(), file: file.clone(), kind, root }));
             }
+        } else {
+            complete = false;
         }
-        complete &= problems.count() == before;
     }
     Documents { list, complete }
+}
+
+/// A kind that is only misspelt has been told already.
+fn spare_kind(root: &mut Node, kind: Option<Kind>) {
+    let Value::Mapping(entries) = &mut root.value else { return };
+    let written = entries.iter_mut().find(|entry| entry.key == "kind").map(|entry| &mut entry.value.value);
+    if let (Some(Value::Scalar(scalar)), Some(kind)) = (written, kind) {
+        scalar.broken |= scalar.text != schema::title(kind);
+    }
 }
 
 /// A file of a source as people write its path.
@@ -170,7 +184,9 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
         let problem = problems.error(at.file, at.field("kind").pos, format!("there is no kind '{word}'"));
         problem.hint = hint;
     }
-    found
+    // A slip of the pen: what else is wrong in it is told in the same round.
+    let meant = || suggest::nearest(word, Kind::ALL.into_iter().map(schema::title));
+    found.or_else(|| meant().and_then(|near| Kind::ALL.into_iter().find(|kind| schema::title(*kind) == near)))
 }
 
 fn missing_header(at: At<'_>, root: &Node, problems: &mut Problems) {

@@ -4,6 +4,7 @@
 const FOREIGN: &[(&str, &str)] = &[
     ("activeDeadlineSeconds", "activeDeadline, such as 5m"),
     ("annotation", "annotations"),
+    ("bind", "hostPath"),
     ("cap_add", "capabilities: {add: […]}"),
     ("cap_drop", "capabilities: {drop: […]}"),
     ("cmd", "args"),

@@ -184,6 +184,11 @@ impl Call {
         }
     }
 
+    /// Whether it stops or removes a container.
+    pub fn ends(&self) -> bool {
+        matches!(self, Call::Stop(_) | Call::Remove { .. })
+    }
+
     /// The network that its container may be left without when the call breaks off in the middle.
     pub fn cuts(&self) -> Option<String> {
         match self {

@@ -44,6 +44,9 @@ pub type Confirmed = BTreeSet<Key>;
 pub struct DeploymentHistory {
     /// The revisions, oldest first.
     pub revisions: Vec<Revision>,
+    /// When its first revision came, however few of them are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// Where it stands between revisions.
     pub rollout: Rollout,
     /// The image that the newest template resolved to.

@@ -42,6 +42,8 @@ pub struct Observed {
     pub containers: BTreeMap<ContainerId, Container>,
     /// Names of containers that are not ours, so that a taken name can be told from a free one.
     pub foreign_names: BTreeSet<String>,
+    /// Names of those among them that have the labels of a container of ours, by the workload that the labels name.
+    pub renamed: BTreeMap<Key, BTreeSet<String>>,
     /// All networks, by name; other people's too, because theirs may be external ones of ours and take up subnets.
     pub networks: BTreeMap<String, Network>,
     /// All volumes, by name.
@@ -307,6 +309,8 @@ pub struct Failure {
     pub fault: Fault,
     /// What was attempted and what the engine said, printable and without secrets.
     pub message: String,
+    /// Whether it was to stop or to remove a container: that does not wait because something else with it has failed.
+    pub ending: bool,
     /// The network that a container may have been left without, when a reconnection to it broke off.
     pub cut: Option<String>,
 }

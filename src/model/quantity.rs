@@ -37,7 +37,9 @@ impl Memory {
 impl TryFrom<String> for Memory {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not an amount of memory such as 512Mi or 1Gi");
+        let meant = text.strip_suffix(['B', 'b']).filter(|rest| rest.ends_with(|c: char| c.is_ascii_alphabetic()));
+        let meant = meant.map(|rest| format!(": without the B it is {rest}")).unwrap_or_default();
+        let wrong = || format!("'{text}' is not an amount of memory such as 512Mi or 1Gi{meant}");
         let (number, unit) = MEMORY_UNITS
             .iter()
             .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))

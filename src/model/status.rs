@@ -62,11 +62,14 @@ pub struct Status {
 /// The condition of a Deployment that stays at another revision than its manifest asks for, because that was chosen.
 pub const PINNED: &str = "Pinned";
 
+/// The condition of an object with containers that somebody has renamed.
+pub const RENAMED: &str = "Renamed";
+
 /// A condition, as in Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Available, Progressing, Degraded, Drifted, Pinned, PruneHeld, Refused …
+    /// Available, Progressing, Degraded, Drifted, Pinned, PruneHeld, Refused, Renamed …
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.

@@ -159,6 +159,8 @@ fn record(
         decided.wait(format!("a mount for {paths}: the image declares a volume there, and without a mount its content would be lost with the container (use a volume, or tmpfs if that is what you want)"));
         return false;
     }
+    let oldest = history.revisions.first().map(|revision| revision.created_at);
+    history.created_at = history.created_at.or(oldest).or(Some(world.now));
     let number = history.revisions.iter().map(|revision| revision.number).max().unwrap_or(0).saturating_add(1);
     history.revisions.push(Revision {
         number,
@@ -262,11 +264,15 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
             || replicas.iter().any(|replica| replica.container.revision == *id)
     };
     let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);
-    history.revisions.retain(|revision| {
-        let goes = surplus > 0 && !needed(&revision.id);
-        surplus -= usize::from(goes);
-        !goes
-    });
+    // What a newer manifest overtook never ran for long: it goes before what somebody may want to go back to.
+    for overtaken_only in [true, false] {
+        history.revisions.retain(|revision| {
+            let is_overtaken = matches!(revision.outcome, Outcome::Superseded { .. });
+            let goes = surplus > 0 && !needed(&revision.id) && (is_overtaken || !overtaken_only);
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
 }
 
 /// What to probe: running replicas, startup first, then readiness and liveness.

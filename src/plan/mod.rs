@@ -73,17 +73,17 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
     for (key, declared) in &desired.jobs {
         let (after, decided) = jobs::job(world, key, declared, history);
         plan.history.jobs.insert(key.clone(), after);
-        take(&mut plan, key, decided);
+        take(world, &mut plan, key, decided);
     }
     for (key, declared) in &desired.cron_jobs {
         let (after, decided) = cron::cron_job(world, key, declared, history);
         plan.history.cron_jobs.insert(key.clone(), after);
-        take(&mut plan, key, decided);
+        take(world, &mut plan, key, decided);
     }
     for (key, declared) in &desired.deployments {
         let (after, decided) = deployment::deployment(world, key, declared, history);
         plan.history.deployments.insert(key.clone(), after);
-        take(&mut plan, key, decided);
+        take(world, &mut plan, key, decided);
     }
     removals(world, history, &mut plan);
     if needs::is_newly_met(desired, history, &plan.history) {
@@ -110,11 +110,11 @@ fn places(world: World, plan: &mut Plan) {
     let mut pool = networks::Pool::new(world);
     for (key, declared) in &world.desired.networks {
         let decided = networks::network(world, &mut pool, key, declared);
-        take(plan, key, decided);
+        take(world, plan, key, decided);
     }
     for (key, declared) in &world.desired.volumes {
         let decided = volumes::volume(world, key, declared);
-        take(plan, key, decided);
+        take(world, plan, key, decided);
     }
 }
 
@@ -147,7 +147,7 @@ fn removals(world: World, past: &History, plan: &mut Plan) {
     }
     if world.desired.unknown_sources.is_empty() {
         for (key, decided) in prune::networks(world) {
-            take(plan, &key, decided);
+            take(world, plan, &key, decided);
         }
     }
 }
@@ -162,7 +162,7 @@ fn hold(world: World, past: &History, plan: &mut Plan, key: &Key, why: String) {
     if let Some(history) = plan.history.deployments.get_mut(key).filter(|_| phase == "PruneHeld") {
         let mut decided = prune::keep_alive(world, key, history);
         decided.status = status;
-        return take(plan, key, decided);
+        return take(world, plan, key, decided);
     }
     plan.status.insert(key.clone(), status);
 }
@@ -180,7 +180,7 @@ fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) {
     if key.kind == Kind::Deployment {
         plan.history.deployments.insert(key.clone(), history);
     }
-    take(plan, key, decided);
+    take(world, plan, key, decided);
 }
 
 fn keep_history(past: &History, plan: &mut Plan, key: &Key) {
@@ -196,7 +196,7 @@ fn keep_history(past: &History, plan: &mut Plan, key: &Key) {
 }
 
 /// Adds one object's decision to the plan.
-fn take(plan: &mut Plan, key: &Key, mut decided: Decided) {
+fn take(world: World, plan: &mut Plan, key: &Key, mut decided: Decided) {
     if !decided.refused.is_empty() {
         decided.status = status::refused(decided.status, &decided.refused);
         plan.refused.insert(key.clone(), decided.refused);
@@ -205,6 +205,7 @@ fn take(plan: &mut Plan, key: &Key, mut decided: Decided) {
         decided.status.conditions.push(status::short(&shortage));
         plan.shortages.insert(key.clone(), shortage);
     }
+    decided.status.conditions.extend(world.observed.renamed.get(key).map(status::renamed));
     plan.actions.extend(decided.actions);
     plan.events.extend(decided.events);
     plan.probes.extend(decided.probes);

@@ -1,5 +1,7 @@
 //! What a container needs before it can be made or started: networks, volumes, host ports, its dependencies.
 
+use std::collections::BTreeSet;
+
 use super::build::{attachments, volume_name};
 use super::gates;
 use super::jobs::Asked;
@@ -68,7 +70,12 @@ fn is_foreign(world: World, name: &str) -> bool {
         let own = || world.engine_name(&key.namespace, &key.name);
         !declared.spec.external && declared.spec.name.clone().unwrap_or_else(own) == name
     };
-    world.desired.networks.iter().find(called).is_some_and(|(key, _)| !super::networks::is_ours(world, live, key))
+    world
+        .desired
+        .networks
+        .iter()
+        .find(called)
+        .is_some_and(|(key, _)| !super::networks::is_ours(world, &live.labels, key))
 }
 
 /// Whether everything in `dependsOn` is in the state that is asked for; if not, it says what is waited for.
@@ -84,7 +91,12 @@ pub fn dependencies_met(
         let waiting = match key.kind {
             Kind::Job => job_standing(decided, job_state(world, history, &key), &key.name),
             _ if deployment_is_available(world, history, &key) => None,
-            _ => Some(format!("deployment {} to be available", key.name)),
+            _ => {
+                let stuck = why_stuck(world, history, &key, &mut BTreeSet::new());
+                decided.blocked |= stuck.is_some();
+                let why = stuck.map(|why| format!(", which {why}")).unwrap_or_default();
+                Some(format!("deployment {} to be available{why}", key.name))
+            }
         };
         if let Some(waiting) = waiting {
             decided.wait(waiting);
@@ -94,7 +106,32 @@ pub fn dependencies_met(
     met
 }
 
-/// Whether a pass has brought something to where others wait for it to be.
+/// Why a Deployment will not become available before a person acts, or a new manifest comes; none while it is on its way.
+fn why_stuck(world: World, past: &History, key: &Key, seen: &mut BTreeSet<Key>) -> Option<String> {
+    let spec = &world.desired.deployments.get(key)?.spec;
+    let history = past.deployments.get(key)?;
+    match &history.rollout {
+        Rollout::Stalled { .. } => return Some("has stalled".into()),
+        Rollout::Progressing { failed_at: Some(_), .. } => return Some("has failed".into()),
+        Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Complete { .. } => {}
+    }
+    if spec.suspend || history.paused {
+        return Some(if spec.suspend { "is suspended" } else { "is paused" }.into());
+    }
+    if !seen.insert(key.clone()) {
+        return None;
+    }
+    let mut depends_on = spec.template.depends_on.iter().filter_map(|dependency| dependency.key(key));
+    depends_on.find_map(|dependency| match dependency.kind {
+        Kind::Job => matches!(job_state(world, past, &dependency)?, JobState::Failed { .. } | JobState::Unknown { .. })
+            .then(|| format!("waits for job {}, which has failed or is unknown", dependency.name)),
+        _ if deployment_is_available(world, past, &dependency) => None,
+        _ => why_stuck(world, past, &dependency, seen)
+            .map(|why| format!("waits for deployment {}, which {why}", dependency.name)),
+    })
+}
+
+/// Whether a pass has brought something to where others wait for it to be, or to where they wait in vain.
 pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> bool {
     let is_complete = |history: &History, key: &Key| match key.kind {
         Kind::Job => {
@@ -102,7 +139,11 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
             run.is_some_and(|run| matches!(run.state, JobState::Succeeded { .. } | JobState::Failed { .. }))
         }
         Kind::CronJob => history.cron_jobs.get(key).is_some_and(|known| known.under_way().next().is_none()),
-        _ => history.deployments.get(key).is_some_and(|known| matches!(known.rollout, Rollout::Complete { .. })),
+        _ => history.deployments.get(key).is_some_and(|known| match known.rollout {
+            Rollout::Complete { .. } | Rollout::Stalled { .. } => true,
+            Rollout::Progressing { failed_at, .. } => failed_at.is_some(),
+            Rollout::New | Rollout::RollingBack { .. } => false,
+        }),
     };
     let dependencies =
         desired.templates().flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));

@@ -9,7 +9,7 @@ use super::world::{Decided, World};
 use crate::model::action::{Call, NetworkCreate};
 use crate::model::container::label;
 use crate::model::desired::Declared;
-use crate::model::name::{Key, Kind};
+use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState, Network};
 use crate::model::spec::NetworkSpec;
 use crate::model::status::{Condition, Status};
@@ -89,7 +89,7 @@ pub fn network(world: World, pool: &mut Pool, key: &Key, declared: &Declared<Net
         Some(_) if spec.external => decided.status = ready("external"),
         None if spec.external => decided.status = waiting(format!("external network {name} does not exist")),
         None => create(world, pool, key, spec, name, &mut decided),
-        Some(live) if !is_ours(world, live, key) => {
+        Some(live) if !is_ours(world, &live.labels, key) => {
             let message = format!(
                 "network {name} exists and is not Evenkeel's: declare it with external: true, or give this one another name"
             );
@@ -106,11 +106,11 @@ pub fn network(world: World, pool: &mut Pool, key: &Key, declared: &Declared<Net
     decided
 }
 
-/// Whether a network carries the labels that this object's would.
-pub fn is_ours(world: World, live: &Network, key: &Key) -> bool {
-    let label = |name: &str| live.labels.get(name).map(String::as_str);
+/// Whether a network or volume with these labels carries those that this object's would.
+pub fn is_ours(world: World, labels: &BTreeMap<String, String>, key: &Key) -> bool {
+    let label = |name: &str| labels.get(name).map(String::as_str);
     label(label::INSTANCE) == Some(world.desired.settings.instance.as_str())
-        && label(label::KIND) == Some(Kind::Network.word())
+        && label(label::KIND) == Some(key.kind.word())
         && label(label::NAMESPACE) == Some(key.namespace.as_str())
         && label(label::NAME) == Some(key.name.as_str())
 }

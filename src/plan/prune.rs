@@ -159,7 +159,7 @@ pub fn networks(world: World) -> BTreeMap<Key, Decided> {
             continue;
         };
         let key = Key::new(Kind::Network, namespace, own);
-        if world.desired.declares(&key) || !networks::is_ours(world, network, &key) {
+        if world.desired.declares(&key) || !networks::is_ours(world, &network.labels, &key) {
             continue;
         }
         let mut decided = Decided::default();

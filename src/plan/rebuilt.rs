@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn a_digest_that_the_registry_has_lost_is_not_waited_for_and_other_trouble_is() {
         for (fault, pull) in [(Fault::ImageMissing, "web:2"), (Fault::Unauthorized, GOOD), (Fault::Unavailable, GOOD)] {
-            let failure = Failure { count: 1, at: Timestamp(0), fault, message: String::new(), cut: None };
+            let failure =
+                Failure { count: 1, at: Timestamp(0), fault, message: String::new(), ending: false, cut: None };
             let observed = Observed { failures: [(pull_target(GOOD), failure)].into(), ..nothing() };
             assert_eq!(pulled(&desired(good()), &observed), [pull], "{fault:?}");
         }

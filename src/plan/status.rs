@@ -1,5 +1,7 @@
 //! How a Deployment or Job stands, in words. It reads what was decided and decides nothing.
 
+use std::collections::BTreeSet;
+
 use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
@@ -11,7 +13,7 @@ use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{CronJobSpec, DeploymentSpec, JobSpec};
-use crate::model::status::{Condition, ContainerStatus, PINNED, Replicas, RevisionSummary, Shortage, Status};
+use crate::model::status::{Condition, ContainerStatus, PINNED, RENAMED, Replicas, RevisionSummary, Shortage, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
 
@@ -240,6 +242,18 @@ pub fn short(shortage: &Shortage) -> Condition {
         reason: shortage.reason.into(),
         message: shortage.message.clone(),
     }
+}
+
+/// The condition of an object with containers that somebody has renamed.
+pub fn renamed(names: &BTreeSet<String>) -> Condition {
+    let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
+    let message = format!(
+        "{} has the labels of one of its containers and another name, so it is left alone; as long as it runs, the names \
+         that it has on its networks may lead to it: `docker rm -f {}` ends that",
+        names.join(", "),
+        names.join(" ")
+    );
+    Condition { kind: RENAMED.into(), status: true, reason: "ContainerRenamed".into(), message }
 }
 
 /// `engine-socket` → `EngineSocket`, as the reasons of conditions are written.

@@ -1,6 +1,6 @@
 //! Volumes: created when missing, adopted when named, reported when different. Nothing here removes or recreates one.
 
-use super::networks::{degraded, labels, ready, waiting};
+use super::networks::{degraded, is_ours, labels, ready, waiting};
 use super::world::{Decided, World};
 use crate::model::action::{Call, VolumeCreate};
 use crate::model::desired::Declared;
@@ -18,6 +18,7 @@ pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decid
         Some(live) => {
             decided.refuse(policy::volume_refusals(world.ground(), &key.namespace, live));
             decided.status = match difference(spec, live).filter(|_| !spec.external) {
+                None if spec.name.is_none() && !is_ours(world, &live.labels, key) => ready(&adopted(live)),
                 None => ready(&live.driver),
                 Some(difference) => {
                     let way_out = "a volume cannot be changed in place, and Evenkeel never recreates one";
@@ -41,6 +42,16 @@ pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decid
         decided.status.message = waiting.clone();
     }
     decided
+}
+
+/// Of one that somebody has made under the name of ours, to restore what it holds or by chance: it is used as it is, and never
+/// without a word.
+fn adopted(live: &Volume) -> String {
+    let name = &live.name;
+    format!(
+        "{}; it was there before, and is used with what it holds: `name: {name}` in its spec says that it is meant",
+        live.driver
+    )
 }
 
 fn driver(spec: &VolumeSpec) -> &str {

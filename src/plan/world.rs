@@ -157,7 +157,8 @@ impl Decided {
         if self.targets.contains(&target) {
             return;
         }
-        if self.is_held_back(world, &target) {
+        let is_new = |failure: &Failure| call.ends() && !failure.ending;
+        if !world.failure(&target).is_some_and(is_new) && self.is_held_back(world, &target) {
             return;
         }
         let refused = policy::refusals(world.ground(), &object.namespace, &call);

@@ -283,7 +283,8 @@ impl<E: Engine> Shared<E> {
                 }
                 if ledger.failures.len() < FAILURES_MAX || ledger.failures.contains_key(&target) {
                     let cut = action.call.cuts().or_else(|| ledger.failures.get(&target)?.cut.clone());
-                    let failure = Failure { count, at: now, fault: error.fault, message, cut };
+                    let ending = action.call.ends();
+                    let failure = Failure { count, at: now, fault: error.fault, message, ending, cut };
                     ledger.failures.insert(target.clone(), failure);
                 }
             }

@@ -8,8 +8,9 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::timeout;
 
 use super::redact::Redactor;
-use crate::engine::{Engine, EngineError, EventMark, Listed};
+use crate::engine::{Engine, EngineError, EventMark, Listed, Whose};
 use crate::model::action::container_target;
+use crate::model::name::Key;
 use crate::model::observed::{
     Container, ContainerId, ContainerState, Fault, Health, ImageState, Network, Observed, Volume,
 };
@@ -195,7 +196,11 @@ impl Looker {
         busy: &BTreeSet<ContainerId>,
         redactor: &Redactor,
     ) -> Result<BTreeSet<ContainerId>, EngineError> {
-        let changed = listed.iter().filter(|listed| listed.ours).filter(|listed| {
+        // Whoever renames a container takes it out of our hands: from here on it is as foreign as any.
+        for listed in listed.iter().filter(|listed| listed.whose != Whose::Ours) {
+            self.containers.remove(&listed.id);
+        }
+        let changed = listed.iter().filter(|listed| listed.whose == Whose::Ours).filter(|listed| {
             let known = self.containers.get(&listed.id);
             touched.contains(&listed.id) || known.is_none_or(|(fingerprint, _)| *fingerprint != listed.fingerprint)
         });
@@ -235,7 +240,7 @@ impl Looker {
         let unlisted = missing.map(|(id, (_, container))| Listed {
             id: id.clone(),
             name: container.name.clone(),
-            ours: true,
+            whose: Whose::Ours,
             // Unlike any list's, so that the next one that has it is followed by another inspection.
             fingerprint: String::new(),
         });
@@ -243,10 +248,17 @@ impl Looker {
     }
 
     fn observed(&self, listed: &[Listed], silent: BTreeSet<ContainerId>) -> Observed {
-        let foreign = listed.iter().filter(|listed| !listed.ours).map(|listed| listed.name.clone());
+        let foreign = listed.iter().filter(|listed| listed.whose != Whose::Ours).map(|listed| listed.name.clone());
+        let mut renamed: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
+        for listed in listed {
+            if let Whose::Renamed(owner) = &listed.whose {
+                renamed.entry(owner.clone()).or_default().insert(listed.name.clone());
+            }
+        }
         Observed {
             containers: self.containers.iter().map(|(id, (_, container))| (id.clone(), container.clone())).collect(),
             foreign_names: foreign.collect(),
+            renamed,
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
             images: self.images.clone(),

@@ -355,6 +355,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.remember(&publish::newly_held(&self.plan, &plan, now));
         self.remember(&publish::newly_refused(&self.plan, &plan, now));
         self.remember(&publish::newly_short(&self.plan, &plan, now));
+        self.remember(&publish::newly_renamed(&self.plan, &plan, now));
         self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
         let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);

@@ -7,12 +7,13 @@ use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
+use crate::model::history::DeploymentHistory;
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
-use crate::model::status::{ContainerStatus, Event, Plan, Severity, Shortage, Status};
+use crate::model::status::{ContainerStatus, Event, Plan, RENAMED, Severity, Shortage, Status};
 use crate::model::text::{last_word, printable};
 use crate::model::time::Timestamp;
 use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, View};
@@ -180,9 +181,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     fn created_at(&self, key: &Key) -> Option<Timestamp> {
-        let deployment = self.history.deployments.get(key).and_then(|history| history.revisions.first());
+        let oldest = |history: &DeploymentHistory| history.revisions.first().map(|revision| revision.created_at);
+        let deployment = self.history.deployments.get(key);
+        let deployment = deployment.and_then(|history| history.created_at.or_else(|| oldest(history)));
         let job = self.history.jobs.get(key).and_then(|history| history.runs.first());
-        deployment.map(|revision| revision.created_at).or(job.map(|run| run.created_at))
+        deployment.or(job.map(|run| run.created_at))
     }
 
     fn detail(&self, key: &Key) -> Detail {
@@ -319,6 +322,18 @@ pub(super) fn newly_short(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Eve
         message: format!("waiting for {}", shortage.message),
     };
     news.map(event).collect()
+}
+
+/// The events of containers that somebody has renamed since the last plan.
+pub(super) fn newly_renamed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let renamed = |status: &Status| status.conditions.iter().find(|condition| condition.kind == RENAMED).cloned();
+    let known = |key: &Key| before.status.get(key).and_then(renamed);
+    let news = plan.status.iter().filter_map(|(key, status)| {
+        let condition = renamed(status).filter(|condition| known(key).as_ref() != Some(condition))?;
+        let (reason, message) = (condition.reason, condition.message);
+        Some(Event { at: now, object: key.clone(), severity: Severity::Warning, reason, message })
+    });
+    news.collect()
 }
 
 /// Whether an object is where it should be, or where it will stay until a person acts.

@@ -88,6 +88,7 @@ impl Sketch<'_> {
                 target.map(str::to_string),
                 failure.count,
                 failure.fault as u8,
+                failure.ending,
                 &failure.cut,
                 self.back_off(failure.at, failure.count),
             )
@@ -155,6 +156,8 @@ impl Sketch<'_> {
     fn deployment(&mut self, history: &DeploymentHistory) {
         let DeploymentHistory {
             revisions,
+            // For people.
+            created_at: _,
             rollout,
             resolution,
             restarts,

@@ -74,8 +74,8 @@ fn a_step_that_does_not_ask_the_budget_is_found() {
 #[test]
 fn a_controller_that_forgets_what_it_rejected_is_found() {
     let wrong = broken_by(&Town::with_web(wrong::without_a_memory_of_failures), CALM);
-    // It takes up what it gave up as soon as it is back, for ever.
-    assert!(wrong.contains("never comes to rest"), "{wrong}");
+    // It takes up what it gave up as soon as it is back.
+    assert!(wrong.contains("its revision was rejected, and is tried again"), "{wrong}");
 }
 
 #[test]

@@ -227,7 +227,8 @@ impl State {
         let earlier = self.failures.get(&call.target());
         let count = earlier.map_or(1, |earlier| earlier.count + 1);
         let cut = call.cuts().or_else(|| earlier?.cut.clone());
-        self.failures.insert(call.target(), Failure { count, at: self.now(), fault, message, cut });
+        self.failures
+            .insert(call.target(), Failure { count, at: self.now(), fault, message, ending: call.ends(), cut });
     }
 
     /// Containers that were told to stop by a call that nobody waits for any more.

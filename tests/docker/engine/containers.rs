@@ -23,11 +23,11 @@ on_each_engine! {
         let name = door.spec(&image, json!({})).name;
         bench.run_foreign(&["--name", &name, "--label", &format!("evenkeel.dev/instance={}", bench.instance), &image]);
         let theirs = door.listed(&name);
-        assert!(!theirs.ours, "its labels say nothing of a slot");
+        assert!(matches!(theirs.whose, Whose::Foreign), "its labels say nothing of a slot");
         assert_eq!(door.run(door.docker.inspect(&theirs.id)).unwrap(), None);
         let spec = door.spec(&image, json!({}));
         door.created(&spec);
-        assert!(door.listed(&spec.name).ours);
+        assert_eq!(door.listed(&spec.name).whose, Whose::Ours);
     }
 
     fn a_created_container_is_what_was_asked_for(bench) {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use evenkeel::engine::EventMark;
+use evenkeel::engine::{EventMark, Whose};
 use evenkeel::model::time::Span;
 
 use super::*;
@@ -85,7 +85,7 @@ on_each_engine! {
         });
         std::thread::sleep(Duration::from_millis(300));
         let killed = Instant::now();
-        bench.engine.docker(&["kill", &door.run(door.docker.list()).unwrap().iter().find(|listed| listed.ours).unwrap().id.0]);
+        bench.engine.docker(&["kill", &door.run(door.docker.list()).unwrap().iter().find(|listed| listed.whose == Whose::Ours).unwrap().id.0]);
         let heard = door.run(waiting).unwrap();
         assert!(heard.duration_since(killed) < Duration::from_millis(1500), "{:?}", heard.duration_since(killed));
     }

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use evenkeel::engine::{Docker, Engine as _, EngineError, Host, Listed, Provided};
+use evenkeel::engine::{Docker, Engine as _, EngineError, Host, Listed, Provided, Whose};
 use evenkeel::model::action::{Connection, NetworkCreate};
 use evenkeel::model::container::{Attachment, ContainerSpec};
 use evenkeel::model::desired::Desired;

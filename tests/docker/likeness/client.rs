@@ -298,8 +298,9 @@ impl<'a, S: Side> Client<'a, S> {
     async fn changed_fingerprints(&mut self) -> String {
         let all = self.side.engine().list().await.expect("the engine answers");
         let ours = all.into_iter().filter(|listed| listed.name.starts_with(&format!("{}.", self.place.instance)));
-        let now: BTreeMap<String, String> =
-            ours.map(|listed| (listed.name, format!("{} {} {}", listed.id, listed.ours, listed.fingerprint))).collect();
+        let now: BTreeMap<String, String> = ours
+            .map(|listed| (listed.name, format!("{} {:?} {}", listed.id, listed.whose, listed.fingerprint)))
+            .collect();
         let before = std::mem::replace(&mut self.fingerprints, now);
         let names: BTreeSet<&String> = before.keys().chain(self.fingerprints.keys()).collect();
         let changed = names

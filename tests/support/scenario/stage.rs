@@ -270,6 +270,7 @@ impl Stage {
             Step::Disconnect { container, network } => {
                 self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
             }
+            Step::Rename { container, to } => self.on_each(container, |world, id| world.rename(id, to)),
             Step::Update { container, what, value } => self.update(container, what, value),
             Step::Engine { graceful, down } => {
                 self.sim.with(|world| world.power_down(*graceful, *down));

@@ -68,6 +68,7 @@ pub enum Step {
     Accident { verb: Verb, container: String },
     RemoveImage { reference: String },
     Disconnect { container: String, network: String },
+    Rename { container: String, to: String },
     Update { container: String, what: String, value: String },
     Engine { graceful: bool, down: Millis },
     Controller(Process),
@@ -211,6 +212,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["docker", "disconnect", network, container] => {
             Ok(Step::Disconnect { container: container.into(), network: network.into() })
         }
+        ["docker", "rename", container, to] => Ok(Step::Rename { container: container.into(), to: to.into() }),
         ["docker", "update", container, setting] => {
             let (what, value) = setting.split_once('=').ok_or("a setting is memory=64Mi, cpu=0.5 or restart=Never")?;
             Ok(Step::Update { container: container.into(), what: what.into(), value: value.into() })

@@ -338,7 +338,7 @@ fn listed(world: &World, instance: &Instance) -> Vec<Listed> {
     let lines = world.containers.values().map(|container| Listed {
         id: container.id.clone(),
         name: container.name.clone(),
-        ours: owned(container, instance).is_some(),
+        whose: Ownership { instance: instance.clone() }.whose(&container.name, &container.labels),
         fingerprint: container.fingerprint(),
     });
     lines.collect()

@@ -43,6 +43,17 @@ impl World {
         Ok(())
     }
 
+    /// `docker rename`: its names on its networks stay.
+    pub fn rename(&mut self, id: &ContainerId, to: &str) -> Result<(), Refusal> {
+        self.get(id)?;
+        if self.by_name(to).is_some() {
+            return refuse(409, Fault::Conflict, format!("the name {to} is taken"));
+        }
+        self.container(id).name = to.into();
+        self.tell("rename", Some(id));
+        Ok(())
+    }
+
     /// The program goes on running and stops answering, until it is started again.
     pub fn hang(&mut self, id: &ContainerId, hung: bool) -> Result<(), Refusal> {
         self.get(id)?;
