@@ -6,6 +6,8 @@
 mod example;
 #[path = "support/parallel.rs"]
 mod parallel;
+#[path = "support/reference.rs"]
+mod reference;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,6 +42,17 @@ fn the_schema_files_are_what_the_types_say() {
         drift.is_empty() && stale.is_empty(),
         "schema/ differs from the types: {drift:?} {stale:?}; `evenkeel schema --write schema/` (or UPDATE=1 cargo test --test schema) writes it anew"
     );
+}
+
+#[test]
+fn the_reference_says_what_the_schemas_say() {
+    let path = root().join("docs/reference.md");
+    let page = reference::page(&schema::generate());
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/reference.md is not what the schemas say; UPDATE=1 cargo test --test schema writes it anew");
 }
 
 /// Hidden files are no manifests.
