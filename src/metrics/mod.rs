@@ -233,6 +233,7 @@ fn call_word(call: &Call) -> &'static str {
         Call::Start { .. } => "start",
         Call::Stop(_) => "stop",
         Call::Restart(_) => "restart",
+        Call::Pause { .. } => "pause",
         Call::Unpause { .. } => "unpause",
         Call::Remove { .. } => "remove",
         Call::Update { .. } => "update",

@@ -214,6 +214,7 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
         | Call::Pull { .. }
         | Call::Reconnect(_)
         | Call::Stop(_)
+        | Call::Pause { .. }
         | Call::Remove { .. } => false,
     };
     let phase = at_rest.phase.as_str();
@@ -266,6 +267,7 @@ pub(super) fn failed_word(call: &Call) -> &'static str {
         Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
         Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
         Call::Stop(_) => "StopFailed",
+        Call::Pause { .. } => "PauseFailed",
         Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
         Call::Update { .. } => "UpdateFailed",
     }
