@@ -9,7 +9,7 @@ use super::events;
 use super::failure::{Exit, Failure};
 use super::object::Wanted;
 use super::output;
-use super::past::{gate_table, revision_table, run_table};
+use super::past::{gate_table, job_table, revision_table, run_table};
 use super::rows;
 use super::screen::{Paint, Screen, Tone, lines, phase_tone};
 use super::table::{Table, cell};
@@ -137,7 +137,11 @@ impl Sheet {
                     self.field("Pinned", "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes");
                 }
             }
-            Detail::Job { attempt, started_at, finished_at, exit_code, last_log } => {
+            Detail::Job { attempt, started_at, finished_at, exit_code, last_log, revisions } => {
+                if let Some(newest) = revisions.last() {
+                    self.field("Digest", &newest.digest);
+                    self.field("Commit", &newest.commit.as_ref().map(Commit::to_string).unwrap_or_default());
+                }
                 self.field("Attempt", &(attempt + 1).to_string());
                 self.time("Started", *started_at);
                 self.time("Finished", *finished_at);
@@ -192,6 +196,9 @@ impl Sheet {
     }
 
     fn revisions(&mut self, detail: &Detail) {
+        if let Detail::Job { revisions, .. } = detail {
+            self.table("Revisions", &job_table(revisions, self.now));
+        }
         let Detail::Deployment { revisions, .. } = detail else { return };
         self.table("Revisions", &revision_table(revisions, self.now));
         if let Some(newest) = revisions.iter().rfind(|revision| !revision.gates.is_empty()) {

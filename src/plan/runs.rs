@@ -250,7 +250,10 @@ impl Runner<'_> {
         };
         let (severity, reason, message) = match &run.state {
             JobState::Pending => return,
-            JobState::Started { .. } => (Severity::Normal, "JobStarted", format!("{word} was started")),
+            JobState::Started { .. } => {
+                let commit = run.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+                (Severity::Normal, "JobStarted", format!("{word} was started{}", commit.unwrap_or_default()))
+            }
             JobState::Retrying { .. } => {
                 let attempt = run.attempt.saturating_add(1);
                 (Severity::Warning, "JobRetrying", format!("{of}attempt {attempt} failed and is tried again"))
