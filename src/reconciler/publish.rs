@@ -7,6 +7,7 @@ use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
+use crate::model::history::Rollout;
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
@@ -111,6 +112,16 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let all = Arc::make_mut(&mut self.events);
         all.extend_from_slice(events);
         all.drain(..all.len().saturating_sub(EVENTS_MAX));
+    }
+
+    /// Measures the rollouts that have ended, by the history of before.
+    pub(super) fn time_rollouts(&self, events: &[Event]) {
+        for event in events {
+            let rollout = self.history.deployments.get(&event.object).map(|history| &history.rollout);
+            if let Some(Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. }) = rollout {
+                self.metrics.rollout(event, event.at.since(*started_at));
+            }
+        }
     }
 
     /// Makes the view of this moment the one that everybody reads.
