@@ -413,7 +413,7 @@ fn what_a_manifest_says_is_what_is_desired() {
     }
     "#);
     assert_eq!(backend.spec.template.ports[0].port, 3001);
-    assert_eq!(backend.place, "a.yaml:93");
+    assert_eq!(backend.place, "a.yaml:94");
     let db = loaded.desired.deployments.iter().find(|(key, _)| key.name.as_str() == "db").unwrap().1;
     assert_eq!(db.spec.template.logging.as_ref().unwrap().driver, "json-file", "the namespace's default");
     let content = loaded.contents.values().next().unwrap();

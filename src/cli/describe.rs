@@ -9,7 +9,7 @@ use super::events;
 use super::failure::{Exit, Failure};
 use super::object::Wanted;
 use super::output;
-use super::past::{gate_table, revision_table, run_table};
+use super::past::{gate_table, job_table, revision_table, run_table};
 use super::rows;
 use super::screen::{Paint, Screen, Tone, lines, phase_tone};
 use super::table::{Table, cell};
@@ -19,7 +19,7 @@ use crate::model::revision::Commit;
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, GateWord, ObjectView, RevisionView, RunWord, SourceState, View};
+use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView, RunWord, SourceState, View};
 use crate::server::wire::{Events, Snapshot};
 
 /// How many events of an object are shown.
@@ -129,15 +129,19 @@ impl Sheet {
     fn detail(&mut self, detail: &Detail) {
         match detail {
             Detail::Namespace => {}
-            Detail::Deployment { paused, pinned, .. } => {
+            Detail::Deployment { paused, pinned, revisions } => {
                 if *paused {
                     self.field("Paused", "yes; go on with `evenkeel rollout resume`");
                 }
                 if *pinned {
-                    self.field("Pinned", "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes");
+                    self.field("Pinned", &pinned_words(revisions));
                 }
             }
-            Detail::Job { attempt, started_at, finished_at, exit_code, last_log } => {
+            Detail::Job { attempt, started_at, finished_at, exit_code, last_log, revisions } => {
+                if let Some(newest) = revisions.last() {
+                    self.field("Digest", &newest.digest);
+                    self.field("Commit", &newest.commit.as_ref().map(Commit::to_string).unwrap_or_default());
+                }
                 self.field("Attempt", &(attempt + 1).to_string());
                 self.time("Started", *started_at);
                 self.time("Finished", *finished_at);
@@ -192,6 +196,9 @@ impl Sheet {
     }
 
     fn revisions(&mut self, detail: &Detail) {
+        if let Detail::Job { revisions, .. } = detail {
+            self.table("Revisions", &job_table(revisions, self.now));
+        }
         let Detail::Deployment { revisions, .. } = detail else { return };
         self.table("Revisions", &revision_table(revisions, self.now));
         if let Some(newest) = revisions.iter().rfind(|revision| !revision.gates.is_empty()) {
@@ -203,10 +210,10 @@ impl Sheet {
         }
     }
 
-    /// The gates of a revision, with the logs of those that failed.
+    /// The gates of a revision, each with the last that it wrote.
     fn gates(&mut self, revision: &RevisionView) {
         self.table(&format!("Gates of revision {}", revision.number), &gate_table(&revision.gates, self.now));
-        for gate in revision.gates.iter().filter(|gate| gate.result == GateWord::Failed) {
+        for gate in &revision.gates {
             self.section(&format!("Last log lines of {}", gate.gate), &gate.last_log);
         }
     }
@@ -288,7 +295,7 @@ impl Sheet {
     }
 
     fn heading(&mut self, title: &str) {
-        self.text.push_str(&format!("{}\n", self.paint.paint(Tone::Strong, &format!("{title}:"))));
+        self.text.push_str(&format!("{}\n", self.paint.paint(Tone::Strong, &format!("{}:", printable(title)))));
     }
 
     fn list(&mut self, title: &str, items: &[String]) {
@@ -323,6 +330,24 @@ impl Sheet {
             self.text.push_str(&format!("  {line}\n"));
         }
     }
+}
+
+/// What was chosen, and what came of it.
+fn pinned_words(revisions: &[RevisionView]) -> String {
+    let failed = revisions.iter().find(|revision| revision.wanted && revision.outcome == OutcomeWord::Rejected);
+    let Some(failed) = failed else {
+        return "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes"
+            .into();
+    };
+    let instead = revisions.iter().find(|revision| revision.current && revision.number != failed.number);
+    let what = match instead {
+        Some(instead) => format!("revision {} is there in its place", instead.number),
+        None => "nothing takes its place by itself".into(),
+    };
+    let number = failed.number;
+    format!(
+        "revision {number} was chosen and failed; {what}, until another one is chosen or the manifest's template changes"
+    )
 }
 
 /// One revision with all that is known of it.

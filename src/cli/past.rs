@@ -1,20 +1,17 @@
-//! Tables of what has been: revisions, their gates, and the runs of a CronJob.
+//! Tables of what has been: revisions, their gates, and the runs of Jobs and CronJobs.
 
 use super::age;
 use super::rows::run_tone;
 use super::screen::Tone;
-use super::table::{Table, cell, toned};
+use super::table::{Cell, Table, cell, toned};
 use crate::model::revision::Commit;
 use crate::model::time::Timestamp;
-use crate::model::view::{GateView, GateWord, OutcomeWord, RevisionView, RunView};
+use crate::model::view::{GateView, GateWord, JobRunView, OutcomeWord, RevisionView, RunView};
 
 /// Revisions, oldest first; `*` is the one that is run or reached. A column for commits where any has one.
 pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
     let has_commits = revisions.iter().any(|revision| revision.commit.is_some());
-    let commit =
-        |revision: &RevisionView| has_commits.then(|| cell(revision.commit.as_ref().map_or("", Commit::short)));
-    let header = ["REVISION", "ID", "OUTCOME", "AGE", "COMMIT", "IMAGE", "REASON"];
-    let mut table = Table::new(header.into_iter().filter(|title| has_commits || *title != "COMMIT").collect());
+    let mut table = table(&["REVISION", "ID", "OUTCOME", "AGE", COMMIT, "IMAGE", "REASON"], has_commits);
     for revision in revisions {
         let tone = match revision.outcome {
             OutcomeWord::Completed => Tone::Good,
@@ -30,17 +27,52 @@ pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
             cell(age::since(revision.created_at, now)),
         ];
         let after = [cell(&revision.image), cell(&revision.reason)];
-        table.row(before.into_iter().chain(commit(revision)).chain(after).collect());
+        table.row(before.into_iter().chain(commit(&revision.commit, has_commits)).chain(after).collect());
+    }
+    table
+}
+
+const COMMIT: &str = "COMMIT";
+
+/// A table with these columns, that of commits only where any has one.
+fn table(header: &[&'static str], has_commits: bool) -> Table {
+    Table::new(header.iter().copied().filter(|title| has_commits || *title != COMMIT).collect())
+}
+
+/// The cell of that column.
+fn commit(commit: &Option<Commit>, has_commits: bool) -> Option<Cell> {
+    has_commits.then(|| cell(commit.as_ref().map_or("", Commit::short)))
+}
+
+/// Revisions of a Job, oldest first: the last one is what it runs, or ran.
+pub fn job_table(runs: &[JobRunView], now: Timestamp) -> Table {
+    let has_commits = runs.iter().any(|run| run.commit.is_some());
+    let header = ["REVISION", "RESULT", "ATTEMPTS", "AGE", "DURATION", "EXIT CODE", COMMIT, "IMAGE", "REASON"];
+    let mut table = table(&header, has_commits);
+    for run in runs {
+        let took = run.started_at.map(|start| age::span(run.finished_at.unwrap_or(now).since(start)));
+        let before = [
+            cell(&run.id),
+            toned(format!("{:?}", run.result), run_tone(run.result)),
+            cell((run.attempt + 1).to_string()),
+            cell(age::since(run.created_at, now)),
+            cell(took.unwrap_or_default()),
+            cell(run.exit_code.map(|code| code.to_string()).unwrap_or_default()),
+        ];
+        let after = [cell(&run.image), cell(&run.reason)];
+        table.row(before.into_iter().chain(commit(&run.commit, has_commits)).chain(after).collect());
     }
     table
 }
 
 /// Runs of a CronJob, oldest first.
 pub fn run_table(runs: &[RunView], now: Timestamp) -> Table {
-    let mut table = Table::new(vec!["RUN", "FOR", "RESULT", "ATTEMPTS", "AGE", "DURATION", "EXIT CODE", "REASON"]);
+    let has_commits = runs.iter().any(|run| run.commit.is_some());
+    let header = ["RUN", "FOR", "RESULT", "ATTEMPTS", "AGE", "DURATION", "EXIT CODE", COMMIT, "IMAGE", "REASON"];
+    let mut table = table(&header, has_commits);
     for run in runs {
         let took = run.started_at.map(|start| age::span(run.finished_at.unwrap_or(now).since(start)));
-        table.row(vec![
+        let before = [
             cell(&run.id),
             cell(if run.by_hand { "run-now".into() } else { run.scheduled_at.to_string() }),
             toned(format!("{:?}", run.result), run_tone(run.result)),
@@ -48,8 +80,9 @@ pub fn run_table(runs: &[RunView], now: Timestamp) -> Table {
             cell(age::since(run.scheduled_at, now)),
             cell(took.unwrap_or_default()),
             cell(run.exit_code.map(|code| code.to_string()).unwrap_or_default()),
-            cell(&run.reason),
-        ]);
+        ];
+        let after = [cell(&run.image), cell(&run.reason)];
+        table.row(before.into_iter().chain(commit(&run.commit, has_commits)).chain(after).collect());
     }
     table
 }

@@ -11,7 +11,7 @@ use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::object::Wanted;
 use super::output;
-use super::past::revision_table;
+use super::past::{job_table, revision_table};
 use super::screen::{Screen, lines};
 use super::standing;
 use crate::model::action::Request;
@@ -43,7 +43,7 @@ enum Step {
     /// Exits 0 when it is done, 2 when it was rolled back, 3 when it is stalled or paused half-way, 4 when it is not over in
     /// time, 5 when its newest manifests are not in force.
     Status(Status),
-    /// List the revisions.
+    /// List the revisions of a Deployment or Job.
     History(History),
     /// Go back to an earlier revision, until the manifest's template changes.
     Undo(Undo),
@@ -200,23 +200,31 @@ fn unless_outdated(view: &View, key: &Key, mut progress: Progress) -> Progress {
 impl History {
     async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let snapshot: Snapshot = self.target.client().get("/v1/view").await?;
-        let (key, object) = self.target.find(&snapshot.view, &[Kind::Deployment])?;
-        let Detail::Deployment { revisions, .. } = &object.detail else { return Ok(Exit::Done) };
-        if let [from, to] = self.diff[..] {
-            return self.diff(screen, key, from, to).await;
-        }
-        if let Some(number) = self.revision {
-            return self.one(screen, key, revisions, number, snapshot.now);
-        }
-        let text = match self.output {
-            None => revision_table(revisions, snapshot.now).render(screen.out),
-            Some(format) => {
-                let mut values: Vec<_> = revisions.iter().map(|revision| json!(revision)).collect();
-                values.iter_mut().for_each(output::times);
-                output::render(&output::list(values), format)
+        // A Job's revisions have no numbers.
+        let is_about_one = self.revision.is_some() || !self.diff.is_empty();
+        let kinds: &[Kind] = if is_about_one { &[Kind::Deployment] } else { &[Kind::Deployment, Kind::Job] };
+        let (key, object) = self.target.find(&snapshot.view, kinds)?;
+        let (table, values) = match &object.detail {
+            Detail::Deployment { revisions, .. } => {
+                if let [from, to] = self.diff[..] {
+                    return self.diff(screen, key, from, to).await;
+                }
+                if let Some(number) = self.revision {
+                    return self.one(screen, key, revisions, number, snapshot.now);
+                }
+                (revision_table(revisions, snapshot.now), revisions.iter().map(|revision| json!(revision)).collect())
             }
+            Detail::Job { revisions, .. } => {
+                (job_table(revisions, snapshot.now), revisions.iter().map(|revision| json!(revision)).collect())
+            }
+            _ => return Ok(Exit::Done),
         };
-        screen.print(&text)?;
+        let mut values: Vec<_> = values;
+        values.iter_mut().for_each(output::times);
+        screen.print(&match self.output {
+            None => table.render(screen.out),
+            Some(format) => output::render(&output::list(values), format),
+        })?;
         Ok(Exit::Done)
     }
 

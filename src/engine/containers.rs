@@ -151,6 +151,17 @@ pub(super) async fn restart(
     restarted.map_err(|failed| failed.attempting(attempted))
 }
 
+/// Suspended already is a success.
+pub(super) async fn pause(client: &Client, ownership: &Ownership, id: &ContainerId) -> Result<(), EngineError> {
+    let attempted = format!("pause {}", short(id));
+    present(client, ownership, id, &attempted).await?;
+    let wanted = id.0.clone();
+    match client.call(CALL, |api| async move { api.pause_container(&wanted).await }).await {
+        Err(failed) if failed.says("is already paused") => Ok(()),
+        other => other.map_err(|failed| failed.attempting(attempted)),
+    }
+}
+
 /// Running already is a success.
 pub(super) async fn unpause(client: &Client, id: &ContainerId) -> Result<(), EngineError> {
     let wanted = id.0.clone();

@@ -138,6 +138,10 @@ impl Engine for Docker {
         containers::restart(&self.client, &self.ownership, id, grace).await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), EngineError> {
+        containers::pause(&self.client, &self.ownership, id).await
+    }
+
     async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
         containers::unpause(&self.client, id).await
     }

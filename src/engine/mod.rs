@@ -119,6 +119,8 @@ pub trait Engine: Send + Sync + 'static {
     fn stop(&self, id: &ContainerId, grace: Span) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Stops and starts a container.
     fn restart(&self, id: &ContainerId, grace: Span) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Suspends the processes of a container; suspended already is a success.
+    fn pause(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Resumes a paused container.
     fn unpause(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a stopped container with its anonymous volumes; one that is gone is a success. Never forced.

@@ -19,6 +19,9 @@ use crate::model::view::View;
 /// Half a millisecond (a pass with nothing to do) to a minute (a stop with a long grace period).
 const DURATIONS: [f64; 12] = [0.0005, 0.002, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
 
+/// One replica that is ready at once, to many that are slow and a migration before them.
+const ROLLOUT_DURATIONS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 7200.0];
+
 /// A cached layer to a large image over a slow line.
 const PULL_DURATIONS: [f64; 9] = [0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0];
 
@@ -32,6 +35,7 @@ pub struct Metrics {
     pulls: IntCounterVec,
     pull_duration: Histogram,
     rollouts: IntCounterVec,
+    rollout_duration: HistogramVec,
     gates: IntCounterVec,
     events: IntCounterVec,
     probe_failures: IntCounter,
@@ -101,6 +105,10 @@ impl Metrics {
             pull_duration: registered(&registry, Histogram::with_opts(buckets(names::PULL_DURATION, &PULL_DURATIONS))),
             gates: registered(&registry, IntCounterVec::new(opts(names::GATES), &["result"])),
             rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
+            rollout_duration: registered(
+                &registry,
+                HistogramVec::new(buckets(names::ROLLOUT_DURATION, &ROLLOUT_DURATIONS), &["result"]),
+            ),
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
             probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
             probes_unmade: registered(&registry, IntCounter::with_opts(opts(names::PROBES_UNMADE))),
@@ -150,6 +158,13 @@ impl Metrics {
         }
         if let Some(result) = rollout_result(&event.reason) {
             self.rollouts.with_label_values(&[result, &event.reason]).inc();
+        }
+    }
+
+    /// An event said that a rollout ended, which had taken this long.
+    pub fn rollout(&self, event: &Event, took: Span) {
+        if let Some(result) = rollout_result(&event.reason) {
+            self.rollout_duration.with_label_values(&[result]).observe(seconds(took));
         }
     }
 
@@ -233,6 +248,7 @@ fn call_word(call: &Call) -> &'static str {
         Call::Start { .. } => "start",
         Call::Stop(_) => "stop",
         Call::Restart(_) => "restart",
+        Call::Pause { .. } => "pause",
         Call::Unpause { .. } => "unpause",
         Call::Remove { .. } => "remove",
         Call::Update { .. } => "update",

@@ -16,6 +16,8 @@ pub(super) const PULL_DURATION: Named =
     ("evenkeel_image_pull_duration_seconds", "Time that a successful image pull took.");
 pub(super) const ROLLOUTS: Named =
     ("evenkeel_rollouts_total", "Rollouts that ended, by result and the reason of the event that says so.");
+pub(super) const ROLLOUT_DURATION: Named =
+    ("evenkeel_rollout_duration_seconds", "Time from the begin of a rollout to its end, by result.");
 pub(super) const GATES: Named = ("evenkeel_gates_total", "Gates of rollouts that ended, by result: passed or failed.");
 pub(super) const EVENTS: Named = ("evenkeel_events_total", "Events, by severity and reason.");
 pub(super) const PROBE_FAILURES: Named =

@@ -69,6 +69,13 @@ pub enum Call {
     Stop(Stop),
     /// Stop and start the container.
     Restart(Stop),
+    /// Suspend the processes of a container.
+    Pause {
+        /// It.
+        container: ContainerId,
+        /// Its name, for people.
+        name: String,
+    },
     /// Resume a paused container.
     Unpause {
         /// It.
@@ -170,6 +177,7 @@ impl Call {
             | Call::Start { .. }
             | Call::Stop(_)
             | Call::Restart(_)
+            | Call::Pause { .. }
             | Call::Unpause { .. }
             | Call::Remove { .. }
             | Call::Update { .. } => container_target(self.container().expect("these act on a container")),
@@ -202,6 +210,7 @@ impl Call {
             | Call::Start { .. }
             | Call::Stop(_)
             | Call::Restart(_)
+            | Call::Pause { .. }
             | Call::Unpause { .. }
             | Call::Remove { .. }
             | Call::Update { .. } => None,
@@ -225,6 +234,7 @@ impl Call {
             | Call::Start { container, name, .. }
             | Call::Stop(Stop { container, name, .. })
             | Call::Restart(Stop { container, name, .. })
+            | Call::Pause { container, name, .. }
             | Call::Unpause { container, name, .. }
             | Call::Remove { container, name, .. }
             | Call::Update { container, name, .. } => Some((container, name)),
@@ -269,6 +279,7 @@ impl fmt::Display for Call {
             Call::Start { name, .. } => write!(f, "start {name}"),
             Call::Stop(stop) => write!(f, "stop {} (grace {})", stop.name, stop.grace),
             Call::Restart(stop) => write!(f, "restart {} (grace {})", stop.name, stop.grace),
+            Call::Pause { name, .. } => write!(f, "pause {name}"),
             Call::Unpause { name, .. } => write!(f, "unpause {name}"),
             Call::Remove { name, .. } => write!(f, "remove {name}"),
             Call::Update { name, .. } => write!(f, "update limits of {name}"),

@@ -56,7 +56,7 @@ pub struct Desired {
     pub dropped_sources: Vec<String>,
     /// Files of the host that Secrets and Namespaces read, by the reader.
     pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
-    /// The git commit that the source of each Deployment is at, where it is in a checkout.
+    /// The git commit that the source of each Deployment, Job and CronJob is at, where it is in a checkout.
     pub commits: BTreeMap<Key, Commit>,
     /// What last completed of Deployments that have no history: on a rebuilt machine that comes back first.
     pub last_good: BTreeMap<Key, GoodRevision>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Resolution;
 use super::observed::Exit;
-use super::revision::{Contents, ImageId, RevisionId, TemplateHash};
+use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
 use super::spec::Template;
 use super::time::Timestamp;
 
@@ -34,6 +34,12 @@ pub struct JobRun {
     pub contents: Contents,
     /// Its image.
     pub image: ImageId,
+    /// Its image with the registry's digest, `repository@sha256:…`; none where no registry has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// The attempt under way or last made, from 0.

@@ -104,6 +104,35 @@ pub enum GateWord {
     Failed,
 }
 
+/// A revision of a Job: it runs once, in as many attempts as it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobRunView {
+    /// Its id.
+    pub id: String,
+    /// Its image as the manifest wrote it.
+    pub image: String,
+    /// Its image with the registry's digest, or the image's id.
+    pub digest: String,
+    /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// What became of it.
+    pub result: RunWord,
+    /// The attempt under way or last made, from 0.
+    pub attempt: u32,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended.
+    pub exit_code: Option<i64>,
+    /// Why it failed; empty unless it did.
+    pub reason: String,
+}
+
 /// A run of a CronJob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,6 +143,15 @@ pub struct RunView {
     pub scheduled_at: Timestamp,
     /// Whether a person asked for it, outside of the schedule.
     pub by_hand: bool,
+    /// Its image as the manifest wrote it; empty while it is not known, or not by an older daemon.
+    #[serde(default)]
+    pub image: String,
+    /// Its image with the registry's digest, or the image's id; empty as well.
+    #[serde(default)]
+    pub digest: String,
+    /// The commit that its source was at when it began; none where that is not in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// What became of it.
     pub result: RunWord,
     /// The attempt under way or last made, from 0.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::declaration::Declaration;
-pub use super::past::{GateView, GateWord, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord};
+pub use super::past::{GateView, GateWord, JobRunView, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord};
 
 use super::action::Action;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Name};
@@ -262,7 +262,7 @@ pub enum Detail {
         /// Whether `rollout undo` chose its revision, or a rebuilt machine its last good one.
         pinned: bool,
     },
-    /// A Job's newest run.
+    /// A Job's newest run, and its history.
     #[serde(rename_all = "camelCase")]
     Job {
         /// The attempt, from 0.
@@ -275,6 +275,9 @@ pub enum Detail {
         exit_code: Option<i64>,
         /// Its last log lines.
         last_log: Vec<String>,
+        /// The revisions that are remembered, oldest first.
+        #[serde(default)]
+        revisions: Vec<JobRunView>,
     },
     /// A CronJob's times and runs.
     #[serde(rename_all = "camelCase")]

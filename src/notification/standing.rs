@@ -352,6 +352,7 @@ mod tests {
             finished_at: Some(Timestamp(3_000)),
             exit_code: Some(0),
             last_log: vec!["the last line".into()],
+            revisions: Vec::new(),
         };
         with(well(), key(Kind::Job, "migrate"), phase, detail)
     }

@@ -49,22 +49,30 @@ pub fn deployment(
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
-        match quiet::wanted_by(world, past, key).filter(|_| !quiet::is_moving(&history, &replicas)) {
-            Some(run) => quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &run),
-            None => {
-                let wakes = quiet::wakes(world, &mut decided, spec, &replicas, &mut history);
-                releases::remember(world, past, key, spec, &mut history);
-                let setback = releases::setback(world, past, key, spec, &history);
-                let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
-                let (strategy, replicas) = (&strategy, &replicas[..]);
-                let facts = Facts { key, spec, strategy, replicas, wanted, barred, past, setback, refused: None };
-                let facts = Facts { refused: refused(world, &facts, &history), ..facts };
-                if !wakes {
-                    rollout::step(world, &mut decided, &facts, &mut history);
-                }
-                act(world, &mut decided, key, spec, strategy, replicas, &mut history, past);
-                prune_revisions(spec, &mut history, replicas);
+    }
+    match quiet::wish(world, past, key).filter(|_| !quiet::is_moving(&history, &replicas)) {
+        _ if spec.suspend && !quiet::lasts(&history) => {}
+        Some(wish) if history.quiet || !spec.suspend => {
+            quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &wish);
+        }
+        _ if spec.suspend => {
+            if quiet::wakes(world, &mut decided, spec, &replicas, &mut history) {
+                act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
             }
+        }
+        _ => {
+            let wakes = quiet::wakes(world, &mut decided, spec, &replicas, &mut history);
+            releases::remember(world, past, key, spec, &mut history);
+            let setback = releases::setback(world, past, key, spec, &history);
+            let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
+            let (strategy, replicas) = (&strategy, &replicas[..]);
+            let facts = Facts { key, spec, strategy, replicas, wanted, barred, past, setback, refused: None };
+            let facts = Facts { refused: refused(world, &facts, &history), ..facts };
+            if !wakes {
+                rollout::step(world, &mut decided, &facts, &mut history);
+            }
+            act(world, &mut decided, key, spec, strategy, replicas, &mut history, past);
+            prune_revisions(spec, &mut history, replicas);
         }
     }
     unmade::tell(world, &mut decided, key, &mut history, &replicas);
@@ -208,7 +216,7 @@ fn source<'a>(key: &'a Key, revision: &'a Revision) -> Source<'a> {
     }
 }
 
-/// The steps for the phase: converge on a revision, or hold what there is.
+/// The steps for the phase: converge on a revision, or hold what there is. One that is suspended is held.
 #[expect(
     clippy::too_many_arguments,
     reason = "the parts of a scene, borrowed separately because history is being changed"
@@ -225,9 +233,8 @@ fn act(
 ) {
     let (target, hold) = match &history.rollout {
         Rollout::New => return,
-        Rollout::Complete { revision } => (revision, false),
-        Rollout::Progressing { to, .. } => (to, history.paused),
-        Rollout::RollingBack { to, .. } => (to, history.paused),
+        Rollout::Complete { revision } => (revision, spec.suspend),
+        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => (to, history.paused || spec.suspend),
         Rollout::Stalled { revision, .. } => (revision, true),
     };
     let Some(target) = find(history, target).cloned() else {

@@ -147,6 +147,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
         Call::Connect(connection) | Call::Reconnect(connection) => connect(world, connection),
         Call::Start { container, .. } => change(world, container, |container| start(container, now)),
         Call::Restart(stop) => change(world, &stop.container, |container| start(container, now)),
+        Call::Pause { container, .. } => change(world, container, |container| container.state = ContainerState::Paused),
         Call::Unpause { container, .. } => change(world, container, |container| start(container, now)),
         Call::Stop(stop) => change(world, &stop.container, |container| container.state = exited(143, now)),
         Call::Remove { container, .. } => {

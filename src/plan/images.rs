@@ -165,6 +165,11 @@ pub fn found<'a>(world: World<'a>, template: &Template, id: &ImageId) -> Option<
     })
 }
 
+/// The registry's digest of the image with that id, if the engine has it from one.
+pub fn digest_of(world: World, template: &Template, id: &ImageId) -> Option<String> {
+    found(world, template, id).and_then(|image| digest(template, image))
+}
+
 /// The registry's digest of an image, for pulling exactly it again: the one of the template's own repository first.
 pub fn digest(template: &Template, image: &Image) -> Option<String> {
     let repository = repository(&template.image);

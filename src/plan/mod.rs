@@ -55,6 +55,7 @@ pub use forecast::{assume_ready, forecast};
 pub use images::of_interest as images_of_interest;
 pub use policy::declared as refusals;
 pub use prune::confirm;
+pub use rebuilt::announced as brought_back;
 pub use request::request;
 
 use headroom::Promised;

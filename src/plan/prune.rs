@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::build::files_of;
+use super::build::{self, files_of};
 use super::networks::{self, waiting};
+use super::quiet;
 use super::readiness::is_named;
 use super::restarts::may_restart;
 use super::retire::{self, Gap};
+use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::{Call, Confirmation};
 use crate::model::container::label;
@@ -122,6 +124,9 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
 /// Starts what ended of a workload whose removal is held: until that is confirmed, it may well be a mistake.
 pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> Decided {
     let mut decided = Decided::default();
+    if quiet::lasts(history) {
+        bring_back(world, &mut decided, key, history);
+    }
     for container in world.containers(key) {
         let ended = matches!(container.state, ContainerState::Exited(_));
         let served = matches!(&history.rollout, Rollout::Complete { revision } if *revision == container.revision);
@@ -133,9 +138,37 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
         }
         let files = files_of(world, key, history, container);
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
-        decided.act(world, key, call, "its removal is held, so it is kept alive");
+        decided.act(world, key, call, KEPT);
     }
     decided
+}
+
+const KEPT: &str = "its removal is held, so it is kept alive";
+
+/// What was quiet for a run is kept alive as it was before: it runs, and has its names. No manifest says any more how to
+/// check it, and it was ready when they were taken.
+fn bring_back(world: World, decided: &mut Decided, key: &Key, history: &mut DeploymentHistory) {
+    history.retiring.clear();
+    let mut all_back = true;
+    for container in world.containers(key) {
+        let (id, name) = (container.id.clone(), container.name.clone());
+        let call = match &container.state {
+            ContainerState::Paused => Some(Call::Unpause { container: id, name }),
+            ContainerState::Running { .. } => {
+                let places = build::places(world, key, &template(history, container));
+                upkeep::missing_network(&places, container, true).or_else(|| upkeep::name_again(&places, container))
+            }
+            ContainerState::Created { .. }
+            | ContainerState::Restarting { .. }
+            | ContainerState::Exited(_)
+            | ContainerState::Removing => None,
+        };
+        all_back &= call.is_none() && matches!(container.state, ContainerState::Running { .. });
+        if let Some(call) = call {
+            decided.act(world, key, call, KEPT);
+        }
+    }
+    (history.quiet, history.woken_at) = (!all_back, None);
 }
 
 /// The template of an orphan's container: for its drain and grace. When it is unknown, the defaults apply.

@@ -1,29 +1,51 @@
-//! Deployments that a CronJob wants quiet while it runs: their replicas stop before its container starts, and start again
-//! when it has ended. That container is the ledger: it is created first and started last, so whatever crashes between, both
-//! sides see the same.
+//! Deployments that a CronJob wants quiet while it runs: their replicas lose their name, drain, and are stopped or paused
+//! before its container starts; when it has ended they come back. That container is the ledger: it is created first and
+//! started last, so whatever crashes between, both sides see the same.
 
-use super::readiness::is_named;
 use super::replica::{Replica, template_of};
 use super::retire::{self, Gap};
 use super::world::{Decided, World};
+use crate::model::action::Call;
+use crate::model::cron::{run_id, scheduled_at};
 use crate::model::history::{DeploymentHistory, History, Retirement, Rollout};
-use crate::model::job::JobRun;
-use crate::model::name::{Key, Kind, Name};
+use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
-use crate::model::spec::DeploymentSpec;
+use crate::model::spec::{DeploymentSpec, Quiesce, QuiesceBy};
 
-/// The run that wants a Deployment quiet now, for people.
-pub fn wanted_by(world: World, past: &History, key: &Key) -> Option<String> {
-    let wanting = world.desired.cron_jobs.iter().filter(|(cron_job, declared)| {
-        cron_job.namespace == key.namespace && declared.spec.quiesce.contains(&key.name)
+/// That a run wants a Deployment quiet now.
+pub struct Wish {
+    /// The run, for people.
+    run: String,
+    /// How its replicas are made quiet.
+    by: QuiesceBy,
+}
+
+/// The wish that counts for a Deployment, if there is one: what is stopped is quiet for whoever is content with a pause.
+pub fn wish(world: World, past: &History, key: &Key) -> Option<Wish> {
+    let cron_jobs = world.desired.cron_jobs.iter().filter(|(cron_job, _)| cron_job.namespace == key.namespace);
+    let wishes = cron_jobs.flat_map(|(cron_job, declared)| {
+        let of_it = declared.spec.quiesce.iter().filter(|quiesce| *quiesce.deployment() == key.name);
+        of_it.filter_map(move |quiesce| Some(Wish { run: under_way(world, past, cron_job)?, by: quiesce.by() }))
     });
-    wanting.map(|(cron_job, _)| cron_job).find_map(|cron_job| {
-        let runs = past.cron_jobs.get(cron_job)?;
-        let mut jobs = runs.under_way().filter(|run| !run.replaced).filter_map(|run| run.job.as_ref());
-        let is_its = |job: &JobRun, c: &Container| c.revision == job.revision && c.slot == job.attempt;
-        let job = jobs.find(|job| world.containers(cron_job).iter().any(|c| is_its(job, c) && is_to_run(c)))?;
-        Some(format!("run {} of {cron_job}", job.revision))
-    })
+    wishes.min_by_key(|wish| wish.by)
+}
+
+/// The run of a CronJob that has a container and is not over. One that nobody remembers is under way as well: the history was
+/// lost, and this pass takes it in again.
+fn under_way(world: World, past: &History, cron_job: &Key) -> Option<String> {
+    let known = past.cron_jobs.get(cron_job);
+    let is_under_way = |container: &&Container| {
+        let mut runs = known.into_iter().flat_map(|known| &known.runs);
+        match runs.find(|run| run_id(run.scheduled_at) == container.revision) {
+            None => scheduled_at(&container.revision).is_some(),
+            Some(run) => {
+                let is_its = run.job.as_ref().is_some_and(|job| job.attempt == container.slot);
+                is_its && !run.is_over() && !run.replaced
+            }
+        }
+    };
+    let mut own = world.containers(cron_job).iter().copied().filter(|container| is_to_run(container));
+    own.find(is_under_way).map(|container| format!("run {} of {cron_job}", container.revision))
 }
 
 fn is_to_run(container: &Container) -> bool {
@@ -41,15 +63,19 @@ pub fn is_moving(history: &DeploymentHistory, replicas: &[Replica]) -> bool {
 }
 
 /// What a run waits for before it starts.
-pub fn awaited(world: World, cron_job: &Key, quiesce: &[Name]) -> Option<Key> {
-    let runs = |state: &ContainerState| {
-        matches!(state, ContainerState::Running { .. } | ContainerState::Restarting { .. } | ContainerState::Paused)
+pub fn awaited(world: World, cron_job: &Key, quiesce: &[Quiesce]) -> Option<Key> {
+    let is_loud = |state: &ContainerState, by: QuiesceBy| match state {
+        ContainerState::Running { .. } | ContainerState::Restarting { .. } => true,
+        ContainerState::Paused => by == QuiesceBy::Stop,
+        ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => false,
     };
-    let mut all = quiesce.iter().map(|name| cron_job.sibling(Kind::Deployment, name));
-    all.find(|deployment| world.containers(deployment).iter().any(|container| runs(&container.state)))
+    let mut all =
+        quiesce.iter().map(|quiesce| (cron_job.sibling(Kind::Deployment, quiesce.deployment()), quiesce.by()));
+    let found = all.find(|(deployment, by)| world.containers(deployment).iter().any(|c| is_loud(&c.state, *by)));
+    found.map(|(deployment, _)| deployment)
 }
 
-/// Stops the replicas, each on its ordinary way out, and keeps their containers.
+/// Stops or pauses the replicas, each on its ordinary way out, and keeps their containers.
 pub fn hush(
     world: World,
     decided: &mut Decided,
@@ -57,26 +83,56 @@ pub fn hush(
     spec: &DeploymentSpec,
     replicas: &[Replica],
     history: &mut DeploymentHistory,
-    run: &str,
+    wish: &Wish,
 ) {
+    let Wish { run, by } = wish;
     history.quiet = true;
-    decided.quiet = Some(format!("stopped for {run}"));
+    decided.quiet = Some(match by {
+        QuiesceBy::Stop => format!("stopped for {run}"),
+        QuiesceBy::Pause => format!("paused for {run}"),
+    });
     for replica in replicas.iter().filter(|replica| replica.runs()) {
         let container = replica.container;
         let mut retirement = history.retiring.remove(&container.id).unwrap_or_else(|| Retirement {
             reason: format!("{run} wants it quiet"),
-            drain: is_named(container),
+            // One without a name may have lost it a moment ago, and the memory of that with the history.
+            drain: true,
             unnamed_at: None,
             stopping: false,
         });
         let template = template_of(spec, history, &container.revision);
-        retire::leave(world, decided, key, container, template, &mut retirement, Gap::of_quiet(key, run));
+        let gap = Gap::of_quiet(key, run);
+        match (by, &container.state) {
+            (QuiesceBy::Pause, ContainerState::Paused) => {}
+            // No request may be on its way into a program that is about to be frozen.
+            (QuiesceBy::Pause, ContainerState::Running { .. }) => {
+                if retire::is_drained(world, decided, key, container, template, &mut retirement) {
+                    let call = Call::Pause { container: container.id.clone(), name: container.name.clone() };
+                    gap.act(world, decided, key, call, &retirement.reason);
+                }
+            }
+            // What crashes again and again cannot be paused.
+            (QuiesceBy::Pause, ContainerState::Restarting { .. })
+            | (
+                QuiesceBy::Pause,
+                ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing,
+            )
+            | (QuiesceBy::Stop, _) => {
+                retire::leave(world, decided, key, container, template, &mut retirement, gap);
+            }
+        }
         history.retiring.insert(container.id.clone(), retirement);
     }
 }
 
-/// After the run they are replicas again like any others that were stopped by hand. True while they have to come back: an
-/// update that begins then would find none of them available, and keep none for the case that it fails.
+/// Whether replicas are quiet, or have yet to come back: that is seen to its end although the manifest suspends them
+/// meanwhile, because nobody else would bring them back.
+pub fn lasts(history: &DeploymentHistory) -> bool {
+    history.quiet || history.woken_at.is_some()
+}
+
+/// After the run they are replicas again like any others that were stopped or paused by hand. True while they have to come
+/// back: an update that begins then would find none of them available, and keep none for the case that it fails.
 pub fn wakes(
     world: World,
     decided: &mut Decided,
@@ -91,8 +147,8 @@ pub fn wakes(
     let Some(woken_at) = history.woken_at else { return false };
     let available = replicas.iter().filter(|replica| replica.available).count();
     let until = woken_at + spec.progress_deadline;
-    if !matches!(history.rollout, Rollout::Complete { .. }) || available >= spec.replicas as usize || until <= world.now
-    {
+    let may_move = !spec.suspend && !matches!(history.rollout, Rollout::Complete { .. });
+    if may_move || available >= spec.replicas as usize || until <= world.now {
         history.woken_at = None;
         return false;
     }

@@ -5,22 +5,40 @@ use std::collections::BTreeMap;
 
 use super::build;
 use super::deployment;
+use super::headroom::Promised;
+use super::host_ports::HostPorts;
 use super::images;
 use super::policy;
-use super::world::{Decided, World};
+use super::world::{Decided, World, index};
 use crate::model::action::pull_target;
-use crate::model::desired::Desired;
+use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::observed::Fault;
+use crate::model::observed::{Fault, Observed};
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::status::Severity;
+use crate::model::time::Timestamp;
 
 /// What last completed of Deployments that have no history.
 pub fn awaited<'a>(desired: &'a Desired, history: &'a History) -> impl Iterator<Item = &'a GoodRevision> {
     desired.last_good.iter().filter(|(key, _)| desired.declares(key) && !history.knows(key)).map(|(_, good)| good)
+}
+
+/// What would be brought back, in sentences for people.
+pub fn announced(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Vec<String> {
+    let by_owner = index(observed);
+    let (ports, promised) = (HostPorts::of(history, &by_owner), Promised::default());
+    let world = World { desired, observed, now, by_owner: &by_owner, ports: &ports, promised: &promised };
+    let nothing = DeploymentHistory::default();
+    let sentence = |(key, declared): (&Key, &Declared<DeploymentSpec>)| {
+        let known = history.deployments.get(key).unwrap_or(&nothing);
+        let (good, contents) = lost(world, key, &declared.spec, known)?;
+        let pin = pinned(world, key, &declared.spec, known, &template_hash(&good.template, &contents, known.restarts));
+        Some(format!("{key}: {}", words(key, good, pin.is_some())))
+    };
+    desired.deployments.iter().filter_map(sentence).collect()
 }
 
 /// Brings what last completed back, where nothing else is known of a Deployment: no revision, no container. `true` while its
@@ -32,17 +50,7 @@ pub fn come_back(
     spec: &DeploymentSpec,
     history: &mut DeploymentHistory,
 ) -> bool {
-    let Some(good) = world.desired.last_good.get(key) else { return false };
-    if spec.suspend || !history.revisions.is_empty() || !world.containers(key).is_empty() {
-        return false;
-    }
-    let contents = build::contents(world, key, &good.template);
-    let is_possible = needs(key, &good.template).iter().all(|needed| world.desired.declares(needed))
-        && policy::template_refusals(world, key, &good.template, &contents).is_empty()
-        && !is_lost(world, good);
-    if !is_possible {
-        return false;
-    }
+    let Some((good, contents)) = lost(world, key, spec, history) else { return false };
     let hash = template_hash(&good.template, &contents, history.restarts);
     let exact = Template { image: good.reference().into(), ..(*good.template).clone() };
     let resolution = images::carry(world, history.resolution.as_ref(), &hash, None);
@@ -51,6 +59,51 @@ pub fn come_back(
     let Some(image) = resolution.image else { return true };
     record(world, decided, key, spec, history, good, (hash, contents, image));
     false
+}
+
+/// What last completed of a Deployment of which nothing else is known, with its contents; none where it cannot be.
+fn lost<'a>(
+    world: World<'a>,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+) -> Option<(&'a GoodRevision, Contents)> {
+    let good = world.desired.last_good.get(key)?;
+    if spec.suspend || !history.revisions.is_empty() || !world.containers(key).is_empty() {
+        return None;
+    }
+    let contents = build::contents(world, key, &good.template);
+    let is_possible = needs(key, &good.template).iter().all(|needed| world.desired.declares(needed))
+        && policy::template_refusals(world, key, &good.template, &contents).is_empty()
+        && !is_lost(world, good);
+    is_possible.then_some((good, contents))
+}
+
+/// The manifest's template, where it is another one than that which comes back.
+fn pinned(
+    world: World,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    back: &TemplateHash,
+) -> Option<TemplateHash> {
+    let wanted = deployment::hash(spec, &build::contents(world, key, &spec.template), history);
+    (wanted != *back).then_some(wanted)
+}
+
+/// What is done, for people.
+fn words(key: &Key, good: &GoodRevision, is_pinned: bool) -> String {
+    let next = good.revision.saturating_add(1);
+    let waits = format!(
+        "; what its manifest asks for now waits until it changes, or `evenkeel rollout undo {key} --to {next}` goes to it"
+    );
+    format!(
+        "nothing is left of it but the note that revision {} ({}) completed at {}: that comes back{}",
+        good.revision,
+        good.template.image,
+        good.completed_at,
+        if is_pinned { waits.as_str() } else { "" }
+    )
 }
 
 /// Everything that must be declared for a container of a template.
@@ -98,18 +151,9 @@ fn record(
         gates: BTreeMap::new(),
         rested_at: None,
     });
-    let wanted = deployment::hash(spec, &build::contents(world, key, &spec.template), history);
-    let mut message = format!(
-        "nothing is left of it but the note that revision {} ({}) completed at {}: that comes back",
-        good.revision, good.template.image, good.completed_at
-    );
-    if wanted != template_hash {
-        history.pin = Some(Pin { revision: id, template: wanted, lapses: false, failed: None });
-        let next = good.revision.saturating_add(1);
-        message.push_str(&format!(
-            "; what its manifest asks for now waits until it changes, or `evenkeel rollout undo {key} --to {next}` goes to it"
-        ));
-    }
+    let pin = pinned(world, key, spec, history, &template_hash);
+    let message = words(key, good, pin.is_some());
+    history.pin = pin.map(|template| Pin { revision: id, template, lapses: false, failed: None });
     decided.tell(world, key, Severity::Warning, "LastGoodRestored", message);
 }
 
@@ -121,9 +165,7 @@ mod tests {
 
     use super::*;
     use crate::model::action::Call;
-    use crate::model::desired::Declared;
-    use crate::model::observed::{Failure, Image, ImageState, Observed};
-    use crate::model::time::Timestamp;
+    use crate::model::observed::{Failure, Image, ImageState};
 
     const GOOD: &str = "web@sha256:1";
     const NOW: Timestamp = Timestamp(1_000_000);

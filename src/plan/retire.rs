@@ -41,6 +41,12 @@ impl Gap {
         Gap { downtime: Some(format!("nothing serves {key} until {run} has ended")), fewer: None }
     }
 
+    /// Plans the call that costs this.
+    pub fn act(self, world: World, decided: &mut Decided, key: &Key, call: Call, reason: &str) {
+        let cause = [Some(reason.to_owned()), self.fewer].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        decided.act_with_downtime(world, key, call, cause, self.downtime);
+    }
+
     /// What the removal of an object costs, of which `container` is one.
     pub fn of_removal(key: &Key, container: &Container) -> Self {
         let runs = matches!(container.state, ContainerState::Running { .. });
@@ -91,24 +97,17 @@ pub fn leave(
     retirement: &mut Retirement,
     gap: Gap,
 ) {
-    let cause = retirement.reason.clone();
     match &container.state {
         ContainerState::Created { .. } | ContainerState::Exited(_) => {
             let call = Call::Remove { container: container.id.clone(), name: container.name.clone() };
-            decided.act(world, key, call, cause);
+            decided.act(world, key, call, retirement.reason.clone());
         }
         ContainerState::Running { .. } => {
             // To take the name away stalls open connections for a moment: done only if something is waited for after it.
             let waits = template.drain.max(pause_of(template)) > Span::ZERO;
-            if let Some(call) = unname(container).filter(|_| waits) {
-                (retirement.drain, retirement.unnamed_at, retirement.stopping) = (true, None, false);
-                return decided.act(world, key, call, format!("{cause}; its name goes first"));
+            if !waits || is_drained(world, decided, key, container, template, retirement) {
+                end(world, decided, key, stop(container, template), retirement, gap);
             }
-            if let Some(wait) = drain(world, template, retirement) {
-                decided.wait(format!("{} to drain", container.name));
-                return decided.wake(wait);
-            }
-            end(world, decided, key, stop(container, template), retirement, gap);
         }
         ContainerState::Restarting { .. } | ContainerState::Paused => {
             end(world, decided, key, stop(container, template), retirement, gap);
@@ -117,11 +116,32 @@ pub fn leave(
     }
 }
 
+/// Whether a running container has neither a name any more nor anything to drain; if not, the next step towards that.
+pub fn is_drained(
+    world: World,
+    decided: &mut Decided,
+    key: &Key,
+    container: &Container,
+    template: &Template,
+    retirement: &mut Retirement,
+) -> bool {
+    if let Some(call) = unname(container) {
+        (retirement.drain, retirement.unnamed_at, retirement.stopping) = (true, None, false);
+        decided.act(world, key, call, format!("{}; its name goes first", retirement.reason));
+        return false;
+    }
+    let wait = drain(world, template, retirement);
+    if let Some(wait) = wait {
+        decided.wait(format!("{} to drain", container.name));
+        decided.wake(wait);
+    }
+    wait.is_none()
+}
+
 /// Stops what is on its way out, and remembers that it was told to.
 fn end(world: World, decided: &mut Decided, key: &Key, stop: Stop, retirement: &mut Retirement, gap: Gap) {
     let target = container_target(&stop.container);
-    let cause = [Some(retirement.reason.clone()), gap.fewer].into_iter().flatten().collect::<Vec<_>>().join("; ");
-    decided.act_with_downtime(world, key, Call::Stop(stop), cause, gap.downtime);
+    gap.act(world, decided, key, Call::Stop(stop), &retirement.reason);
     retirement.stopping |= decided.acts_on(&target);
 }
 

@@ -13,9 +13,9 @@ use super::world::{Decided, World, pause};
 use crate::model::action::{Call, Connection, Stop, create_target};
 use crate::model::history::History;
 use crate::model::job::{JobRun, JobState};
-use crate::model::name::{Key, Kind, Name};
+use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState, Exit};
-use crate::model::spec::JobSpec;
+use crate::model::spec::{JobSpec, Quiesce};
 use crate::model::status::Severity;
 use crate::model::time::{Span, Timestamp};
 
@@ -47,8 +47,8 @@ pub struct Runner<'a> {
     pub past: &'a History,
     /// What bounds the run.
     pub terms: Terms,
-    /// The Deployments whose replicas are stopped while it runs.
-    pub quiesce: &'a [Name],
+    /// The Deployments that are kept quiet while it runs.
+    pub quiesce: &'a [Quiesce],
     /// Why it runs, for people.
     pub purpose: &'a dyn Fn() -> String,
 }
@@ -250,7 +250,10 @@ impl Runner<'_> {
         };
         let (severity, reason, message) = match &run.state {
             JobState::Pending => return,
-            JobState::Started { .. } => (Severity::Normal, "JobStarted", format!("{word} was started")),
+            JobState::Started { .. } => {
+                let commit = run.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+                (Severity::Normal, "JobStarted", format!("{word} was started{}", commit.unwrap_or_default()))
+            }
             JobState::Retrying { .. } => {
                 let attempt = run.attempt.saturating_add(1);
                 (Severity::Warning, "JobRetrying", format!("{of}attempt {attempt} failed and is tried again"))

@@ -139,7 +139,8 @@ fn pinned(history: &DeploymentHistory) -> Option<String> {
 
 /// The condition that says so, whatever else there is to say.
 fn stays_pinned(history: &DeploymentHistory) -> Option<Condition> {
-    let message = pinned(history)?;
+    // What stalled has come to no revision that it could stay at.
+    let message = pinned(history).filter(|_| !matches!(history.rollout, Rollout::Stalled { .. }))?;
     Some(Condition { kind: PINNED.into(), status: true, reason: "OtherRevisionChosen".into(), message })
 }
 

@@ -19,7 +19,7 @@ pub fn upkeep(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHist
     let container = replica.container;
     if container.state == ContainerState::Paused {
         let call = Call::Unpause { container: container.id.clone(), name: container.name.clone() };
-        return decided.act(scene.world, scene.key, call, "somebody paused it");
+        return decided.act(scene.world, scene.key, call, "it is paused, and no run wants it quiet");
     }
     if !matches!(container.state, ContainerState::Running { .. }) {
         return;
@@ -72,6 +72,14 @@ fn rename(places: &Places, replica: &Replica) -> Option<Call> {
     replica.container.networks.iter().find_map(|(network, endpoint)| {
         let wanted = places.names.get(network).filter(|_| readiness.is_ready()).unwrap_or(&NO_NAMES);
         (endpoint.aliases != *wanted).then(|| reconnect(replica.container, network, wanted.clone()))
+    })
+}
+
+/// The call that gives a container its names on the first network where it lacks some.
+pub fn name_again(places: &Places, container: &Container) -> Option<Call> {
+    container.networks.iter().find_map(|(network, endpoint)| {
+        let wanted = places.names.get(network).filter(|wanted| **wanted != endpoint.aliases)?;
+        Some(reconnect(container, network, wanted.clone()))
     })
 }
 

@@ -111,6 +111,7 @@ pub fn refusals(ground: Ground, namespace: &Name, call: &Call) -> Vec<Refusal> {
         | Call::Start { .. }
         | Call::Stop(_)
         | Call::Restart(_)
+        | Call::Pause { .. }
         | Call::Unpause { .. }
         | Call::Remove { .. }
         | Call::Update { .. } => Vec::new(),

@@ -201,6 +201,7 @@ impl<E: Engine> Shared<E> {
             | Call::CreateVolume(_)
             | Call::CreateContainer(_)
             | Call::Connect(_)
+            | Call::Pause { .. }
             | Call::Unpause { .. }
             | Call::Remove { .. }
             | Call::Update { .. } => (Kind::Work, WORKING + QUEUED),
@@ -326,6 +327,7 @@ impl<E: Engine> Shared<E> {
             }
             Call::Stop(stop) => self.stop(stop).await,
             Call::Restart(stop) => engine.restart(&stop.container, stop.grace).await,
+            Call::Pause { container, .. } => engine.pause(container).await,
             Call::Unpause { container, .. } => engine.unpause(container).await,
             Call::Remove { container, .. } => engine.remove(container).await,
             Call::Update { container, adjustable, .. } => engine.update(container, adjustable).await,
@@ -365,6 +367,7 @@ fn longest(call: &Call) -> Span {
         | Call::Connect(_)
         | Call::Reconnect(_)
         | Call::Start { .. }
+        | Call::Pause { .. }
         | Call::Unpause { .. }
         | Call::Remove { .. }
         | Call::Update { .. } => Span::secs(180),
@@ -384,18 +387,7 @@ fn with_name(call: &Call, message: String) -> String {
 /// How many digits of an id Docker shows to people.
 const SHORT_ID: usize = 12;
 
-/// Whether a call changes what a container list does not show.
+/// Whether a call changes what a container list does not show: networks, volumes, images.
 fn touches_places(call: &Call) -> bool {
-    match call {
-        Call::CreateNetwork(_) | Call::RemoveNetwork { .. } | Call::CreateVolume(_) | Call::Pull { .. } => true,
-        Call::CreateContainer(_)
-        | Call::Connect(_)
-        | Call::Reconnect(_)
-        | Call::Start { .. }
-        | Call::Stop(_)
-        | Call::Restart(_)
-        | Call::Unpause { .. }
-        | Call::Remove { .. }
-        | Call::Update { .. } => false,
-    }
+    call.container().is_none() && !matches!(call, Call::CreateContainer(_))
 }

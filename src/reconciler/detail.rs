@@ -7,7 +7,7 @@ use crate::model::schedule::Schedule;
 use crate::model::spec::CronJobSpec;
 use crate::model::time::Timestamp;
 use crate::model::view::{
-    Declaration, Detail, GateView, GateWord, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord,
+    Declaration, Detail, GateView, GateWord, JobRunView, OutcomeWord, RevisionParts, RevisionView, RunView, RunWord,
 };
 
 /// A Deployment's history.
@@ -94,11 +94,48 @@ fn gate(title: &str, record: &GateRecord) -> GateView {
     }
 }
 
-/// A Job's newest run.
+/// A Job's newest run, and what was before.
 pub(super) fn job(history: Option<&JobHistory>) -> Detail {
-    let run = history.and_then(|history| history.runs.last());
-    let Course { started_at, finished_at, exit_code, last_log } = run.map(course).unwrap_or_default();
-    Detail::Job { attempt: run.map_or(0, |run| run.attempt), started_at, finished_at, exit_code, last_log }
+    let runs = history.map_or(&[][..], |history| &history.runs);
+    let newest = runs.last();
+    let Course { started_at, finished_at, exit_code, last_log } = newest.map(course).unwrap_or_default();
+    let (attempt, revisions) = (newest.map_or(0, |run| run.attempt), runs.iter().map(job_run).collect());
+    Detail::Job { attempt, started_at, finished_at, exit_code, last_log, revisions }
+}
+
+fn job_run(run: &JobRun) -> JobRunView {
+    let (result, reason) = result(run);
+    let Course { started_at, finished_at, exit_code, .. } = course(run);
+    JobRunView {
+        id: run.revision.to_string(),
+        image: run.template.image.clone(),
+        digest: digest(run),
+        commit: run.commit.clone(),
+        created_at: run.created_at,
+        result,
+        attempt: run.attempt,
+        started_at,
+        finished_at,
+        exit_code,
+        reason: reason.into(),
+    }
+}
+
+/// The image with the registry's digest; the image's id, where no registry has it.
+fn digest(run: &JobRun) -> String {
+    run.digest.clone().unwrap_or_else(|| run.image.to_string())
+}
+
+/// What became of a run, and why if it did not end well.
+fn result(run: &JobRun) -> (RunWord, &str) {
+    match &run.state {
+        JobState::Pending => (RunWord::Waiting, ""),
+        JobState::Started { .. } => (RunWord::Running, ""),
+        JobState::Retrying { .. } => (RunWord::Retrying, ""),
+        JobState::Succeeded { .. } => (RunWord::Succeeded, ""),
+        JobState::Failed { reason, .. } => (RunWord::Failed, reason),
+        JobState::Unknown { .. } => (RunWord::Unknown, "its container vanished before its result was seen"),
+    }
 }
 
 /// How a run went so far.
@@ -148,21 +185,18 @@ pub(super) fn cron_job(history: Option<&CronJobHistory>, spec: Option<&CronJobSp
 }
 
 fn run(run: &CronRun) -> RunView {
-    let (result, reason) = match run.job.as_ref().map(|job| &job.state) {
-        None | Some(JobState::Pending) => (RunWord::Waiting, ""),
-        Some(JobState::Started { .. }) => (RunWord::Running, ""),
-        Some(JobState::Retrying { .. }) => (RunWord::Retrying, ""),
-        Some(JobState::Succeeded { .. }) => (RunWord::Succeeded, ""),
-        Some(JobState::Failed { reason, .. }) => (RunWord::Failed, reason.as_str()),
-        Some(JobState::Unknown { .. }) => (RunWord::Unknown, "its container vanished before its result was seen"),
-    };
-    let Course { started_at, finished_at, exit_code, last_log } = run.job.as_ref().map(course).unwrap_or_default();
+    let job = run.job.as_ref();
+    let (result, reason) = job.map_or((RunWord::Waiting, ""), result);
+    let Course { started_at, finished_at, exit_code, last_log } = job.map(course).unwrap_or_default();
     RunView {
         id: run_id(run.scheduled_at).to_string(),
         scheduled_at: run.scheduled_at,
         by_hand: run.by_hand,
+        image: job.map(|job| job.template.image.clone()).unwrap_or_default(),
+        digest: job.map(digest).unwrap_or_default(),
+        commit: job.and_then(|job| job.commit.clone()),
         result,
-        attempt: run.job.as_ref().map_or(0, |job| job.attempt),
+        attempt: job.map_or(0, |job| job.attempt),
         started_at,
         finished_at,
         exit_code,

@@ -85,6 +85,7 @@ fn is_judged(call: &Call) -> bool {
         | Call::Start { .. }
         | Call::Stop(_)
         | Call::Restart(_)
+        | Call::Pause { .. }
         | Call::Unpause { .. }
         | Call::Remove { .. }
         | Call::Update { .. } => false,

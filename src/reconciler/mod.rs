@@ -338,6 +338,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             return now + TROUBLE_PAUSE;
         }
         self.undecided = false;
+        self.time_rollouts(&plan.events);
         self.history = std::mem::take(&mut plan.history);
         self.remember(&plan.events);
         self.log_releases(&plan);

@@ -88,6 +88,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
             ),
         });
     }
+    warnings.extend(plan::brought_back(&desired, &observed, &history, now));
     // Nobody has probed: what has its name was ready when it got it.
     plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);

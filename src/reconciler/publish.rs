@@ -7,7 +7,7 @@ use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::DeploymentHistory;
+use crate::model::history::{DeploymentHistory, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
@@ -114,6 +114,16 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         all.drain(..all.len().saturating_sub(EVENTS_MAX));
     }
 
+    /// Measures the rollouts that have ended, by the history of before.
+    pub(super) fn time_rollouts(&self, events: &[Event]) {
+        for event in events {
+            let rollout = self.history.deployments.get(&event.object).map(|history| &history.rollout);
+            if let Some(Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. }) = rollout {
+                self.metrics.rollout(event, event.at.since(*started_at));
+            }
+        }
+    }
+
     /// Makes the view of this moment the one that everybody reads.
     pub(super) fn publish(&self) {
         let plan = &self.plan;
@@ -217,6 +227,7 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
         | Call::Pull { .. }
         | Call::Reconnect(_)
         | Call::Stop(_)
+        | Call::Pause { .. }
         | Call::Remove { .. } => false,
     };
     let phase = at_rest.phase.as_str();
@@ -269,6 +280,7 @@ pub(super) fn failed_word(call: &Call) -> &'static str {
         Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
         Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
         Call::Stop(_) => "StopFailed",
+        Call::Pause { .. } => "PauseFailed",
         Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
         Call::Update { .. } => "UpdateFailed",
     }

@@ -282,10 +282,10 @@ impl Sources {
         in_force.map(|(state, loaded)| (name(state), loaded.desired.deployments.keys().cloned().collect())).collect()
     }
 
-    /// The commit that each Deployment's source is at.
+    /// The commit that the source of each Deployment, Job and CronJob is at.
     fn commits(&self) -> BTreeMap<Key, Commit> {
         let at = self.watched.iter().filter_map(|w| Some((w.in_force.as_ref()?, w.state.commit.as_ref()?)));
-        at.flat_map(|(loaded, commit)| loaded.desired.deployments.keys().map(|key| (key.clone(), commit.clone())))
+        at.flat_map(|(loaded, commit)| loaded.desired.templates().map(|(key, _)| (key.clone(), commit.clone())))
             .collect()
     }
 

@@ -95,6 +95,8 @@ fn history_survives_a_restart() {
         template: deployment(1).revisions.remove(0).template,
         contents: BTreeMap::new(),
         image: ImageId("sha256:1".into()),
+        digest: Some("web@sha256:2".into()),
+        commit: Commit::parse(&"1".repeat(40)),
         created_at: Timestamp(3),
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },

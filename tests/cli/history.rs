@@ -56,6 +56,11 @@ async fn what_cannot_be_compared_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_revisions_of_a_job_have_commits_too_and_no_numbers() {
+    assert_snapshot!(screens(&["job/migrate", "job/seed -o json", "job/seed --revision 1"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revision_alone_tells_its_whole_commit() {
     assert_snapshot!(screens(&["api --revision 5", "api --revision 5 -o json"]).await);
 }

@@ -43,6 +43,7 @@ fn counted() -> Metrics {
     metrics.action(&pull, ActionResult::Timeout, Span::secs(90));
     metrics.action(&pull, ActionResult::Success, Span::secs(4));
     busy().events.iter().for_each(|event| metrics.event(event));
+    busy().events.iter().for_each(|event| metrics.rollout(event, Span::secs(42)));
     metrics.probe_failure();
     metrics.store_write_error();
     metrics

@@ -1,9 +1,10 @@
 //! What a person sees. Each test is one screen, or a few that belong together.
 
+use evenkeel::model::view::Detail;
 use insta::assert_snapshot;
 
 use crate::daemon::{Daemon, says};
-use crate::view::{busy, calm};
+use crate::view::{busy, calm, key};
 
 /// The screens of these command lines against the busy view.
 async fn screens(lines: &[&str]) -> String {
@@ -65,6 +66,24 @@ async fn describe_tells_why_an_update_is_not_further() {
 #[tokio::test(flavor = "multi_thread")]
 async fn describe_tells_why_a_deployment_was_rolled_back_with_its_last_log_lines() {
     assert_snapshot!(screens(&["describe api"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_tells_that_what_was_chosen_failed_and_what_is_there_instead() {
+    for (instead, words) in [(true, "revision 5 is there in its place"), (false, "nothing takes its place by itself")] {
+        let mut view = busy();
+        let api = view.objects.get_mut(&key("deployment/shop/api")).unwrap();
+        let Detail::Deployment { revisions, pinned, .. } = &mut api.detail else { panic!("it is a Deployment") };
+        *pinned = true;
+        // With onFailure: Pause it stays where it is.
+        revisions.iter_mut().for_each(|revision| revision.current &= instead);
+        let said = Daemon::showing(view).await.says("describe api").await;
+        let expected = format!(
+            "Pinned:       revision 6 was chosen and failed; {words}, until another one is chosen or the manifest's template \
+             changes\n"
+        );
+        assert!(said.contains(&expected), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -309,7 +309,37 @@ fn job(phase: &str, message: &str, exit_code: Option<i64>, log: &[&str]) -> Obje
             finished_at: Some(ago(588)),
             exit_code,
             last_log: log.iter().map(ToString::to_string).collect(),
+            revisions: vec![
+                job_run('b', 5_000, RunWord::Succeeded, Some(0), "", None),
+                match exit_code {
+                    Some(0) => job_run('c', 600, RunWord::Succeeded, exit_code, "", Some(commit('c'))),
+                    _ => job_run('c', 600, RunWord::Failed, exit_code, message, Some(commit('c'))),
+                },
+            ],
         },
+    }
+}
+
+fn job_run(
+    id: char,
+    age: u64,
+    result: RunWord,
+    exit_code: Option<i64>,
+    reason: &str,
+    commit: Option<Commit>,
+) -> JobRunView {
+    JobRunView {
+        id: id.to_string().repeat(10),
+        image: "shop/api:5".into(),
+        digest: format!("shop/api@sha256:{}", id.to_string().repeat(64)),
+        commit,
+        created_at: ago(age),
+        result,
+        attempt: 0,
+        started_at: Some(ago(age)),
+        finished_at: Some(ago(age - 12)),
+        exit_code,
+        reason: reason.into(),
     }
 }
 
@@ -318,6 +348,9 @@ fn backup() -> ObjectView {
         id: run_id(ago(age)).0,
         scheduled_at: ago(age),
         by_hand,
+        image: "shop/dump:1".into(),
+        digest: format!("shop/dump@sha256:{}", "d".repeat(64)),
+        commit: by_hand.then(|| commit('d')),
         result,
         attempt: 0,
         started_at: Some(ago(age - 2)),

@@ -2,11 +2,64 @@
 
 use std::time::Duration;
 
-use crate::support::{eventually, object, on_each_engine};
+use crate::support::{Container, Deployment, eventually, object, on_each_engine, throughout};
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// Whether all of them are paused, and nobody is led to one of them.
+fn frozen(containers: &[Container]) -> Result<(), String> {
+    let is_frozen =
+        |c: &&Container| c.0["State"]["Status"] == "paused" && !c.aliases(None).contains(&"web".to_string());
+    match containers.iter().filter(is_frozen).count() {
+        2 => Ok(()),
+        count => Err(format!("{count} are")),
+    }
+}
+
 on_each_engine! {
+    fn what_a_run_wants_quiet_is_paused_until_it_has_ended_and_goes_on_where_it_was(bench) {
+        let image = bench.app_image("1", &[]);
+        let web = Deployment::new("web", &image).replicas(2).spec("minReady", "1s").template("drain", "1s");
+        let probe = "{httpGet: {port: 8080, path: /healthz}, period: 200ms, failureThreshold: 1}";
+        bench.write("web.yaml", &web.template("livenessProbe", probe).to_string());
+        let spec = format!(
+            "{{schedule: '0 0 29 2 *', quiesce: [{{deployment: web, by: Pause}}], \
+             template: {{image: '{image}', args: [job, --sleep, 6s]}}}}"
+        );
+        bench.write("backup.yaml", &object("CronJob", "backup", &spec));
+        let controller = bench.start_controller();
+        assert_eq!(bench.applied(), 0);
+        let before = bench.settled("web", 2, &image, SOON);
+        bench.evenkeel(&["run-now", "cronjob/backup", "-n", "shop"]);
+        eventually("it runs, and the replicas are paused", SOON, || {
+            let runs = bench.running("backup").len();
+            frozen(&bench.containers("web")).and(if runs == 1 { Ok(()) } else { Err("it does not run".into()) })
+        });
+        controller.kill();
+        let _controller = bench.start_controller();
+        throughout("they stay so", Duration::from_secs(2), || frozen(&bench.containers("web")));
+        let told = bench.evenkeel(&["describe", "deployment/web", "-n", "shop"]);
+        assert!(told.contains("Quiesced") && told.contains("paused for run"), "{told}");
+        eventually("they serve again", SOON, || {
+            let now = bench.running("web");
+            let serves = |c: &&Container| {
+                c.aliases(None).contains(&"web".to_string())
+                    && bench.get(&format!("http://{}:8080/healthz", c.address(None))).is_ok()
+            };
+            match now.iter().filter(serves).count() {
+                2 => Ok(()),
+                count => Err(format!("{count} do")),
+            }
+        });
+        let runs = |all: &[Container]| {
+            let mut runs: Vec<_> = all.iter().map(|c| (c.id().to_string(), c.started_at().to_string())).collect();
+            runs.sort();
+            runs
+        };
+        assert_eq!(runs(&bench.running("web")), runs(&before), "nothing was started anew");
+        assert_eq!(bench.running("backup").len(), 0, "they come back when it has ended");
+    }
+
     fn a_run_is_made_when_it_is_asked_for_and_followed_to_its_end(bench) {
         let image = bench.app_image("1", &[]);
         let backup = |arguments: &str| {

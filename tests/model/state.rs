@@ -287,6 +287,7 @@ fn has_two_halves(call: &Call) -> bool {
         | Call::CreateContainer(_)
         | Call::Connect(_)
         | Call::Start { .. }
+        | Call::Pause { .. }
         | Call::Unpause { .. }
         | Call::Remove { .. }
         | Call::Update { .. } => false,

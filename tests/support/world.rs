@@ -194,6 +194,7 @@ pub fn perform(world: &mut World, call: &Call) -> Result<(), Refusal> {
             let _ = world.kill(&stop.container);
             world.start(&stop.container)
         }
+        Call::Pause { container, .. } => world.pause(container),
         Call::Unpause { container, .. } => world.unpause(container),
         Call::Remove { container, .. } => {
             world.begin_remove(container)?;

@@ -14,7 +14,7 @@ use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::Content;
 use crate::model::spec::{
     AccessMode, CronJobSpec, Dependency, DependencyCondition, DeploymentSpec, EnvValue, NamespaceSpec,
-    NetworkAttachment, Template,
+    NetworkAttachment, Quiesce, Template,
 };
 
 /// The network that every namespace has without declaring it.
@@ -202,14 +202,18 @@ fn around(address: std::net::Ipv4Addr) -> String {
 /// That the Deployments which a CronJob wants quiet are there, and that it does not wait for one of them to serve.
 pub fn quiesce(world: &World<'_>, object: &Object, spec: &CronJobSpec, problems: &mut Problems) {
     let at = object.document.at().field("spec").field("quiesce");
-    for (index, name) in spec.quiesce.iter().enumerate() {
-        let at = at.item(index);
+    for (index, quiesce) in spec.quiesce.iter().enumerate() {
+        let (at, name) = (at.item(index), quiesce.deployment());
+        let at = match quiesce {
+            Quiesce::Name(_) => at,
+            Quiesce::Detailed(_) => at.field("deployment"),
+        };
         declared(world, &object.key, Kind::Deployment, name, at, problems);
-        if spec.quiesce.iter().take(index).any(|other| other == name) {
+        if spec.quiesce.iter().take(index).any(|other| other.deployment() == name) {
             wrong(problems, at, format!("deployment '{name}' is there twice"));
         }
         if spec.template.depends_on.iter().any(|dependency| dependency.deployment.as_ref() == Some(name)) {
-            wrong(problems, at, format!("the run depends on deployment '{name}', which would be stopped for it"))
+            wrong(problems, at, format!("the run depends on deployment '{name}', which would be quiet for it"))
                 .hint("remove it from template.dependsOn, or from here");
         }
     }

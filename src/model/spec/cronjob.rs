@@ -35,11 +35,12 @@ pub struct CronJobSpec {
     /// that pass meanwhile are not made up for (Kubernetes: they are). Default: false.
     #[serde(default)]
     pub suspend: bool,
-    /// Deployments of its namespace whose replicas are stopped while a run is under way, such as a program whose files are
-    /// copied, and started again when it has ended. They are drained and stopped as at an update, and nothing serves them
-    /// meanwhile; one that is being updated is waited for. Default: none.
+    /// Deployments of its namespace that are kept quiet while a run is under way, such as a program whose files are copied:
+    /// each by its name, or as `{deployment: api, by: Pause}`. Their replicas lose their name and drain as at an update, are
+    /// stopped or paused, and come back when the run has ended; nothing serves them meanwhile. One that is being updated is
+    /// waited for. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub quiesce: Vec<Name>,
+    pub quiesce: Vec<Quiesce>,
     /// How many runs that ended well are kept, with their containers and logs. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(max = 100))]
@@ -58,6 +59,56 @@ pub struct CronJobSpec {
     /// The container to run. Its restart policy is always Never. A change counts for the next run: one that is under way is
     /// left alone.
     pub template: Arc<Template>,
+}
+
+/// A Deployment that a run wants quiet: its name, or its name and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Quiesce {
+    /// The Deployment's name: its replicas are stopped.
+    Name(Name),
+    /// The Deployment's name and how it is made quiet.
+    Detailed(QuiesceDetails),
+}
+
+/// A Deployment that a run wants quiet, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QuiesceDetails {
+    /// The Deployment's name.
+    pub deployment: Name,
+    /// Whether its replicas are stopped or paused. Default: Stop.
+    #[serde(default)]
+    pub by: QuiesceBy,
+}
+
+/// How a Deployment is made quiet. Where several runs want it quiet at a time, it is stopped if one of them asks for that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum QuiesceBy {
+    /// Its replicas are stopped, as at an update, and started again: all that the program held in memory is written, or lost.
+    #[default]
+    Stop,
+    /// Its replicas are paused (`docker pause`), and go on where they were: nothing is started anew, what the program holds in
+    /// memory is not written, and its connections stay open without an answer.
+    Pause,
+}
+
+impl Quiesce {
+    /// The Deployment's name.
+    pub fn deployment(&self) -> &Name {
+        match self {
+            Quiesce::Name(name) => name,
+            Quiesce::Detailed(details) => &details.deployment,
+        }
+    }
+
+    /// How it is made quiet.
+    pub fn by(&self) -> QuiesceBy {
+        match self {
+            Quiesce::Name(_) => QuiesceBy::Stop,
+            Quiesce::Detailed(details) => details.by,
+        }
+    }
 }
 
 /// What happens when a time comes while a run is under way.

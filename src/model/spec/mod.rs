@@ -14,7 +14,7 @@ mod template;
 mod volume;
 
 pub use config::{ConfigMapSpec, SecretSpec};
-pub use cronjob::{ConcurrencyPolicy, CronJobSpec};
+pub use cronjob::{ConcurrencyPolicy, CronJobSpec, Quiesce, QuiesceBy, QuiesceDetails};
 pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};
 pub use gate::{Gate, Gates};
 pub use job::JobSpec;

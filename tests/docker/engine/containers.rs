@@ -225,7 +225,8 @@ on_each_engine! {
     fn a_paused_container_is_resumed_and_can_be_stopped(bench) {
         let (door, image) = (Door::new(bench), bench.app_image("1", &[]));
         let id = door.serving(&image);
-        bench.engine.docker(&["pause", &id.0]);
+        door.run(door.docker.pause(&id)).unwrap();
+        door.run(door.docker.pause(&id)).expect("paused is paused");
         assert_eq!(door.look(&id).state, ContainerState::Paused);
         door.run(door.docker.exec(&id, &["/app".into(), "check".into()], Span::secs(2))).expect("is no error");
         door.run(door.docker.unpause(&id)).unwrap();

@@ -69,6 +69,7 @@ impl<'a, S: Side> Client<'a, S> {
             Operation::Stop(slot) => engine.stop(&self.id(*slot), Span::secs(1)).await,
             Operation::Restart(slot) => engine.restart(&self.id(*slot), Span::secs(1)).await,
             Operation::Remove(slot) => engine.remove(&self.id(*slot)).await,
+            Operation::Pause(slot) => engine.pause(&self.id(*slot)).await,
             Operation::Unpause(slot) => engine.unpause(&self.id(*slot)).await,
             Operation::Connect(slot, network, named, address) => {
                 engine.connect(&self.connection(*slot, *network, *named, *address)).await

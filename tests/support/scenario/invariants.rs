@@ -136,12 +136,14 @@ impl Invariants {
             }
             return;
         };
-        if matches!(call.name, "stop" | "restart" | "remove") {
+        if matches!(call.name, "stop" | "restart" | "pause" | "remove") {
             self.before_end(world, &key, container, call.name);
         }
         match call.name {
             "stop" | "restart" if key.kind == Kind::Deployment => self.before_stop(world, &key, container, call.name),
             "start" if key.kind == Kind::Deployment => self.before_start(world, &key, container),
+            "start" if key.kind == Kind::CronJob => self.before_run(world, &key, container),
+            "pause" => self.before_pause(world, container),
             _ => {}
         }
     }
@@ -201,6 +203,36 @@ impl Invariants {
             let name = &container.name;
             let since = container.unnamed_at.map(|at| world.now - at);
             self.violated(world, format!("{verb} of the ready {name}: unnamed for {since:?} ms, named now: {named}"));
+        }
+    }
+
+    /// A request must not wait in a program that is frozen: its name is gone, and has been for the drain.
+    fn before_pause(&self, world: &World, container: &Container) {
+        let is_named = container.endpoints.values().any(|endpoint| !endpoint.aliases.is_empty());
+        let drain = container.spec.as_ref().map_or(0, |spec| spec.template.drain.0);
+        let is_drained = container.unnamed_at.is_none_or(|at| world.now - at >= drain);
+        if is_named || !is_drained {
+            let (name, since) = (&container.name, container.unnamed_at.map(|at| world.now - at));
+            self.violated(world, format!("pause of {name}: unnamed for {since:?} ms, named now: {is_named}"));
+        }
+    }
+
+    /// A run begins when the Deployments are quiet that it wants to be.
+    fn before_run(&self, world: &World, key: &Key, container: &Container) {
+        let Some(object) = self.object(key) else { return };
+        let spec = object.declared.value();
+        for quiesce in spec["quiesce"].as_array().into_iter().flatten() {
+            let Some(name) = quiesce.as_str().or(quiesce["deployment"].as_str()) else { continue };
+            let may_be_paused = quiesce["by"] == "Pause";
+            let deployment = key.sibling(Kind::Deployment, &Name::new(name).expect("it was read from a manifest"));
+            let is_loud = |c: &&Container| match c.state {
+                State::Running { .. } | State::Restarting { .. } => true,
+                State::Paused { .. } => !may_be_paused,
+                State::Created { .. } | State::Exited(_) | State::Removing => false,
+            };
+            if let Some(loud) = self.of(world, &deployment).find(is_loud) {
+                self.violated(world, format!("start of {} while {} is not quiet", container.name, loud.name));
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Container {
     pub volumes: Vec<String>,
     pub anonymous_volumes: Vec<String>,
     pub log: Vec<String>,
+    /// Its program was to end, with this code, while it was paused: it does as soon as it is resumed.
+    pub ends_when_resumed: Option<i64>,
     /// A person made it hang.
     pub hung: bool,
     /// What it was created from; none for somebody else's.

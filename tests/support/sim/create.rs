@@ -99,6 +99,7 @@ impl World {
             volumes: Vec::new(),
             anonymous_volumes: Vec::new(),
             log: Vec::new(),
+            ends_when_resumed: None,
             hung: false,
             spec: None,
             unnamed_at: None,

@@ -196,6 +196,10 @@ impl Engine for Sim {
     }
 
     async fn probe(&self, id: &ContainerId, command: &[String], limit: Span) -> Result<Option<Ended>, EngineError> {
+        // An engine runs nothing in a container that it has paused, and says so at once.
+        if self.with(|world| matches!(world.get(id).map(|c| &c.state), Ok(State::Paused { .. }))) {
+            return Ok(None);
+        }
         let (hangs, serves) = self.with(|world| {
             let container = world.containers.get(id).filter(|container| container.is_alive());
             let hangs = container.is_some_and(|container| container.hangs(world.now));
@@ -221,6 +225,18 @@ impl Engine for Sim {
             stopping.await?;
             sleep(Duration::from_millis(160)).await;
             sim.with(|world| world.start(&id))
+        };
+        self.call(call, effect).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let (sim, id) = (self.clone(), id.clone());
+        let call = Call::change("pause", self.name_of(&id), 10);
+        let effect = async move {
+            match sim.with(|world| world.pause(&id)) {
+                Err(refusal) if refusal.message.contains("is already paused") => Ok(()),
+                other => other,
+            }
         };
         self.call(call, effect).await
     }

@@ -78,6 +78,7 @@ impl World {
         container.state = State::Running { since: now };
         container.runs += 1;
         container.hung = false;
+        container.ends_when_resumed = None;
         container.log.push("started".into());
         container.health = match container.health_check {
             Some(_) => Health::Starting { failures: 0 },
@@ -121,7 +122,7 @@ impl World {
     /// What an alarm does, if it still means this run.
     pub(super) fn ring(&mut self, alarm: Alarm) {
         match alarm {
-            Alarm::Ends { id, run, code } if self.is_run(&id, run) => self.ended(&id, code),
+            Alarm::Ends { id, run, code } if self.is_run(&id, run) => self.ends(&id, code),
             Alarm::Kill { id, run } if self.is_run(&id, run) => self.ended(&id, 137),
             Alarm::Restart { id, run } => self.restart_by_policy(&id, run),
             Alarm::Check { id, run } if self.is_run(&id, run) => self.check(&id, run),
@@ -132,6 +133,15 @@ impl World {
 
     fn is_run(&self, id: &ContainerId, run: u32) -> bool {
         self.containers.get(id).is_some_and(|container| container.runs == run && container.is_alive())
+    }
+
+    /// The program ends, unless it is paused and nobody has told it to: an engine resumes what it stops.
+    fn ends(&mut self, id: &ContainerId, code: i64) {
+        let container = self.container(id);
+        match container.state {
+            State::Paused { .. } if !container.stopped_by_call => container.ends_when_resumed = Some(code),
+            _ => self.ended(id, code),
+        }
     }
 
     /// The program has ended: the address and ports are free, and the restart policy decides.
@@ -246,11 +256,20 @@ impl World {
         Ok(())
     }
 
-    /// Suspends the processes.
+    /// Suspends the processes. The engine calls its health "unhealthy" from here to the first check after it is resumed.
     pub fn pause(&mut self, id: &ContainerId) -> Result<(), Refusal> {
-        match self.get(id)?.state {
-            State::Running { since } => self.container(id).state = State::Paused { since },
-            _ => return refuse(409, Fault::Conflict, "container is not running"),
+        let since = match self.get(id)?.state {
+            State::Running { since } => since,
+            State::Paused { .. } => return refuse(409, Fault::Conflict, "container is already paused"),
+            State::Restarting { .. } => return refuse(409, Fault::Conflict, "container is restarting"),
+            State::Created { .. } | State::Exited(_) | State::Removing => {
+                return refuse(409, Fault::Conflict, "container is not running");
+            }
+        };
+        let container = self.container(id);
+        container.state = State::Paused { since };
+        if container.health_check.is_some() {
+            container.health = Health::Unhealthy;
         }
         self.tell("pause", Some(id));
         Ok(())
@@ -260,10 +279,17 @@ impl World {
     pub fn unpause(&mut self, id: &ContainerId) -> Result<(), Refusal> {
         match self.get(id)?.state {
             State::Paused { since } => self.container(id).state = State::Running { since },
-            State::Running { .. } => return Ok(()),
-            _ => return refuse(500, Fault::Conflict, "container is not paused"),
+            State::Created { .. }
+            | State::Running { .. }
+            | State::Restarting { .. }
+            | State::Exited(_)
+            | State::Removing => return refuse(500, Fault::Conflict, "container is not paused"),
         }
         self.tell("unpause", Some(id));
+        // Its clock went on, so what was due meanwhile is due now.
+        if let Some(code) = self.container(id).ends_when_resumed.take() {
+            self.ended(id, code);
+        }
         Ok(())
     }
 
