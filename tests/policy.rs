@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use evenkeel::manifest::{self, Source, snapshot};
+use evenkeel::manifest::{self, Contexts, Source, snapshot};
 use evenkeel::model::action::Call;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Key, Kind, Name};
@@ -99,7 +99,7 @@ impl Case {
         fs::write(source.join("case.yaml"), on_host(&self.manifest())).unwrap();
         let source = Source { dir: source, namespace: Some(name("shop")), variables: BTreeMap::new() };
         let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
-        let loaded = manifest::load(&source, &snapshot::read(&source.dir).unwrap(), &hasher);
+        let loaded = manifest::load(&source, &snapshot::read(&source.dir).unwrap(), &hasher, &Contexts::default());
         let loaded = loaded.map_err(|problems| problems[0].message.clone())?;
         Ok(Desired { policy: self.policy(on_host), ..loaded.desired })
     }

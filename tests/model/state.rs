@@ -227,7 +227,7 @@ impl State {
         let earlier = self.failures.get(&call.target());
         let count = earlier.map_or(1, |earlier| earlier.count + 1);
         let cut = call.cuts().or_else(|| earlier?.cut.clone());
-        self.failures.insert(call.target(), Failure { count, at: self.now(), fault, message, cut });
+        self.failures.insert(call.target(), Failure { count, at: self.now(), fault, message, cut, output: Vec::new() });
     }
 
     /// Containers that were told to stop by a call that nobody waits for any more.
@@ -283,6 +283,7 @@ fn has_two_halves(call: &Call) -> bool {
         | Call::RemoveNetwork { .. }
         | Call::CreateVolume(_)
         | Call::Pull { .. }
+        | Call::Build { .. }
         | Call::CreateContainer(_)
         | Call::Connect(_)
         | Call::Start { .. }

@@ -20,7 +20,7 @@ use super::host::Host;
 use super::objects::{self, Object, Objects};
 use super::tree::{Entry, Node};
 use super::write::{self, WriteError};
-use super::{Snapshot, Source};
+use super::{Contexts, Snapshot, Source};
 use crate::model::name::{Key, Kind};
 use crate::model::revision::ContentHasher;
 use crate::model::secret::SecretBytes;
@@ -243,7 +243,7 @@ fn check(opened: &Opened, path: &Path, is_its: bool, change: &Change, edit: &mut
     }
     // Content ids are thrown away again, so any key will do.
     let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
-    if let Err(problems) = super::load(source, &snapshot, &hasher) {
+    if let Err(problems) = super::load(source, &snapshot, &hasher, &Contexts::default()) {
         return Err(Refusal::Invalid(problems));
     }
     let (before, after) = (Read::of(opened), Read::of(&Opened { source: source.clone(), snapshot }));

@@ -207,7 +207,7 @@ fn a_source_that_is_invalid_or_would_be_is_not_edited() {
         opened(&[("web.yaml", &deployment("web", "image: web:1")), ("api.yaml", &deployment("api", "imag: api:1"))]);
     insta::assert_snapshot!(why(set(&source, ":2", false)), @r"
     shop/api.yaml:5:3: spec.template needs the field 'image'
-      image: the image, such as `shop/web:1.4`
+      image: the image, such as `shop/web:1.4`; or build: what to build it from
     shop/api.yaml:6:5: spec.template has no field 'imag'
       did you mean 'image'?
     ");

@@ -266,7 +266,10 @@ impl Stage {
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
-            Step::RemoveImage { reference } => self.sim.with(|world| world.remove_image(reference)),
+            Step::RemoveImage { reference } => {
+                let reference = self.names.image(reference);
+                self.sim.with(|world| world.remove_image(&reference))
+            }
             Step::Disconnect { container, network } => {
                 self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
             }
