@@ -98,7 +98,12 @@ impl Failed {
             Failed::Unreachable(_) => Fault::Unavailable,
             Failed::Late(_) => Fault::Timeout,
         };
-        EngineError { attempted, message: self.message(), fault }
+        let needs_more = self.says("buildkit");
+        let mut message = self.message();
+        if needs_more {
+            message.push_str(" (images are built by the engine's classic builder, which does not know this)");
+        }
+        EngineError { attempted, message, fault }
     }
 
     /// Whether other credentials might do better.
