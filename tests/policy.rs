@@ -96,8 +96,9 @@ impl Case {
             fs::create_dir_all(host.join(context)).unwrap();
         }
         let contexts = ["source/app/Dockerfile", "app/Dockerfile"].map(|file| (file, "FROM web:1\n"));
-        for (file, text) in
-            [("other.env", "PASSWORD=p\n"), ("other.txt", "words\n"), ("source/own.env", "A=b\n")].into_iter().chain(contexts)
+        for (file, text) in [("other.env", "PASSWORD=p\n"), ("other.txt", "words\n"), ("source/own.env", "A=b\n")]
+            .into_iter()
+            .chain(contexts)
         {
             fs::write(host.join(file), text).unwrap();
         }

@@ -35,7 +35,8 @@ pub(super) async fn build(
 ) -> Result<(), EngineError> {
     let attempted = || format!("build {}", build.image);
     let session = client.session().await.map_err(|failed| failed.attempting(attempted()))?;
-    let credentials = Some(credentials.into_iter().collect()).filter(|all: &std::collections::HashMap<_, _>| !all.is_empty());
+    let credentials =
+        Some(credentials.into_iter().collect()).filter(|all: &std::collections::HashMap<_, _>| !all.is_empty());
     let body = bollard::body_try_stream(pieces(context));
     let mut said = session.calls.build_image(options(instance, build), credentials, Some(body));
     let mut lines = Lines::default();
@@ -68,10 +69,7 @@ fn pieces(context: Context) -> impl futures_util::Stream<Item = std::io::Result<
 
 #[allow(clippy::disallowed_types, reason = "the engine's client takes them")]
 fn options(instance: &Instance, build: &ImageBuild) -> BuildImageOptions {
-    let labels = [
-        (label::INSTANCE, instance.as_str()),
-        (label::BUILD, build.content.as_str()),
-    ];
+    let labels = [(label::INSTANCE, instance.as_str()), (label::BUILD, build.content.as_str())];
     let args = build.args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     // A step that fails leaves its container, unless that is asked to go whatever happens.
     BuildImageOptionsBuilder::default()
@@ -117,9 +115,7 @@ mod tests {
     #[test]
     fn what_is_said_is_cut_into_lines_wherever_it_was_torn() {
         let mut lines = Lines::default();
-        let mut add = |text: &str| {
-            lines.add(serde_json::from_value(serde_json::json!({ "stream": text })).unwrap())
-        };
+        let mut add = |text: &str| lines.add(serde_json::from_value(serde_json::json!({ "stream": text })).unwrap());
         assert_eq!(add("Step 1/2 : FROM a"), [""; 0]);
         assert_eq!(add("\n ---> 0123\nnpm "), ["Step 1/2 : FROM a", " ---> 0123"]);
         assert_eq!(add("10%\r 20%\r\n\n\nlast"), [" 20%"]);

@@ -179,7 +179,8 @@ const REGISTRY_WORDS: [(Fault, &[&str]); 3] = [
 
 /// Of the words of a build, those that blame what is built: a step's program, a file that is not in the context, the
 /// Dockerfile.
-const BUILD_WORDS: [&str; 4] = ["returned a non-zero code", "copy failed", "dockerfile", "failed to reach build target"];
+const BUILD_WORDS: [&str; 4] =
+    ["returned a non-zero code", "copy failed", "dockerfile", "failed to reach build target"];
 /// And those of a network or a registry that is away.
 const AWAY_WORDS: [&str; 8] = [
     "dial tcp",

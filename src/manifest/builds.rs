@@ -91,11 +91,11 @@ fn context(
     let directory = host.path(&object.document, &build.context);
     let asked = Asked { directory, dockerfile: inside.to_string_lossy().into_owned() };
     let found = contexts.read(&asked);
-    host.contexts.insert(asked.clone());
     let at_context = at.field("context");
     let (place, message, hint) = match found {
         Ok(context) => {
             host.folders.extend(context.folders.iter().cloned());
+            host.contexts.insert(asked.clone(), context.seen(&asked));
             return Some(context);
         }
         Err(Trouble::Wrong(why)) => {
@@ -111,9 +111,10 @@ fn context(
             (at_dockerfile, message, "its path is relative to the context")
         }
         Err(Trouble::Ignore(file, mistake)) => {
-            let spot =
-                Spot { line: mistake.line, column: 1, width: 1, ..Spot::file(file.display().to_string()) };
-            problems.push(Diagnostic::error(spot, mistake.message)).hint("these are Docker's rules, which are not git's");
+            let spot = Spot { line: mistake.line, column: 1, width: 1, ..Spot::file(file.display().to_string()) };
+            problems
+                .push(Diagnostic::error(spot, mistake.message))
+                .hint("these are Docker's rules, which are not git's");
             return None;
         }
     };
@@ -148,7 +149,8 @@ fn image(
 
 /// The hash of everything that an image's content depends on.
 fn digest(build: &ImageBuild) -> String {
-    let ImageBuild { image: _, context: _, source: _, checkout: _, dockerfile, args, target, platform, content } = build;
+    let ImageBuild { image: _, context: _, source: _, checkout: _, dockerfile, args, target, platform, content } =
+        build;
     let all = (DIGEST_VERSION, content, dockerfile, args, target, platform);
     hex(&Sha256::digest(serde_json::to_vec(&all).expect("it is plain data")), 64)
 }

@@ -12,6 +12,7 @@ use super::door::{self, Refusal};
 use super::objects::Object;
 use super::place::At;
 use super::snapshot::{FILE_BYTES_MAX, Snapshot};
+use crate::model::build::SeenContext;
 use crate::model::name::Key;
 use crate::model::policy::HostFile;
 
@@ -26,7 +27,7 @@ pub struct Host<'a> {
     /// The same, by the Secret or Namespace that asked.
     pub readers: BTreeMap<Key, BTreeSet<HostFile>>,
     /// The contexts that images are built from.
-    pub contexts: BTreeSet<Asked>,
+    pub contexts: BTreeMap<Asked, SeenContext>,
     /// Their folders.
     pub folders: BTreeSet<PathBuf>,
 }
@@ -39,7 +40,7 @@ impl<'a> Host<'a> {
             snapshot,
             external: BTreeSet::new(),
             readers: BTreeMap::new(),
-            contexts: BTreeSet::new(),
+            contexts: BTreeMap::new(),
             folders: BTreeSet::new(),
         }
     }

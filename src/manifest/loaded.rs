@@ -9,7 +9,7 @@ use super::context::Asked;
 use super::diagnostic::{Diagnostic, Problems};
 use super::objects::{Object, Objects, Spec};
 use super::validate::clashes::{self, Claim};
-use crate::model::build::ImageBuild;
+use crate::model::build::{ImageBuild, SeenContext};
 use crate::model::desired::{Declared, Desired};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::policy::HostFile;
@@ -27,7 +27,7 @@ pub struct Loaded {
     /// to load again when they change. An optional one that is missing is here too.
     pub external: BTreeSet<PathBuf>,
     /// The contexts that its images are built from: a reason to load again when their content changes.
-    pub contexts: BTreeSet<Asked>,
+    pub contexts: BTreeMap<Asked, SeenContext>,
     /// Their folders, to be watched.
     pub folders: BTreeSet<PathBuf>,
     /// What its objects claim for themselves, for the clashes that [`merge`] finds.
@@ -88,7 +88,7 @@ pub struct Read {
     /// The files of each Secret and Namespace.
     pub readers: BTreeMap<Key, BTreeSet<HostFile>>,
     /// The contexts of images.
-    pub contexts: BTreeSet<Asked>,
+    pub contexts: BTreeMap<Asked, SeenContext>,
     /// Their folders.
     pub folders: BTreeSet<PathBuf>,
 }

@@ -97,12 +97,7 @@ pub fn load(
             objects,
             contents,
             builds,
-            Read {
-                external: host.external,
-                readers: host.readers,
-                contexts: host.contexts,
-                folders: host.folders,
-            },
+            Read { external: host.external, readers: host.readers, contexts: host.contexts, folders: host.folders },
             claims,
             hasher,
         )),

@@ -1,8 +1,9 @@
 //! What an image is built from, as it was at one moment. It reads no file and builds nothing.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 
@@ -33,6 +34,20 @@ pub struct ImageBuild {
     /// The platform, if not the engine's.
     pub platform: Option<String>,
     /// The hash of the context's content, as far as the ignore file lets it in.
+    pub content: String,
+}
+
+/// A context as it was when manifests that name it came into force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenContext {
+    /// The directory as the manifest leads to it.
+    pub directory: PathBuf,
+    /// The Dockerfile, relative to it.
+    pub dockerfile: String,
+    /// The directory without links in its path.
+    pub root: PathBuf,
+    /// The hash of its content.
     pub content: String,
 }
 

@@ -141,7 +141,8 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
         }
         Call::Build { build, .. } => {
             let id = ImageId(format!("sha256:{}", build.image));
-            let built = Image { id: id.clone(), digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            let built =
+                Image { id: id.clone(), digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
             world.images.insert(id.0, ImageState::Present(built.clone()));
             world.images.insert(build.image.clone(), ImageState::Present(built));
         }

@@ -9,11 +9,11 @@ use super::images;
 use super::policy;
 use super::world::{Decided, World};
 use crate::model::action::pull_target;
+use crate::model::build::is_built;
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::build::is_built;
 use crate::model::observed::{Fault, ImageState};
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, Template};
@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn a_digest_that_the_registry_has_lost_is_not_waited_for_and_other_trouble_is() {
         for (fault, pull) in [(Fault::ImageMissing, "web:2"), (Fault::Unauthorized, GOOD), (Fault::Unavailable, GOOD)] {
-            let failure = Failure { count: 1, at: Timestamp(0), fault, message: String::new(), cut: None, output: vec![] };
+            let failure =
+                Failure { count: 1, at: Timestamp(0), fault, message: String::new(), cut: None, output: vec![] };
             let observed = Observed { failures: [(pull_target(GOOD), failure)].into(), ..nothing() };
             assert_eq!(pulled(&desired(good()), &observed), [pull], "{fault:?}");
         }

@@ -94,7 +94,20 @@ impl<E: Engine> Executor<E> {
         let ledger = Mutex::new(Ledger { desired, ..Ledger::default() });
         let (working, starting) = (Semaphore::new(effort::WORKING), Semaphore::new(effort::STARTING));
         let replaced = Notify::new();
-        Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger, working, starting, replaced }) }
+        Self {
+            shared: Arc::new(Shared {
+                engine,
+                store,
+                metrics,
+                clock,
+                wake,
+                hints,
+                ledger,
+                working,
+                starting,
+                replaced,
+            }),
+        }
     }
 
     /// Secrets to mask from now on.

@@ -187,7 +187,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let (history, warnings) = store.load();
         let started_at = clock.now();
         let Desk { views, commands, metrics } = desk;
-        let paths = Arc::new(Mutex::new(setup.sources.iter().map(|source| Interest::Whole(source.dir.clone())).collect()));
+        let paths =
+            Arc::new(Mutex::new(setup.sources.iter().map(|source| Interest::Whole(source.dir.clone())).collect()));
         let probe_wake = wake.clone();
         let prober = Prober::new(
             Counted { dial: Inside { dial, engine: engine.clone() }, metrics: metrics.clone() },

@@ -142,7 +142,7 @@ pub fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>, contexts: &Con
             Err(why) => hash.update(why),
         }
     }
-    for asked in loaded.iter().flat_map(|loaded| &loaded.contexts) {
+    for asked in loaded.iter().flat_map(|loaded| loaded.contexts.keys()) {
         hash.update(asked.directory.as_os_str().as_encoded_bytes());
         hash.update(context_digest(asked, contexts)?);
     }

@@ -16,7 +16,7 @@ use crate::model::name::Key;
 use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
-use crate::store::Store;
+use crate::store::{Kept, Store};
 use crate::wake::Interest;
 
 /// How long a directory must stay the same before it is believed.
@@ -207,8 +207,8 @@ impl Sources {
     fn last_good(&self, index: usize) -> Option<(Snapshot, Loaded)> {
         let watched = &self.watched[index];
         let kept = self.store.load_snapshot(&watched.state.dir)?;
-        let snapshot = Snapshot::of(kept.files).at(kept.commit);
-        let loaded = manifest::load(&watched.source, &snapshot, &self.hasher, &self.contexts).ok()?;
+        let (snapshot, contexts) = (Snapshot::of(kept.files).at(kept.commit), Contexts::as_they_were(kept.contexts));
+        let loaded = manifest::load(&watched.source, &snapshot, &self.hasher, &contexts).ok()?;
         Some((snapshot, loaded))
     }
 
@@ -249,8 +249,11 @@ impl Sources {
 
     /// Keeps what is in force for a restart.
     fn keep(&self, index: usize, snapshot: &Snapshot) {
-        let dir = &self.watched[index].state.dir;
-        if let Err(error) = self.store.save_snapshot(dir, &snapshot.files, snapshot.commit.as_ref()) {
+        let Watched { state, in_force, .. } = &self.watched[index];
+        let contexts = in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
+        let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
+        let kept = Kept { files, commit, contexts: contexts.collect() };
+        if let Err(error) = self.store.save_snapshot(&state.dir, &kept) {
             tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
         }
     }
@@ -346,7 +349,8 @@ impl Sources {
         let dirs = self.watched.iter().map(|watched| Interest::Whole(watched.source.dir.clone()));
         let in_force = || self.watched.iter().filter_map(|watched| watched.in_force.as_ref());
         let external = in_force().flat_map(|loaded| loaded.external.iter().cloned().map(Interest::Whole));
-        let folders = in_force().flat_map(|loaded| loaded.folders.iter().take(FOLDERS_MAX).cloned().map(Interest::Folder));
+        let folders =
+            in_force().flat_map(|loaded| loaded.folders.iter().take(FOLDERS_MAX).cloned().map(Interest::Folder));
         dirs.chain(external).chain(folders).collect()
     }
 

@@ -58,7 +58,9 @@ impl Scope {
     /// Whether something about `path` matters.
     pub(super) fn covers(&self, path: &Path) -> bool {
         let is_in_folder = path.parent().is_some_and(|parent| self.folders.contains(parent));
-        is_in_folder || self.names.contains(path) || path.ancestors().any(|dir| self.dirs.get(dir).is_some_and(|dir| dir.whole))
+        is_in_folder
+            || self.names.contains(path)
+            || path.ancestors().any(|dir| self.dirs.get(dir).is_some_and(|dir| dir.whole))
     }
 
     /// Watches the parent for the name: a file is often replaced by another of its name, which a watch on it would miss.

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::door::{self, Refusal};
 use super::git;
+use crate::model::build::SeenContext;
 use crate::model::text::hex;
 use crate::model::time::Timestamp;
 use ignore::{Ignore, Mistake};
@@ -65,11 +66,21 @@ pub enum Trouble {
     Ignore(PathBuf, Mistake),
 }
 
+impl Context {
+    /// What is kept of it for a restart.
+    pub fn seen(&self, asked: &Asked) -> SeenContext {
+        let Asked { directory, dockerfile } = asked.clone();
+        SeenContext { directory, dockerfile, root: self.root.clone(), content: self.content.clone() }
+    }
+}
+
 /// Reads contexts, and remembers the hash of every file by the traces that a change leaves, so that a look at a large
 /// context that did not change costs no more than its list of files.
 #[derive(Default)]
 pub struct Contexts {
     known: Mutex<Known>,
+    /// What every context was at an earlier time, if that is what counts.
+    as_they_were: Option<BTreeMap<Asked, Context>>,
 }
 
 #[derive(Default)]
@@ -81,6 +92,14 @@ struct Known {
 type FileHash = [u8; 32];
 
 impl Contexts {
+    /// Contexts as they were, whatever they are now: for manifests of an earlier time.
+    pub fn as_they_were(seen: Vec<SeenContext>) -> Self {
+        let context = |SeenContext { directory, dockerfile, root, content }| {
+            (Asked { directory, dockerfile }, Context { root, content, folders: Vec::new() })
+        };
+        Self { as_they_were: Some(seen.into_iter().map(context).collect()), ..Self::default() }
+    }
+
     /// From now on it is `now`: a hash is only remembered of what was last changed before.
     pub fn at(&self, now: Timestamp) {
         self.lock().now = now;
@@ -88,6 +107,9 @@ impl Contexts {
 
     /// Reads a context.
     pub fn read(&self, asked: &Asked) -> Result<Context, Trouble> {
+        if let Some(earlier) = &self.as_they_were {
+            return earlier.get(asked).cloned().ok_or_else(|| Trouble::Wrong("is not known of that time".into()));
+        }
         let root = resolve(&asked.directory)?;
         settled(&root)?;
         let listing = list(&root, &asked.dockerfile)?;

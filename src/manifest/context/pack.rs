@@ -60,11 +60,7 @@ fn append_all(archive: &mut tar::Builder<impl Write>, root: &Path, entries: &[En
 }
 
 /// Appends an entry. Of a file, the hash of what was appended.
-fn append(
-    archive: &mut tar::Builder<impl Write>,
-    root: &Path,
-    entry: &Entry,
-) -> Result<Option<FileHash>, Failed> {
+fn append(archive: &mut tar::Builder<impl Write>, root: &Path, entry: &Entry) -> Result<Option<FileHash>, Failed> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(entry.mode);
     header.set_uid(0);

@@ -53,7 +53,9 @@ impl Folder {
             let link = entry.link_name().unwrap().map(|link| format!(" → {}", link.display())).unwrap_or_default();
             let header = entry.header();
             assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
-            format!("{} {:o}{link} {text}", entry.path().unwrap().display(), header.mode().unwrap()).trim_end().to_owned()
+            format!("{} {:o}{link} {text}", entry.path().unwrap().display(), header.mode().unwrap())
+                .trim_end()
+                .to_owned()
         });
         Ok(described.collect())
     }
@@ -65,7 +67,8 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[test]
 fn the_hash_follows_all_that_is_let_in_and_nothing_else() {
-    let folder = Folder::of(&[("Dockerfile", "FROM a\n"), ("src/main.js", "1"), (".dockerignore", "*.log\n"), ("a.log", "1")]);
+    let folder =
+        Folder::of(&[("Dockerfile", "FROM a\n"), ("src/main.js", "1"), (".dockerignore", "*.log\n"), ("a.log", "1")]);
     set_mode(&folder.path("src/main.js"), 0o644);
     let mut seen = std::collections::BTreeSet::from([folder.content()]);
     for (change, is_another) in [
@@ -96,7 +99,12 @@ fn a_new_release_builds_nobodys_images_anew() {
 
 #[test]
 fn what_is_sent_is_what_was_hashed_or_nothing_is() {
-    let folder = Folder::of(&[("Dockerfile", "FROM a\n"), ("src/main.js", "1"), (".dockerignore", "Dockerfile\n*.log\n"), ("a.log", "1")]);
+    let folder = Folder::of(&[
+        ("Dockerfile", "FROM a\n"),
+        ("src/main.js", "1"),
+        (".dockerignore", "Dockerfile\n*.log\n"),
+        ("a.log", "1"),
+    ]);
     symlink("/etc/passwd", folder.path("src/link")).unwrap();
     for path in ["Dockerfile", "src/main.js", ".dockerignore"] {
         set_mode(&folder.path(path), 0o644);

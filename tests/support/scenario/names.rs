@@ -14,7 +14,9 @@ pub struct Names {
 impl Names {
     /// Learns the revision in a container's name such as `shop.web.3f9a2c71d0.0`.
     pub fn learn(&mut self, container: &str) {
-        if let Some((namespace, tag)) = container.strip_prefix("evenkeel.local/").and_then(|image| image.split_once(':')) {
+        if let Some((namespace, tag)) =
+            container.strip_prefix("evenkeel.local/").and_then(|image| image.split_once(':'))
+        {
             return self.learn_build(namespace, tag);
         }
         let parts: Vec<&str> = container.rsplitn(3, '.').collect();

@@ -130,8 +130,7 @@ impl World {
                     last = Some(app);
                 }
                 Kind::Fail(code) => {
-                    let words =
-                        format!("The command '/bin/sh -c exit {code}' returned a non-zero code: {code}");
+                    let words = format!("The command '/bin/sh -c exit {code}' returned a non-zero code: {code}");
                     return refuse(200, Fault::Invalid, words);
                 }
                 Kind::Copy(path) if *path != "." && !script.files.iter().any(|file| file == path) => {
@@ -147,11 +146,7 @@ impl World {
         let serial = self.next_serial();
         let id = Sha256::digest(format!("{} {serial}", script.content));
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let image = Image {
-            id: evenkeel::model::revision::ImageId(format!("sha256:{id}")),
-            digests: Vec::new(),
-            app,
-        };
+        let image = Image { id: evenkeel::model::revision::ImageId(format!("sha256:{id}")), digests: Vec::new(), app };
         self.tags.insert(script.image.clone(), image.id.clone());
         self.images.insert(image.id.clone(), image);
         self.tell("image tag", None);
@@ -173,6 +168,8 @@ impl World {
             Kind::Say(_) | Kind::Sleep(_) | Kind::Fail(_) | Kind::Copy(_) | Kind::Nothing => None,
         });
         let missing = bases.filter(|image| self.image(image).is_none());
-        missing.map(|image| if matches!(self.registry.mood, Mood::Slow(_)) { 1000 } else { self.pull_time(image) }).sum()
+        missing
+            .map(|image| if matches!(self.registry.mood, Mood::Slow(_)) { 1000 } else { self.pull_time(image) })
+            .sum()
     }
 }

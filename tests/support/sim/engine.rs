@@ -5,8 +5,8 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 
 use evenkeel::engine::{
-    Context, Credentials, Ended, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed, Ownership,
-    Provided,
+    Context, Credentials, Ended, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed,
+    Ownership, Provided,
 };
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::build::ImageBuild;
