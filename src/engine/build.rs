@@ -19,7 +19,9 @@ use crate::model::container::label;
 use crate::model::name::Instance;
 use crate::model::observed::Fault;
 
-/// How long a build may say nothing: one step of it can be long and silent.
+/// How long a builder may take until it says that it begins: it unpacks the context before.
+const FIRST_WORD: Duration = Duration::from_secs(180);
+/// How long it may say nothing after that: one step can be long and silent.
 const SILENCE: Duration = Duration::from_secs(1800);
 
 type Output<'a> = &'a (dyn Fn(String) + Send + Sync);
@@ -40,12 +42,16 @@ pub(super) async fn build(
     let body = bollard::body_try_stream(pieces(context));
     let mut said = session.calls.build_image(options(instance, build), credentials, Some(body));
     let mut lines = Lines::default();
+    let mut patience = FIRST_WORD;
     let failed = loop {
-        match timeout(SILENCE, said.next()).await {
-            Ok(Some(Ok(info))) => lines.add(info).into_iter().for_each(output),
+        match timeout(patience, said.next()).await {
+            Ok(Some(Ok(info))) => {
+                patience = SILENCE;
+                lines.add(info).into_iter().for_each(output);
+            }
             Ok(Some(Err(error))) => break Some(client.failed(error)),
             Ok(None) => break None,
-            Err(_) => break Some(Failed::Late(SILENCE)),
+            Err(_) => break Some(Failed::Late(patience)),
         }
     };
     lines.rest().into_iter().for_each(output);

@@ -242,3 +242,26 @@ impl Decided {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::action::{build_target, pull_target};
+
+    #[test]
+    fn a_build_that_is_to_blame_is_tried_after_minutes_and_all_else_after_seconds() {
+        let pause = |target: &str, fault, count| {
+            let at = Timestamp(1_000);
+            let failure = Failure { count, at, fault, message: String::new(), cut: None, output: Vec::new() };
+            retry_at(target, &failure).since(at)
+        };
+        let (build, pull) = (build_target("evenkeel.local/shop:1"), pull_target("web:1"));
+        for (count, seconds) in [(1, 60), (2, 120), (6, 1920), (7, 3600), (1000, 3600)] {
+            assert_eq!(pause(&build, Fault::Invalid, count), Span::secs(seconds), "{count}");
+        }
+        for (count, seconds) in [(1, 5), (2, 10), (1000, 300)] {
+            assert_eq!(pause(&build, Fault::Unavailable, count), Span::secs(seconds), "{count}");
+            assert_eq!(pause(&pull, Fault::Invalid, count), Span::secs(seconds), "{count}");
+        }
+    }
+}

@@ -410,4 +410,30 @@ mod tests {
         let (mut sources, _) = unread(&dir);
         assert_eq!(sources.look(Timestamp(0), Occasion::Change), (false, Some(Timestamp(0) + QUIET)));
     }
+
+    #[test]
+    fn a_context_must_be_seen_twice_with_the_same_content_however_long_the_manifests_were_quiet() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        let web = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n\
+                   spec: {template: {build: {context: ../app}}}\n";
+        std::fs::write(dir.path().join("manifests/web.yaml"), web).unwrap();
+        std::fs::create_dir(dir.path().join("app")).unwrap();
+        std::fs::write(dir.path().join("app/Dockerfile"), "FROM a\n").unwrap();
+        let now = changed_at + Span::secs(60);
+        assert_eq!(sources.look(now, Occasion::Change), (false, Some(now + QUIET)));
+        std::fs::write(dir.path().join("app/main.js"), "1").unwrap();
+        assert_eq!(sources.look(now + QUIET, Occasion::Change), (false, Some(now + QUIET + QUIET)), "it has changed");
+        let now = now + QUIET + QUIET;
+        assert_eq!(sources.look(now, Occasion::Change), (true, None));
+        let image = |sources: &Sources| sources.desired().builds.keys().next().cloned().unwrap();
+        let before = image(&sources);
+        std::fs::write(dir.path().join("app/main.js"), "2").unwrap();
+        assert_eq!(sources.look(now, Occasion::Change), (false, Some(now + QUIET)));
+        let mut at = now + QUIET;
+        while let (false, Some(again)) = sources.look(at, Occasion::Change) {
+            at = again;
+        }
+        assert_ne!(image(&sources), before);
+    }
 }

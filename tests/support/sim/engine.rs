@@ -29,6 +29,9 @@ const PULL_STEPS: u64 = 4;
 /// How long a pull may show no progress, as in the real client.
 const NO_PROGRESS: Duration = Duration::from_secs(120);
 
+/// How long a builder may take until it says that it begins, as in the real client.
+const NO_WORD: Duration = Duration::from_secs(180);
+
 impl Engine for Sim {
     async fn identify(&self) -> Result<EngineIdentity, EngineError> {
         let version = EngineVersion { version: "26.1.5".into(), api: "1.45".into() };
@@ -144,12 +147,16 @@ impl Engine for Sim {
                 output(self.with(|world| world.say(&words)));
                 sleep(Duration::from_millis(time)).await;
             }
-            std::future::pending::<()>().await;
+            sleep(NO_WORD).await;
         };
         tokio::select! {
             biased;
             outcome = call => outcome,
-            () = words => unreachable!("it says no more and waits"),
+            () = words => Err(EngineError {
+                attempted: format!("build {}", build.image),
+                message: format!("no answer within {} s", NO_WORD.as_secs()),
+                fault: Fault::Timeout,
+            }),
         }
     }
 
