@@ -29,9 +29,6 @@ use crate::model::view::{FailureView, InFlight};
 use crate::store::Store;
 use crate::wake::{Reason, Wake};
 
-/// Lines of a build's output that are kept in case it fails, and the characters of each.
-const OUTPUT_LINES: usize = 20;
-const OUTPUT_CHARACTERS: usize = 300;
 /// Failures that are remembered; more than that means that the engine as a whole is in trouble.
 const FAILURES_MAX: usize = 1000;
 
@@ -265,7 +262,7 @@ impl<E: Engine> Shared<E> {
                 }
             }
             // Nobody waits for it any more, so it is nobody's failure.
-            Err(_) if is_obsolete(&ledger, &action.call) => {}
+            Err(_) if build::is_obsolete(&ledger.desired, &action.call) => {}
             Err(error) => {
                 let message = printable(&with_name(&action.call, ledger.redactor.clean(&error.to_string())));
                 let last = last_word(&output).map(|line| format!("; its output ends with: {line}"));
@@ -315,7 +312,7 @@ impl<E: Engine> Shared<E> {
                 let build = gate.approve(call, build)?;
                 tokio::select! {
                     outcome = build::build(engine.as_ref(), build, &credentials, &output, &self.wake) => outcome,
-                    () = self.obsolete(call) => Err(obsolete(call)),
+                    () = self.obsolete(call) => Err(build::obsolete(call)),
                 }
             }
             Call::CreateContainer(spec) => {
@@ -357,7 +354,7 @@ impl<E: Engine> Shared<E> {
         loop {
             let mut replaced = pin!(self.replaced.notified());
             replaced.as_mut().enable();
-            if is_obsolete(&self.ledger(), call) {
+            if build::is_obsolete(&self.ledger().desired, call) {
                 return;
             }
             replaced.await;
@@ -368,11 +365,8 @@ impl<E: Engine> Shared<E> {
     fn hear(&self, target: &str, line: &str) {
         self.note(target, line);
         let mut ledger = self.ledger();
-        let line = printable(&ledger.redactor.clean(line)).chars().take(OUTPUT_CHARACTERS).collect();
-        let output = ledger.outputs.entry(target.to_owned()).or_default();
-        output.push(line);
-        let surplus = output.len().saturating_sub(OUTPUT_LINES);
-        output.drain(..surplus);
+        let line = ledger.redactor.clean(line);
+        build::keep(ledger.outputs.entry(target.to_owned()).or_default(), &line);
     }
 
     fn note(&self, target: &str, line: &str) {
@@ -396,13 +390,3 @@ fn with_name(call: &Call, message: String) -> String {
 
 /// How many digits of an id Docker shows to people.
 const SHORT_ID: usize = 12;
-
-/// Whether a call builds what nobody wants any more.
-fn is_obsolete(ledger: &Ledger, call: &Call) -> bool {
-    matches!(call, Call::Build { build, .. } if !ledger.desired.builds.contains_key(&build.image))
-}
-
-fn obsolete(call: &Call) -> EngineError {
-    let message = "what it is built from has changed meanwhile".into();
-    EngineError { attempted: call.to_string(), message, fault: Fault::Unavailable }
-}

@@ -8,11 +8,17 @@ use tokio::sync::mpsc;
 
 use crate::engine::{Context, Credentials, Engine, EngineError};
 use crate::manifest::context;
+use crate::model::action::Call;
 use crate::model::build::ImageBuild;
+use crate::model::desired::Desired;
 use crate::model::observed::Fault;
+use crate::model::text::printable;
 use crate::policy::Approved;
 use crate::wake::{Reason, Wake};
 
+/// Lines of a build's output that are kept in case it fails, and the characters of each.
+const OUTPUT_LINES: usize = 20;
+const OUTPUT_CHARACTERS: usize = 300;
 /// How many bytes are handed on at once.
 const PIECE: usize = 64 << 10;
 /// How many pieces wait for the engine.
@@ -36,6 +42,24 @@ pub async fn build<E: Engine>(
         }
         (outcome, _) => outcome,
     }
+}
+
+/// Keeps a line of what a build says, as one of the last.
+pub fn keep(output: &mut Vec<String>, line: &str) {
+    output.push(printable(line).chars().take(OUTPUT_CHARACTERS).collect());
+    let surplus = output.len().saturating_sub(OUTPUT_LINES);
+    output.drain(..surplus);
+}
+
+/// Whether a call builds what nobody wants any more.
+pub fn is_obsolete(desired: &Desired, call: &Call) -> bool {
+    matches!(call, Call::Build { build, .. } if !desired.builds.contains_key(&build.image))
+}
+
+/// The outcome of such a build.
+pub fn obsolete(call: &Call) -> EngineError {
+    let message = "what it is built from has changed meanwhile".into();
+    EngineError { attempted: call.to_string(), message, fault: Fault::Unavailable }
 }
 
 /// The context on its way, and what keeps it from being whole.

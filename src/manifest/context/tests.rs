@@ -1,3 +1,5 @@
+//! What a context is, what is sent of it, and what never is.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;

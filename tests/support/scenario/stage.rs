@@ -268,7 +268,9 @@ impl Stage {
             Step::Accident { verb, container } => self.accident(*verb, container),
             Step::RemoveImage { reference } => {
                 let reference = self.names.image(reference);
-                self.sim.with(|world| world.remove_image(&reference))
+                let removed = self.sim.with(|world| world.remove_image(&reference));
+                // After a fault it may not have been built yet.
+                removed.or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
             }
             Step::Disconnect { container, network } => {
                 self.on_each(container, |world, id| world.disconnect(id, network).map(drop))

@@ -143,8 +143,9 @@ impl World {
             }
         }
         let Some(app) = last else { return refuse(400, Fault::Invalid, "file with no instructions in Dockerfile") };
-        let serial = self.next_serial();
-        let id = Sha256::digest(format!("{} {serial}", script.content));
+        let builds = self.builds.entry(script.image.clone()).or_insert(0);
+        *builds += 1;
+        let id = Sha256::digest(format!("{} {} {builds}", script.image, script.content));
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let image = Image { id: evenkeel::model::revision::ImageId(format!("sha256:{id}")), digests: Vec::new(), app };
         self.tags.insert(script.image.clone(), image.id.clone());
