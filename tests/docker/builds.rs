@@ -97,6 +97,10 @@ on_each_engine! {
         let (code, said, _) = bench.evenkeel_outcome(&["rollout", "status", "web", "-n", "shop"]);
         assert_eq!(code, STALLED, "{said}");
         assert!(bench.evenkeel(&["events", "-n", "shop"]).contains("BuildFailed"));
+        let failures = || bench.metric("evenkeel_actions_total{call=\"build\",result=\"error\"}").unwrap_or_default();
+        let before = failures();
+        assert_eq!(bench.applied(), STALLED, "a person asks for another try");
+        assert_eq!(failures(), before + 1.0);
         assert_eq!((ids(bench), file(bench, "/context/page").unwrap()), (second, "two".to_string()));
         assert!(bench.engine.docker(&["ps", "--all", "--quiet", "--filter", "status=exited"]).is_empty(), "a step's container is left");
 

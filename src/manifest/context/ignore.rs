@@ -3,14 +3,20 @@
 //! A line is a pattern, matched against whole paths from the context's root. `*` and `?` stop at a slash and `**` does
 //! not; `!` lets in again what an earlier line left out, and the last line that fits decides. What is in a directory
 //! that is left out is left out with it.
+//!
+//! One thing is not Docker's: `.git` is left out from the start, unless a line lets it in. Every fetch changes something in it,
+//! and would make another image of the same content.
 
 /// The most bytes of an ignore file.
 pub const BYTES_MAX: u64 = 64 << 10;
 /// The most patterns of one.
 const PATTERNS_MAX: usize = 1_000;
 
+/// What is left out from the start.
+const FROM_THE_START: &str = "**/.git";
+
 /// The patterns of an ignore file, in order.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignore {
     patterns: Vec<Pattern>,
 }
@@ -48,13 +54,20 @@ enum Step {
     Rest,
 }
 
+impl Default for Ignore {
+    /// What counts where there is no ignore file.
+    fn default() -> Self {
+        Self::parse("").expect("what counts from the start is a pattern")
+    }
+}
+
 impl Ignore {
     /// The patterns in the text of an ignore file.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut patterns = Vec::new();
+        let mut patterns: Vec<Pattern> = pattern(FROM_THE_START).into_iter().flatten().collect();
         for (index, line) in text.lines().enumerate() {
-            if patterns.len() == PATTERNS_MAX {
+            if patterns.len() > PATTERNS_MAX {
                 return Err(Mistake { line: index + 1, message: format!("more than {PATTERNS_MAX} patterns") });
             }
             if line.starts_with('#') {
@@ -292,6 +305,12 @@ mod tests {
             ("  # a pattern, because of the space\n", "x", false),
             ("# nothing\n\n   \n", "x", false),
             ("\u{feff}x\r\n ! x \r\n", "x", false),
+            ("", ".git/HEAD", true),
+            ("x", "vendor/lib/.git", true),
+            ("", ".gitignore", false),
+            ("!.git", ".git/HEAD", false),
+            ("!.git", "vendor/lib/.git", true),
+            ("!**/.git", "vendor/lib/.git", false),
         ] {
             assert_eq!(leaves_out(lines, path), out, "{lines:?} {path}");
         }

@@ -115,7 +115,7 @@ pub fn candidates(opened: &Opened) -> (BTreeSet<Key>, Vec<Diagnostic>) {
 pub fn image(opened: &[Opened], of: usize, key: &Key, wish: &Wish, literal: bool) -> Result<Edit, Refusal> {
     let read = Read::of(&opened[of]);
     let Some(Image { object, entry, present }) = read.image(key) else {
-        return Err(Refusal::Invalid(read.problems.into_sorted()));
+        return Err(read.without_image(key));
     };
     let text = entry.value.text().unwrap_or_default();
     let wanted = match (present, wish) {
@@ -185,6 +185,30 @@ impl Read {
         let Document { path, root, .. } = &object.document;
         let same = |raw: &&Document| raw.path == *path && raw.root.pos == root.pos;
         self.raw.iter().find(same).expect("an object comes from a document")
+    }
+
+    /// Why an object has no image that could be set.
+    fn without_image(self, key: &Key) -> Refusal {
+        let object = self.objects.list.get(key);
+        let Some(template) = object.and_then(|object| entry_at(&object.document.root, &IMAGE[..2])) else {
+            return Refusal::Invalid(self.problems.into_sorted());
+        };
+        let document = &object.expect("it has a template").document;
+        let why = match template.value.entry("build") {
+            Some(build) => problem(
+                document,
+                build.key_pos,
+                format!("the image of {key} is built, so there is none to set"),
+                "edit what it is built from, or write an image in the place of build",
+            ),
+            None => problem(
+                document,
+                template.key_pos,
+                format!("{key} names no image: it takes that of the Deployment whose gate it is"),
+                "set the image of the Deployment",
+            ),
+        };
+        why.into()
     }
 
     /// The image of an object, if its manifest has one.

@@ -221,6 +221,22 @@ fn a_source_that_is_invalid_or_would_be_is_not_edited() {
 }
 
 #[test]
+fn what_is_built_or_takes_anothers_image_has_none_to_set() {
+    let built = opened(&[("web.yaml", &deployment("web", "build: {context: ../app}"))]);
+    let told = why(set(&built, ":2", false));
+    assert!(
+        told.contains("web.yaml:6:5: the image of deployment/shop/web is built, so there is none to set"),
+        "{told}"
+    );
+    let gate = deployment("web", "args: [migrate]").replace("kind: Deployment", "kind: Job");
+    let web = deployment("web", "image: web:1").replace("template:", "gates: {before: [{job: web}]}\n  template:");
+    let job = opened(&[("job.yaml", &gate), ("web.yaml", &web)]);
+    let key = Key { kind: Kind::Job, ..key("web") };
+    let told = why(super::image(&[job], 0, &key, &Wish::parse(":2").unwrap(), false));
+    assert!(told.contains("job.yaml:5:3: job/shop/web names no image"), "{told}");
+}
+
+#[test]
 fn a_wrong_image_can_be_set_right() {
     let source = opened(&[("web.yaml", &deployment("web", "image: Web:1"))]);
     assert_eq!(written(&set(&source, "web:1", false).unwrap()).1, deployment("web", "image: web:1"));

@@ -13,7 +13,7 @@ use super::EnvValue;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Build {
     /// The directory whose files the build may use, relative to this manifest or absolute. What its `.dockerignore` (or
-    /// `DOCKERFILE.dockerignore`) leaves out is neither sent nor looked at. At most 20000 files and 512 MiB.
+    /// `DOCKERFILE.dockerignore`) leaves out is neither sent nor looked at, and `.git` only where it is let in. At most 20000 files and 512 MiB.
     pub context: String,
     /// The Dockerfile, relative to the context and in it. Default: Dockerfile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
