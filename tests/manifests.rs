@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use evenkeel::manifest::{self, Loaded, Snapshot, Source, snapshot};
+use evenkeel::manifest::{self, Contexts, Loaded, Snapshot, Source, snapshot};
 use evenkeel::model::name::Name;
 use evenkeel::model::revision::ContentHasher;
 use evenkeel::model::secret::SecretBytes;
@@ -79,7 +79,7 @@ fn load_from(case: &Path, source: Source) -> Result<Loaded, String> {
     let source = Source { dir: root.clone(), ..source };
     let snapshot =
         snapshot::read(&root).map_err(|error| error.to_string().replace(&root.display().to_string(), "DIR"))?;
-    manifest::load(&source, &snapshot, &hasher()).map_err(|problems| {
+    manifest::load(&source, &snapshot, &hasher(), &Contexts::default()).map_err(|problems| {
         let screen: Vec<String> = problems.iter().map(|problem| format!("{problem}\n")).collect();
         screen.join("\n").replace(&format!("{}/", root.display()), "").replace(&root.display().to_string(), "DIR")
     })
@@ -125,7 +125,7 @@ fn whole() -> String {
 fn load_text(files: &[(&str, &[u8])]) -> Result<Loaded, Vec<manifest::Diagnostic>> {
     let files = files.iter().map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec())).collect();
     let source = Source { dir: PathBuf::new(), namespace: None, variables: BTreeMap::new() };
-    manifest::load(&source, &Snapshot::of(files), &hasher())
+    manifest::load(&source, &Snapshot::of(files), &hasher(), &Contexts::default())
 }
 
 /// The check and the types are made from one source, so what passes the one never fails the other.
@@ -171,7 +171,7 @@ proptest! {
                 .map(|(part, name)| (PathBuf::from(format!("{name}.yaml")), part.join("\n---\n").into_bytes())).collect()
         };
         let source = Source { dir: PathBuf::new(), namespace: None, variables: BTreeMap::new() };
-        let load = |names: &[&str]| manifest::load(&source, &Snapshot::of(files(names)), &hasher()).ok().unwrap();
+        let load = |names: &[&str]| manifest::load(&source, &Snapshot::of(files(names)), &hasher(), &Contexts::default()).ok().unwrap();
         let (one, other) = (load(&["a", "b", "c", "d", "e", "f"]), load(&order));
         let placeless = |loaded: &Loaded| {
             let mut desired = loaded.desired.clone();
@@ -321,7 +321,7 @@ fn a_megabyte_of_anything_is_read_in_no_time() {
 fn in_namespace(dir: &str, namespace: &str, text: &str) -> (Source, Loaded) {
     let source = Source { dir: dir.into(), namespace: Name::new(namespace).ok(), variables: BTreeMap::new() };
     let files = [(PathBuf::from("a.yaml"), text.as_bytes().to_vec())].into();
-    let loaded = manifest::load(&source, &Snapshot::of(files), &hasher());
+    let loaded = manifest::load(&source, &Snapshot::of(files), &hasher(), &Contexts::default());
     (source, loaded.unwrap_or_else(|problems| panic!("{}", problems[0])))
 }
 
@@ -429,7 +429,7 @@ fn a_secrets_content_changes_its_id_and_its_file_is_watched() {
     let source = Source { dir: dir.path().into(), namespace: None, variables: BTreeMap::new() };
     let snapshot = Snapshot::of([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())].into());
     let id = || {
-        let loaded = manifest::load(&source, &snapshot, &hasher()).ok().unwrap();
+        let loaded = manifest::load(&source, &snapshot, &hasher(), &Contexts::default()).ok().unwrap();
         assert_eq!(loaded.external, [dir.path().join("a.env")].into());
         loaded.desired.contents.into_values().next().unwrap().spec.0
     };

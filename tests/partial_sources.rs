@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use evenkeel::manifest::{self, Snapshot, Source};
+use evenkeel::manifest::{self, Contexts, Snapshot, Source};
 use evenkeel::model::name::{Key, Kind};
 use evenkeel::model::revision::ContentHasher;
 use evenkeel::model::secret::SecretBytes;
@@ -106,7 +106,9 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
 fn declared(root: &Path) -> Option<BTreeMap<Key, usize>> {
     let snapshot: Snapshot = manifest::snapshot::read(root).ok()?;
     let source = Source { dir: root.into(), namespace: None, variables: BTreeMap::new() };
-    let loaded = manifest::load(&source, &snapshot, &ContentHasher::new(SecretBytes::new(vec![1]))).ok()?;
+    let loaded =
+        manifest::load(&source, &snapshot, &ContentHasher::new(SecretBytes::new(vec![1])), &Contexts::default())
+            .ok()?;
     let deployments = loaded.desired.deployments.iter();
     Some(deployments.map(|(key, declared)| (key.clone(), declared.spec.replicas as usize)).collect())
 }

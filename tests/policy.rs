@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use evenkeel::manifest::{self, Source, snapshot};
+use evenkeel::manifest::{self, Contexts, Source, snapshot};
 use evenkeel::model::action::Call;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Key, Kind, Name};
@@ -92,14 +92,21 @@ impl Case {
     fn desired(&self, host: &Path) -> Result<Desired, String> {
         let source = host.join("source");
         fs::create_dir_all(&source).unwrap();
-        for (file, text) in [("other.env", "PASSWORD=p\n"), ("other.txt", "words\n"), ("source/own.env", "A=b\n")] {
+        for context in ["source/app", "app"] {
+            fs::create_dir_all(host.join(context)).unwrap();
+        }
+        let contexts = ["source/app/Dockerfile", "app/Dockerfile"].map(|file| (file, "FROM web:1\n"));
+        for (file, text) in [("other.env", "PASSWORD=p\n"), ("other.txt", "words\n"), ("source/own.env", "A=b\n")]
+            .into_iter()
+            .chain(contexts)
+        {
             fs::write(host.join(file), text).unwrap();
         }
         let on_host = |text: &str| text.replace("/HOST", host.to_str().unwrap());
         fs::write(source.join("case.yaml"), on_host(&self.manifest())).unwrap();
         let source = Source { dir: source, namespace: Some(name("shop")), variables: BTreeMap::new() };
         let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
-        let loaded = manifest::load(&source, &snapshot::read(&source.dir).unwrap(), &hasher);
+        let loaded = manifest::load(&source, &snapshot::read(&source.dir).unwrap(), &hasher, &Contexts::default());
         let loaded = loaded.map_err(|problems| problems[0].message.clone())?;
         Ok(Desired { policy: self.policy(on_host), ..loaded.desired })
     }
@@ -108,7 +115,8 @@ impl Case {
         let header = "apiVersion: evenkeel.dev/v1\n";
         let template = self.documents[0].trim().lines().filter(|line| *line != "{}");
         let template: String = template.map(|line| format!("    {line}\n")).collect();
-        let web = format!("{header}kind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    image: web:1\n");
+        let image = if template.contains("build:") { "" } else { "    image: web:1\n" };
+        let web = format!("{header}kind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n{image}");
         let further = self.documents[1..].iter().map(|document| format!("---\n{header}{document}\n"));
         format!("{web}{template}{}", further.collect::<String>())
     }
@@ -135,7 +143,7 @@ impl Case {
         Observed {
             volumes: self.volumes.iter().map(|volume| (volume.name.clone(), volume.clone())).collect(),
             networks: self.networks.iter().map(|network| (network.name.clone(), network.clone())).collect(),
-            images: BTreeMap::from([("web:1".to_owned(), ImageState::Missing)]),
+            images: desired.images().into_iter().map(|image| (image, ImageState::Missing)).collect(),
             host_paths: Some(paths.into_iter().map(|path| (path.clone(), self.lead(&path))).collect()),
             ..Observed::default()
         }
@@ -211,7 +219,7 @@ fn mistakes(case: &Case) -> Vec<String> {
         names.into_iter().any(|(kind, name)| match (kind, call) {
             (Kind::Network, Call::CreateNetwork(network)) => network.name == name,
             (Kind::Volume, Call::CreateVolume(volume)) => volume.name == name,
-            (Kind::Deployment, Call::CreateContainer(_) | Call::Pull { .. }) => true,
+            (Kind::Deployment, Call::CreateContainer(_) | Call::Pull { .. } | Call::Build { .. }) => true,
             _ => false,
         })
     };

@@ -66,6 +66,7 @@ const HOMES: [(&str, &[&str]); 33] = [
     ("getrandom", &["store"]),
     ("base64", &["engine"]),
     ("notify", &["wake"]),
+    ("tar", &["manifest/context"]),
     ("prometheus", &["metrics"]),
     ("axum", &["server"]),
     ("hyper", &["cli", "probe", "notification", "engine"]),

@@ -88,6 +88,7 @@ impl Sheet {
         self.head(key, object);
         self.detail(&object.detail);
         self.list("Waiting for", &object.status.waiting);
+        self.section("Last lines of the build", &object.status.build_output);
         self.conditions(object);
         self.revisions(&object.detail);
         self.runs(&object.detail);

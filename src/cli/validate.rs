@@ -12,7 +12,7 @@ use super::output;
 use super::plan::counted;
 use super::screen::{Screen, lines};
 use super::settings::Settings;
-use crate::manifest::{self, Diagnostic, Loaded, ReadError, Source, Spot, snapshot};
+use crate::manifest::{self, Contexts, Diagnostic, Loaded, ReadError, Source, Spot, snapshot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::policy::Refusal;
@@ -113,9 +113,10 @@ fn place(desired: &Desired, key: &Key) -> String {
 pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>>, Failure> {
     // Content ids are thrown away again, so any key will do.
     let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
+    let contexts = Contexts::default();
     let (mut loaded, mut problems) = (Vec::new(), Vec::new());
     for source in sources {
-        let objects = read(source).await?.and_then(|snapshot| manifest::load(source, &snapshot, &hasher));
+        let objects = read(source).await?.and_then(|snapshot| manifest::load(source, &snapshot, &hasher, &contexts));
         match objects {
             Ok(objects) => loaded.push((source, objects)),
             Err(mistakes) => problems.extend(mistakes),

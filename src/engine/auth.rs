@@ -48,6 +48,29 @@ pub(super) async fn candidates(image: &str, handed_over: &[Credentials], docker_
     }
 }
 
+/// The credentials for all registries, by the names that a build knows them by: which of them it begins with is written in its
+/// Dockerfile. One that is for any registry is for none here.
+pub(super) async fn all(
+    handed_over: &[Credentials],
+    docker_config: Option<&Path>,
+) -> BTreeMap<String, DockerCredentials> {
+    let mut found = BTreeMap::new();
+    // What keeps others from being found is told by the registry that refuses.
+    if let Ok(Some(config)) = read_config(docker_config).await {
+        for server in config.auths.keys().chain(config.cred_helpers.keys()) {
+            if let Ok(Some(credentials)) = config.credentials(host(server)).await {
+                found.insert(server_address(host(server)), credentials);
+            }
+        }
+    }
+    let named = handed_over.iter().filter(|given| !given.server.is_empty());
+    for given in named {
+        let registry = host(&given.server);
+        found.extend(plain(registry, given).map(|credentials| (server_address(registry), credentials)));
+    }
+    found
+}
+
 fn plain(registry: &str, given: &Credentials) -> Option<DockerCredentials> {
     let password = std::str::from_utf8(given.password.expose()).ok()?;
     Some(with_password(registry, &given.username, password))
@@ -115,6 +138,13 @@ pub fn credentials_of(config: &[u8]) -> Vec<Credentials> {
 }
 
 async fn configured(registry: &str, directory: Option<&Path>) -> Result<Option<DockerCredentials>, String> {
+    match read_config(directory).await? {
+        Some(config) => config.credentials(registry).await,
+        None => Ok(None),
+    }
+}
+
+async fn read_config(directory: Option<&Path>) -> Result<Option<DockerConfig>, String> {
     let Some(directory) = directory else { return Ok(None) };
     let path = directory.join("config.json");
     let text = match tokio::fs::read(&path).await {
@@ -124,9 +154,9 @@ async fn configured(registry: &str, directory: Option<&Path>) -> Result<Option<D
         Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
     };
     // The parser's words could quote the file, so only the place is told.
-    let config: DockerConfig = serde_json::from_slice(&text)
+    let config = serde_json::from_slice(&text)
         .map_err(|error| format!("{} is not valid (line {})", path.display(), error.line()))?;
-    config.credentials(registry).await
+    Ok(Some(config))
 }
 
 impl DockerConfig {
@@ -243,6 +273,18 @@ mod tests {
         let config = config(r#"{"credHelpers": {"ghcr.io": "no-such-helper"}, "credsStore": "../evil"}"#);
         assert!(config.credentials("ghcr.io").await.err().unwrap().contains("docker-credential-no-such-helper"));
         assert!(config.credentials("other").await.err().unwrap().contains("not a program's name"));
+    }
+
+    #[tokio::test]
+    async fn a_build_gets_those_of_every_registry_that_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        // user:pass
+        let config = r#"{"auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpwYXNz"}, "ghcr.io": {"auth": "dXNlcjpwYXNz"}}}"#;
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+        let found = all(&[given("", "any"), given("https://ghcr.io", "ours")], Some(dir.path())).await;
+        let users: Vec<_> = found.iter().map(|(server, login)| (server.as_str(), login.username.as_deref())).collect();
+        assert_eq!(users, [("ghcr.io", Some("ours")), (DOCKER_HUB_KEY, Some("user"))]);
+        assert!(all(&[], None).await.is_empty());
     }
 
     #[tokio::test]

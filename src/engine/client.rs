@@ -171,8 +171,10 @@ fn mend(mut request: BollardRequest, prefix: &str) -> BollardRequest {
     if let Some(versioned) = with_prefix(request.uri(), prefix) {
         *request.uri_mut() = versioned;
     }
-    if let Some(url_safe) = request.headers().get("x-registry-auth").and_then(url_safe) {
-        request.headers_mut().insert("x-registry-auth", url_safe);
+    for name in ["x-registry-auth", "x-registry-config"] {
+        if let Some(url_safe) = request.headers().get(name).and_then(url_safe) {
+            request.headers_mut().insert(name, url_safe);
+        }
     }
     request
 }

@@ -94,6 +94,17 @@ impl Engine for Docker {
         pull::pull(&self.client, image, platform, found, progress).await
     }
 
+    async fn build(
+        &self,
+        build: Approved<'_, ImageBuild>,
+        context: Context,
+        credentials: &[Credentials],
+        output: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), EngineError> {
+        let known = auth::all(credentials, self.docker_config.as_deref()).await;
+        build::build(&self.client, &self.ownership.instance, &build, context, known, output).await
+    }
+
     async fn create_network(&self, network: Approved<'_, NetworkCreate>) -> Result<(), EngineError> {
         networks::create(&self.client, &self.ownership, &network).await
     }

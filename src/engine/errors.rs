@@ -91,6 +91,21 @@ impl Failed {
         EngineError { attempted: format!("pull {image}"), message: self.message(), fault }
     }
 
+    /// The same for a build, where some words are a registry's and most those of a program that was run.
+    pub(super) fn building(self, attempted: String) -> EngineError {
+        let fault = match &self {
+            Failed::Refused { status, message } => build_fault(*status, message),
+            Failed::Unreachable(_) => Fault::Unavailable,
+            Failed::Late(_) => Fault::Timeout,
+        };
+        let needs_more = self.says("buildkit");
+        let mut message = self.message();
+        if needs_more {
+            message.push_str(" (images are built by the engine's classic builder, which does not know this)");
+        }
+        EngineError { attempted, message, fault }
+    }
+
     /// Whether other credentials might do better.
     pub(super) fn unauthorized(&self, repository: &str) -> bool {
         self.pull_fault(repository) == Fault::Unauthorized
@@ -161,6 +176,37 @@ const REGISTRY_WORDS: [(Fault, &[&str]); 3] = [
         ],
     ),
 ];
+
+/// Of the words of a build, those that blame what is built: a step's program, a file that is not in the context, the
+/// Dockerfile.
+const BUILD_WORDS: [&str; 4] =
+    ["returned a non-zero code", "copy failed", "dockerfile", "failed to reach build target"];
+/// And those of a network or a registry that is away.
+const AWAY_WORDS: [&str; 8] = [
+    "dial tcp",
+    "connection refused",
+    "connection reset",
+    "i/o timeout",
+    "tls handshake",
+    "no such host",
+    "server misbehaving",
+    "received unexpected http status",
+];
+
+fn build_fault(status: u16, message: &str) -> Fault {
+    let words = message.to_lowercase();
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+    match (registry_fault(200, message), in_words(message)) {
+        _ if has(&BUILD_WORDS[..1]) => Fault::Invalid,
+        (_, Some(fault @ (Fault::Unavailable | Fault::Conflict))) => fault,
+        _ if has(&AWAY_WORDS) => Fault::Unavailable,
+        _ if has(&BUILD_WORDS) => Fault::Invalid,
+        (fault @ (Fault::RateLimited | Fault::Unauthorized | Fault::ImageMissing), _) => fault,
+        // The builder says that something is wrong while it works, or refuses to begin.
+        _ if status < 500 => Fault::Invalid,
+        _ => Fault::Unavailable,
+    }
+}
 
 fn registry_fault(status: u16, message: &str) -> Fault {
     let message = message.to_lowercase();
@@ -291,10 +337,43 @@ mod tests {
         (400, "invalid reference format", Fault::Invalid),
     ];
 
+    const BUILD: &[(u16, &str, Fault)] = &[
+        (200, "The command '/bin/sh -c npm ci' returned a non-zero code: 1", Fault::Invalid),
+        (200, "The command '/bin/sh -c curl no such host' returned a non-zero code: 6", Fault::Invalid),
+        (
+            200,
+            "COPY failed: file not found in build context or excluded by .dockerignore: stat nope: file does not exist",
+            Fault::Invalid,
+        ),
+        (400, "dockerfile parse error line 2: unknown instruction: RUNN", Fault::Invalid),
+        (500, "failed to parse Dockerfile: dockerfile parse error line 2: unknown instruction: RUNN", Fault::Invalid),
+        (500, "Cannot locate specified Dockerfile: web.Dockerfile", Fault::Invalid),
+        (400, "failed to reach build target nope in Dockerfile", Fault::Invalid),
+        (200, "the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/", Fault::Invalid),
+        (200, "manifest for 127.0.0.1:5000/x:nope not found: manifest unknown: manifest unknown", Fault::ImageMissing),
+        (200, "pull access denied for x, repository does not exist or may require 'docker login'", Fault::Unauthorized),
+        (200, "Head \"http://127.0.0.1:5001/v2/x/manifests/1\": no basic auth credentials", Fault::Unauthorized),
+        (200, "toomanyrequests: You have reached your pull rate limit.", Fault::RateLimited),
+        (
+            200,
+            "Get \"http://127.0.0.1:5009/v2/\": dial tcp 127.0.0.1:5009: connect: connection refused",
+            Fault::Unavailable,
+        ),
+        (200, "write /var/lib/docker/overlay2/x: no space left on device", Fault::Unavailable),
+        (500, "something that nobody has seen yet", Fault::Unavailable),
+    ];
+
     #[test]
     fn the_engines_words_tell_whose_fault_it_is() {
         for (status, message, fault) in ENGINE {
             assert_eq!(engine_fault(*status, message), *fault, "{status} {message}");
+        }
+    }
+
+    #[test]
+    fn a_builds_words_tell_whether_it_is_to_blame() {
+        for (status, message, fault) in BUILD {
+            assert_eq!(build_fault(*status, message), *fault, "{status} {message}");
         }
     }
 

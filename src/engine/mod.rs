@@ -3,6 +3,7 @@
 
 mod attachments;
 mod auth;
+mod build;
 mod client;
 mod containers;
 mod create;
@@ -30,9 +31,13 @@ mod volumes;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 
+use tokio::sync::mpsc;
+
 use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
+use crate::model::build::ImageBuild;
 use crate::model::container::{Adjustable, ContainerSpec, Files};
 use crate::model::observed::{Container, ContainerId, Fault, Headroom, ImageState, Network, NetworkId, Volume};
 use crate::model::secret::SecretBytes;
@@ -80,6 +85,14 @@ pub trait Engine: Send + Sync + 'static {
         platform: Option<&str>,
         credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Builds an image from a context; `output` gets every line that is said meanwhile. Its deadline is one without a word.
+    fn build(
+        &self,
+        build: Approved<ImageBuild>,
+        context: Context,
+        credentials: &[Credentials],
+        output: &(dyn Fn(String) + Send + Sync),
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates a network. One of ours with that name and spec is a success; a foreign one is a conflict.
     fn create_network(&self, network: Approved<NetworkCreate>) -> impl Future<Output = Result<(), EngineError>> + Send;
@@ -177,6 +190,17 @@ pub struct Provided {
     pub env: Vec<(String, SecretBytes)>,
     /// The host's path of every rendered content.
     pub files: BTreeMap<Files, PathBuf>,
+}
+
+/// The context of a build on its way to the engine: a tar archive in pieces. An error is its end before it is whole, so that
+/// nothing is built of a part.
+pub struct Context(pub mpsc::Receiver<io::Result<Vec<u8>>>);
+
+impl Context {
+    /// The next piece; none at the end.
+    pub async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+        self.0.recv().await
+    }
 }
 
 /// Credentials of a registry. No `Debug`.

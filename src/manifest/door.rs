@@ -17,10 +17,22 @@ pub enum Refusal {
 /// Reads a regular file of at most `limit` bytes. With `inside`, the file must really be below that directory (which
 /// has no links in its path), wherever links lead.
 pub fn read(path: &Path, inside: Option<&Path>, limit: u64) -> Result<Vec<u8>, Refusal> {
+    let file = open(path, inside)?;
+    let length = file.metadata().map_err(refusal)?.len();
+    let too_large = || Refusal::Because(format!("is larger than {}", size(limit)));
+    if length > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(refusal)?;
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Opens a regular file, as [`read`] does.
+pub fn open(path: &Path, inside: Option<&Path>) -> Result<File, Refusal> {
     // Held before it is opened, because opening a device can have effects, and what is held cannot be swapped.
     let held = hold(path).map_err(refusal)?;
-    let metadata = held.metadata().map_err(refusal)?;
-    if !metadata.is_file() {
+    if !held.metadata().map_err(refusal)?.is_file() {
         return Err(Refusal::Because("is not a regular file".into()));
     }
     if let Some(directory) = inside {
@@ -29,14 +41,7 @@ pub fn read(path: &Path, inside: Option<&Path>, limit: u64) -> Result<Vec<u8>, R
             return Err(Refusal::Because(format!("leads out of the source directory, to {}", real.display())));
         }
     }
-    let file = open(&held, path).map_err(refusal)?;
-    let too_large = || Refusal::Because(format!("is larger than {}", size(limit)));
-    if metadata.len() > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(refusal)?;
-    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+    reopen(&held, path).map_err(refusal)
 }
 
 /// A folder that is held: what is done in it is done there, whatever takes its name meanwhile.
@@ -66,7 +71,7 @@ impl Folder {
 
     /// Brings the names in it to the disk.
     pub fn sync(&self) -> io::Result<()> {
-        open(&self.held, &self.path)?.sync_all()
+        reopen(&self.held, &self.path)?.sync_all()
     }
 }
 
@@ -111,7 +116,7 @@ fn hold(path: &Path) -> io::Result<File> {
 
 /// Opens what is held, whatever has its name by now.
 #[cfg(target_os = "linux")]
-fn open(held: &File, _path: &Path) -> io::Result<File> {
+fn reopen(held: &File, _path: &Path) -> io::Result<File> {
     File::open(by_descriptor(held))
 }
 
@@ -141,7 +146,7 @@ fn hold(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open(held: &File, _path: &Path) -> io::Result<File> {
+fn reopen(held: &File, _path: &Path) -> io::Result<File> {
     held.try_clone()
 }
 

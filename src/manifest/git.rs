@@ -69,16 +69,23 @@ fn packed(common: &Path, name: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ')).map(str::to_owned)
 }
 
+/// The root of the working tree that `dir` is in.
+pub fn checkout(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|above| git_directory(above).is_some()).map(Path::to_path_buf)
+}
+
 /// The git directory of the working tree that `dir` is in: `.git` there or above, or what a `.git` file points at.
 fn enclosing(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find_map(|above| {
-        let git = above.join(".git");
-        let metadata = fs::metadata(&git).ok()?;
-        if metadata.is_dir() {
-            return Some(git);
-        }
-        pointer(&git, "gitdir:").map(|target| above.join(target))
-    })
+    dir.ancestors().find_map(git_directory)
+}
+
+fn git_directory(root: &Path) -> Option<PathBuf> {
+    let git = root.join(".git");
+    let metadata = fs::metadata(&git).ok()?;
+    if metadata.is_dir() {
+        return Some(git);
+    }
+    pointer(&git, "gitdir:").map(|target| root.join(target))
 }
 
 /// The directory that a worktree shares with its repository.

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::Source;
+use super::context::Asked;
 use super::diagnostic::Problems;
 use super::documents::Document;
 use super::door::{self, Refusal};
 use super::objects::Object;
 use super::place::At;
 use super::snapshot::{FILE_BYTES_MAX, Snapshot};
+use crate::model::build::SeenContext;
 use crate::model::name::Key;
 use crate::model::policy::HostFile;
 
@@ -24,12 +26,23 @@ pub struct Host<'a> {
     pub external: BTreeSet<PathBuf>,
     /// The same, by the Secret or Namespace that asked.
     pub readers: BTreeMap<Key, BTreeSet<HostFile>>,
+    /// The contexts that images are built from.
+    pub contexts: BTreeMap<Asked, SeenContext>,
+    /// Their folders.
+    pub folders: BTreeSet<PathBuf>,
 }
 
 impl<'a> Host<'a> {
     /// The files of `source`; nothing was asked for yet.
     pub fn new(source: &'a Source, snapshot: &'a Snapshot) -> Self {
-        Self { source, snapshot, external: BTreeSet::new(), readers: BTreeMap::new() }
+        Self {
+            source,
+            snapshot,
+            external: BTreeSet::new(),
+            readers: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            folders: BTreeSet::new(),
+        }
     }
 }
 

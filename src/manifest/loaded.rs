@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Source;
+use super::context::Asked;
 use super::diagnostic::{Diagnostic, Problems};
 use super::objects::{Object, Objects, Spec};
 use super::validate::clashes::{self, Claim};
+use crate::model::build::{ImageBuild, SeenContext};
 use crate::model::desired::{Declared, Desired};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::policy::HostFile;
@@ -24,6 +26,10 @@ pub struct Loaded {
     /// Files on the host that were read and are not in the snapshot (Secrets, variables): to be watched, and a reason
     /// to load again when they change. An optional one that is missing is here too.
     pub external: BTreeSet<PathBuf>,
+    /// The contexts that its images are built from: a reason to load again when their content changes.
+    pub contexts: BTreeMap<Asked, SeenContext>,
+    /// Their folders, to be watched.
+    pub folders: BTreeSet<PathBuf>,
     /// What its objects claim for themselves, for the clashes that [`merge`] finds.
     claims: Vec<Claim>,
 }
@@ -67,7 +73,10 @@ impl Loaded {
         for (reader, files) in from.host_files {
             self.desired.host_files.entry(reader).or_default().extend(files);
         }
+        self.desired.builds.extend(from.builds);
         self.contents.extend(other.contents.clone());
+        self.contexts.extend(other.contexts.clone());
+        self.folders.extend(other.folders.clone());
         self.external.extend(other.external.clone());
     }
 }
@@ -78,18 +87,25 @@ pub struct Read {
     pub external: BTreeSet<PathBuf>,
     /// The files of each Secret and Namespace.
     pub readers: BTreeMap<Key, BTreeSet<HostFile>>,
+    /// The contexts of images.
+    pub contexts: BTreeMap<Asked, SeenContext>,
+    /// Their folders.
+    pub folders: BTreeSet<PathBuf>,
 }
 
 /// Puts the parts of a source that has no mistake together.
 pub fn assemble(
     objects: Objects,
     contents: BTreeMap<Key, Content>,
+    builds: BTreeMap<Key, ImageBuild>,
     read: Read,
     claims: Vec<Claim>,
     hasher: &ContentHasher,
 ) -> Loaded {
-    let mut loaded = Loaded { external: read.external, claims, ..Loaded::default() };
-    loaded.desired.host_files = read.readers;
+    let Read { external, readers, contexts, folders } = read;
+    let mut loaded = Loaded { external, contexts, folders, claims, ..Loaded::default() };
+    loaded.desired.host_files = readers;
+    loaded.desired.builds = builds.values().map(|build| (build.image.clone(), build.clone())).collect();
     let ids: BTreeMap<Key, ContentId> =
         contents.iter().map(|(key, content)| (key.clone(), hasher.id(key.kind, content))).collect();
     for (key, content) in contents {
@@ -100,14 +116,16 @@ pub fn assemble(
         objects.list.into_values().partition(|o| o.key.kind == Kind::Namespace);
     for object in namespaces.into_iter().chain(others) {
         loaded.desired.namespaces.entry(object.key.namespace.clone()).or_default();
-        place(&mut loaded.desired, object, &ids);
+        let image = builds.get(&object.key).map(|build| &build.image);
+        place(&mut loaded.desired, object, &ids, image);
     }
     inherit(&mut loaded.desired);
     implicit_networks(&mut loaded.desired);
     loaded
 }
 
-fn place(desired: &mut Desired, object: Object, ids: &BTreeMap<Key, ContentId>) {
+/// `built` is the image that is built for it.
+fn place(desired: &mut Desired, object: Object, ids: &BTreeMap<Key, ContentId>, built: Option<&String>) {
     let place = object.document.at().spot().brief();
     let Object { key, metadata, spec, .. } = object;
     let defaults =
@@ -126,22 +144,26 @@ fn place(desired: &mut Desired, object: Object, ids: &BTreeMap<Key, ContentId>) 
             desired.contents.insert(key, declared!(id));
         }
         Spec::Job(mut spec) => {
-            apply(Arc::make_mut(&mut spec.template), defaults);
+            apply(Arc::make_mut(&mut spec.template), defaults, built);
             desired.jobs.insert(key, declared!(*spec));
         }
         Spec::CronJob(mut spec) => {
-            apply(Arc::make_mut(&mut spec.template), defaults);
+            apply(Arc::make_mut(&mut spec.template), defaults, built);
             desired.cron_jobs.insert(key, declared!(*spec));
         }
         Spec::Deployment(mut spec) => {
-            apply(Arc::make_mut(&mut spec.template), defaults);
+            apply(Arc::make_mut(&mut spec.template), defaults, built);
             desired.deployments.insert(key, declared!(*spec));
         }
     }
 }
 
-/// What a template does not say, its namespace says.
-fn apply(template: &mut Template, defaults: NamespaceDefaults) {
+/// What a template does not say, its namespace says; and from here on an image that is built is an image.
+fn apply(template: &mut Template, defaults: NamespaceDefaults, built: Option<&String>) {
+    if let Some(image) = built {
+        template.image.clone_from(image);
+        template.build = None;
+    }
     template.image_pull_policy = template.image_pull_policy.or(defaults.image_pull_policy);
     if template.image_pull_secrets.is_empty() {
         template.image_pull_secrets = defaults.image_pull_secrets;

@@ -6,13 +6,15 @@
 //! together. Inside `load`:
 //!
 //! ```text
-//! yaml (text → tree) → documents (kind) → objects (substitute → check → types) → contents → validate → Loaded
+//! yaml (text → tree) → documents (kind) → objects (substitute → check → types) → contents, builds → validate → Loaded
 //! ```
 //!
 //! The one way out: [`edit`] gives an object another image in the text of its manifest, [`write`] brings that to the disk.
 
+mod builds;
 mod check;
 mod contents;
+pub mod context;
 mod damage;
 pub mod diagnostic;
 mod documents;
@@ -42,6 +44,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use context::Contexts;
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
@@ -68,13 +71,20 @@ pub struct Source {
 
 /// Makes objects of a snapshot, or reports every mistake in it.
 ///
-/// Reads the files that Secrets and `variablesFrom` name; nothing else outside of `snapshot`.
-pub fn load(source: &Source, snapshot: &Snapshot, hasher: &ContentHasher) -> Result<Loaded, Vec<Diagnostic>> {
+/// Reads the files that Secrets and `variablesFrom` name, and the contexts of images to build; nothing else outside of
+/// `snapshot`.
+pub fn load(
+    source: &Source,
+    snapshot: &Snapshot,
+    hasher: &ContentHasher,
+    known: &Contexts,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let mut host = Host::new(source, snapshot);
     let documents = documents::read(source, snapshot, &mut problems);
     let objects = objects::build(documents, &mut host, &mut problems);
     let contents = contents::read(&objects, &mut host, &mut problems);
+    let builds = builds::read(&objects, &mut host, known, &mut problems);
     let world = World { objects: &objects, contents: &contents };
     validate::validate(&world, &mut problems);
     let claims = validate::clashes::claims(&world);
@@ -86,7 +96,8 @@ pub fn load(source: &Source, snapshot: &Snapshot, hasher: &ContentHasher) -> Res
         true => Ok(loaded::assemble(
             objects,
             contents,
-            Read { external: host.external, readers: host.readers },
+            builds,
+            Read { external: host.external, readers: host.readers, contexts: host.contexts, folders: host.folders },
             claims,
             hasher,
         )),

@@ -20,7 +20,8 @@ use super::substitute::{Growth, Variables, is_variable, substitute};
 use super::tree::{Node, Value};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::spec::{
-    ConfigMapSpec, CronJobSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, VolumeSpec,
+    ConfigMapSpec, CronJobSpec, DeploymentSpec, JobSpec, Metadata, NamespaceSpec, NetworkSpec, SecretSpec, Template,
+    VolumeSpec,
 };
 
 /// The namespace of an object when neither its manifest nor its source names one.
@@ -44,6 +45,18 @@ pub enum Spec {
     CronJob(Box<CronJobSpec>),
     /// Replicas.
     Deployment(Box<DeploymentSpec>),
+}
+
+impl Spec {
+    /// The container template, if it has one.
+    pub fn template(&self) -> Option<&Template> {
+        match self {
+            Spec::Deployment(spec) => Some(&spec.template),
+            Spec::Job(spec) => Some(&spec.template),
+            Spec::CronJob(spec) => Some(&spec.template),
+            Spec::Namespace(_) | Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => None,
+        }
+    }
 }
 
 /// An object whose manifest is right by itself.

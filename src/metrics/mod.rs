@@ -242,6 +242,7 @@ fn call_word(call: &Call) -> &'static str {
         Call::RemoveNetwork { .. } => "remove_network",
         Call::CreateVolume(_) => "create_volume",
         Call::Pull { .. } => "pull",
+        Call::Build { .. } => "build",
         Call::CreateContainer(_) => "create",
         Call::Connect(_) => "connect",
         Call::Reconnect(_) => "reconnect",

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use super::build::ImageBuild;
 use super::container::{Adjustable, ContainerSpec, Files};
 use super::name::{Key, Name};
 use super::observed::{ContainerId, NetworkId};
@@ -48,6 +49,13 @@ pub enum Call {
         /// Its platform, if not the engine's.
         platform: Option<String>,
         /// Secrets with credentials, by their content.
+        secrets: Vec<super::revision::ContentId>,
+    },
+    /// Build an image.
+    Build {
+        /// What it is built from.
+        build: ImageBuild,
+        /// Secrets with credentials for the images that it begins with, by their content.
         secrets: Vec<super::revision::ContentId>,
     },
     /// Create a container, not started, attached to the first of its networks.
@@ -171,6 +179,7 @@ impl Call {
             Call::CreateNetwork(NetworkCreate { name, .. }) | Call::RemoveNetwork { name, .. } => network_target(name),
             Call::CreateVolume(VolumeCreate { name, .. }) => volume_target(name),
             Call::Pull { image, .. } => pull_target(image),
+            Call::Build { build, .. } => build_target(&build.image),
             Call::CreateContainer(spec) => create_target(&spec.name),
             Call::Connect(_)
             | Call::Reconnect(_)
@@ -205,6 +214,7 @@ impl Call {
             | Call::RemoveNetwork { .. }
             | Call::CreateVolume(_)
             | Call::Pull { .. }
+            | Call::Build { .. }
             | Call::CreateContainer(_)
             | Call::Connect(_)
             | Call::Start { .. }
@@ -228,6 +238,7 @@ impl Call {
             | Call::RemoveNetwork { .. }
             | Call::CreateVolume(_)
             | Call::Pull { .. }
+            | Call::Build { .. }
             | Call::CreateContainer(_) => None,
             Call::Connect(Connection { container, name, .. })
             | Call::Reconnect(Connection { container, name, .. })
@@ -242,6 +253,9 @@ impl Call {
     }
 }
 
+/// What the targets of builds begin with.
+const BUILD: &str = "build ";
+
 /// The target of actions on a network.
 pub fn network_target(name: &str) -> String {
     format!("network {name}")
@@ -253,6 +267,14 @@ pub fn volume_target(name: &str) -> String {
 /// The target of pulling an image.
 pub fn pull_target(image: &str) -> String {
     format!("image {image}")
+}
+/// The target of building an image.
+pub fn build_target(image: &str) -> String {
+    format!("{BUILD}{image}")
+}
+/// Whether a target is that of building an image.
+pub fn is_build_target(target: &str) -> bool {
+    target.starts_with(BUILD)
 }
 /// The target of creating a container.
 pub fn create_target(name: &str) -> String {
@@ -273,6 +295,7 @@ impl fmt::Display for Call {
             Call::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Call::CreateVolume(volume) => write!(f, "create volume {}", volume.name),
             Call::Pull { image, .. } => write!(f, "pull {image}"),
+            Call::Build { build, .. } => write!(f, "build {}", build.image),
             Call::CreateContainer(spec) => write!(f, "create {}", spec.name),
             Call::Connect(c) => write!(f, "connect {} to {}{}", c.name, c.network, names(&c.aliases)),
             Call::Reconnect(c) => write!(f, "reconnect {} to {}{}", c.name, c.network, names(&c.aliases)),

@@ -27,6 +27,8 @@ pub mod label {
     pub const SLOT: &str = "evenkeel.dev/slot";
     /// The hash of a network's or volume's specification.
     pub const SPEC: &str = "evenkeel.dev/spec";
+    /// The hash of the context that an image was built from.
+    pub const BUILD: &str = "evenkeel.dev/build";
     /// The prefix of all of them; manifests may not set labels that start with it.
     pub const PREFIX: &str = "evenkeel.dev/";
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::build::ImageBuild;
 use super::last_good::GoodRevision;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
 use super::policy::{HostFile, Standing};
@@ -49,6 +50,8 @@ pub struct Desired {
     pub deployments: BTreeMap<Key, Declared<DeploymentSpec>>,
     /// ConfigMaps and Secrets, with the id of their present content.
     pub contents: BTreeMap<Key, Declared<ContentId>>,
+    /// The images that are built here, by reference.
+    pub builds: BTreeMap<String, ImageBuild>,
     /// Why some sources are unknown: never read well since the state directory was made. While there is one,
     /// nothing is pruned, because what is missing here may be declared there.
     pub unknown_sources: Vec<String>,

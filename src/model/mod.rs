@@ -4,6 +4,7 @@
 //! and [`action`] (what the plan says). `spec` holds the manifest types that a user writes.
 
 pub mod action;
+pub mod build;
 pub mod command;
 pub mod container;
 pub mod cron;

@@ -313,6 +313,8 @@ pub struct Failure {
     pub ending: bool,
     /// The network that a container may have been left without, when a reconnection to it broke off.
     pub cut: Option<String>,
+    /// The last lines that a build wrote, printable and without secrets.
+    pub output: Vec<String>,
 }
 
 /// Failures, cut by what the planner does next.

@@ -67,6 +67,10 @@ pub struct Exceptions {
     /// inside the source directory need no exception.
     #[schemars(inner(regex(pattern = r"^/")))]
     pub host_files: Vec<String>,
+    /// Directories that images may be built from, with all that is below, by absolute path. The source directory and the
+    /// git checkout that it is in need no exception.
+    #[schemars(inner(regex(pattern = r"^/")))]
+    pub build_contexts: Vec<String>,
     /// Addresses and ports of the host that may be published on.
     pub published: Vec<PublishedException>,
     /// Devices of the host, by absolute path.

@@ -55,6 +55,9 @@ pub struct Status {
     /// Whether it waits for what will not come about without a person, such as a Job that has failed.
     #[serde(default)]
     pub blocked: bool,
+    /// The last lines of the build of its image, if that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build_output: Vec<String>,
     /// Its containers.
     pub containers: Vec<ContainerStatus>,
 }

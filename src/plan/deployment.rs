@@ -23,7 +23,7 @@ use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::create_target;
 use crate::model::desired::Declared;
-use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Revision, Rollout};
 use crate::model::name::{Key, Slot};
 use crate::model::observed::{Container, ContainerState, ProbeResult};
 use crate::model::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id, template_hash};
@@ -107,6 +107,10 @@ fn wanted(
     let resolution = images::carry(world, history.resolution.as_ref(), &hash, adopted);
     let resolution =
         if spec.suspend { resolution } else { images::resolve(world, decided, key, &spec.template, resolution) };
+    let resolution = match resolution.image.as_ref().and_then(|id| images::built_again(world, &spec.template, id)) {
+        Some(image) => Resolution { image: Some(image), ..resolution },
+        None => resolution,
+    };
     history.resolution = Some(resolution.clone());
     let image = resolution.image?;
     let id = revision_id(&hash, &image);

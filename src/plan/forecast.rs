@@ -139,6 +139,13 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
             world.images.insert(image.clone(), ImageState::Present(pulled));
             world.pulled.insert(image.clone(), now);
         }
+        Call::Build { build, .. } => {
+            let id = ImageId(format!("sha256:{}", build.image));
+            let built =
+                Image { id: id.clone(), digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            world.images.insert(id.0, ImageState::Present(built.clone()));
+            world.images.insert(build.image.clone(), ImageState::Present(built));
+        }
         Call::CreateContainer(spec) => {
             if let Some(container) = container_of(world, spec, now) {
                 world.containers.insert(container.id.clone(), container);

@@ -1,11 +1,11 @@
 //! Room on the host, asked for before something takes it: memory before a new replica runs beside the old ones, disk before
-//! a pull. Where there is none, the rollout waits as it is, and no revision is blamed. It stops and makes nothing.
+//! a pull or a build. Where there is none, the rollout waits as it is, and no revision is blamed. It stops and makes nothing.
 
 use std::cell::Cell;
 
 use super::converge::Scene;
 use super::world::{Decided, World};
-use crate::model::action::{container_target, pull_target};
+use crate::model::action::{Call, container_target};
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::observed::{Container, ContainerState, DiskSpace, Observed};
@@ -116,16 +116,17 @@ fn too_little_memory(each: u64, available: u64, promised: u64) -> Shortage {
 }
 
 /// Whether there is room for an image. A pull that is under way has its room.
-pub fn disk_for_pull(world: World, decided: &mut Decided, image: &str) -> bool {
+pub fn disk_for(world: World, decided: &mut Decided, getting: &Call) -> bool {
     let Some(DiskSpace { free, total }) = world.observed.headroom.disk else { return true };
     let share = (total / MIN_FREE_SHARE).min(MIN_FREE_MAX);
     let floor = world.desired.settings.min_free_disk.unwrap_or(share);
-    if free >= floor || world.observed.in_flight.contains(&pull_target(image)) {
+    if free >= floor || world.observed.in_flight.contains(&getting.target()) {
         return true;
     }
     let [free, total, floor] = [free, total, floor].map(|bytes| Memory(bytes).rounded());
+    let what = if matches!(getting, Call::Build { .. }) { "build" } else { "pull" };
     let message = format!(
-        "disk space: {free} of {total} are free where the engine keeps its images, and no pull begins below {floor} \
+        "disk space: {free} of {total} are free where the engine keeps its images, and no {what} begins below {floor} \
          (minFreeDisk)"
     );
     decided.short(world.now + LOOK_AGAIN, Shortage { reason: "InsufficientDisk", message });

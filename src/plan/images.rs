@@ -1,4 +1,4 @@
-//! Images: which one a template means, and whether it must be pulled first. The answer is kept, so that every replica
+//! Images: which one a template means, and whether it must be pulled or built first. The answer is kept, so that every replica
 //! of a revision runs the same image even when the tag moves.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +7,13 @@ use super::headroom;
 use super::rebuilt;
 use super::world::{Decided, World};
 use crate::model::action::{Action, Call};
+use crate::model::build::is_built;
 use crate::model::cron::CronJobHistory;
 use crate::model::desired::Desired;
 use crate::model::history::{History, Resolution, Rollout};
 use crate::model::name::{Key, Kind};
-use crate::model::observed::{Image, ImageState};
-use crate::model::revision::{ImageId, TemplateHash};
+use crate::model::observed::{Failure, Fault, Image, ImageState};
+use crate::model::revision::{ContentId, ImageId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
 
 /// Every image that the next plan wants to know about: references of manifests, and images of revisions that may be
@@ -41,8 +42,12 @@ pub fn tagged(image: &str) -> String {
     if last.contains(':') || last.contains('@') { image.into() } else { format!("{image}:latest") }
 }
 
-/// The policy that applies: Always for `latest`, IfNotPresent for the rest, unless the template says otherwise.
+/// The policy that applies: Always for `latest`, IfNotPresent for the rest, unless the template says otherwise. An image that
+/// is built here is named by its content: another content is another image.
 pub fn policy(template: &Template) -> ImagePullPolicy {
+    if is_built(&template.image) {
+        return ImagePullPolicy::IfNotPresent;
+    }
     let latest = tagged(&template.image).ends_with(":latest");
     template.image_pull_policy.unwrap_or(if latest { ImagePullPolicy::Always } else { ImagePullPolicy::IfNotPresent })
 }
@@ -61,7 +66,7 @@ pub fn carry(
     }
 }
 
-/// Resolves `template`'s image, pulling it if the policy says so. While it is unresolved it says what it waits for.
+/// Resolves `template`'s image, pulling or building it if the policy says so. While it is unresolved it says what it waits for.
 pub fn resolve(
     world: World,
     decided: &mut Decided,
@@ -87,29 +92,25 @@ pub fn resolve(
             decided.wait(format!("image {image}: it is not on this host, and imagePullPolicy is Never"));
         }
         (ImagePullPolicy::Always | ImagePullPolicy::IfNotPresent, Some(_)) => {
-            if !headroom::disk_for_pull(world, decided, &image) {
-                return resolution;
-            }
-            decided.wait(format!("image {image} to be pulled"));
             let cause = match policy(template) {
                 ImagePullPolicy::Always => "imagePullPolicy is Always",
                 ImagePullPolicy::IfNotPresent | ImagePullPolicy::Never => "the image is not on this host",
             };
-            decided.act(world, object, pull(world, object, image, template), cause);
+            get(world, decided, object, template, image, cause);
         }
     }
     resolution
 }
 
-/// One pull for each image, with the credentials of everybody who wants it: two would only wait for each other.
-pub fn one_pull_each(actions: Vec<Action>) -> Vec<Action> {
+/// One pull or build for each image, with the credentials of everybody who wants it: two would only wait for each other.
+pub fn one_each(actions: Vec<Action>) -> Vec<Action> {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     let mut merged: Vec<Action> = Vec::with_capacity(actions.len());
-    for action in actions {
-        if let Call::Pull { image, secrets, .. } = &action.call {
-            let at = *first.entry(image.clone()).or_insert(merged.len());
-            if let Some(Action { call: Call::Pull { secrets: known, .. }, .. }) = merged.get_mut(at) {
-                known.extend(secrets.iter().filter(|secret| !known.contains(secret)).cloned().collect::<Vec<_>>());
+    for mut action in actions {
+        if let Some(secrets) = credentials(&mut action.call).cloned() {
+            let at = *first.entry(action.call.target()).or_insert(merged.len());
+            if let Some(known) = merged.get_mut(at).and_then(|action| credentials(&mut action.call)) {
+                known.extend(secrets.into_iter().filter(|secret| !known.contains(secret)).collect::<Vec<_>>());
                 continue;
             }
         }
@@ -118,12 +119,65 @@ pub fn one_pull_each(actions: Vec<Action>) -> Vec<Action> {
     merged
 }
 
+/// The credentials of a call that gets an image.
+fn credentials(call: &mut Call) -> Option<&mut Vec<ContentId>> {
+    match call {
+        Call::Pull { secrets, .. } | Call::Build { secrets, .. } => Some(secrets),
+        _ => None,
+    }
+}
+
+/// Pulls or builds an image that is not here. One that was built from what is no longer there can be had from nowhere.
+fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, image: String, cause: &str) -> bool {
+    let secrets = secrets(world, object, template);
+    let (call, waits) = match (world.desired.builds.get(&image), is_built(&image)) {
+        (Some(build), _) => (Call::Build { build: build.clone(), secrets }, format!("image {image} to be built")),
+        (None, true) => {
+            decided.wait(format!(
+                "image {image}: it was built here and is no longer on this host, and what it was built from has changed since"
+            ));
+            decided.blocked = true;
+            return false;
+        }
+        (None, false) => {
+            let platform = template.platform.clone();
+            (Call::Pull { image: image.clone(), platform, secrets }, format!("image {image} to be pulled"))
+        }
+    };
+    if !headroom::disk_for(world, decided, &call) {
+        return false;
+    }
+    decided.wait(waits);
+    if let Some(failure) = world.failure(&call.target()).filter(|failure| is_broken(failure)) {
+        // It may go well another time (a package's server was down), but nobody should wait for that.
+        decided.blocked = true;
+        decided.build_output.clone_from(&failure.output);
+    }
+    decided.act(world, object, call, cause);
+    false
+}
+
+/// Whether a build failed for what it is built from, and not for trouble with the engine, a registry or the disk.
+fn is_broken(failure: &Failure) -> bool {
+    failure.fault == Fault::Invalid
+}
+
 /// The next look includes the image, because now it is of interest; it comes at once.
 fn look_up(world: World, decided: &mut Decided) {
     decided.wake(world.now);
 }
 
-/// Whether the image of a revision is here; if not, it is pulled by its digest.
+/// The image that a template's reference means now, if it is built here and the one that was known by it is gone: the same
+/// content, built again, is another image to the engine.
+pub fn built_again(world: World, template: &Template, id: &ImageId) -> Option<ImageId> {
+    let is_gone = world.observed.images.get(&id.0) == Some(&ImageState::Missing);
+    match world.observed.images.get(&template.image) {
+        Some(ImageState::Present(found)) if is_gone && is_built(&template.image) => Some(found.id.clone()),
+        _ => None,
+    }
+}
+
+/// Whether the image of a revision is here; if not, it is pulled by its digest, or built if it can be.
 pub fn ensure(
     world: World,
     decided: &mut Decided,
@@ -138,19 +192,10 @@ pub fn ensure(
             look_up(world, decided);
             false
         }
+        Some(ImageState::Missing) if built_again(world, template, image).is_some() => true,
         Some(ImageState::Missing) => {
             let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
-            if !headroom::disk_for_pull(world, decided, &reference) {
-                return false;
-            }
-            decided.wait(format!("image {reference}, which is no longer on this host"));
-            decided.act(
-                world,
-                object,
-                pull(world, object, reference, template),
-                "the revision's image is no longer on this host",
-            );
-            false
+            get(world, decided, object, template, reference, "the revision's image is no longer on this host")
         }
     }
 }
@@ -189,6 +234,7 @@ pub fn uncovered_volumes(template: &Template, image: &Image) -> Vec<String> {
 pub fn reference(world: World, template: &Template, id: &ImageId) -> String {
     match world.observed.images.get(&tagged(&template.image)) {
         Some(ImageState::Present(image)) if image.id == *id => tagged(&template.image),
+        _ if built_again(world, template, id).is_some() => template.image.clone(),
         _ => id.0.clone(),
     }
 }
@@ -203,8 +249,8 @@ fn repository(image: &str) -> &str {
 }
 
 /// Credentials are those of today, whatever the revision: a rotated password must not make an old revision unreachable.
-fn pull(world: World, object: &Key, image: String, template: &Template) -> Call {
+fn secrets(world: World, object: &Key, template: &Template) -> Vec<ContentId> {
     let secrets = template.image_pull_secrets.iter();
     let secrets = secrets.filter_map(|name| world.desired.contents.get(&object.sibling(Kind::Secret, name)));
-    Call::Pull { image, platform: template.platform.clone(), secrets: secrets.map(|s| s.spec.clone()).collect() }
+    secrets.map(|secret| secret.spec.clone()).collect()
 }

@@ -91,7 +91,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         // What waited for it is decided with the memory of before this pass: at once, again.
         plan.wake_at = Some(now);
     }
-    plan.actions = images::one_pull_each(std::mem::take(&mut plan.actions));
+    plan.actions = images::one_each(std::mem::take(&mut plan.actions));
     plan
 }
 

@@ -19,14 +19,21 @@ use crate::model::spec::Template;
 use crate::model::time::Timestamp;
 use crate::policy;
 
-/// What the policy does not allow of a template's containers, before its image is known.
+/// What the policy does not allow of a template's containers, and of the build of its image, before that is known.
 pub fn template_refusals(world: World, owner: &Key, template: &Template, contents: &Contents) -> Vec<Refusal> {
     if policy::is_free(&world.desired.policy, &owner.namespace) {
         return Vec::new();
     }
     let (revision, image) = (RevisionId("new".into()), ImageId(template.image.clone()));
     let template_hash = &template_hash(template, contents, 0);
-    refusals(world, Source { owner, revision: &revision, template_hash, template, contents, image: &image })
+    let source = Source { owner, revision: &revision, template_hash, template, contents, image: &image };
+    let mut refused = refusals(world, source);
+    if let Some(build) = world.desired.builds.get(&template.image) {
+        let call = Call::Build { build: build.clone(), secrets: Vec::new() };
+        let of_build = policy::refusals(world.ground(), &owner.namespace, &call);
+        refused.extend(of_build.into_iter().filter(|refusal| !refused.contains(refusal)).collect::<Vec<_>>());
+    }
+    refused
 }
 
 /// The revisions of which the policy allows no container: none is begun. Of the wanted one it is told why.

@@ -11,11 +11,12 @@ use super::images;
 use super::policy;
 use super::world::{Decided, World, index};
 use crate::model::action::pull_target;
+use crate::model::build::is_built;
 use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::observed::{Fault, Observed};
+use crate::model::observed::{Fault, ImageState, Observed};
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::status::Severity;
@@ -119,8 +120,13 @@ fn needs(key: &Key, template: &Template) -> Vec<Key> {
     contents.chain(volumes).chain(networks).chain(default).chain(others).collect()
 }
 
-/// Whether the registry says that it does not have the image any more. It never comes back there, unlike a tag.
+/// Whether the registry says that it does not have the image any more: it never comes back there, unlike a tag. Or whether it
+/// was built here, and from what is not there any more.
 fn is_lost(world: World, good: &GoodRevision) -> bool {
+    let image = good.reference();
+    if is_built(image) && !world.desired.builds.contains_key(image) {
+        return world.observed.images.get(image) == Some(&ImageState::Missing);
+    }
     let target = pull_target(&images::tagged(good.reference()));
     good.digest.is_some() && world.failure(&target).is_some_and(|failure| failure.fault == Fault::ImageMissing)
 }
@@ -165,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::model::action::Call;
-    use crate::model::observed::{Failure, Image, ImageState};
+use crate::model::observed::{Failure, Image};
 
     const GOOD: &str = "web@sha256:1";
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -236,7 +242,7 @@ mod tests {
     fn a_digest_that_the_registry_has_lost_is_not_waited_for_and_other_trouble_is() {
         for (fault, pull) in [(Fault::ImageMissing, "web:2"), (Fault::Unauthorized, GOOD), (Fault::Unavailable, GOOD)] {
             let failure =
-                Failure { count: 1, at: Timestamp(0), fault, message: String::new(), ending: false, cut: None };
+                Failure { count: 1, at: Timestamp(0), fault, message: String::new(), ending: false, cut: None, output: vec![] };
             let observed = Observed { failures: [(pull_target(GOOD), failure)].into(), ..nothing() };
             assert_eq!(pulled(&desired(good()), &observed), [pull], "{fault:?}");
         }

@@ -53,6 +53,7 @@ pub fn deployment(
         }),
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
+        build_output: decided.build_output.clone(),
         containers: replicas.iter().map(|replica| container_of(history, replica)).collect(),
     }
 }
@@ -318,6 +319,7 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
         }),
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
+        build_output: decided.build_output.clone(),
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
     }
 }
@@ -355,6 +357,7 @@ pub fn cron_job(world: World, key: &Key, spec: &CronJobSpec, history: &CronJobHi
         revision: None,
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
+        build_output: decided.build_output.clone(),
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
     }
 }

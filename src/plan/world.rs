@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::headroom::Promised;
 use super::host_ports::HostPorts;
-use crate::model::action::{Action, Call, container_target};
+use crate::model::action::{Action, Call, container_target, is_build_target};
 use crate::model::desired::Desired;
 use crate::model::name::{Key, Name};
 use crate::model::observed::{Container, Failure, Fault, Observed};
@@ -87,12 +87,24 @@ const LONGEST_PAUSE: Span = Span::secs(300);
 
 /// How long to wait after the `count`th failure in a row: doubling from `first`, at most [`LONGEST_PAUSE`].
 pub fn pause(first: Span, count: u32) -> Span {
-    let doubled = first.0.saturating_mul(1 << count.saturating_sub(1).min(20));
-    Span(doubled.min(LONGEST_PAUSE.0))
+    doubled(first, count, LONGEST_PAUSE)
 }
 
-/// When a failed action may be tried again.
-pub fn retry_at(failure: &Failure) -> Timestamp {
+fn doubled(first: Span, count: u32, longest: Span) -> Span {
+    let doubled = first.0.saturating_mul(1 << count.saturating_sub(1).min(20));
+    Span(doubled.min(longest.0))
+}
+
+/// The shortest and longest pause after a build that failed for what it is built from. Another content is another build, which
+/// waits for nothing; the same one costs minutes of all processors, and goes well only if what failed was far away.
+const FIRST_BUILD_PAUSE: Span = Span::secs(60);
+const LONGEST_BUILD_PAUSE: Span = Span::secs(3600);
+
+/// When a failed action on `target` may be tried again.
+pub fn retry_at(target: &str, failure: &Failure) -> Timestamp {
+    if failure.fault == Fault::Invalid && is_build_target(target) {
+        return failure.at + doubled(FIRST_BUILD_PAUSE, failure.count, LONGEST_BUILD_PAUSE);
+    }
     let first = match failure.fault {
         Fault::Conflict => Span::secs(1),
         Fault::RateLimited => Span::secs(60),
@@ -121,6 +133,8 @@ pub struct Decided {
     pub waiting: Vec<String>,
     /// Whether it waits for what will not come about without a person.
     pub blocked: bool,
+    /// The last lines of the build that failed.
+    pub build_output: Vec<String>,
     /// What the policy does not allow.
     pub refused: Vec<Refusal>,
     /// What the host lacks.
@@ -172,7 +186,7 @@ impl Decided {
     /// Whether the last failure of an action on `target` is too recent for another one; then it says what is waited for.
     pub fn is_held_back(&mut self, world: World, target: &str) -> bool {
         let Some(failure) = world.failure(target) else { return false };
-        let at = retry_at(failure);
+        let at = retry_at(target, failure);
         if at <= world.now {
             return false;
         }
@@ -227,5 +241,28 @@ impl Decided {
             reason: reason.into(),
             message: message.into(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::action::{build_target, pull_target};
+
+    #[test]
+    fn a_build_that_is_to_blame_is_tried_after_minutes_and_all_else_after_seconds() {
+        let pause = |target: &str, fault, count| {
+            let at = Timestamp(1_000);
+            let failure = Failure { count, at, fault, message: String::new(), cut: None, output: Vec::new() };
+            retry_at(target, &failure).since(at)
+        };
+        let (build, pull) = (build_target("evenkeel.local/shop:1"), pull_target("web:1"));
+        for (count, seconds) in [(1, 60), (2, 120), (6, 1920), (7, 3600), (1000, 3600)] {
+            assert_eq!(pause(&build, Fault::Invalid, count), Span::secs(seconds), "{count}");
+        }
+        for (count, seconds) in [(1, 5), (2, 10), (1000, 300)] {
+            assert_eq!(pause(&build, Fault::Unavailable, count), Span::secs(seconds), "{count}");
+            assert_eq!(pause(&pull, Fault::Invalid, count), Span::secs(seconds), "{count}");
+        }
     }
 }

@@ -2,10 +2,11 @@
 //! (where paths lead, which volumes there are) is an argument.
 //!
 //! It refuses and explains; it does not decide what follows. [`refusals`] judges any call; [`approve`] is the only way
-//! to an [`Approved`], without which the engine makes no container, network or volume. The levels are those of the Pod
+//! to an [`Approved`], without which the engine makes no container, network, volume or image. The levels are those of the Pod
 //! Security Standards of Kubernetes, with what Docker has beside them. Every template field is named in `container`,
 //! so that a new one cannot be forgotten.
 
+mod builds;
 mod container;
 mod extras;
 mod files;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use crate::model::action::{Call, NetworkCreate, VolumeCreate};
+use crate::model::build::ImageBuild;
 use crate::model::container::ContainerSpec;
 use crate::model::desired::Desired;
 use crate::model::name::Name;
@@ -103,6 +105,10 @@ pub fn refusals(ground: Ground, namespace: &Name, call: &Call) -> Vec<Refusal> {
         Call::Pull { secrets, .. } => {
             examine(ground, namespace, |judge| judge.contents("template.imagePullSecrets", secrets.iter()))
         }
+        Call::Build { build, secrets } => examine(ground, namespace, |judge| {
+            build.judge(judge);
+            judge.contents("template.imagePullSecrets", secrets.iter());
+        }),
         Call::Connect(connection) => {
             examine(ground, namespace, |judge| judge.network("template.networks", &connection.network))
         }
@@ -126,6 +132,12 @@ pub fn volume_refusals(ground: Ground, namespace: &Name, live: &Volume) -> Vec<R
 impl Judged for ContainerSpec {
     fn judge(&self, judge: &mut Judge) {
         judge.container(self);
+    }
+}
+
+impl Judged for ImageBuild {
+    fn judge(&self, judge: &mut Judge) {
+        judge.build(self);
     }
 }
 
@@ -161,6 +173,7 @@ fn level<'a>(policy: &'a Policy, namespace: &Name) -> (Level, &'a Exceptions) {
     static NONE: Exceptions = Exceptions {
         host_paths: Vec::new(),
         host_files: Vec::new(),
+        build_contexts: Vec::new(),
         published: Vec::new(),
         devices: Vec::new(),
         gpus: false,

@@ -61,7 +61,8 @@ pub fn of_rules(rules: &PolicyFile) -> BTreeSet<String> {
     let exceptions = rules.namespaces.values().flat_map(|namespace| {
         let exceptions = &namespace.exceptions;
         let paths = exceptions.host_paths.iter().map(|exception| exception.path.clone());
-        paths.chain(exceptions.host_files.iter().cloned()).chain(exceptions.devices.iter().cloned())
+        let files = exceptions.host_files.iter().chain(&exceptions.build_contexts).cloned();
+        paths.chain(files).chain(exceptions.devices.iter().cloned())
     });
     exceptions.collect()
 }
@@ -91,7 +92,7 @@ pub fn is_at_or_below(path: &str, base: &str) -> bool {
 }
 
 /// What a path is, beside a path.
-enum Nature {
+pub enum Nature {
     /// A socket that commands the host, or a directory that has one in it.
     Socket(String),
     /// The root, a directory of the system, or one that has such a directory in it.
@@ -166,7 +167,8 @@ impl Judge<'_> {
         exception.below && is_at_or_below(place, &base) && matches!(self.nature(place), Nature::Ordinary)
     }
 
-    fn nature(&self, place: &str) -> Nature {
+    /// What a place of the host is.
+    pub(super) fn nature(&self, place: &str) -> Nature {
         let named_as = |socket: &&str| place.rsplit('/').next() == socket.rsplit('/').next();
         if SOCKETS.iter().any(|socket| is_at_or_below(socket, place) || named_as(socket)) {
             return Nature::Socket("the engine's socket".into());

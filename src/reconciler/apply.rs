@@ -2,12 +2,15 @@
 //! there are is decided elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
+use super::build;
 use super::clock::Clock;
+use super::effort::{self, Kind};
 use super::gate::Gate;
 use super::look::Hints;
 use super::provide;
@@ -20,26 +23,12 @@ use crate::model::desired::Desired;
 use crate::model::observed::{Failure, Fault};
 use crate::model::policy::Standing;
 use crate::model::status::{Event, Severity};
-use crate::model::text::printable;
+use crate::model::text::{last_word, printable};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{FailureView, InFlight};
 use crate::store::Store;
 use crate::wake::{Reason, Wake};
 
-/// Calls that make the engine work hard: it is fastest with a few at once.
-const WORKING: usize = 4;
-/// Starts at once. They wait for the runtime and the kernel more than they compute, so creations go on beside them.
-const STARTING: usize = 8;
-/// So few starts under way are each worth a look when they end; with more, looks would take their time from them.
-const STARTS_LEFT: usize = 3;
-/// Those that wait their turn, so that the engine is not idle until the next pass.
-const QUEUED: usize = 12;
-/// Changes of a name: clients wait for them, so they wait for nothing else.
-const NAMING: usize = 8;
-/// Pulls at once.
-const PULLING: usize = 3;
-/// Stops spend their time waiting for a process to end, so many may run at once.
-const STOPPING: usize = 50;
 /// Failures that are remembered; more than that means that the engine as a whole is in trouble.
 const FAILURES_MAX: usize = 1000;
 
@@ -58,6 +47,8 @@ struct Shared<E> {
     ledger: Mutex<Ledger>,
     working: Semaphore,
     starting: Semaphore,
+    /// Rung when something else should be.
+    replaced: Notify,
 }
 
 #[derive(Default)]
@@ -65,21 +56,14 @@ struct Ledger {
     in_flight: BTreeMap<String, (Kind, InFlight)>,
     failures: BTreeMap<String, Failure>,
     pulled: BTreeMap<String, Timestamp>,
+    /// The last lines of the builds under way, by target.
+    outputs: BTreeMap<String, Vec<String>>,
     /// Whether anything but a start has ended since the last look: a created container is to be started.
     work_ended: bool,
     /// Targets that failed for the first time and were not told yet.
     untold: Vec<Event>,
     redactor: Redactor,
     desired: Arc<Desired>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Work,
-    Start,
-    Name,
-    Pull,
-    Stop,
 }
 
 /// What is under way and how earlier actions went.
@@ -105,8 +89,22 @@ impl<E: Engine> Executor<E> {
         // Until it is told what should be, nothing new is made.
         let desired = Arc::new(Desired { policy: Standing::unread(), ..Desired::default() });
         let ledger = Mutex::new(Ledger { desired, ..Ledger::default() });
-        let (working, starting) = (Semaphore::new(WORKING), Semaphore::new(STARTING));
-        Self { shared: Arc::new(Shared { engine, store, metrics, clock, wake, hints, ledger, working, starting }) }
+        let (working, starting) = (Semaphore::new(effort::WORKING), Semaphore::new(effort::STARTING));
+        let replaced = Notify::new();
+        Self {
+            shared: Arc::new(Shared {
+                engine,
+                store,
+                metrics,
+                clock,
+                wake,
+                hints,
+                ledger,
+                working,
+                starting,
+                replaced,
+            }),
+        }
     }
 
     /// Secrets to mask from now on.
@@ -117,6 +115,7 @@ impl<E: Engine> Executor<E> {
     /// What should be from now on, and the policy that comes with it.
     pub fn set_desired(&self, desired: Arc<Desired>) {
         self.shared.ledger().desired = desired;
+        self.shared.replaced.notify_waiters();
     }
 
     /// What is under way. To be taken *before* a look, so that what ends during it still counts as under way.
@@ -177,7 +176,7 @@ impl<E: Engine> Executor<E> {
         let count = |wanted| ledger.in_flight.values().filter(|(kind, _)| *kind == wanted).count();
         let hard = count(Kind::Work) + count(Kind::Start);
         // A container that was made waits for its start, but not where as many start as can.
-        hard >= STARTING || hard > STARTS_LEFT && !ledger.work_ended
+        hard >= effort::STARTING || hard > effort::STARTS_LEFT && !ledger.work_ended
     }
 
     /// Whether nothing is under way.
@@ -193,21 +192,7 @@ impl<E: Engine> Shared<E> {
 
     /// Enters an action as under way, if there is room for it.
     fn admit(&self, action: &Action) -> Option<Kind> {
-        let (kind, limit) = match &action.call {
-            Call::Pull { .. } => (Kind::Pull, PULLING),
-            Call::Stop(_) | Call::Restart(_) => (Kind::Stop, STOPPING),
-            Call::CreateNetwork(_)
-            | Call::RemoveNetwork { .. }
-            | Call::CreateVolume(_)
-            | Call::CreateContainer(_)
-            | Call::Connect(_)
-            | Call::Pause { .. }
-            | Call::Unpause { .. }
-            | Call::Remove { .. }
-            | Call::Update { .. } => (Kind::Work, WORKING + QUEUED),
-            Call::Start { .. } => (Kind::Start, STARTING + QUEUED),
-            Call::Reconnect(_) => (Kind::Name, NAMING),
-        };
+        let (kind, limit) = effort::kind(&action.call);
         let target = action.call.target();
         let mut ledger = self.ledger();
         let room = ledger.in_flight.values().filter(|(other, _)| *other == kind).count() < limit;
@@ -228,15 +213,15 @@ impl<E: Engine> Shared<E> {
         let _turn = match kind {
             Kind::Work => Some(self.working.acquire().await.expect("the semaphore is never closed")),
             Kind::Start => Some(self.starting.acquire().await.expect("the semaphore is never closed")),
-            Kind::Name | Kind::Pull | Kind::Stop => None,
+            Kind::Name | Kind::Pull | Kind::Build | Kind::Stop => None,
         };
         let began = self.clock.now();
         tracing::debug!(object = %action.object, cause = %action.cause, "{}", action.call);
-        let outcome = match timeout(longest(&action.call).std(), self.call(&action)).await {
+        let outcome = match timeout(effort::longest(&action.call).std(), self.call(&action)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(EngineError {
                 attempted: action.call.to_string(),
-                message: format!("it did not end within {}", longest(&action.call)),
+                message: format!("it did not end within {}", effort::longest(&action.call)),
                 fault: Fault::Timeout,
             }),
         };
@@ -247,13 +232,13 @@ impl<E: Engine> Shared<E> {
             Err(_) => ActionResult::Error,
         };
         self.metrics.action(&action.call, result, now.since(began));
-        self.record(&action, outcome, now);
+        self.record(&action, outcome, now, now.since(began));
         self.wake.ring(Reason::Finished);
     }
 
-    fn record(&self, action: &Action, outcome: Result<(), EngineError>, now: Timestamp) {
+    fn record(&self, action: &Action, outcome: Result<(), EngineError>, now: Timestamp, took: Span) {
         let target = action.call.target();
-        if touches_places(&action.call) {
+        if effort::touches_places(&action.call) {
             self.hints.all();
         }
         // A list shows neither why a start failed nor new limits, and no event tells of a start that failed.
@@ -261,15 +246,26 @@ impl<E: Engine> Shared<E> {
             self.hints.touch(container);
         }
         let mut ledger = self.ledger();
+        let output = ledger.outputs.remove(&target).unwrap_or_default();
         match outcome {
             Ok(()) => {
                 ledger.failures.remove(&target);
-                if let Call::Pull { image, .. } = &action.call {
-                    ledger.pulled.insert(image.clone(), now);
+                match &action.call {
+                    Call::Pull { image, .. } => drop(ledger.pulled.insert(image.clone(), now)),
+                    Call::Build { build, .. } => {
+                        let object = action.object.clone();
+                        let message = format!("built {} in {took}", build.image);
+                        let (severity, reason) = (Severity::Normal, "Built".into());
+                        ledger.untold.push(Event { at: now, object, severity, reason, message });
+                    }
+                    _ => {}
                 }
             }
+            // Nobody waits for it any more, so it is nobody's failure.
+            Err(_) if build::is_obsolete(&ledger.desired, &action.call) => {}
             Err(error) => {
                 let message = printable(&with_name(&action.call, ledger.redactor.clean(&error.to_string())));
+                let last = last_word(&output).map(|line| format!("; its output ends with: {line}"));
                 let count = ledger.failures.get(&target).map_or(1, |earlier| earlier.count.saturating_add(1));
                 if count == 1 {
                     ledger.untold.push(Event {
@@ -277,7 +273,7 @@ impl<E: Engine> Shared<E> {
                         object: action.object.clone(),
                         severity: Severity::Warning,
                         reason: publish::failed_word(&action.call).into(),
-                        message: message.clone(),
+                        message: format!("{message}{}", last.unwrap_or_default()),
                     });
                 } else {
                     tracing::warn!(object = %action.object, count, "{message}");
@@ -285,7 +281,7 @@ impl<E: Engine> Shared<E> {
                 if ledger.failures.len() < FAILURES_MAX || ledger.failures.contains_key(&target) {
                     let cut = action.call.cuts().or_else(|| ledger.failures.get(&target)?.cut.clone());
                     let ending = action.call.ends();
-                    let failure = Failure { count, at: now, fault: error.fault, message, ending, cut };
+                    let failure = Failure { count, at: now, fault: error.fault, message, ending, cut, output };
                     ledger.failures.insert(target.clone(), failure);
                 }
             }
@@ -309,6 +305,16 @@ impl<E: Engine> Shared<E> {
                 let target = call.target();
                 let progress = |line: String| self.note(&target, &line);
                 engine.pull(image, platform.as_deref(), &credentials, &progress).await
+            }
+            Call::Build { build, secrets } => {
+                let credentials = provide::credentials(&self.store, secrets)?;
+                let target = call.target();
+                let output = |line: String| self.hear(&target, &line);
+                let build = gate.approve(call, build)?;
+                tokio::select! {
+                    outcome = build::build(engine.as_ref(), build, &credentials, &output, &self.wake) => outcome,
+                    () = self.obsolete(call) => Err(build::obsolete(call)),
+                }
             }
             Call::CreateContainer(spec) => {
                 let provided = provide::provide(&self.store, spec)?;
@@ -345,32 +351,32 @@ impl<E: Engine> Shared<E> {
         self.engine.stop(&stop.container, stop.grace).await
     }
 
+    /// Waits until nobody wants a build any more: from another content, another image is built.
+    async fn obsolete(&self, call: &Call) {
+        loop {
+            let mut replaced = pin!(self.replaced.notified());
+            replaced.as_mut().enable();
+            if build::is_obsolete(&self.ledger().desired, call) {
+                return;
+            }
+            replaced.await;
+        }
+    }
+
+    /// Takes in a line of a build: it is how far it has come, and kept in case it is one of the last.
+    fn hear(&self, target: &str, line: &str) {
+        self.note(target, line);
+        let mut ledger = self.ledger();
+        let line = ledger.redactor.clean(line);
+        build::keep(ledger.outputs.entry(target.to_owned()).or_default(), &line);
+    }
+
     fn note(&self, target: &str, line: &str) {
         let mut ledger = self.ledger();
         let line = printable(&ledger.redactor.clean(line));
         if let Some((_, action)) = ledger.in_flight.get_mut(target) {
             action.progress = line;
         }
-    }
-}
-
-/// The longest that an action may take. The engine's own limits are shorter; this one makes sure that whatever goes
-/// wrong there, no object waits for ever.
-fn longest(call: &Call) -> Span {
-    match call {
-        Call::Pull { .. } => Span::secs(24 * 3600),
-        Call::Stop(stop) | Call::Restart(stop) => Span(stop.grace.0.saturating_mul(2).saturating_add(180_000)),
-        Call::CreateNetwork(_)
-        | Call::RemoveNetwork { .. }
-        | Call::CreateVolume(_)
-        | Call::CreateContainer(_)
-        | Call::Connect(_)
-        | Call::Reconnect(_)
-        | Call::Start { .. }
-        | Call::Pause { .. }
-        | Call::Unpause { .. }
-        | Call::Remove { .. }
-        | Call::Update { .. } => Span::secs(180),
     }
 }
 
@@ -386,8 +392,3 @@ fn with_name(call: &Call, message: String) -> String {
 
 /// How many digits of an id Docker shows to people.
 const SHORT_ID: usize = 12;
-
-/// Whether a call changes what a container list does not show: networks, volumes, images.
-fn touches_places(call: &Call) -> bool {
-    call.container().is_none() && !matches!(call, Call::CreateContainer(_))
-}

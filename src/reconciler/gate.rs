@@ -79,6 +79,7 @@ fn is_judged(call: &Call) -> bool {
         | Call::CreateNetwork(_)
         | Call::CreateVolume(_)
         | Call::Pull { .. }
+        | Call::Build { .. }
         | Call::Connect(_) => true,
         Call::Reconnect(_)
         | Call::RemoveNetwork { .. }

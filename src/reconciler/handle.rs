@@ -1,16 +1,15 @@
 //! How others wake the loop: the bell, and what watches the manifests for it.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::wake::{Wake, files};
+use crate::wake::{Interest, Wake, files};
 
 /// How others wake the loop.
 #[derive(Clone)]
 pub struct Handle {
     /// The bell.
     pub wake: Wake,
-    pub(super) paths: Arc<Mutex<Vec<PathBuf>>>,
+    pub(super) paths: Arc<Mutex<Vec<Interest>>>,
 }
 
 impl Handle {

@@ -12,6 +12,7 @@ use crate::model::policy::{HostPath, Standing};
 use crate::model::time::Timestamp;
 use crate::policy;
 use crate::probe::Dial;
+use crate::wake::Interest;
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Reads the sources and the policy, and says when to read them again: soon while they change, else now and then.
@@ -30,7 +31,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.executor.set_desired(self.desired.clone());
             self.declared = publish::Declarations::of(&self.desired, &self.contents);
             let policy_file = self.rules.file().to_path_buf();
-            let watched = self.sources.paths().into_iter().chain([policy_file]).collect();
+            let watched = self.sources.paths().into_iter().chain([Interest::Whole(policy_file)]).collect();
             *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = watched;
         }
         again

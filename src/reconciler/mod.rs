@@ -4,10 +4,12 @@
 //! dies on any line, the next pass of the next process sees the same world and goes on.
 
 pub mod apply;
+mod build;
 pub mod clock;
 mod contents;
 mod counted;
 mod detail;
+mod effort;
 mod gate;
 mod handle;
 pub mod herald;
@@ -54,7 +56,7 @@ use crate::notification::{self, Receiver, Sender};
 use crate::plan;
 use crate::probe::{Dial, Lane, NetDial, Prober};
 use crate::store::{Store, StoreError};
-use crate::wake::{Reason, Wake, events};
+use crate::wake::{Interest, Reason, Wake, events};
 
 pub use handle::Handle;
 
@@ -168,7 +170,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     views: watch::Sender<Arc<View>>,
     commands: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
     claim: Option<Claim>,
-    paths: Arc<Mutex<Vec<PathBuf>>>,
+    paths: Arc<Mutex<Vec<Interest>>>,
     /// Contents that are kept on disk, so that the store is only asked to clean up when that changes.
     kept_contents: BTreeSet<ContentId>,
     declared: publish::Declarations,
@@ -185,7 +187,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let (history, warnings) = store.load();
         let started_at = clock.now();
         let Desk { views, commands, metrics } = desk;
-        let paths = Arc::new(Mutex::new(setup.sources.iter().map(|source| source.dir.clone()).collect()));
+        let paths =
+            Arc::new(Mutex::new(setup.sources.iter().map(|source| Interest::Whole(source.dir.clone())).collect()));
         let probe_wake = wake.clone();
         let prober = Prober::new(
             Counted { dial: Inside { dial, engine: engine.clone() }, metrics: metrics.clone() },

@@ -7,6 +7,7 @@ use super::releases::Asked;
 use super::sources::Occasion;
 use super::{Reconciler, detail};
 use crate::engine::Engine;
+use crate::model::action::is_build_target;
 use crate::model::command::{Answer, Command, Refusal, Reply};
 use crate::model::history::History;
 use crate::model::name::{Key, Kind};
@@ -80,6 +81,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     async fn sync(&mut self) -> Answer {
         let deadline = self.clock.now() + Span::secs(2);
         self.sources.forget_rejections();
+        // Whoever asks may have mended what a build needs far away.
+        self.executor.forget_failures(|target| !is_build_target(target));
         while let Some(again) = self.load(self.clock.now(), Occasion::Command) {
             if again > deadline {
                 break;

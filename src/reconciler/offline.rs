@@ -10,7 +10,7 @@ use super::redact::Redactor;
 use super::rules::Rules;
 use super::{Setup, paths};
 use crate::engine::Engine;
-use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source, Spot};
+use crate::manifest::{self, Contexts, Diagnostic, Loaded, ReadError, Snapshot, Source, Spot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
 use crate::model::policy::{Refusal, Standing};
@@ -128,7 +128,7 @@ fn read(setup: &Setup, snapshots: &[Snapshot]) -> Result<Told, OfflineError> {
     })?;
     let (mut loaded, mut problems) = (Vec::new(), Vec::new());
     for (source, snapshot) in setup.sources.iter().zip(snapshots) {
-        match manifest::load(source, snapshot, &peek.hasher) {
+        match manifest::load(source, snapshot, &peek.hasher, &Contexts::default()) {
             Ok(one) => loaded.push((source, one)),
             Err(mut found) => problems.append(&mut found),
         }

@@ -225,6 +225,7 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
         | Call::RemoveNetwork { .. }
         | Call::CreateVolume(_)
         | Call::Pull { .. }
+        | Call::Build { .. }
         | Call::Reconnect(_)
         | Call::Stop(_)
         | Call::Pause { .. }
@@ -277,6 +278,7 @@ pub(super) fn failed_word(call: &Call) -> &'static str {
     match call {
         Call::CreateNetwork(_) | Call::CreateVolume(_) | Call::CreateContainer(_) => "CreateFailed",
         Call::Pull { .. } => "PullFailed",
+        Call::Build { .. } => "BuildFailed",
         Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
         Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
         Call::Stop(_) => "StopFailed",

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::manifest::{self, Diagnostic, Loaded, Snapshot, Source, Spot};
+use crate::manifest::context::{Asked, Contexts, Trouble};
+use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source, Spot};
 use crate::model::text::hex;
 
 /// What a source said at one moment.
@@ -130,8 +131,8 @@ fn diagnostic(path: &Path, bytes: &[u8]) -> Diagnostic {
     problem
 }
 
-/// The digest of a snapshot and of the files outside that `loaded` read.
-pub fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
+/// The digest of a snapshot, and of the files outside and the contexts of images that `loaded` read.
+pub fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>, contexts: &Contexts) -> Result<String, ReadError> {
     let mut hash = Sha256::new();
     hash.update(snapshot.digest());
     for path in loaded.iter().flat_map(|loaded| &loaded.external) {
@@ -141,7 +142,20 @@ pub fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>) -> String {
             Err(why) => hash.update(why),
         }
     }
-    hex(&hash.finalize(), 32)
+    for asked in loaded.iter().flat_map(|loaded| loaded.contexts.keys()) {
+        hash.update(asked.directory.as_os_str().as_encoded_bytes());
+        hash.update(context_digest(asked, contexts)?);
+    }
+    Ok(hex(&hash.finalize(), 32))
+}
+
+/// The digest of a context, or of why it has none.
+fn context_digest(asked: &Asked, contexts: &Contexts) -> Result<String, ReadError> {
+    match contexts.read(asked) {
+        Ok(context) => Ok(context.content),
+        Err(Trouble::Unsettled(why)) => Err(ReadError::Unsettled(why)),
+        Err(trouble @ (Trouble::Wrong(_) | Trouble::Dockerfile(_) | Trouble::Ignore(..))) => Ok(format!("{trouble:?}")),
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::said::{Said, whole_digest};
 use super::watched::{Candidate, Watched};
+use crate::manifest::context::Contexts;
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
 use crate::model::last_good::SourceName;
@@ -16,7 +16,8 @@ use crate::model::name::Key;
 use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
-use crate::store::Store;
+use crate::store::{Kept, Store};
+use crate::wake::Interest;
 
 /// How long a directory must stay the same before it is believed.
 const QUIET: Span = Span::millis(120);
@@ -29,6 +30,8 @@ const QUIET_WITH_LESS: Span = Span::secs(5);
 const UNSETTLED: Span = Span::millis(250);
 /// A change that takes longer than this is told as trouble.
 const STUCK: Span = Span::secs(30);
+/// How many folders of contexts of one source are watched; what changes in others is seen at the next look all the same.
+const FOLDERS_MAX: usize = 4_000;
 /// How soon to try again what is invalid or unreadable: a missing secret file may have come.
 const RETRY: Span = Span::secs(5);
 
@@ -47,13 +50,14 @@ pub struct Sources {
     settings: Settings,
     hasher: ContentHasher,
     store: Arc<Store>,
+    contexts: Contexts,
 }
 
 impl Sources {
     /// The sources of the command line, nothing of them in force yet.
     pub fn new(sources: Vec<Source>, settings: Settings, hasher: ContentHasher, store: Arc<Store>) -> Self {
         let watched = sources.into_iter().map(Watched::new).collect();
-        Self { watched, settings, hasher, store }
+        Self { watched, settings, hasher, store, contexts: Contexts::default() }
     }
 
     /// Reads what was found invalid again at the next look: it may have been mended in a file outside of the directories.
@@ -63,6 +67,7 @@ impl Sources {
 
     /// Reads all sources. `true` if what is in force has changed; and when to look again, if soon.
     pub fn look(&mut self, now: Timestamp, occasion: Occasion) -> (bool, Option<Timestamp>) {
+        self.contexts.at(now);
         let mut changed = false;
         let mut again: Option<Timestamp> = None;
         for index in 0..self.watched.len() {
@@ -75,8 +80,12 @@ impl Sources {
 
     fn look_at(&mut self, index: usize, now: Timestamp, occasion: Occasion) -> (bool, Option<Timestamp>) {
         let watched = &mut self.watched[index];
-        let snapshot = match manifest::snapshot::read(&watched.source.dir) {
-            Ok(snapshot) => snapshot,
+        let read = manifest::snapshot::read(&watched.source.dir).and_then(|snapshot| {
+            let digest = whole_digest(&snapshot, watched.in_force.as_ref(), &self.contexts)?;
+            Ok((snapshot, digest))
+        });
+        let (snapshot, digest) = match read {
+            Ok(read) => read,
             Err(ReadError::Unsettled(why)) => {
                 watched.candidate = None;
                 watched.state.message.clone_from(&why);
@@ -92,7 +101,6 @@ impl Sources {
             }
         };
         watched.unsettled_since = None;
-        let digest = whole_digest(&snapshot, watched.in_force.as_ref());
         if watched.in_force.is_some() && digest == watched.digest {
             watched.candidate = None;
             watched.settle();
@@ -104,10 +112,10 @@ impl Sources {
         {
             return (false, Some(*at + RETRY));
         }
-        let seen = Candidate { snapshot, digest, since: now };
+        let seen = Candidate { snapshot, digest, since: now, built_from: None };
         match &watched.candidate {
             Some(before) if before.stayed(&seen) && now.since(before.since) >= QUIET => {
-                let candidate = Candidate { since: before.since, ..seen };
+                let candidate = Candidate { since: before.since, built_from: before.built_from.clone(), ..seen };
                 self.load(index, candidate, now, occasion)
             }
             Some(before) if before.stayed(&seen) => (false, Some(before.since + QUIET)),
@@ -135,8 +143,13 @@ impl Sources {
         now: Timestamp,
         occasion: Occasion,
     ) -> (bool, Option<Timestamp>) {
-        let loaded = manifest::load(&self.watched[index].source, &candidate.snapshot, &self.hasher);
+        let loaded = manifest::load(&self.watched[index].source, &candidate.snapshot, &self.hasher, &self.contexts);
         let loaded = loaded.and_then(|loaded| self.fits(index, &loaded).map(|()| loaded));
+        if let Ok(loaded) = &loaded
+            && let Some(again) = self.await_contexts(index, &candidate, loaded, now)
+        {
+            return (false, Some(again));
+        }
         let before = self.before(index);
         let whole = |loaded| self.whole(index, before.as_deref(), &candidate.snapshot, loaded);
         let (loaded, said) = match loaded.and_then(whole) {
@@ -152,6 +165,18 @@ impl Sources {
         }
         self.come_into_force(index, candidate.snapshot, loaded, said, now);
         (true, None)
+    }
+
+    /// When to look again, if the contexts of images were not seen twice with the same content: manifests may have come
+    /// before all that they are built from.
+    fn await_contexts(&mut self, index: usize, seen: &Candidate, loaded: &Loaded, now: Timestamp) -> Option<Timestamp> {
+        let contents: Vec<&str> = loaded.desired.builds.values().map(|build| build.content.as_str()).collect();
+        let built_from = contents.join(" ");
+        if built_from.is_empty() || seen.built_from.as_ref() == Some(&built_from) {
+            return None;
+        }
+        self.watched[index].candidate = Some(Candidate { built_from: Some(built_from), since: now, ..seen.clone() });
+        Some(now + QUIET)
     }
 
     /// What a snapshot says, if none of its files looks cut off.
@@ -182,8 +207,8 @@ impl Sources {
     fn last_good(&self, index: usize) -> Option<(Snapshot, Loaded)> {
         let watched = &self.watched[index];
         let kept = self.store.load_snapshot(&watched.state.dir)?;
-        let snapshot = Snapshot::of(kept.files).at(kept.commit);
-        let loaded = manifest::load(&watched.source, &snapshot, &self.hasher).ok()?;
+        let (snapshot, contexts) = (Snapshot::of(kept.files).at(kept.commit), Contexts::as_they_were(kept.contexts));
+        let loaded = manifest::load(&watched.source, &snapshot, &self.hasher, &contexts).ok()?;
         Some((snapshot, loaded))
     }
 
@@ -202,7 +227,8 @@ impl Sources {
     fn come_into_force(&mut self, index: usize, snapshot: Snapshot, loaded: Loaded, said: Said, now: Timestamp) {
         let watched = &mut self.watched[index];
         watched.candidate = None;
-        watched.digest = whole_digest(&snapshot, Some(&loaded));
+        // One that is being changed again has another digest at the next look.
+        watched.digest = whole_digest(&snapshot, Some(&loaded), &self.contexts).unwrap_or_default();
         watched.rejected = None;
         watched.said = Some(said);
         watched.state.commit.clone_from(&snapshot.commit);
@@ -223,8 +249,11 @@ impl Sources {
 
     /// Keeps what is in force for a restart.
     fn keep(&self, index: usize, snapshot: &Snapshot) {
-        let dir = &self.watched[index].state.dir;
-        if let Err(error) = self.store.save_snapshot(dir, &snapshot.files, snapshot.commit.as_ref()) {
+        let Watched { state, in_force, .. } = &self.watched[index];
+        let contexts = in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
+        let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
+        let kept = Kept { files, commit, contexts: contexts.collect() };
+        if let Err(error) = self.store.save_snapshot(&state.dir, &kept) {
             tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
         }
     }
@@ -315,11 +344,14 @@ impl Sources {
         self.watched.iter().map(|watched| watched.state.clone()).collect()
     }
 
-    /// What to watch: the directories, and the files outside that they read.
-    pub fn paths(&self) -> Vec<PathBuf> {
-        let dirs = self.watched.iter().map(|watched| watched.source.dir.clone());
-        let external = self.watched.iter().filter_map(|watched| watched.in_force.as_ref());
-        dirs.chain(external.flat_map(|loaded| loaded.external.iter().cloned())).collect()
+    /// What to watch: the directories, the files outside that they read, and the folders of contexts.
+    pub fn paths(&self) -> Vec<Interest> {
+        let dirs = self.watched.iter().map(|watched| Interest::Whole(watched.source.dir.clone()));
+        let in_force = || self.watched.iter().filter_map(|watched| watched.in_force.as_ref());
+        let external = in_force().flat_map(|loaded| loaded.external.iter().cloned().map(Interest::Whole));
+        let folders =
+            in_force().flat_map(|loaded| loaded.folders.iter().take(FOLDERS_MAX).cloned().map(Interest::Folder));
+        dirs.chain(external).chain(folders).collect()
     }
 
     /// Whether every source was read at least once, well or not.
@@ -377,5 +409,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut sources, _) = unread(&dir);
         assert_eq!(sources.look(Timestamp(0), Occasion::Change), (false, Some(Timestamp(0) + QUIET)));
+    }
+
+    #[test]
+    fn a_context_must_be_seen_twice_with_the_same_content_however_long_the_manifests_were_quiet() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        let web = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n\
+                   spec: {template: {build: {context: ../app}}}\n";
+        std::fs::write(dir.path().join("manifests/web.yaml"), web).unwrap();
+        std::fs::create_dir(dir.path().join("app")).unwrap();
+        std::fs::write(dir.path().join("app/Dockerfile"), "FROM a\n").unwrap();
+        let now = changed_at + Span::secs(60);
+        assert_eq!(sources.look(now, Occasion::Change), (false, Some(now + QUIET)));
+        std::fs::write(dir.path().join("app/main.js"), "1").unwrap();
+        assert_eq!(sources.look(now + QUIET, Occasion::Change), (false, Some(now + QUIET + QUIET)), "it has changed");
+        let now = now + QUIET + QUIET;
+        assert_eq!(sources.look(now, Occasion::Change), (true, None));
+        let image = |sources: &Sources| sources.desired().builds.keys().next().cloned().unwrap();
+        let before = image(&sources);
+        std::fs::write(dir.path().join("app/main.js"), "2").unwrap();
+        assert_eq!(sources.look(now, Occasion::Change), (false, Some(now + QUIET)));
+        let mut at = now + QUIET;
+        while let (false, Some(again)) = sources.look(at, Occasion::Change) {
+            at = again;
+        }
+        assert_ne!(image(&sources), before);
     }
 }

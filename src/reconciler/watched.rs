@@ -33,6 +33,8 @@ pub(super) struct Candidate {
     pub(super) snapshot: Snapshot,
     pub(super) digest: String,
     pub(super) since: Timestamp,
+    /// The content of its contexts, once it was loaded: that must stay the same too.
+    pub(super) built_from: Option<String>,
 }
 
 impl Candidate {

@@ -48,7 +48,7 @@ use crate::model::container::Files;
 use crate::model::history::History;
 use crate::model::last_good::{LastGood, SourceName};
 use crate::model::release::Release;
-use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
+use crate::model::revision::{Content, ContentHasher, ContentId};
 use crate::model::secret::SecretBytes;
 use crate::model::status::Event;
 use crate::model::told::Told;
@@ -220,14 +220,9 @@ impl Store {
         hold(&self.contents).keep(&self.disk, keep)
     }
 
-    /// Keeps the last good files of a source, and the commit that they are of. Unchanged ones cost no write.
-    pub fn save_snapshot(
-        &self,
-        source: &str,
-        files: &BTreeMap<PathBuf, Vec<u8>>,
-        commit: Option<&Commit>,
-    ) -> Result<(), StoreError> {
-        hold(&self.sources).save(&self.disk, source, files, commit)
+    /// Keeps the last good files of a source, and what they are of. Unchanged ones cost no write.
+    pub fn save_snapshot(&self, source: &str, kept: &Kept) -> Result<(), StoreError> {
+        hold(&self.sources).save(&self.disk, source, kept)
     }
 
     /// The last good files of a source; none when there are none or they are damaged (which is logged).

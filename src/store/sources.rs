@@ -2,7 +2,7 @@
 //! that they are of.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use super::disk::{Disk, parent};
 use super::envelope;
 use super::error::StoreError;
 
+use crate::model::build::SeenContext;
 use crate::model::revision::Commit;
 use crate::model::text::hex;
 
@@ -47,7 +48,12 @@ pub struct Kept {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// The git commit that the directory was at, if it was in a checkout.
     pub commit: Option<Commit>,
+    /// What its images are built from.
+    pub contexts: Vec<SeenContext>,
 }
+
+/// Where the contexts are written, as if they were a file of the source: every version of Evenkeel passes over hidden ones.
+const CONTEXTS: &str = ".evenkeel-contexts.json";
 
 /// The same as it is written. Without a commit it is what every version of Evenkeel reads and has written.
 #[derive(Serialize, Deserialize)]
@@ -69,12 +75,16 @@ impl Sources {
         &mut self,
         disk: &Disk,
         source: &str,
-        files: &BTreeMap<PathBuf, Vec<u8>>,
-        commit: Option<&Commit>,
+        Kept { files, commit, contexts }: &Kept,
     ) -> Result<(), StoreError> {
         let path = path_of(disk, source);
-        let files = files.iter().map(|(path, bytes)| (path.clone(), bytes.into())).collect();
-        let written = match commit.cloned() {
+        let mut files: BTreeMap<PathBuf, Bytes> =
+            files.iter().map(|(path, bytes)| (path.clone(), bytes.into())).collect();
+        if !contexts.is_empty() {
+            let text = serde_json::to_string(contexts).expect("it is plain data");
+            files.insert(CONTEXTS.into(), Bytes::Text(text));
+        }
+        let written = match commit.clone() {
             Some(commit) => Written::At { commit, files },
             None => Written::Anywhere(files),
         };
@@ -101,7 +111,9 @@ pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<Kept>, StoreError
         Written::At { commit, files } => (Some(commit), files),
         Written::Anywhere(files) => (None, files),
     };
-    Ok(Some(Kept { files: files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect(), commit }))
+    let mut files: BTreeMap<PathBuf, Vec<u8>> = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
+    let contexts = files.remove(Path::new(CONTEXTS)).unwrap_or_default();
+    Ok(Some(Kept { files, commit, contexts: serde_json::from_slice(&contexts).unwrap_or_default() }))
 }
 
 /// The sources that are kept, each by the name of its file.

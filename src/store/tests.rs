@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::model::build::SeenContext;
 use crate::model::cron::{CronJobHistory, CronRun};
 use crate::model::history::{DeploymentHistory, Outcome, Revision, Rollout};
 use crate::model::job::{JobHistory, JobRun, JobState};
@@ -323,7 +324,7 @@ fn sources_of_earlier_runs_are_known_until_they_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     for source in ["/srv/a", "/srv/b"] {
-        store.save_snapshot(source, &BTreeMap::from([("web.yaml".into(), b"x".to_vec())]), None).unwrap();
+        store.save_snapshot(source, &kept(&BTreeMap::from([("web.yaml".into(), b"x".to_vec())]))).unwrap();
     }
     let others = store.other_sources(&["/srv/b".into(), "/srv/c".into()]);
     assert_eq!(others, [source_name("/srv/a")]);
@@ -384,13 +385,18 @@ fn what_last_completed_can_be_read_by_people_and_comes_back_whole_or_not_at_all(
     assert_eq!(store.last_good(), []);
 }
 
+/// Files of a source that is in no checkout and builds nothing.
+fn kept(files: &BTreeMap<PathBuf, Vec<u8>>) -> Kept {
+    Kept { files: files.clone(), commit: None, contexts: Vec::new() }
+}
+
 #[test]
 fn what_a_backup_keeps_of_sources_is_the_beginning_of_a_state_directory() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("state");
     let store = Store::open(&root).unwrap();
     let (files, good) = (BTreeMap::from([("web.yaml".into(), b"x".to_vec())]), last_good("/srv/shop", "shop/web"));
-    store.save_snapshot("/srv/shop", &files, None).unwrap();
+    store.save_snapshot("/srv/shop", &kept(&files)).unwrap();
     store.save_last_good(&good).unwrap();
     drop(store);
     let rebuilt = dir.path().join("rebuilt");
@@ -413,9 +419,9 @@ fn last_good_files_without_a_commit_are_read_and_written_as_ever() {
     let ever = BTreeMap::from([("commit", "x"), ("files", "y"), ("web.yaml", "z")]);
     let (_, bytes) = envelope::seal("/srv/shop", &ever).unwrap();
     fs::write(&file, &bytes).unwrap();
-    let kept = store.load_snapshot("/srv/shop").unwrap();
-    assert_eq!((kept.files.len(), &kept.commit), (3, &None));
-    store.save_snapshot("/srv/shop", &kept.files, None).unwrap();
+    let found = store.load_snapshot("/srv/shop").unwrap();
+    assert_eq!((found.files.len(), &found.commit), (3, &None));
+    store.save_snapshot("/srv/shop", &found).unwrap();
     assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
@@ -594,17 +600,22 @@ fn contents_that_are_not_kept_go_with_their_renderings() {
 fn the_last_good_files_of_a_source_come_back_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = |text: &[u8]| BTreeMap::from([(PathBuf::from("a/b.yaml"), text.to_vec())]);
-    let (old, new) = (snapshot(b"old"), snapshot(&[0, 255]));
     let commit = Commit::parse(&"1".repeat(40)).unwrap();
+    let seen = SeenContext {
+        directory: "/srv/app".into(),
+        dockerfile: "Dockerfile".into(),
+        root: "/srv/releases/1".into(),
+        content: "0123".into(),
+    };
+    let (before, after) =
+        (kept(&snapshot(b"old")), Kept { files: snapshot(&[0, 255]), commit: Some(commit), contexts: vec![seen] });
     for budget in 0.. {
         let store = open(&dir);
-        store.save_snapshot("/srv/shop=prod", &old, None).unwrap();
+        store.save_snapshot("/srv/shop=prod", &before).unwrap();
         drop(store);
         let store = Store::open_gated(dir.path(), failing_after(budget)).unwrap();
-        let saved = store.save_snapshot("/srv/shop=prod", &new, Some(&commit)).is_ok();
+        let saved = store.save_snapshot("/srv/shop=prod", &after).is_ok();
         let found = open_again(store, &dir).load_snapshot("/srv/shop=prod").unwrap();
-        let (before, after) =
-            (Kept { files: old.clone(), commit: None }, Kept { files: new.clone(), commit: Some(commit.clone()) });
         assert!(found == after || !saved && found == before, "after {budget}");
         if saved {
             break;

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::scope::{Scope, fingerprint};
-use super::{Reason, Wake};
+use super::{Interest, Reason, Wake};
 
 /// How often to see whether a root was replaced or mounted, and to look at what cannot be watched.
 const CHECK: Duration = Duration::from_secs(2);
@@ -24,8 +24,8 @@ const CHECK_AFTER_EVENT: Duration = Duration::from_millis(100);
 const RETRY: u32 = 15;
 
 /// Watches `paths` for ever and rings [`Reason::Files`] when something in them changes: directories with all that is in
-/// them, and single files. `paths` is asked again every two seconds, so what it names may change and need not exist.
-pub async fn watch(paths: impl Fn() -> Vec<PathBuf>, wake: Wake) -> Infallible {
+/// them or without, and single files. `paths` is asked again every two seconds, so what it names may change and need not exist.
+pub async fn watch(paths: impl Fn() -> Vec<Interest>, wake: Wake) -> Infallible {
     let mut watching = Watching::new(wake, add);
     loop {
         let paths = paths();
@@ -79,7 +79,7 @@ impl Watching {
     }
 
     /// Brings the watches in line with `paths` and looks at what cannot be watched.
-    fn check(mut self, paths: Vec<PathBuf>) -> Self {
+    fn check(mut self, paths: Vec<Interest>) -> Self {
         let scope = Scope::of(paths);
         self.checks_to_retry = self.checks_to_retry.saturating_sub(1);
         let retry = !self.unwatched.is_empty() && self.checks_to_retry == 0;
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// A watched directory `root` with `a.yaml` in it, and beside it a watched file `secret`.
+    /// A watched directory `root` with `a.yaml` in it, and beside it a watched file `secret` and a watched folder `context`.
     struct World {
         dir: tempfile::TempDir,
         wake: Wake,
@@ -196,8 +196,10 @@ mod tests {
             let world = Self { dir: tempfile::tempdir().unwrap(), wake: Wake::new() };
             fs::create_dir(world.path("root")).unwrap();
             fs::write(world.path("root/a.yaml"), "1").unwrap();
+            fs::create_dir_all(world.path("context/below")).unwrap();
             fs::write(world.path("secret"), "1").unwrap();
-            let paths = vec![world.path("root"), world.path("secret")];
+            let paths = ["root", "secret"].map(|path| Interest::Whole(world.path(path)));
+            let paths: Vec<_> = paths.into_iter().chain([Interest::Folder(world.path("context"))]).collect();
             let mut watching = Watching::new(world.wake.clone(), add).check(paths.clone());
             world.wake.take();
             tokio::spawn(async move {
@@ -256,6 +258,17 @@ mod tests {
         fs::read_dir(world.path("root")).unwrap().count();
         fs::write(world.path("stranger"), "1").unwrap();
         assert!(world.stays_silent().await);
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_watched_without_what_is_below() {
+        let world = World::new(add).await;
+        fs::write(world.path("context/below/x"), "1").unwrap();
+        assert!(world.stays_silent().await, "below");
+        fs::write(world.path("context/x"), "1").unwrap();
+        assert!(world.rings().await, "in it");
+        fs::remove_dir_all(world.path("context")).unwrap();
+        assert!(world.rings().await, "gone");
     }
 
     #[tokio::test]

@@ -9,9 +9,19 @@ mod scope;
 
 use std::collections::BTreeSet;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+
+/// What to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interest {
+    /// A directory with all that is in it, or a single file. It need not exist.
+    Whole(PathBuf),
+    /// What is in a directory itself, and not below.
+    Folder(PathBuf),
+}
 
 /// Why to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

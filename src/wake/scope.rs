@@ -6,6 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::Interest;
+
 /// The most entries that a look without inotify takes in; a source is far smaller.
 const FINGERPRINT_MAX: usize = 20_000;
 
@@ -16,6 +18,8 @@ pub(super) struct Scope {
     pub(super) dirs: BTreeMap<PathBuf, Watched>,
     /// The paths themselves: an event in a directory that is not watched whole matters if it is about one of these.
     names: BTreeSet<PathBuf>,
+    /// Directories of which every entry matters, and nothing below those.
+    folders: BTreeSet<PathBuf>,
 }
 
 /// A directory to watch.
@@ -29,13 +33,20 @@ pub(super) struct Watched {
 
 impl Scope {
     /// What to watch for `paths`, as the file system is now. A path that does not exist is watched for in its parent.
-    pub(super) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub(super) fn of(paths: impl IntoIterator<Item = Interest>) -> Self {
         let mut scope = Scope::default();
         for path in paths {
+            let (path, whole) = match path {
+                Interest::Whole(path) => (path, true),
+                Interest::Folder(path) => (path, false),
+            };
             let Ok(path) = std::path::absolute(path) else { continue };
             scope.add_name(&path);
             match fs::canonicalize(&path) {
-                Ok(real) if real.is_dir() => scope.add_dir(&real, true),
+                Ok(real) if real.is_dir() => {
+                    scope.add_dir(&real, whole);
+                    scope.folders.extend((!whole).then_some(real));
+                }
                 Ok(real) => scope.add_name(&real),
                 Err(_) => {}
             }
@@ -46,7 +57,10 @@ impl Scope {
 
     /// Whether something about `path` matters.
     pub(super) fn covers(&self, path: &Path) -> bool {
-        self.names.contains(path) || path.ancestors().any(|dir| self.dirs.get(dir).is_some_and(|dir| dir.whole))
+        let is_in_folder = path.parent().is_some_and(|parent| self.folders.contains(parent));
+        is_in_folder
+            || self.names.contains(path)
+            || path.ancestors().any(|dir| self.dirs.get(dir).is_some_and(|dir| dir.whole))
     }
 
     /// Watches the parent for the name: a file is often replaced by another of its name, which a watch on it would miss.
@@ -111,10 +125,14 @@ mod tests {
         (world, base)
     }
 
+    fn whole(paths: impl IntoIterator<Item = PathBuf>) -> Scope {
+        Scope::of(paths.into_iter().map(Interest::Whole))
+    }
+
     #[test]
     fn a_directory_is_watched_whole_and_a_file_by_its_parent() {
         let (_world, base) = world();
-        let scope = Scope::of([base.join("root"), base.join("secret")]);
+        let scope = whole([base.join("root"), base.join("secret")]);
         let dirs: Vec<(&Path, bool)> = scope.dirs.iter().map(|(path, dir)| (path.as_path(), dir.whole)).collect();
         assert_eq!(dirs, [(base.as_path(), false), (base.join("root").as_path(), true)]);
         assert!(scope.covers(&base.join("root/folder/deep/x.yaml")) && scope.covers(&base.join("secret")));
@@ -124,7 +142,7 @@ mod tests {
     #[test]
     fn a_file_within_a_watched_directory_needs_no_watch_of_its_own() {
         let (_world, base) = world();
-        let scope = Scope::of([base.join("root"), base.join("root/folder/.env"), base.join("root/folder")]);
+        let scope = whole([base.join("root"), base.join("root/folder/.env"), base.join("root/folder")]);
         assert_eq!(scope.dirs.len(), 2, "{scope:?}");
     }
 
@@ -132,24 +150,24 @@ mod tests {
     fn a_symlink_is_watched_where_it_stands_and_where_it_leads() {
         let (_world, base) = world();
         std::os::unix::fs::symlink("root", base.join("current")).unwrap();
-        let before = Scope::of([base.join("current")]);
+        let before = whole([base.join("current")]);
         assert!(before.covers(&base.join("current")) && before.covers(&base.join("root/x.yaml")));
         fs::create_dir(base.join("next")).unwrap();
         fs::remove_file(base.join("current")).unwrap();
         std::os::unix::fs::symlink("next", base.join("current")).unwrap();
-        assert_ne!(Scope::of([base.join("current")]), before);
+        assert_ne!(whole([base.join("current")]), before);
     }
 
     #[test]
     fn a_replaced_directory_makes_another_scope() {
         let (_world, base) = world();
-        let before = Scope::of([base.join("root")]);
+        let before = whole([base.join("root")]);
         fs::rename(base.join("root"), base.join("old")).unwrap();
-        let missing = Scope::of([base.join("root")]);
+        let missing = whole([base.join("root")]);
         assert_ne!(missing, before);
         assert!(missing.covers(&base.join("root")));
         fs::create_dir(base.join("root")).unwrap();
-        assert_ne!(Scope::of([base.join("root")]), before);
+        assert_ne!(whole([base.join("root")]), before);
     }
 
     #[test]

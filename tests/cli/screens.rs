@@ -64,6 +64,20 @@ async fn describe_tells_why_an_update_is_not_further() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn describe_shows_what_a_build_that_failed_has_said_last() {
+    let mut view = calm();
+    let status = &mut view.objects.get_mut(&key("deployment/shop/web")).unwrap().status;
+    let failed = "build evenkeel.local/shop:0123456789abcdef: The command '/bin/sh -c npm ci' returned a non-zero code: 1 (failed 1×; again at 2026-01-02T03:05:05Z)";
+    status.phase = "Waiting".into();
+    status.message = format!("waiting for {failed}");
+    status.waiting = vec![failed.into(), "image evenkeel.local/shop:0123456789abcdef to be built".into()];
+    status.blocked = true;
+    status.build_output = ["Step 4/7 : RUN npm ci", "npm error Cannot find left-pad"].map(String::from).to_vec();
+    let daemon = Daemon::showing(view).await;
+    assert_snapshot!(daemon.says("describe web").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn describe_tells_why_a_deployment_was_rolled_back_with_its_last_log_lines() {
     assert_snapshot!(screens(&["describe api"]).await);
 }

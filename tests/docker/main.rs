@@ -8,6 +8,7 @@
 mod support;
 
 mod bench;
+mod builds;
 mod chaos;
 mod content;
 mod cron;

@@ -227,8 +227,8 @@ impl State {
         let earlier = self.failures.get(&call.target());
         let count = earlier.map_or(1, |earlier| earlier.count + 1);
         let cut = call.cuts().or_else(|| earlier?.cut.clone());
-        self.failures
-            .insert(call.target(), Failure { count, at: self.now(), fault, message, ending: call.ends(), cut });
+        let (at, ending, output) = (self.now(), call.ends(), Vec::new());
+        self.failures.insert(call.target(), Failure { count, at, fault, message, ending, cut, output });
     }
 
     /// Containers that were told to stop by a call that nobody waits for any more.
@@ -284,6 +284,7 @@ fn has_two_halves(call: &Call) -> bool {
         | Call::RemoveNetwork { .. }
         | Call::CreateVolume(_)
         | Call::Pull { .. }
+        | Call::Build { .. }
         | Call::CreateContainer(_)
         | Call::Connect(_)
         | Call::Start { .. }

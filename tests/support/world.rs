@@ -180,6 +180,10 @@ pub fn perform(world: &mut World, call: &Call) -> Result<(), Refusal> {
             Ok(())
         }
         Call::Pull { image, .. } => world.pull(image),
+        Call::Build { build, .. } => {
+            world.build(&build.image, App::default());
+            Ok(())
+        }
         Call::CreateContainer(spec) => world.create(spec, &Provided::default()).map(drop),
         Call::Connect(c) => world.connect(&c.container, &c.network, &c.aliases, c.address),
         Call::Reconnect(c) => {

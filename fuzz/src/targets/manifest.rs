@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use evenkeel::manifest::{self, Diagnostic, Loaded, Snapshot, Source};
+use evenkeel::manifest::{self, Contexts, Diagnostic, Loaded, Snapshot, Source};
 use evenkeel::model::history::History;
 use evenkeel::model::observed::Observed;
 use evenkeel::model::revision::ContentHasher;
@@ -25,7 +25,7 @@ pub fn try_input(bytes: &[u8]) {
 pub fn load_and_plan(files: BTreeMap<PathBuf, Vec<u8>>) -> Option<Loaded> {
     let (source, snapshot) = (source(), Snapshot::of(files));
     let hasher = ContentHasher::new(SecretBytes::new(vec![7; 32]));
-    match manifest::load(&source, &snapshot, &hasher) {
+    match manifest::load(&source, &snapshot, &hasher, &Contexts::default()) {
         Ok(loaded) => {
             manifest::values(&source, &snapshot).expect("a source that loads has values");
             let merged = manifest::merge(&[(&source, &loaded)]);

@@ -8,6 +8,7 @@
 
 pub mod dotenv;
 pub mod engine;
+pub mod ignore;
 pub mod manifest;
 pub mod ownership;
 pub mod quantities;
@@ -20,9 +21,10 @@ pub mod substitution;
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is also that of its folder in the corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("manifest", manifest::try_input),
     ("dotenv", dotenv::try_input),
+    ("ignore", ignore::try_input),
     ("substitution", substitution::try_input),
     ("quantities", quantities::try_input),
     ("reference", reference::try_input),

@@ -20,7 +20,7 @@ use super::host::Host;
 use super::objects::{self, Object, Objects};
 use super::tree::{Entry, Node};
 use super::write::{self, WriteError};
-use super::{Snapshot, Source};
+use super::{Contexts, Snapshot, Source};
 use crate::model::name::{Key, Kind};
 use crate::model::revision::ContentHasher;
 use crate::model::secret::SecretBytes;
@@ -115,7 +115,7 @@ pub fn candidates(opened: &Opened) -> (BTreeSet<Key>, Vec<Diagnostic>) {
 pub fn image(opened: &[Opened], of: usize, key: &Key, wish: &Wish, literal: bool) -> Result<Edit, Refusal> {
     let read = Read::of(&opened[of]);
     let Some(Image { object, entry, present }) = read.image(key) else {
-        return Err(Refusal::Invalid(read.problems.into_sorted()));
+        return Err(read.without_image(key));
     };
     let text = entry.value.text().unwrap_or_default();
     let wanted = match (present, wish) {
@@ -187,6 +187,30 @@ impl Read {
         self.raw.iter().find(same).expect("an object comes from a document")
     }
 
+    /// Why an object has no image that could be set.
+    fn without_image(self, key: &Key) -> Refusal {
+        let object = self.objects.list.get(key);
+        let Some(template) = object.and_then(|object| entry_at(&object.document.root, &IMAGE[..2])) else {
+            return Refusal::Invalid(self.problems.into_sorted());
+        };
+        let document = &object.expect("it has a template").document;
+        let why = match template.value.entry("build") {
+            Some(build) => problem(
+                document,
+                build.key_pos,
+                format!("the image of {key} is built, so there is none to set"),
+                "edit what it is built from, or write an image in the place of build",
+            ),
+            None => problem(
+                document,
+                template.key_pos,
+                format!("{key} names no image: it takes that of the Deployment whose gate it is"),
+                "set the image of the Deployment",
+            ),
+        };
+        why.into()
+    }
+
     /// The image of an object, if its manifest has one.
     fn image(&self, key: &Key) -> Option<Image<'_>> {
         let object = self.object(key)?;
@@ -243,7 +267,7 @@ fn check(opened: &Opened, path: &Path, is_its: bool, change: &Change, edit: &mut
     }
     // Content ids are thrown away again, so any key will do.
     let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
-    if let Err(problems) = super::load(source, &snapshot, &hasher) {
+    if let Err(problems) = super::load(source, &snapshot, &hasher, &Contexts::default()) {
         return Err(Refusal::Invalid(problems));
     }
     let (before, after) = (Read::of(opened), Read::of(&Opened { source: source.clone(), snapshot }));

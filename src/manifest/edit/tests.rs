@@ -207,7 +207,7 @@ fn a_source_that_is_invalid_or_would_be_is_not_edited() {
         opened(&[("web.yaml", &deployment("web", "image: web:1")), ("api.yaml", &deployment("api", "imag: api:1"))]);
     insta::assert_snapshot!(why(set(&source, ":2", false)), @r"
     shop/api.yaml:5:3: spec.template needs the field 'image'
-      image: the image, such as `shop/web:1.4`
+      image: the image, such as `shop/web:1.4`; or build: what to build it from
     shop/api.yaml:6:5: spec.template has no field 'imag'
       did you mean 'image'?
     ");
@@ -218,6 +218,22 @@ fn a_source_that_is_invalid_or_would_be_is_not_edited() {
     insta::assert_snapshot!(why(set(&source, ":latest", false)), @r"
     shop/web.yaml:7:32: spec.template.ports[0].port must be a whole number, not the text 'latest'
     ");
+}
+
+#[test]
+fn what_is_built_or_takes_anothers_image_has_none_to_set() {
+    let built = opened(&[("web.yaml", &deployment("web", "build: {context: ../app}"))]);
+    let told = why(set(&built, ":2", false));
+    assert!(
+        told.contains("web.yaml:6:5: the image of deployment/shop/web is built, so there is none to set"),
+        "{told}"
+    );
+    let gate = deployment("web", "args: [migrate]").replace("kind: Deployment", "kind: Job");
+    let web = deployment("web", "image: web:1").replace("template:", "gates: {before: [{job: web}]}\n  template:");
+    let job = opened(&[("job.yaml", &gate), ("web.yaml", &web)]);
+    let key = Key { kind: Kind::Job, ..key("web") };
+    let told = why(super::image(&[job], 0, &key, &Wish::parse(":2").unwrap(), false));
+    assert!(told.contains("job.yaml:5:3: job/shop/web names no image"), "{told}");
 }
 
 #[test]

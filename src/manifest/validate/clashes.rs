@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::subnet::Subnet;
-use super::{World, references, template_of};
+use super::{World, references};
 use crate::manifest::diagnostic::{Diagnostic, Problems, Spot};
 use crate::manifest::objects::{Object, Spec, called};
 use crate::manifest::place::At;
@@ -80,7 +80,7 @@ pub fn claims(world: &World<'_>) -> Vec<Claim> {
                 claim(Thing::EngineName(Kind::Volume, engine_name(&object.key, spec.name.as_ref())), name_place(at));
             }
             _ => {
-                if let Some(template) = template_of(object) {
+                if let Some(template) = object.spec.template() {
                     template_claims(world, object, template, &mut claim);
                 }
             }

@@ -79,7 +79,7 @@ pub fn links(world: &World<'_>, object: &Object, spec: &DeploymentSpec, problems
 
 /// A Job without an image is a gate of one Deployment, whose image it takes.
 pub fn image(world: &World<'_>, object: &Object, template: &Template, problems: &mut Problems) {
-    if !template.image.is_empty() || !world.objects.complete {
+    if template.names_an_image() || !world.objects.complete {
         return;
     }
     let at = object.document.at().field("spec").key("template");

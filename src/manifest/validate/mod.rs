@@ -1,11 +1,12 @@
 //! Objects against each other and against what Docker can do: the rules that no schema can say.
 //!
-//! It reads no file and changes no object. `template` has the rules inside one container, `references` those from one
-//! object to another, `required` what an environment must have, `objects` the rules of networks and volumes, `clashes` those
-//! between any two.
+//! It reads no file and changes no object. `template` has the rules inside one container, `images` where its image comes from,
+//! `references` those from one object to another, `required` what an environment must have, `objects` the rules of networks
+//! and volumes, `clashes` those between any two.
 
 pub mod clashes;
 mod gates;
+mod images;
 mod objects;
 mod references;
 mod required;
@@ -21,7 +22,6 @@ use super::place::At;
 use crate::model::container::label;
 use crate::model::name::{Key, Name};
 use crate::model::revision::Content;
-use crate::model::spec::Template;
 
 /// Everything that the rules look at.
 pub struct World<'a> {
@@ -43,7 +43,7 @@ pub fn validate(world: &World<'_>, problems: &mut Problems) {
         for problem in broken.into_sorted().into_iter().filter(|p| damage.spares(&object.document, &p.spot)) {
             problems.push(problem);
         }
-        if let Some(template) = template_of(object) {
+        if let Some(template) = object.spec.template() {
             references::template(world, object, template_at(object), template, problems);
         }
     }
@@ -63,7 +63,7 @@ fn rules(object: &Object, problems: &mut Problems) {
             template::check(template_at(object), &spec.template, 1, problems);
         }
         Spec::CronJob(spec) => {
-            if spec.template.image.is_empty() {
+            if !spec.template.names_an_image() {
                 no_image(at, problems);
             }
             template::job(template_at(object), "CronJob", &spec.template, problems);
@@ -72,7 +72,7 @@ fn rules(object: &Object, problems: &mut Problems) {
         Spec::Deployment(spec) => {
             objects::deployment(at.field("spec"), spec, problems);
             gates::check(at.field("spec"), spec, problems);
-            if spec.template.image.is_empty() {
+            if !spec.template.names_an_image() {
                 no_image(at, problems);
             }
             template::check(template_at(object), &spec.template, spec.replicas, problems);
@@ -82,7 +82,7 @@ fn rules(object: &Object, problems: &mut Problems) {
 
 fn no_image(at: At<'_>, problems: &mut Problems) {
     wrong(problems, at.field("spec").key("template"), "spec.template needs the field 'image'")
-        .hint("image: the image, such as `shop/web:1.4`");
+        .hint("image: the image, such as `shop/web:1.4`; or build: what to build it from");
 }
 
 /// The rules from one object to others.
@@ -111,16 +111,6 @@ fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
 
 fn template_at(object: &Object) -> At<'_> {
     object.document.at().field("spec").field("template")
-}
-
-/// The container template of an object that has one.
-fn template_of(object: &Object) -> Option<&Template> {
-    match &object.spec {
-        Spec::Deployment(spec) => Some(&spec.template),
-        Spec::Job(spec) => Some(&spec.template),
-        Spec::CronJob(spec) => Some(&spec.template),
-        Spec::Namespace(_) | Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => None,
-    }
 }
 
 /// Records a mistake at a place.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::subnet::Subnet;
-use super::{World, template_of, wrong};
+use super::{World, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::objects::{Object, Spec};
@@ -251,7 +251,7 @@ pub fn circles(world: &World<'_>, problems: &mut Problems) {
         .objects
         .list
         .values()
-        .filter_map(|object| Some((&object.key, targets(object, template_of(object)?))))
+        .filter_map(|object| Some((&object.key, targets(object, object.spec.template()?))))
         .collect();
     let mut done: BTreeSet<&Key> = BTreeSet::new();
     for start in edges.keys().copied() {

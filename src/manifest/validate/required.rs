@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{World, gates, template_at, template_of, wrong};
+use super::{World, gates, template_at, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::objects::Object;
@@ -16,7 +16,7 @@ pub fn environment(world: &World<'_>, object: &Object, template: &Template, prob
         return;
     }
     // A Job that takes its environment from the Deployment that it is a gate of.
-    let inherits = template.image.is_empty() && template.env.is_empty() && template.env_from.is_empty();
+    let inherits = !template.names_an_image() && template.env.is_empty() && template.env_from.is_empty();
     let from = if inherits { ward(world, &object.key) } else { Some(template) };
     let Some(set) = from.and_then(|from| variables(world, &object.key, from)) else { return };
     let names = template.required_env.iter().enumerate();
@@ -42,7 +42,7 @@ pub fn environment(world: &World<'_>, object: &Object, template: &Template, prob
 /// The template of the only Deployment that a Job is a gate of, if that has no mistake.
 fn ward<'w>(world: &World<'w>, job: &Key) -> Option<&'w Template> {
     let key = gates::wards(world, job).next()?;
-    template_of(world.objects.list.get(key)?)
+    world.objects.list.get(key)?.spec.template()
 }
 
 /// The names that a container will have in its environment by its manifest, and whether they hold anything. None when a content

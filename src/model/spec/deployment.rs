@@ -46,7 +46,7 @@ pub struct DeploymentSpec {
     #[schemars(range(min = 1, max = 100))]
     pub revision_history_limit: u32,
     /// The container of each replica.
-    #[schemars(extend("required" = ["image"]))]
+    #[schemars(extend("oneOf" = [{"required": ["image"]}, {"required": ["build"]}]))]
     pub template: Arc<Template>,
     /// Whether to leave it alone: nothing is started, stopped or changed until this is false. Default: false.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! The manifest types: what a user writes, one file per kind. Doc comments become the JSON Schema's descriptions,
 //! so each gives its unit, its default and its limit. They hold no decisions.
 
+mod build;
 mod config;
 mod cronjob;
 mod deployment;
@@ -13,6 +14,7 @@ mod probe;
 mod template;
 mod volume;
 
+pub use build::Build;
 pub use config::{ConfigMapSpec, SecretSpec};
 pub use cronjob::{ConcurrencyPolicy, CronJobSpec, Quiesce, QuiesceBy, QuiesceDetails};
 pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};

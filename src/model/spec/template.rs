@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::build::Build;
 use super::probe::{HealthCheck, Lifecycle, Probe};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::quantity::{Cpu, Memory};
@@ -19,6 +20,9 @@ pub struct Template {
     #[serde(default)]
     #[schemars(extend("format" = "image"))]
     pub image: String,
+    /// Build the image on this host from a directory, in the place of `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// When to pull: Always, IfNotPresent or Never. Default: Always for the tag `latest`, else IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
@@ -165,6 +169,13 @@ pub struct Template {
     /// Log driver and options. Default: the namespace's, else `local` with 5 files of 10 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
+}
+
+impl Template {
+    /// Whether it says by itself which image it wants.
+    pub fn names_an_image(&self) -> bool {
+        !self.image.is_empty() || self.build.is_some()
+    }
 }
 
 /// When to pull an image.

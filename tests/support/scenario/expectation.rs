@@ -231,7 +231,7 @@ impl Expectation {
                 is(made == *counts, format!("there were {made:?}"))
             }
             Expectation::Image { pattern, reference } => scene.all_like(pattern, |container| {
-                let wanted = scene.world.image(reference).map(|image| &image.id);
+                let wanted = scene.world.image(&scene.names.image(reference)).map(|image| &image.id);
                 is(wanted == Some(&container.image), format!("{} runs {}", container.name, container.reference))
             }),
             Expectation::Env { pattern, name, value } => scene.all_like(pattern, |container| {

@@ -266,7 +266,12 @@ impl Stage {
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
-            Step::RemoveImage { reference } => self.sim.with(|world| world.remove_image(reference)),
+            Step::RemoveImage { reference } => {
+                let reference = self.names.image(reference);
+                let removed = self.sim.with(|world| world.remove_image(&reference));
+                // After a fault it may not have been built yet.
+                removed.or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
+            }
             Step::Disconnect { container, network } => {
                 self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
             }

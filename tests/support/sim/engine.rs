@@ -5,10 +5,11 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 
 use evenkeel::engine::{
-    Credentials, Ended, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed, Ownership,
-    Provided,
+    Context, Credentials, Ended, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed,
+    Ownership, Provided,
 };
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
+use evenkeel::model::build::ImageBuild;
 use evenkeel::model::container::{Adjustable, ContainerSpec};
 use evenkeel::model::name::Instance;
 use evenkeel::model::observed as seen;
@@ -18,6 +19,7 @@ use evenkeel::policy::Approved;
 use tokio::time::{Duration, sleep};
 
 use super::Sim;
+use super::build::Script;
 use super::calls::Call;
 use super::container::{Container, Endpoint, Health, State};
 use super::world::{Power, Refusal, World, refuse};
@@ -26,6 +28,9 @@ use super::world::{Power, Refusal, World, refuse};
 const PULL_STEPS: u64 = 4;
 /// How long a pull may show no progress, as in the real client.
 const NO_PROGRESS: Duration = Duration::from_secs(120);
+
+/// How long a builder may take until it says that it begins, as in the real client.
+const NO_WORD: Duration = Duration::from_secs(180);
 
 impl Engine for Sim {
     async fn identify(&self) -> Result<EngineIdentity, EngineError> {
@@ -104,6 +109,52 @@ impl Engine for Sim {
             () = steps => Err(EngineError {
                 attempted: format!("pull {image}"),
                 message: format!("no answer within {} s", NO_PROGRESS.as_secs()),
+                fault: Fault::Timeout,
+            }),
+        }
+    }
+
+    async fn build(
+        &self,
+        build: Approved<'_, ImageBuild>,
+        mut context: Context,
+        _credentials: &[Credentials],
+        output: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), EngineError> {
+        let mut archive = Vec::new();
+        while let Some(piece) = context.next().await {
+            // The connection breaks off.
+            let broken = |error: std::io::Error| EngineError {
+                attempted: format!("build {}", build.image),
+                message: error.to_string(),
+                fault: Fault::Unavailable,
+            };
+            archive.extend(piece.map_err(broken)?);
+        }
+        let script = Script::of(&build, &archive);
+        let said = script.as_ref().map(Script::output).unwrap_or_default();
+        let base = script.as_ref().map_or(0, |script| self.with(|world| world.base_time(script)));
+        let time = base + said.iter().map(|(_, time)| time).sum::<u64>();
+        let sim = self.clone();
+        let effect = async move {
+            let script = script?;
+            sim.with(|world| world.run_build(&script))
+        };
+        let call = self.call(Call::change("build", &build.image, time), effect);
+        let words = async {
+            sleep(Duration::from_millis(base)).await;
+            for (words, time) in said {
+                output(self.with(|world| world.say(&words)));
+                sleep(Duration::from_millis(time)).await;
+            }
+            sleep(NO_WORD).await;
+        };
+        tokio::select! {
+            biased;
+            outcome = call => outcome,
+            () = words => Err(EngineError {
+                attempted: format!("build {}", build.image),
+                message: format!("no answer within {} s", NO_WORD.as_secs()),
                 fault: Fault::Timeout,
             }),
         }

@@ -1,11 +1,12 @@
 //! A Docker engine in memory and in virtual time, for tests of everything above the trait `Engine`. It decides nothing
 //! about convergence; it only follows a real engine's rules, and fails when it is told to.
 //!
-//! Read on in this order: [`app`] (programs), [`container`], [`world`] (all state), `life`, `network`, `image`, `create`
+//! Read on in this order: [`app`] (programs), [`container`], [`world`] (all state), `life`, `network`, `image`, `build`, `create`
 //! (the rules), `hand` (what people and accidents do), [`calls`] (the one funnel, with faults), `engine` and `dial` (the
 //! two traits), [`client`] (who uses the names and notices).
 
 pub mod app;
+mod build;
 pub mod calls;
 pub mod client;
 pub mod container;

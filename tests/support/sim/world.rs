@@ -28,6 +28,8 @@ pub struct World {
     /// Local references: what each tag leads to.
     pub tags: BTreeMap<String, ImageId>,
     pub registry: Registry,
+    /// How often each image was built.
+    pub builds: BTreeMap<String, u32>,
     /// Paths of the host that bind mounts find. Anything under a real directory is found too.
     pub host_paths: BTreeSet<String>,
     /// Why nobody may enter a container's network, if so.
@@ -145,6 +147,7 @@ impl Default for World {
             images: BTreeMap::new(),
             tags: BTreeMap::new(),
             registry: Registry::default(),
+            builds: BTreeMap::new(),
             host_paths: BTreeSet::new(),
             no_entry: None,
             headroom: Headroom::default(),
