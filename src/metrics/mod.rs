@@ -34,6 +34,7 @@ pub struct Metrics {
     rollouts: IntCounterVec,
     gates: IntCounterVec,
     events: IntCounterVec,
+    registry_inquiries: IntCounterVec,
     probe_failures: IntCounter,
     probes_unmade: IntCounter,
     store_write_errors: IntCounter,
@@ -102,6 +103,10 @@ impl Metrics {
             gates: registered(&registry, IntCounterVec::new(opts(names::GATES), &["result"])),
             rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
+            registry_inquiries: registered(
+                &registry,
+                IntCounterVec::new(opts(names::REGISTRY_INQUIRIES), &["repository", "result"]),
+            ),
             probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
             probes_unmade: registered(&registry, IntCounter::with_opts(opts(names::PROBES_UNMADE))),
             store_write_errors: registered(&registry, IntCounter::with_opts(opts(names::STORE_WRITE_ERRORS))),
@@ -151,6 +156,11 @@ impl Metrics {
         if let Some(result) = rollout_result(&event.reason) {
             self.rollouts.with_label_values(&[result, &event.reason]).inc();
         }
+    }
+
+    /// A registry was asked about a repository that is followed.
+    pub fn registry_asked(&self, repository: &str, result: ActionResult) {
+        self.registry_inquiries.with_label_values(&[repository, result.word()]).inc();
     }
 
     /// A probe of ours failed.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::build;
 use super::deployment;
+use super::follow;
 use super::images;
 use super::policy;
 use super::world::{Decided, World};
@@ -14,6 +15,7 @@ use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::Fault;
+use crate::model::registry::Choice;
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::status::Severity;
@@ -50,7 +52,12 @@ pub fn come_back(
     history.resolution = Some(resolution.clone());
     let Some(image) = resolution.image else { return true };
     record(world, decided, key, spec, history, good, (hash, contents, image));
-    false
+    // Where the image is followed, what is newer comes after it: what is chosen is known from the next pass on.
+    let is_followed = history.choice.is_some();
+    if is_followed {
+        decided.wake(world.now);
+    }
+    is_followed
 }
 
 /// Everything that must be declared for a container of a template.
@@ -98,12 +105,15 @@ fn record(
         gates: BTreeMap::new(),
         rested_at: None,
     });
-    let wanted = deployment::hash(spec, &build::contents(world, key, &spec.template), history);
+    let manifest = follow::manifest_hash_of(world, key, history);
+    let wanted =
+        manifest.unwrap_or_else(|| deployment::hash(spec, &build::contents(world, key, &spec.template), history));
+    history.choice = led_on(world, key, history, good, &template_hash);
     let mut message = format!(
         "nothing is left of it but the note that revision {} ({}) completed at {}: that comes back",
         good.revision, good.template.image, good.completed_at
     );
-    if wanted != template_hash {
+    if wanted != template_hash && history.choice.is_none() {
         history.pin = Some(Pin { revision: id, template: wanted, lapses: false, failed: None });
         let next = good.revision.saturating_add(1);
         message.push_str(&format!(
@@ -111,6 +121,20 @@ fn record(
         ));
     }
     decided.tell(world, key, Severity::Warning, "LastGoodRestored", message);
+}
+
+/// Where the manifest follows the image and has changed in nothing else: what its policy had chosen, and goes on from.
+fn led_on(
+    world: World,
+    key: &Key,
+    history: &DeploymentHistory,
+    good: &GoodRevision,
+    hash: &TemplateHash,
+) -> Option<Choice> {
+    let written = follow::written_with(world, key, &good.template.image)?;
+    let contents = build::contents(world, key, &written);
+    let is_same = template_hash(&written, &contents, history.restarts) == *hash;
+    follow::choice_of(world, key, &good.template.image).filter(|_| is_same)
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub fn deployment(
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
         containers: replicas.iter().map(|replica| container_of(history, replica)).collect(),
+        image_policy: None,
     }
 }
 
@@ -304,6 +305,7 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
+        image_policy: None,
     }
 }
 
@@ -341,5 +343,6 @@ pub fn cron_job(world: World, key: &Key, spec: &CronJobSpec, history: &CronJobHi
         waiting: decided.waiting.clone(),
         blocked: decided.blocked,
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
+        image_policy: None,
     }
 }

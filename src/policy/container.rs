@@ -52,6 +52,7 @@ impl Judge<'_> {
         let Template {
             // What the program is and how it is watched; all of it stays inside of the container.
             image: _,
+            image_policy: _,
             image_pull_policy: _,
             command: _,
             args: _,

@@ -6,6 +6,7 @@
 
 pub mod clashes;
 mod gates;
+mod image_policy;
 mod objects;
 mod references;
 mod required;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::image_policy::ImagePolicy;
 use super::probe::{HealthCheck, Lifecycle, Probe};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::quantity::{Cpu, Memory};
@@ -19,6 +20,9 @@ pub struct Template {
     #[serde(default)]
     #[schemars(extend("format" = "image"))]
     pub image: String,
+    /// Follows the image in its registry: the newest tag, or what the tag leads to by now. Default: the image stays as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_policy: Option<ImagePolicy>,
     /// When to pull: Always, IfNotPresent or Never. Default: Always for the tag `latest`, else IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
