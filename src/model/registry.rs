@@ -52,7 +52,7 @@ pub enum Answer {
 }
 
 /// A tag, and what it leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tagged {
     /// The tag.
