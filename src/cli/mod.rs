@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod follow;
 mod get;
+mod image_policy;
 mod logging;
 mod logs;
 mod notice;

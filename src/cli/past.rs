@@ -4,6 +4,7 @@ use super::age;
 use super::rows::run_tone;
 use super::screen::Tone;
 use super::table::{Table, cell, toned};
+use crate::model::registry::in_short;
 use crate::model::revision::Commit;
 use crate::model::time::Timestamp;
 use crate::model::view::{GateView, GateWord, OutcomeWord, RevisionView, RunView};
@@ -29,7 +30,7 @@ pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
             toned(format!("{:?}", revision.outcome), tone),
             cell(age::since(revision.created_at, now)),
         ];
-        let after = [cell(&revision.image), cell(&revision.reason)];
+        let after = [cell(in_short(&revision.image)), cell(&revision.reason)];
         table.row(before.into_iter().chain(commit(revision)).chain(after).collect());
     }
     table

@@ -74,6 +74,7 @@ pub fn deployment(
             }
         }
     }
+    follow::go_on(world, &mut decided, key, &history);
     unmade::tell(world, &mut decided, key, &mut history, &replicas);
     probes(&mut decided, spec, &history, &replicas);
     decided.probes.extend(gates::probes(spec, &history, &replicas));

@@ -99,11 +99,16 @@ fn held(desired: &Desired, history: &History, key: &Key, template: &Template) ->
     if history.pin.is_some() && is_pinned() {
         return Some("another revision was chosen, until its manifest's template changes".into());
     }
+    // Whoever pushes often would else keep every rollout from its end.
+    is_under_way(history).then(|| UNDER_WAY.into())
+}
+
+fn is_under_way(history: &DeploymentHistory) -> bool {
     match &history.rollout {
-        // Whoever pushes often would else keep every rollout from its end.
-        Rollout::New if !history.revisions.is_empty() => Some(UNDER_WAY.into()),
-        Rollout::Progressing { failed_at: None, .. } | Rollout::RollingBack { .. } => Some(UNDER_WAY.into()),
-        Rollout::New | Rollout::Progressing { .. } | Rollout::Complete { .. } | Rollout::Stalled { .. } => None,
+        Rollout::New => !history.revisions.is_empty(),
+        Rollout::Progressing { failed_at, .. } => failed_at.is_none(),
+        Rollout::RollingBack { .. } => true,
+        Rollout::Complete { .. } | Rollout::Stalled { .. } => false,
     }
 }
 
@@ -250,6 +255,14 @@ pub fn take(world: World, decided: &mut Decided, key: &Key, memory: &mut Option<
         decided.wake(world.now);
     }
     *memory = chosen;
+}
+
+/// Looks again at once when the rollout is over that a newer image has waited for.
+pub fn go_on(world: World, decided: &mut Decided, key: &Key, history: &DeploymentHistory) {
+    let has_waited = world.follows.get(key).is_some_and(|follow| follow.message == UNDER_WAY);
+    if has_waited && !is_under_way(history) {
+        decided.wake(world.now);
+    }
 }
 
 /// Why an object has no image yet, if its image is followed and nothing is chosen.

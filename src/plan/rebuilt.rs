@@ -15,7 +15,7 @@ use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::Fault;
-use crate::model::registry::Choice;
+use crate::model::registry::{Choice, in_short};
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::status::Severity;
@@ -111,7 +111,9 @@ fn record(
     history.choice = led_on(world, key, history, good, &template_hash);
     let mut message = format!(
         "nothing is left of it but the note that revision {} ({}) completed at {}: that comes back",
-        good.revision, good.template.image, good.completed_at
+        good.revision,
+        in_short(&good.template.image),
+        good.completed_at
     );
     if wanted != template_hash && history.choice.is_none() {
         history.pin = Some(Pin { revision: id, template: wanted, lapses: false, failed: None });

@@ -9,6 +9,7 @@ use evenkeel::model::tags::Selection;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Millis};
+use super::calls::matches_pattern;
 use super::world::{Refusal, World, refuse};
 
 /// An image in the engine's store.
@@ -68,7 +69,12 @@ impl World {
 
     /// Removes an image from the engine's own store, with its tags.
     pub fn remove_image(&mut self, reference: &str) -> Result<(), String> {
-        let id = self.image(reference).map(|image| image.id.clone()).ok_or(format!("no such image: {reference}"))?;
+        let by_pattern = || {
+            let mut images = self.images.values();
+            images.find(|image| image.digests.iter().any(|digest| matches_pattern(reference, digest)))
+        };
+        let found = self.image(reference).or_else(by_pattern);
+        let id = found.map(|image| image.id.clone()).ok_or(format!("no such image: {reference}"))?;
         self.tags.retain(|_, tagged| *tagged != id);
         self.images.remove(&id);
         self.tell("image untag", None);
