@@ -205,6 +205,14 @@ fn deployment(phase: &str, replicas: Replicas, revisions: Vec<RevisionView>) -> 
     }
 }
 
+/// A Deployment that is complete with an image, of which a registry has this digest.
+pub fn complete_with(image: &str, digest: &str) -> ObjectView {
+    let replicas = Replicas { desired: 1, current: 1, updated: 1, ready: 1, available: 1 };
+    let (current, wanted, declared) = (true, true, true);
+    let done = revision(1, 'a', OutcomeWord::Completed, 600, image);
+    deployment("Complete", replicas, vec![RevisionView { digest: digest.into(), current, wanted, declared, ..done }])
+}
+
 /// In the middle of an update from revision 1 to 2.
 fn web() -> ObjectView {
     let replicas = Replicas { desired: 3, current: 4, updated: 1, ready: 3, available: 3 };
