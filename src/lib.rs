@@ -60,6 +60,7 @@ pub mod plan;
 pub mod policy;
 pub mod probe;
 pub mod reconciler;
+pub mod registry;
 pub mod server;
 pub mod store;
 pub mod wake;

@@ -7,6 +7,7 @@ use super::args::{Machine, Reach, Scope};
 use super::client::Client;
 use super::events;
 use super::failure::{Exit, Failure};
+use super::image_policy;
 use super::object::Wanted;
 use super::output;
 use super::past::{gate_table, job_table, revision_table, run_table};
@@ -86,6 +87,7 @@ struct Sheet {
 impl Sheet {
     fn object(mut self, key: &Key, object: &ObjectView, view: &View, about: &[&Event]) -> String {
         self.head(key, object);
+        self.image_policy(object);
         self.detail(&object.detail);
         self.list("Waiting for", &object.status.waiting);
         self.section("Last lines of the build", &object.status.build_output);
@@ -125,6 +127,16 @@ impl Sheet {
             let number = if revision.number > 0 { format!("{} ", revision.number) } else { String::new() };
             self.field("Revision", &format!("{number}({}), image {}", revision.id, revision.image));
         }
+    }
+
+    fn image_policy(&mut self, object: &ObjectView) {
+        let Some(status) = &object.status.image_policy else { return };
+        self.field("Image policy", &format!("{} of {}", status.policy, status.repository));
+        let since = status.chosen_at.map(|at| format!(", {} ago", age::since(at, self.now))).unwrap_or_default();
+        let chosen = [&status.tag, &status.digest].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
+        let chosen = if chosen.is_empty() { "nothing yet".into() } else { format!("{}{since}", chosen.join(" ")) };
+        self.field("Chosen", &chosen);
+        self.field("Asked", &image_policy::times(status, self.now));
     }
 
     fn detail(&mut self, detail: &Detail) {

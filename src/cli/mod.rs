@@ -10,11 +10,13 @@ mod completions;
 mod describe;
 mod difference;
 mod doctor;
+mod edits;
 mod events;
 mod failure;
 mod follow;
 mod get;
 mod heap;
+mod image_policy;
 mod logging;
 mod logs;
 mod notice;
@@ -23,6 +25,7 @@ mod object;
 mod output;
 mod past;
 mod plan;
+mod promote;
 mod prune;
 mod release_log;
 mod rollout;
@@ -59,7 +62,8 @@ Examples:
   evenkeel run --source manifests            do it, and keep doing it
   evenkeel get                               how everything stands
   evenkeel rollout status deployment/web     wait for an update
-  evenkeel set image deployment/web :1.5     another image, written into the manifest")]
+  evenkeel set image deployment/web :1.5     another image, written into the manifest
+  evenkeel promote staging production        what staging runs, by digest")]
 struct Evenkeel {
     #[command(subcommand)]
     command: Command,
@@ -79,6 +83,7 @@ enum Command {
     Rollout(rollout::Rollout),
     RunNow(run_now::RunNow),
     Set(set::Set),
+    Promote(promote::Promote),
     Prune(prune::Prune),
     Notify(notice::Notify),
     Doctor(doctor::Doctor),
@@ -102,6 +107,7 @@ impl Command {
             Command::Rollout(rollout) => rollout.run(screen).await,
             Command::RunNow(run_now) => run_now.run(screen).await,
             Command::Set(set) => set.run(screen).await,
+            Command::Promote(promote) => promote.run(screen).await,
             Command::Prune(prune) => prune.run(screen).await,
             Command::Notify(notice) => notice.run(screen).await,
             Command::Doctor(doctor) => doctor.run(screen).await,

@@ -4,6 +4,7 @@ use super::age;
 use super::rows::run_tone;
 use super::screen::Tone;
 use super::table::{Cell, Table, cell, toned};
+use crate::model::registry::in_short;
 use crate::model::revision::Commit;
 use crate::model::time::Timestamp;
 use crate::model::view::{GateView, GateWord, JobRunView, OutcomeWord, RevisionView, RunView};
@@ -26,7 +27,7 @@ pub fn revision_table(revisions: &[RevisionView], now: Timestamp) -> Table {
             toned(format!("{:?}", revision.outcome), tone),
             cell(age::since(revision.created_at, now)),
         ];
-        let after = [cell(&revision.image), cell(&revision.reason)];
+        let after = [cell(in_short(&revision.image)), cell(&revision.reason)];
         table.row(before.into_iter().chain(commit(&revision.commit, has_commits)).chain(after).collect());
     }
     table
@@ -59,7 +60,7 @@ pub fn job_table(runs: &[JobRunView], now: Timestamp) -> Table {
             cell(took.unwrap_or_default()),
             cell(run.exit_code.map(|code| code.to_string()).unwrap_or_default()),
         ];
-        let after = [cell(&run.image), cell(&run.reason)];
+        let after = [cell(in_short(&run.image)), cell(&run.reason)];
         table.row(before.into_iter().chain(commit(&run.commit, has_commits)).chain(after).collect());
     }
     table

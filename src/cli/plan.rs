@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::{Machine, SetupArgs};
 use super::failure::{Exit, Failure};
+use super::image_policy;
 use super::output;
 use super::screen::{Paint, Screen, Tone, phase_tone};
 use super::settings::Settings;
@@ -131,6 +132,11 @@ fn object(key: &Key, steps: Option<&Vec<&PlanStep>>, outlook: &Outlook, paint: P
         text.push_str(&format!("  {}{}", paint.paint(phase_tone(&status.phase), &status.phase), printable(&message)));
     }
     text.push('\n');
+    if let Some(followed) = status.and_then(|status| status.image_policy.as_ref()) {
+        let chosen = image_policy::chosen(followed).unwrap_or_else(|| "nothing yet".into());
+        let line = printable(&format!("image of {}, by {}: {chosen}", followed.repository, followed.policy));
+        text.push_str(&format!("  {}\n", paint.paint(Tone::Dim, &line)));
+    }
     for step in steps.into_iter().flatten() {
         text.push_str(&format!("  {}\n      because {}\n", printable(&step.action), printable(&step.cause)));
         if let Some(downtime) = &step.downtime {

@@ -13,6 +13,7 @@ use super::screen::{Screen, Tone};
 use super::table::{Table, cell, toned};
 use crate::model::command::Answer;
 use crate::model::name::Kind;
+use crate::model::registry::in_short;
 use crate::model::release::{Release, Step};
 use crate::model::time::{Span, Timestamp};
 use crate::server::wire::Snapshot;
@@ -93,7 +94,7 @@ fn table<'a>(releases: impl Iterator<Item = &'a Release>, now: Timestamp) -> Tab
             toned(format!("{:?}", release.step), tone(release.step)),
             cell(&release.by),
             cell(of.map(|revision| revision.number.to_string()).unwrap_or_default()),
-            cell(of.map(|revision| revision.image.as_str()).unwrap_or_default()),
+            cell(of.map(|revision| in_short(&revision.image)).unwrap_or_default()),
             cell(reason(release)),
         ]);
     }
@@ -103,8 +104,8 @@ fn table<'a>(releases: impl Iterator<Item = &'a Release>, now: Timestamp) -> Tab
 /// Why, and what runs instead.
 fn reason(release: &Release) -> String {
     match &release.back_to {
-        Some(back) if release.reason.is_empty() => format!("to revision {} ({})", back.number, back.image),
-        Some(back) => format!("{}; to revision {} ({})", release.reason, back.number, back.image),
+        Some(back) if release.reason.is_empty() => format!("to revision {} ({})", back.number, in_short(&back.image)),
+        Some(back) => format!("{}; to revision {} ({})", release.reason, back.number, in_short(&back.image)),
         None => release.reason.clone(),
     }
 }

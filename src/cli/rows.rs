@@ -1,9 +1,11 @@
 //! The rows of tables: one function per kind of thing. They lay out what the view says and ask nothing.
 
 use super::age;
+use super::image_policy;
 use super::screen::{Screen, Tone, phase_tone};
 use super::table::{Cell, Table, cell, toned};
 use crate::model::name::{Key, Kind, Name};
+use crate::model::registry::in_short;
 use crate::model::status::ContainerStatus;
 use crate::model::time::Timestamp;
 use crate::model::view::{Detail, ObjectView, RunWord, SourcePhase, SourceState, View};
@@ -25,8 +27,10 @@ pub struct Columns {
 pub fn objects(kind: Kind, objects: &[(&Key, &ObjectView)], columns: &Columns) -> Table {
     let mut header = lead(columns, kind != Kind::Namespace);
     header.extend(titles(kind));
+    let follows = objects.iter().any(|(_, object)| object.status.image_policy.is_some());
     if columns.wide {
         header.extend(if has_revisions(kind) { &["REVISION"][..] } else { &[] });
+        header.extend(if follows { &["IMAGE POLICY"][..] } else { &[] });
         header.extend(if kind == Kind::Namespace { &["MESSAGE"][..] } else { &["MANIFEST", "MESSAGE"] });
     }
     let mut table = Table::new(header);
@@ -36,6 +40,7 @@ pub fn objects(kind: Kind, objects: &[(&Key, &ObjectView)], columns: &Columns) -
         row.extend(cells(object, columns.now));
         if columns.wide {
             row.extend(has_revisions(kind).then(|| cell(revision(object))));
+            row.extend(follows.then(|| policy(object, columns.now)));
             row.extend((kind != Kind::Namespace).then(|| cell(&object.place)));
             row.push(cell(message(kind, object)));
         }
@@ -144,7 +149,13 @@ fn phase(object: &ObjectView) -> Cell {
 
 fn image(object: &ObjectView) -> String {
     let declared = || object.declared.value()["template"]["image"].as_str().unwrap_or_default().to_string();
-    object.status.revision.as_ref().map_or_else(declared, |revision| revision.image.clone())
+    object.status.revision.as_ref().map_or_else(declared, |revision| in_short(&revision.image).to_string())
+}
+
+fn policy(object: &ObjectView, now: Timestamp) -> Cell {
+    let status = object.status.image_policy.as_ref();
+    let tone = if status.is_none_or(image_policy::is_well) { Tone::Plain } else { Tone::Busy };
+    toned(status.map(|status| image_policy::brief(status, now)).unwrap_or_default(), tone)
 }
 
 fn revision(object: &ObjectView) -> String {

@@ -11,9 +11,9 @@ use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
-use super::Credentials;
 use super::reference::{DOCKER_HUB, Reference};
-use crate::model::secret::SecretBytes;
+use super::{Credentials, Logins};
+use crate::model::secret::{Login, SecretBytes};
 
 /// Docker Hub's name in files that the docker command writes.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -29,6 +29,20 @@ pub(super) struct Candidates {
     pub(super) credentials: Vec<DockerCredentials>,
     /// What kept others from being found, for people.
     pub(super) trouble: Option<String>,
+}
+
+impl From<Candidates> for Logins {
+    fn from(Candidates { credentials, trouble }: Candidates) -> Self {
+        let secret = |text: String| SecretBytes::new(text.into_bytes());
+        let login = |found: DockerCredentials| match found {
+            DockerCredentials { identitytoken: Some(token), .. } => Some(Login::Token(secret(token))),
+            DockerCredentials { username: Some(username), password: Some(password), .. } => {
+                Some(Login::Password { username, password: secret(password) })
+            }
+            _ => None,
+        };
+        Logins { logins: credentials.into_iter().filter_map(login).collect(), trouble }
+    }
 }
 
 /// The credentials for an image's registry; `docker_config` is where the docker command keeps its own.

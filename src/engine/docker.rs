@@ -56,6 +56,10 @@ impl Engine for Docker {
         self.gauge.read()
     }
 
+    async fn logins(&self, image: &str, handed_over: &[Credentials]) -> Logins {
+        auth::candidates(image, handed_over, self.docker_config.as_deref()).await.into()
+    }
+
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {
         list::list(&self.client, &self.ownership).await
     }

@@ -40,7 +40,7 @@ use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
 use crate::model::build::ImageBuild;
 use crate::model::container::{Adjustable, ContainerSpec, Files};
 use crate::model::observed::{Container, ContainerId, Fault, Headroom, ImageState, Network, NetworkId, Volume};
-use crate::model::secret::SecretBytes;
+use crate::model::secret::{Login, SecretBytes};
 use crate::model::time::Span;
 use crate::policy::Approved;
 
@@ -63,6 +63,11 @@ pub trait Engine: Send + Sync + 'static {
     /// answered.
     fn headroom(&self) -> Headroom {
         Headroom::default()
+    }
+    /// What opens an image's registry: of what is handed over, and of the docker command's own. No call of the engine's.
+    fn logins(&self, image: &str, handed_over: &[Credentials]) -> impl Future<Output = Logins> + Send {
+        let _ = (image, handed_over);
+        async { Logins::default() }
     }
     /// Lists all containers: `GET /containers/json?all=1`, the one call of a pass that has nothing to do.
     fn list(&self) -> impl Future<Output = Result<Vec<Listed>, EngineError>> + Send;
@@ -212,6 +217,15 @@ pub struct Credentials {
     pub username: String,
     /// The password.
     pub password: SecretBytes,
+}
+
+/// What opens a registry. No `Debug`.
+#[derive(Default)]
+pub struct Logins {
+    /// What to try, in order.
+    pub logins: Vec<Login>,
+    /// What kept others from being found, for people.
+    pub trouble: Option<String>,
 }
 
 /// An engine call that failed.

@@ -7,6 +7,7 @@ use crate::model::name::Name;
 use crate::model::quantity::{Cpu, Memory};
 use crate::model::schedule;
 use crate::model::spec::{HostPort, Loopback};
+use crate::model::tags;
 use crate::model::time::Span;
 
 /// Whether `text` is what a format of the model stands for.
@@ -18,6 +19,8 @@ pub fn well_formed(format: &str, text: &str) -> Result<(), String> {
         "cpu" => Cpu::try_from(owned).map(drop),
         "name" => Name::new(owned).map(drop).map_err(|wrong| format!("'{text}': {wrong}")),
         "image" => image::check(text),
+        "semver-range" => tags::check_range(text),
+        "tag-pattern" => tags::check_pattern(text),
         "port-range" => HostPort::Range(owned).bounds().map(drop),
         "cron" => schedule::check_schedule(text),
         "time-zone" => schedule::check_time_zone(text),
@@ -33,6 +36,7 @@ pub fn well_formed(format: &str, text: &str) -> Result<(), String> {
 pub fn way_out(format: &str) -> Option<&'static str> {
     match format {
         "cron" => Some("such as \"30 2 * * *\" (daily at 2:30), \"*/15 * * * *\" or @daily"),
+        "semver-range" => Some("such as \">=1.4 <2\", ^1.4, ~1.4.2 or 1.x; several with || between them"),
         "loopback" => Some("write 127.0.0.1 or ::1, or leave it out for the container's address"),
         "time-zone" => Some("such as UTC, Europe/Berlin or America/New_York"),
         _ => None,

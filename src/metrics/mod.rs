@@ -38,6 +38,7 @@ pub struct Metrics {
     rollout_duration: HistogramVec,
     gates: IntCounterVec,
     events: IntCounterVec,
+    registry_inquiries: IntCounterVec,
     probe_failures: IntCounter,
     probes_unmade: IntCounter,
     store_write_errors: IntCounter,
@@ -110,6 +111,10 @@ impl Metrics {
                 HistogramVec::new(buckets(names::ROLLOUT_DURATION, &ROLLOUT_DURATIONS), &["result"]),
             ),
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
+            registry_inquiries: registered(
+                &registry,
+                IntCounterVec::new(opts(names::REGISTRY_INQUIRIES), &["repository", "result"]),
+            ),
             probe_failures: registered(&registry, IntCounter::with_opts(opts(names::PROBE_FAILURES))),
             probes_unmade: registered(&registry, IntCounter::with_opts(opts(names::PROBES_UNMADE))),
             store_write_errors: registered(&registry, IntCounter::with_opts(opts(names::STORE_WRITE_ERRORS))),
@@ -166,6 +171,11 @@ impl Metrics {
         if let Some(result) = rollout_result(&event.reason) {
             self.rollout_duration.with_label_values(&[result]).observe(seconds(took));
         }
+    }
+
+    /// A registry was asked about a repository that is followed.
+    pub fn registry_asked(&self, repository: &str, result: ActionResult) {
+        self.registry_inquiries.with_label_values(&[repository, result.word()]).inc();
     }
 
     /// A probe of ours failed.

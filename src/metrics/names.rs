@@ -20,6 +20,10 @@ pub(super) const ROLLOUT_DURATION: Named =
     ("evenkeel_rollout_duration_seconds", "Time from the begin of a rollout to its end, by result.");
 pub(super) const GATES: Named = ("evenkeel_gates_total", "Gates of rollouts that ended, by result: passed or failed.");
 pub(super) const EVENTS: Named = ("evenkeel_events_total", "Events, by severity and reason.");
+pub(super) const REGISTRY_INQUIRIES: Named = (
+    "evenkeel_registry_inquiries_total",
+    "Rounds in which a registry was asked about a repository that is followed, by how they ended.",
+);
 pub(super) const PROBE_FAILURES: Named =
     ("evenkeel_probe_failures_total", "Single checks of Evenkeel's own probes that failed.");
 pub(super) const PROBES_UNMADE: Named = (

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Resolution;
 use super::job::{JobRun, JobState};
+use super::registry::Choice;
 use super::revision::RevisionId;
 use super::time::{Span, Timestamp};
 
@@ -21,6 +22,9 @@ pub struct CronJobHistory {
     pub last_success: Option<Timestamp>,
     /// Runs, in the order in which they were decided. At most those under way, and those that the limits keep.
     pub runs: Vec<CronRun>,
+    /// What its image policy has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
 }
 
 impl CronJobHistory {

@@ -1,6 +1,7 @@
 //! What should be: the manifests of all sources, checked and resolved. It holds no secret content, so it may be printed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::build::ImageBuild;
 use super::last_good::GoodRevision;
@@ -114,10 +115,10 @@ impl Desired {
     }
 
     /// The container template of every workload.
-    pub fn templates(&self) -> impl Iterator<Item = (&Key, &Template)> {
-        let deployments = self.deployments.iter().map(|(key, declared)| (key, &*declared.spec.template));
-        let jobs = self.jobs.iter().map(|(key, declared)| (key, &*declared.spec.template));
-        let cron_jobs = self.cron_jobs.iter().map(|(key, declared)| (key, &*declared.spec.template));
+    pub fn templates(&self) -> impl Iterator<Item = (&Key, &Arc<Template>)> {
+        let deployments = self.deployments.iter().map(|(key, declared)| (key, &declared.spec.template));
+        let jobs = self.jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
+        let cron_jobs = self.cron_jobs.iter().map(|(key, declared)| (key, &declared.spec.template));
         jobs.chain(cron_jobs).chain(deployments)
     }
 }

@@ -11,6 +11,7 @@ use super::cron::CronJobHistory;
 use super::job::JobHistory;
 use super::name::Key;
 use super::observed::ContainerId;
+use super::registry::Choice;
 use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash, revision_id};
 use super::spec::Template;
 use super::time::Timestamp;
@@ -51,6 +52,9 @@ pub struct DeploymentHistory {
     pub rollout: Rollout,
     /// The image that the newest template resolved to.
     pub resolution: Option<Resolution>,
+    /// What its image policy has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
     /// How often `rollout restart` was asked for; part of the revision.
     pub restarts: u64,
     /// Whether `rollout pause` holds it.

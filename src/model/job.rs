@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Resolution;
 use super::observed::Exit;
+use super::registry::Choice;
 use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
 use super::spec::Template;
 use super::time::Timestamp;
@@ -18,6 +19,9 @@ pub struct JobHistory {
     pub runs: Vec<JobRun>,
     /// The image that the newest template resolved to.
     pub resolution: Option<Resolution>,
+    /// What its image policy has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
 }
 
 /// One revision of a Job.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::container::Adjustable;
 use super::name::{Key, Slot};
 use super::policy::HostPath;
+use super::registry::Repository;
 use super::revision::{ImageId, RevisionId, TemplateHash};
 use super::status::ProbePurpose;
 use super::time::Timestamp;
@@ -60,6 +61,8 @@ pub struct Observed {
     pub failures: BTreeMap<String, Failure>,
     /// When each image reference was last pulled with success by this process.
     pub pulled: BTreeMap<String, Timestamp>,
+    /// What registries said of the repositories that are followed.
+    pub registries: BTreeMap<String, Repository>,
     /// What the host has left.
     pub headroom: Headroom,
     /// Since when this process has been watching the engine without a gap. What happened before, nobody saw.

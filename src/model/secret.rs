@@ -15,3 +15,17 @@ impl SecretBytes {
         &self.0
     }
 }
+
+/// What opens a registry. No `Debug` either.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A user.
+    Password {
+        /// Its name.
+        username: String,
+        /// Its password.
+        password: SecretBytes,
+    },
+    /// A token that others are given for.
+    Token(SecretBytes),
+}

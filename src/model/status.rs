@@ -10,6 +10,7 @@ use super::history::History;
 use super::name::Key;
 use super::observed::ContainerId;
 use super::policy::Refusal;
+use super::registry::{ImagePolicyStatus, Inquiry};
 use super::spec::Probe;
 use super::time::{Span, Timestamp};
 
@@ -26,6 +27,8 @@ pub struct Plan {
     pub events: Vec<Event>,
     /// What to probe from now on.
     pub probes: Vec<ProbeTask>,
+    /// What to ask registries, from now on: one question for each repository that is followed.
+    pub inquiries: Vec<Inquiry>,
     /// Removals that the brake holds.
     pub held: Vec<super::view::HeldPrune>,
     /// What the policy does not allow, by the object that asks for it.
@@ -60,6 +63,9 @@ pub struct Status {
     pub build_output: Vec<String>,
     /// Its containers.
     pub containers: Vec<ContainerStatus>,
+    /// How it stands with its image policy; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_policy: Option<ImagePolicyStatus>,
 }
 
 /// The condition of a Deployment that stays at another revision than its manifest asks for, because that was chosen.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::message::{Message, Object, Tone};
 use crate::model::declaration::Declaration;
 use crate::model::name::{Key, Kind, Name};
+use crate::model::registry::in_short;
 use crate::model::status::Status;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{
@@ -156,26 +157,30 @@ fn deployment(view: &View, key: &Key, object: &ObjectView) -> Vec<Message> {
 }
 
 fn complete(view: &View, key: &Key, revision: &RevisionView) -> Message {
-    let message = format!("revision {} ({}) is rolled out", revision.number, revision.image);
+    let message = format!("revision {} ({}) is rolled out", revision.number, in_short(&revision.image));
     about(view, key, "RolloutComplete", Tone::Good, &message, revision)
 }
 
 fn rolled_back(view: &View, key: &Key, failed: &RevisionView, current: Option<&RevisionView>) -> Message {
-    let back = current.map(|current| format!(" to revision {} ({})", current.number, current.image));
-    let message =
-        format!("revision {} ({}) failed and was rolled back{}", failed.number, failed.image, back.unwrap_or_default());
+    let back = current.map(|current| format!(" to revision {} ({})", current.number, in_short(&current.image)));
+    let message = format!(
+        "revision {} ({}) failed and was rolled back{}",
+        failed.number,
+        in_short(&failed.image),
+        back.unwrap_or_default()
+    );
     about(view, key, "RolledBack", Tone::Bad, &message, failed).because(&failed.reason).with_log(&failed.last_log)
 }
 
 /// Another member of its release group failed.
 fn set_back(view: &View, key: &Key, wanted: &RevisionView, current: Option<&RevisionView>, status: &Status) -> Message {
-    let back = current.map(|current| format!(", and revision {} ({}) runs", current.number, current.image));
-    let message = format!("revision {} ({}) waits{}", wanted.number, wanted.image, back.unwrap_or_default());
+    let back = current.map(|current| format!(", and revision {} ({}) runs", current.number, in_short(&current.image)));
+    let message = format!("revision {} ({}) waits{}", wanted.number, in_short(&wanted.image), back.unwrap_or_default());
     about(view, key, "RolledBack", Tone::Bad, &message, wanted).because(&status.message)
 }
 
 fn failed(view: &View, key: &Key, revision: &RevisionView, status: &Status) -> Message {
-    let message = format!("revision {} ({}) does not become available", revision.number, revision.image);
+    let message = format!("revision {} ({}) does not become available", revision.number, in_short(&revision.image));
     let failed = about(view, key, "RolloutFailed", Tone::Bad, &message, revision).because(&status.message);
     failed.with_log(log_of_replicas(status))
 }
@@ -187,7 +192,7 @@ fn log_of_replicas(status: &Status) -> &[String] {
 }
 
 fn stalled(view: &View, key: &Key, revision: &RevisionView, status: &Status) -> Message {
-    let message = format!("the rollout of revision {} ({}) is stalled", revision.number, revision.image);
+    let message = format!("the rollout of revision {} ({}) is stalled", revision.number, in_short(&revision.image));
     let log = if revision.last_log.is_empty() { log_of_replicas(status) } else { &revision.last_log[..] };
     let stalled = about(view, key, "Stalled", Tone::Bad, &message, revision).because(&status.message);
     stalled.with_log(log)
@@ -196,7 +201,8 @@ fn stalled(view: &View, key: &Key, revision: &RevisionView, status: &Status) -> 
 fn failed_gate(view: &View, key: &Key, revision: &RevisionView) -> Option<Message> {
     let is_failed = |gate: &&GateView| gate.result == GateWord::Failed;
     let gate = revision.gates.iter().find(is_failed)?;
-    let message = format!("revision {} ({}) failed its gate: {}", revision.number, revision.image, gate.gate);
+    let message =
+        format!("revision {} ({}) failed its gate: {}", revision.number, in_short(&revision.image), gate.gate);
     let failed = about(view, key, "GateFailed", Tone::Bad, &message, revision);
     Some(failed.because(&gate.reason).with_log(&gate.last_log))
 }

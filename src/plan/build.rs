@@ -6,6 +6,7 @@ use super::images;
 use super::replica::find;
 use super::world::World;
 use crate::model::container::{Adjustable, Attachment, ContainerSpec, EnvSource, Files, MountSource, MountSpec, label};
+use crate::model::desired::Desired;
 use crate::model::history::DeploymentHistory;
 use crate::model::name::{Key, Kind, Name, Slot, container_name};
 use crate::model::observed::Container;
@@ -234,8 +235,13 @@ fn octal(text: &str) -> Option<u32> {
 
 /// The contents that a template's containers use, with the ids of today.
 pub fn contents(world: World, owner: &Key, template: &Template) -> Contents {
+    contents_in(world.desired, owner, template)
+}
+
+/// The same by what the manifests say.
+pub fn contents_in(desired: &Desired, owner: &Key, template: &Template) -> Contents {
     let found = contents_of(template).filter_map(|(kind, name)| {
-        let id = world.desired.contents.get(&owner.sibling(kind, name))?;
+        let id = desired.contents.get(&owner.sibling(kind, name))?;
         Some((content_ref(kind, name), id.spec.clone()))
     });
     found.collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::build;
+use super::follow;
 use super::gates;
 use super::images;
 use super::policy;
@@ -44,6 +45,7 @@ pub fn cron_job(
     let refused = policy::template_refusals(world, key, &spec.template, &contents);
     let mut decided = Decided::default();
     let mut history = past.cron_jobs.get(key).cloned().unwrap_or_default();
+    follow::take(world, &mut decided, key, &mut history.choice);
     let pass = Pass { world, key, spec, contents, past, barred: !refused.is_empty() };
     decided.refuse(refused);
     pass.adopt(&mut history);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::blame;
 use super::build::{self, Source};
 use super::converge::{Scene, converge, revive};
+use super::follow;
 use super::gates::{self, Side};
 use super::images;
 use super::policy;
@@ -42,7 +43,13 @@ pub fn deployment(
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
     let awaits_last_good = rebuilt::come_back(world, &mut decided, key, spec, &mut history);
-    let wanted = if awaits_last_good { None } else { wanted(world, &mut decided, key, spec, &mut history) };
+    let wanted = match awaits_last_good {
+        true => None,
+        false => {
+            follow::take(world, &mut decided, key, &mut history.choice);
+            wanted(world, &mut decided, key, spec, &mut history)
+        }
+    };
     let unresolved = wanted.is_none();
     let replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
@@ -75,6 +82,7 @@ pub fn deployment(
             prune_revisions(spec, &mut history, replicas);
         }
     }
+    follow::go_on(world, &mut decided, key, &history);
     unmade::tell(world, &mut decided, key, &mut history, &replicas);
     probes(&mut decided, spec, &history, &replicas);
     decided.probes.extend(gates::probes(spec, &history, &replicas));
@@ -93,7 +101,10 @@ fn wanted(
 ) -> Option<RevisionId> {
     let contents = build::contents(world, key, &spec.template);
     let hash = hash(spec, &contents, history);
-    history.pin = history.pin.take().filter(|pin| pin.template == hash);
+    if let Some(pin) = history.pin.take() {
+        let manifest = follow::manifest_hash_of(world, key, history);
+        history.pin = Some(pin).filter(|pin| pin.template == manifest.unwrap_or_else(|| hash.clone()));
+    }
     // The newest revision of this template keeps its image: the digest is resolved once.
     let known = history.revisions.iter().rev().find(|revision| revision.template_hash == hash);
     let refused = policy::template_refusals(world, key, &spec.template, &contents);

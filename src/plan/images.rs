@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::follow;
 use super::headroom;
 use super::rebuilt;
 use super::world::{Decided, World};
@@ -15,11 +16,13 @@ use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault, Image, ImageState};
 use crate::model::revision::{ContentId, ImageId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
+use crate::policy as rules;
 
 /// Every image that the next plan wants to know about: references of manifests, and images of revisions that may be
 /// started again.
 pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
-    let mut images: BTreeSet<String> = desired.images().iter().map(|image| tagged(image)).collect();
+    let effective = follow::effective_before(desired, history);
+    let mut images: BTreeSet<String> = effective.images().iter().map(|image| tagged(image)).collect();
     images.extend(rebuilt::awaited(desired, history).map(|good| tagged(good.reference())));
     for deployment in history.deployments.values() {
         let active = match &deployment.rollout {
@@ -75,6 +78,10 @@ pub fn resolve(
     resolution: Resolution,
 ) -> Resolution {
     if resolution.image.is_some() {
+        return resolution;
+    }
+    if let Some(why) = follow::unchosen(world, object) {
+        decided.wait(why);
         return resolution;
     }
     let image = tagged(&template.image);
@@ -240,11 +247,26 @@ pub fn reference(world: World, template: &Template, id: &ImageId) -> String {
 }
 
 fn repository(image: &str) -> &str {
+    parts(image).0
+}
+
+/// An image's repository and its tag, if it has one; its digest is left out.
+pub fn parts(image: &str) -> (&str, Option<&str>) {
     let without_digest = image.split('@').next().unwrap_or(image);
     match without_digest.rsplit_once(':') {
         // A colon before a slash belongs to the registry's port.
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => without_digest,
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (without_digest, None),
+    }
+}
+
+/// The Secrets with credentials for a template's image; none where the policy refuses them.
+pub fn allowed_secrets(world: World, object: &Key, template: &Template) -> Option<Vec<ContentId>> {
+    let call = pull(world, object, template.image.clone(), template);
+    let is_refused = !rules::refusals(world.ground(), &object.namespace, &call).is_empty();
+    match call {
+        Call::Pull { secrets, .. } if !is_refused => Some(secrets),
+        _ => None,
     }
 }
 

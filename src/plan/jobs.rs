@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::build;
+use super::follow;
 use super::gates::{self, Role};
 use super::images;
 use super::policy;
@@ -27,6 +28,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     let spec = &declared.spec;
     let mut history = past.jobs.get(key).cloned().unwrap_or_default();
     let mut decided = Decided::default();
+    follow::take(world, &mut decided, key, &mut history.choice);
     let asked = Asked::of(world, key, spec);
     let role = gates::role(world, past, key);
     let idle = matches!(role, Role::Idle);

@@ -11,6 +11,7 @@ mod build;
 mod converge;
 mod cron;
 mod deployment;
+mod follow;
 mod forecast;
 mod gates;
 mod headroom;
@@ -66,8 +67,12 @@ use world::{Decided, World, index};
 pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Plan {
     let by_owner = index(observed);
     let ports = HostPorts::of(history, &by_owner);
+    let follows = follow::follows(desired, observed, history, now);
+    // From here on a chosen image is one that the manifest has written.
+    let desired = &*follow::effective(desired, &follows);
     let promised = Promised::of(desired, observed, history);
-    let world = World { desired, observed, now, by_owner: &by_owner, ports: &ports, promised: &promised };
+    let (by_owner, ports, promised) = (&by_owner, &ports, &promised);
+    let world = World { desired, observed, now, by_owner, ports, promised, follows: &follows };
     let mut plan = Plan::default();
     places(world, &mut plan);
     contents(world, &mut plan);
@@ -91,6 +96,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         // What waited for it is decided with the memory of before this pass: at once, again.
         plan.wake_at = Some(now);
     }
+    registries(world, &mut plan);
     plan.actions = images::one_each(std::mem::take(&mut plan.actions));
     plan
 }
@@ -125,6 +131,19 @@ fn contents(world: World, plan: &mut Plan) {
     }
     for name in world.desired.namespaces.keys() {
         plan.status.insert(Key::new(Kind::Namespace, name.clone(), name.clone()), networks::ready(""));
+    }
+}
+
+/// What registries are asked, and how it stands with the images that are followed there.
+fn registries(world: World, plan: &mut Plan) {
+    let (inquiries, due) = follow::inquiries(world);
+    plan.inquiries = inquiries;
+    plan.wake_at = [plan.wake_at, due].into_iter().flatten().min();
+    for key in world.follows.keys() {
+        if let (Some(status), Some((followed, condition))) = (plan.status.get_mut(key), follow::status(world, key)) {
+            status.image_policy = Some(followed);
+            status.conditions.push(condition);
+        }
     }
 }
 

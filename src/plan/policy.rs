@@ -2,8 +2,10 @@
 //! after all is judged once more, each by itself, when it is planned and when it is asked of the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::build::{self, Source};
+use super::follow::Follows;
 use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use super::world::{Decided, World};
@@ -76,8 +78,10 @@ pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let ports = HostPorts::default();
     let promised = Promised::default();
     let now = Timestamp::default();
-    let world = World { desired, observed: &observed, now, by_owner: &by_owner, ports: &ports, promised: &promised };
-    let template = |(key, template): (&Key, &Template)| {
+    let follows = Follows::new();
+    let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
+    let world = World { desired, observed: &observed, now, by_owner, ports, promised, follows };
+    let template = |(key, template): (&Key, &Arc<Template>)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };
     let templates = desired.templates().map(template);

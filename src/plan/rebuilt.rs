@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::build;
 use super::deployment;
+use super::follow;
 use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use super::images;
@@ -17,6 +18,7 @@ use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Fault, ImageState, Observed};
+use crate::model::registry::{Choice, in_short};
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::status::Severity;
@@ -36,8 +38,10 @@ pub fn announced(desired: &Desired, observed: &Observed, history: &History, now:
     let sentence = |(key, declared): (&Key, &Declared<DeploymentSpec>)| {
         let known = history.deployments.get(key).unwrap_or(&nothing);
         let (good, contents) = lost(world, key, &declared.spec, known)?;
-        let pin = pinned(world, key, &declared.spec, known, &template_hash(&good.template, &contents, known.restarts));
-        Some(format!("{key}: {}", words(key, good, pin.is_some())))
+        let hash = template_hash(&good.template, &contents, known.restarts);
+        let pin = pinned(world, key, &declared.spec, known, &hash);
+        let is_led_on = led_on(world, key, known, good, &hash).is_some();
+        Some(format!("{key}: {}", words(key, good, pin.is_some() && !is_led_on)))
     };
     desired.deployments.iter().filter_map(sentence).collect()
 }
@@ -59,7 +63,12 @@ pub fn come_back(
     history.resolution = Some(resolution.clone());
     let Some(image) = resolution.image else { return true };
     record(world, decided, key, spec, history, good, (hash, contents, image));
-    false
+    // Where the image is followed, what is newer comes after it: what is chosen is known from the next pass on.
+    let is_followed = history.choice.is_some();
+    if is_followed {
+        decided.wake(world.now);
+    }
+    is_followed
 }
 
 /// What last completed of a Deployment of which nothing else is known, with its contents; none where it cannot be.
@@ -88,7 +97,8 @@ fn pinned(
     history: &DeploymentHistory,
     back: &TemplateHash,
 ) -> Option<TemplateHash> {
-    let wanted = deployment::hash(spec, &build::contents(world, key, &spec.template), history);
+    let wanted = follow::manifest_hash_of(world, key, history);
+    let wanted = wanted.unwrap_or_else(|| deployment::hash(spec, &build::contents(world, key, &spec.template), history));
     (wanted != *back).then_some(wanted)
 }
 
@@ -101,7 +111,7 @@ fn words(key: &Key, good: &GoodRevision, is_pinned: bool) -> String {
     format!(
         "nothing is left of it but the note that revision {} ({}) completed at {}: that comes back{}",
         good.revision,
-        good.template.image,
+        in_short(&good.template.image),
         good.completed_at,
         if is_pinned { waits.as_str() } else { "" }
     )
@@ -157,10 +167,25 @@ fn record(
         gates: BTreeMap::new(),
         rested_at: None,
     });
-    let pin = pinned(world, key, spec, history, &template_hash);
+    history.choice = led_on(world, key, history, good, &template_hash);
+    let pin = pinned(world, key, spec, history, &template_hash).filter(|_| history.choice.is_none());
     let message = words(key, good, pin.is_some());
     history.pin = pin.map(|template| Pin { revision: id, template, lapses: false, failed: None });
     decided.tell(world, key, Severity::Warning, "LastGoodRestored", message);
+}
+
+/// Where the manifest follows the image and has changed in nothing else: what its policy had chosen, and goes on from.
+fn led_on(
+    world: World,
+    key: &Key,
+    history: &DeploymentHistory,
+    good: &GoodRevision,
+    hash: &TemplateHash,
+) -> Option<Choice> {
+    let written = follow::written_with(world, key, &good.template.image)?;
+    let contents = build::contents(world, key, &written);
+    let is_same = template_hash(&written, &contents, history.restarts) == *hash;
+    follow::choice_of(world, key, &good.template.image).filter(|_| is_same)
 }
 
 #[cfg(test)]

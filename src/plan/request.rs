@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cron;
+use super::follow;
 use super::gates;
 use super::rollout::{current, newest_completed};
 use crate::model::action::Request;
@@ -11,7 +12,7 @@ use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Resolution, Revision, Rollout};
 use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::revision::{revision_id, template_hash};
+use crate::model::revision::{TemplateHash, revision_id, template_hash};
 use crate::model::spec::DeploymentSpec;
 use crate::model::time::Timestamp;
 
@@ -29,7 +30,7 @@ pub fn request(
             let declared = desired.deployments.get(key);
             let attempts = declared.map(|declared| attempts(history, key, &declared.spec)).unwrap_or_default();
             let history = after.deployments.entry(key.clone()).or_default();
-            let sentence = deployment(history, key, request, &attempts)?;
+            let sentence = deployment(history, key, request, &attempts, &|history| manifest(desired, key, history))?;
             let waits = match (request, declared.is_some_and(|declared| declared.spec.suspend)) {
                 (Request::Pause, _) => "",
                 (_, true) => ", once its manifest does not suspend it any more",
@@ -50,11 +51,25 @@ pub fn request(
     Ok((after, sentence))
 }
 
+/// The hash of an object's template as its manifest has it, if it has been looked at: what a pin holds against.
+type Manifest<'a> = &'a dyn Fn(&DeploymentHistory) -> Option<TemplateHash>;
+
+fn manifest(desired: &Desired, key: &Key, history: &DeploymentHistory) -> Option<TemplateHash> {
+    let resolution = history.resolution.as_ref()?;
+    let written = desired.deployments.get(key).map(|declared| &declared.spec.template);
+    // Another image may be chosen by the time that it is asked.
+    match written.filter(|template| template.image_policy.is_some()) {
+        Some(written) => Some(follow::manifest_hash(desired, key, written, history)),
+        None => Some(resolution.template.clone()),
+    }
+}
+
 fn deployment(
     history: &mut DeploymentHistory,
     key: &Key,
     request: &Request,
     attempts: &BTreeMap<String, u32>,
+    manifest: Manifest,
 ) -> Result<String, Refusal> {
     match request {
         Request::Pause if history.paused => Err(Refusal::impossible(format!("{key} is paused already"))),
@@ -67,8 +82,8 @@ fn deployment(
             history.paused = false;
             Ok(format!("{key} goes on"))
         }
-        Request::Restart => Ok(restart(history, key)),
-        Request::Undo { to } => undo(history, key, *to),
+        Request::Restart => Ok(restart(history, key, manifest)),
+        Request::Undo { to } => undo(history, key, *to, manifest),
         Request::Retry => retry(history, key, attempts),
         Request::RunNow => Err(Refusal::impossible(format!("{key} has no runs: only CronJobs do"))),
     }
@@ -77,7 +92,7 @@ fn deployment(
 /// Replaces all replicas by new ones of the revision that runs. Where that was undone to, or runs because the manifest's was
 /// rejected, the copy is pinned: a restart must not bring back what somebody has just taken away. A revision of the
 /// manifest that nobody has taken away is the one that is restarted.
-fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
+fn restart(history: &mut DeploymentHistory, key: &Key, manifest: Manifest) -> String {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
     let taken_away = history.pin.is_some() || history.rejected().is_some();
     let running = match &history.rollout {
@@ -87,13 +102,12 @@ fn restart(history: &mut DeploymentHistory, key: &Key) -> String {
     };
     let other = running.filter(|running| taken_away && wanted.as_ref() != Some(running));
     let other = other.and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned());
-    let (Some(other), Some(resolution)) = (other, &history.resolution) else {
+    let (Some(other), Some(template)) = (other, manifest(history)) else {
         history.restarts = history.restarts.saturating_add(1);
         return format!("{key}: all replicas will be replaced");
     };
     let copy = copy(history, &other);
     let lapses = history.pin.as_ref().is_none_or(|pin| pin.lapses);
-    let template = resolution.template.clone();
     history.pin = Some(Pin { revision: copy.id.clone(), template, lapses, failed: None });
     let message = format!("{key}: all replicas of revision {} will be replaced", other.number);
     history.revisions.push(copy);
@@ -121,7 +135,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
 }
 
 /// Pins an earlier revision until the manifest's template changes.
-fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<String, Refusal> {
+fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: Manifest) -> Result<String, Refusal> {
     let current = match &history.rollout {
         Rollout::New => return Err(Refusal::impossible(format!("{key} has no revision yet"))),
         Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => revision.clone(),
@@ -143,10 +157,9 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>) -> Result<S
             format!("revision {} of {key} was rejected ({reason}); `rollout retry` tries it again", chosen.number);
         return Err(Refusal::impossible(message));
     }
-    let Some(resolution) = &history.resolution else {
+    let Some(template) = manifest(history) else {
         return Err(Refusal::impossible(format!("{key} has not been looked at yet")));
     };
-    let template = resolution.template.clone();
     history.pin = Some(Pin { revision: chosen.id.clone(), template, lapses: false, failed: None });
     Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
 }

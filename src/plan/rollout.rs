@@ -11,6 +11,7 @@ use super::strategy::Effective;
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
+use crate::model::registry::in_short;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, OnFailure};
 use crate::model::status::Severity;
@@ -132,7 +133,8 @@ fn begin(
     let message = match find(history, &to) {
         Some(revision) => {
             let commit = revision.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
-            let (number, image, commit) = (revision.number, &revision.template.image, commit.unwrap_or_default());
+            let (number, image, commit) =
+                (revision.number, in_short(&revision.template.image), commit.unwrap_or_default());
             format!("revision {number} ({image}{commit}) is being rolled out")
         }
         None => format!("revision {to} is being rolled out"),

@@ -55,6 +55,7 @@ pub fn deployment(
         blocked: decided.blocked,
         build_output: decided.build_output.clone(),
         containers: replicas.iter().map(|replica| container_of(history, replica)).collect(),
+        image_policy: None,
     }
 }
 
@@ -321,6 +322,7 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
         blocked: decided.blocked,
         build_output: decided.build_output.clone(),
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
+        image_policy: None,
     }
 }
 
@@ -359,5 +361,6 @@ pub fn cron_job(world: World, key: &Key, spec: &CronJobSpec, history: &CronJobHi
         blocked: decided.blocked,
         build_output: decided.build_output.clone(),
         containers: world.containers(key).iter().map(|c| container(c, false, false, 0, "")).collect(),
+        image_policy: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::follow::Follows;
 use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use crate::model::action::{Action, Call, container_target, is_build_target};
@@ -16,7 +17,7 @@ use crate::policy::{self, Ground};
 /// The inputs of one pass.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
-    /// What should be.
+    /// What should be, with every chosen image in its place.
     pub desired: &'a Desired,
     /// What is.
     pub observed: &'a Observed,
@@ -28,6 +29,8 @@ pub struct World<'a> {
     pub ports: &'a HostPorts<'a>,
     /// Memory that is given out already.
     pub promised: &'a Promised,
+    /// Whose image is followed in its registry.
+    pub follows: &'a Follows,
 }
 
 /// The containers of every object, by name: made once per pass, so that a plan stays linear.

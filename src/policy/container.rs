@@ -53,6 +53,7 @@ impl Judge<'_> {
             // What the program is and how it is watched; all of it stays inside of the container.
             image: _,
             build: _,
+            image_policy: _,
             image_pull_policy: _,
             command: _,
             args: _,

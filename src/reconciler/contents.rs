@@ -41,6 +41,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     pub(super) fn mask_secrets(&mut self) {
         self.redactor = Redactor::new(self.contents.iter().chain(&self.store.secrets()));
         self.executor.set_redactor(self.redactor.clone());
+        self.inquirer.set_redactor(self.redactor.clone());
     }
 
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.

@@ -14,6 +14,7 @@ mod gate;
 mod handle;
 pub mod herald;
 pub mod host;
+mod inquirer;
 mod inside;
 mod last_good;
 mod load;
@@ -28,6 +29,7 @@ mod redact;
 mod releases;
 pub mod rules;
 mod said;
+mod setup;
 mod sole;
 pub mod sources;
 mod watched;
@@ -40,11 +42,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use crate::engine::{Docker, Engine};
-use crate::manifest::Source;
 use crate::metrics::Metrics;
 use crate::model::action::Call;
 use crate::model::command::{Answer, Command, Reply};
-use crate::model::desired::{Desired, Settings};
+use crate::model::desired::Desired;
 use crate::model::history::History;
 use crate::model::observed::{Headroom, Observed};
 use crate::model::policy::Standing;
@@ -55,20 +56,23 @@ use crate::model::view::{EVENTS_MAX, EngineState, View};
 use crate::notification::{self, Receiver, Sender};
 use crate::plan;
 use crate::probe::{Dial, Lane, NetDial, Prober};
+use crate::registry::Https;
 use crate::store::{Store, StoreError};
 use crate::wake::{Interest, Reason, Wake, events};
 
 pub use handle::Handle;
+pub use setup::{Desk, Outside, RunError, Setup};
 
 use apply::Executor;
 use clock::Clock;
 use counted::Counted;
+use inquirer::Inquirer;
 use inside::Inside;
 use last_good::Notes;
 use look::{Hints, Looker};
 use redact::Redactor;
 use releases::Releases;
-use rules::{Place, Rules};
+use rules::Rules;
 use sole::Claim;
 use sources::{Occasion, Sources};
 
@@ -78,34 +82,6 @@ const LOOK_EVERY: Span = Span::secs(30);
 const TROUBLE_PAUSE: Span = Span::millis(1000);
 /// How often to look while the engine has enough to do: each look costs it time that it could work.
 const BUSY_PAUSE: Span = Span::millis(500);
-
-/// What the loop is told by the command line and the configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setup {
-    /// What the operator sets for the whole controller.
-    pub settings: Settings,
-    /// Where manifests come from; directories are absolute.
-    pub sources: Vec<Source>,
-    /// Where history is kept.
-    pub state_dir: PathBuf,
-    /// Where the policy is.
-    pub policy: Place,
-}
-
-/// Where the loop shows itself and is spoken to.
-pub struct Desk {
-    /// Where a view is published after every pass, and at least every 30 s.
-    pub views: watch::Sender<Arc<View>>,
-    /// Commands, each with where to answer.
-    pub commands: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
-    /// Where passes, actions and events are counted.
-    pub metrics: Arc<Metrics>,
-}
-
-/// Why the loop ended, or could not begin.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RunError(pub String);
 
 /// Runs the loop against the engine of the environment until [`Command::Shutdown`], and tells `receivers` what comes of it.
 pub async fn run(setup: Setup, desk: Desk, receivers: Vec<Receiver>) -> Result<(), RunError> {
@@ -118,7 +94,8 @@ pub async fn run(setup: Setup, desk: Desk, receivers: Vec<Receiver>) -> Result<(
     // A task of its own: whatever a receiver does, no pass waits for it.
     let telling = tokio::spawn(notification::run(receivers, sender, desk.views.subscribe(), Arc::new(rest)));
     let lane = Lane::start().map_err(|error| RunError(format!("no thread for probes: {error}")))?;
-    let (mut reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), NetDial::default(), store, clock);
+    let outside = Outside { dial: NetDial::default(), registries: Arc::new(Https::default()) };
+    let (mut reconciler, handle) = Reconciler::new(setup, desk, Arc::new(engine), outside, store, clock);
     reconciler.prober.run_on(lane);
     let watching = tokio::spawn(handle.watch_files());
     let ended = reconciler.run().await;
@@ -155,6 +132,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     looker: Looker,
     redactor: Redactor,
     executor: Executor<E>,
+    inquirer: Inquirer<E>,
     prober: Prober<Counted<Inside<D, E>>>,
     events: Arc<Vec<Event>>,
     releases: Releases,
@@ -181,12 +159,20 @@ pub struct Reconciler<E: Engine, D: Dial> {
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Wires the rooms together. Nothing is read or asked until [`Reconciler::run`].
-    pub fn new(setup: Setup, desk: Desk, engine: Arc<E>, dial: D, store: Arc<Store>, clock: Clock) -> (Self, Handle) {
+    pub fn new(
+        setup: Setup,
+        desk: Desk,
+        engine: Arc<E>,
+        outside: Outside<D>,
+        store: Arc<Store>,
+        clock: Clock,
+    ) -> (Self, Handle) {
         let wake = Wake::new();
         let hints = Hints::default();
         let (history, warnings) = store.load();
         let started_at = clock.now();
         let Desk { views, commands, metrics } = desk;
+        let Outside { dial, registries } = outside;
         let paths =
             Arc::new(Mutex::new(setup.sources.iter().map(|source| Interest::Whole(source.dir.clone())).collect()));
         let probe_wake = wake.clone();
@@ -197,6 +183,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         );
         let executor =
             Executor::new(engine.clone(), store.clone(), metrics.clone(), clock, wake.clone(), hints.clone());
+        let inquirer = Inquirer::new(registries, engine.clone(), store.clone(), metrics.clone(), clock, wake.clone());
         let dropped_sources = contents::dropped(&store, &setup.sources);
         let rules = Rules::new(setup.policy, setup.sources.iter().map(|source| source.dir.clone()).collect());
         let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
@@ -219,6 +206,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             looker: Looker::default(),
             redactor: Redactor::default(),
             executor,
+            inquirer,
             prober,
             events: Arc::new(events),
             releases: Releases::read(store.releases()),
@@ -348,6 +336,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.keep_contents();
         self.note_last_good();
         self.prober.set(std::mem::take(&mut plan.probes));
+        self.inquirer.set(std::mem::take(&mut plan.inquiries));
         let begun = self.executor.begin(&plan.actions);
         if begun.iter().any(|action| matches!(action.call, Call::Stop(_))) {
             // A stop takes as long as the program likes; what may be done beside it is seen in the next pass.
@@ -360,6 +349,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.remember(&publish::newly_refused(&self.plan, &plan, now));
         self.remember(&publish::newly_short(&self.plan, &plan, now));
         self.remember(&publish::newly_renamed(&self.plan, &plan, now));
+        self.remember(&publish::newly_unfollowed(&self.plan, &plan, now));
         self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
         let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);

@@ -56,6 +56,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.watched_since = now;
         }
         observed.watched_since = self.watched_since;
+        observed.registries = self.inquirer.known();
         observed.headroom = self.engine.headroom();
         self.headroom = observed.headroom;
         observed.host_paths = self.host_paths(&observed);

@@ -11,6 +11,7 @@ use crate::model::history::{DeploymentHistory, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
+use crate::model::registry::ImagePolicyStatus;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
 use crate::model::status::{ContainerStatus, Event, Plan, RENAMED, Severity, Shortage, Status};
@@ -348,6 +349,24 @@ pub(super) fn newly_renamed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<E
         Some(Event { at: now, object: key.clone(), severity: Severity::Warning, reason, message })
     });
     news.collect()
+}
+
+/// The events of images that cannot be followed now and could before, or for another reason. That nothing is newer than what
+/// was chosen, and that something waits on purpose, is none.
+pub(super) fn newly_unfollowed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let reason = |plan: &Plan, key: &Key| Some(plan.status.get(key)?.image_policy.as_ref()?.reason.clone());
+    let followed = plan.status.iter().filter_map(|(key, status)| Some((key, status.image_policy.as_ref()?)));
+    let is_told = |reason: &str| !matches!(reason, "AsChosen" | "NotAsked" | "Held");
+    let news = followed
+        .filter(|(key, followed)| is_told(&followed.reason) && reason(before, key).as_ref() != Some(&followed.reason));
+    let event = |(key, followed): (&Key, &ImagePolicyStatus)| Event {
+        at: now,
+        object: key.clone(),
+        severity: Severity::Warning,
+        reason: followed.reason.clone(),
+        message: followed.message.clone(),
+    };
+    news.map(event).collect()
 }
 
 /// Whether an object is where it should be, or where it will stay until a person acts.

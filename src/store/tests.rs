@@ -102,7 +102,7 @@ fn history_survives_a_restart() {
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
     };
-    history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run.clone()], resolution: None });
+    history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run.clone()], resolution: None, choice: None });
     let scheduled = CronRun {
         scheduled_at: Timestamp(2),
         by_hand: true,
@@ -118,6 +118,7 @@ fn history_survives_a_restart() {
         last_scheduled: Some(Timestamp(1)),
         last_success: None,
         runs: vec![scheduled],
+        choice: None,
     };
     history.cron_jobs.insert(key(Kind::CronJob, "web"), cron_job);
     history.confirmed.insert(key(Kind::Deployment, "old"));

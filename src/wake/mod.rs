@@ -36,6 +36,8 @@ pub enum Reason {
     Finished,
     /// A probe's result changed.
     Probe,
+    /// A registry answered, or did not.
+    Registry,
     /// `wake_at` is reached.
     Timer,
     /// Somebody asked, over the socket or by a signal.
@@ -51,6 +53,7 @@ impl Reason {
             Reason::Engine => "engine",
             Reason::Finished => "finished",
             Reason::Probe => "probe",
+            Reason::Registry => "registry",
             Reason::Timer => "timer",
             Reason::Request => "request",
         }

@@ -8,6 +8,7 @@ mod history;
 mod hostile;
 mod local;
 mod notify;
+mod promote;
 mod release_log;
 mod scrape;
 mod screens;

@@ -4,7 +4,7 @@ use evenkeel::model::view::Detail;
 use insta::assert_snapshot;
 
 use crate::daemon::{Daemon, says};
-use crate::view::{busy, calm, key};
+use crate::view::{busy, calm, following, key};
 
 /// The screens of these command lines against the busy view.
 async fn screens(lines: &[&str]) -> String {
@@ -33,6 +33,17 @@ async fn get_lists_one_kind_in_the_columns_of_kubectl() {
         "get deploy,job -n shop",
     ];
     assert_snapshot!(screens(&lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_followed_is_shown_with_what_was_found_and_when() {
+    let daemon = Daemon::showing(following()).await;
+    let mut text = String::new();
+    for line in ["get deploy", "get deploy -o wide", "describe deploy/web"] {
+        text.push_str(&daemon.says(line).await);
+        text.push('\n');
+    }
+    assert_snapshot!(text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evenkeel::model::cron::run_id;
 use evenkeel::model::name::{Key, Kind, Name};
+use evenkeel::model::registry::ImagePolicyStatus;
 use evenkeel::model::revision::Commit;
 use evenkeel::model::status::{Condition, ContainerStatus, Event, Replicas, RevisionSummary, Severity, Status};
 use evenkeel::model::time::{Span, Timestamp};
@@ -68,6 +69,29 @@ pub fn calm() -> View {
     view.sources[0].declares = view.objects.keys().cloned().collect();
     complete(&mut view, "deployment/shop/web");
     view.converged = true;
+    view
+}
+
+/// A Deployment whose image is followed, while its registry is in trouble.
+pub fn following() -> View {
+    let mut view = calm();
+    let object = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
+    let digest = format!("sha256:{}", "1a2b3c4d".repeat(8));
+    object.status.revision.as_mut().unwrap().image = format!("shop/web:1.4.2@{digest}");
+    let message = "registry docker.io: it answered 429 Too Many Requests (failed 2×; what runs goes on)".to_string();
+    object.status.image_policy = Some(ImagePolicyStatus {
+        policy: "semver >=1.4 <2".into(),
+        repository: "shop/web".into(),
+        tag: Some("1.4.2".into()),
+        digest: Some(digest),
+        chosen_at: Some(ago(7200)),
+        asked_at: Some(ago(400)),
+        next_at: Some(NOW + Span::secs(90)),
+        reason: "RateLimited".into(),
+        message: message.clone(),
+    });
+    let (kind, reason) = ("ImageFollowed".to_string(), "RateLimited".to_string());
+    object.status.conditions.push(Condition { kind, status: false, reason, message });
     view
 }
 
@@ -179,6 +203,14 @@ fn deployment(phase: &str, replicas: Replicas, revisions: Vec<RevisionView>) -> 
         status: Status { phase: phase.into(), replicas: Some(replicas), revision: Some(revision), ..Status::default() },
         detail: Detail::Deployment { revisions, paused: false, pinned: false },
     }
+}
+
+/// A Deployment that is complete with an image, of which a registry has this digest.
+pub fn complete_with(image: &str, digest: &str) -> ObjectView {
+    let replicas = Replicas { desired: 1, current: 1, updated: 1, ready: 1, available: 1 };
+    let (current, wanted, declared) = (true, true, true);
+    let done = revision(1, 'a', OutcomeWord::Completed, 600, image);
+    deployment("Complete", replicas, vec![RevisionView { digest: digest.into(), current, wanted, declared, ..done }])
 }
 
 /// In the middle of an update from revision 1 to 2.

@@ -160,6 +160,7 @@ impl Sketch<'_> {
             created_at: _,
             rollout,
             resolution,
+            choice,
             restarts,
             paused,
             pin,
@@ -180,6 +181,7 @@ impl Sketch<'_> {
             pin.as_ref().map(|pin| (&pin.revision, pin.lapses)),
         ));
         self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
+        self.add(choice.as_ref().map(|choice| &choice.tagged));
         // Of completions only the order counts.
         let mut completions: Vec<(Timestamp, u64)> = Vec::new();
         for revision in revisions {
@@ -225,7 +227,8 @@ impl Sketch<'_> {
     }
 
     fn job(&mut self, history: &JobHistory) {
-        let JobHistory { runs, resolution } = history;
+        let JobHistory { runs, resolution, choice } = history;
+        self.add(choice.as_ref().map(|choice| &choice.tagged));
         self.add(resolution.as_ref().map(|r| (&r.template, &r.image)));
         for run in runs {
             let kind = match &run.state {

@@ -3,6 +3,7 @@
 
 mod change;
 mod scalar;
+mod several;
 #[cfg(test)]
 mod tests;
 mod variable;
@@ -11,6 +12,7 @@ mod wish;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use several::{images, write};
 pub use wish::Wish;
 
 use super::diagnostic::{Diagnostic, Problems, Spot};

@@ -20,6 +20,14 @@ impl Wish {
         }
     }
 
+    /// The same without a tag, where a digest says which image it is.
+    pub fn without_tag(&self) -> Option<Self> {
+        let Self::Whole(image) = self else { return None };
+        let (named, digest) = image.split_once('@')?;
+        let repository = image::repository(named);
+        (repository != named).then(|| Self::Whole(format!("{repository}@{digest}")))
+    }
+
     /// The image where the present one is `present`.
     pub fn at(&self, present: &str) -> String {
         match self {

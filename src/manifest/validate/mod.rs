@@ -7,6 +7,7 @@
 pub mod clashes;
 mod gates;
 mod images;
+mod image_policy;
 mod objects;
 mod references;
 mod required;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{images, repeated, reserved_labels, words, wrong};
+use super::{image_policy, images, repeated, reserved_labels, words, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::place::At;
@@ -18,6 +18,7 @@ const MEMORY_MIN: Memory = Memory(6 << 20);
 /// Checks a template that runs as `replicas` containers.
 pub fn check(at: At<'_>, template: &Template, replicas: u32, problems: &mut Problems) {
     images::check(at, template, problems);
+    image_policy::check(at, template, problems);
     environment(at, template, problems);
     ports(at.field("ports"), template, replicas, problems);
     networks(at.field("networks"), template, replicas, problems);

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
+use super::image_policy::ImagePolicy;
 use super::probe::{HealthCheck, Lifecycle, Probe};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::quantity::{Cpu, Memory};
@@ -23,6 +24,9 @@ pub struct Template {
     /// Build the image on this host from a directory, in the place of `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
+    /// Follows the image in its registry: the newest tag, or what the tag leads to by now. Default: the image stays as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_policy: Option<ImagePolicy>,
     /// When to pull: Always, IfNotPresent or Never. Default: Always for the tag `latest`, else IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,

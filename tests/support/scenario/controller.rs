@@ -9,7 +9,7 @@ use evenkeel::model::command::{Command, Reply};
 use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
 use evenkeel::model::view::View;
 use evenkeel::reconciler::clock::Clock;
-use evenkeel::reconciler::{Desk, Handle, Reconciler, RunError, Setup};
+use evenkeel::reconciler::{Desk, Handle, Outside, Reconciler, RunError, Setup};
 use evenkeel::store::{Store, StoreError};
 use evenkeel::wake::Reason;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,8 +38,8 @@ impl Controller {
         let (commands, command_receiver) = mpsc::channel(64);
         let desk = Desk { views: view_sender, commands: command_receiver, metrics: Arc::new(Metrics::new()) };
         let clock = Clock::starting_at(sim.timestamp());
-        let (reconciler, handle) =
-            Reconciler::new(setup, desk, Arc::new(process.clone()), process, Arc::new(store), clock);
+        let outside = Outside { dial: process.clone(), registries: Arc::new(process.clone()) };
+        let (reconciler, handle) = Reconciler::new(setup, desk, Arc::new(process), outside, Arc::new(store), clock);
         let task = tokio::spawn(reconciler.run());
         Ok(Controller { views, commands, handle, task, life })
     }

@@ -32,6 +32,8 @@ pub enum Expectation {
     Addresses { count: usize, name: String, network: String },
     /// The changing calls since the last mark, by name.
     Calls { counts: BTreeMap<String, usize> },
+    /// How often the registry was asked about tags since the last mark.
+    Asked { count: usize },
     /// What all these containers were made from.
     Image { pattern: String, reference: String },
     /// An environment variable of all these containers.
@@ -120,6 +122,7 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["calls", "since", "mark:", ..] => {
             Ok(Expectation::Calls { counts: call_counts(text.split_once(':').map_or("", |(_, counts)| counts))? })
         }
+        ["registry", "asked", count, "times", "since", "mark"] => Ok(Expectation::Asked { count: number(count)? }),
         ["image", "of", pattern, "is", reference] => {
             Ok(Expectation::Image { pattern: pattern.into(), reference: reference.into() })
         }
@@ -230,8 +233,15 @@ impl Expectation {
                 }
                 is(made == *counts, format!("there were {made:?}"))
             }
+            Expectation::Asked { count } => {
+                let asked = scene.calls.iter().filter(|call| call.name == "ask").count();
+                is(asked == *count, format!("it was asked {asked} times"))
+            }
             Expectation::Image { pattern, reference } => scene.all_like(pattern, |container| {
-                let wanted = scene.world.image(&scene.names.image(reference)).map(|image| &image.id);
+                // What is pulled by its digest has no tag in the engine.
+                let reference = scene.names.image(reference);
+                let known = scene.world.image(&reference).or_else(|| scene.world.registry.images.get(&reference));
+                let wanted = known.map(|image| &image.id);
                 is(wanted == Some(&container.image), format!("{} runs {}", container.name, container.reference))
             }),
             Expectation::Env { pattern, name, value } => scene.all_like(pattern, |container| {

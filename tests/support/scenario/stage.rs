@@ -33,6 +33,7 @@ use crate::support::sim::Sim;
 use crate::support::sim::app::Millis;
 use crate::support::sim::calls::{FaultMode, Rule};
 use crate::support::sim::client::{self, Findings};
+use crate::support::sim::image::Mood;
 use crate::support::sim::world::{Refusal, World};
 
 /// How often a condition is looked at.
@@ -358,7 +359,7 @@ impl Stage {
     fn check(&mut self, expectation: &Expectation) -> Result<(), String> {
         let view = self.view();
         self.catch_up();
-        let counts = matches!(expectation, Expectation::Calls { .. });
+        let counts = matches!(expectation, Expectation::Calls { .. } | Expectation::Asked { .. });
         let calls = if counts { self.sim.calls().made[self.mark..].to_vec() } else { Vec::new() };
         let (names, instance) = (&self.names, Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"));
         self.sim
@@ -547,8 +548,15 @@ impl Stage {
             }
             WorldLine::Registry(mood) => {
                 world.registry.mood = *mood;
+                world.registry.retry_after = None;
                 Ok(())
             }
+            WorldLine::RetryAfter(time) => {
+                world.registry.mood = Mood::RateLimited;
+                world.registry.retry_after = Some(*time);
+                Ok(())
+            }
+            WorldLine::Forget(reference) => world.forget(reference),
             WorldLine::Entry(open) => {
                 world.no_entry = (!open).then(|| "Evenkeel may not enter the container's network".into());
                 Ok(())

@@ -27,6 +27,10 @@ pub enum World {
     ForeignVolume { name: String },
     /// How the registry is today.
     Registry(Mood),
+    /// The same for too many requests, and after how long it may be asked again.
+    RetryAfter(Millis),
+    /// A tag is gone from the registry.
+    Forget(String),
     /// A path of the host that containers may mount.
     HostPath(String),
     /// Memory that the host has left, in bytes.
@@ -130,6 +134,8 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["registry", "down"] => Ok(World::Registry(Mood::Down)),
         ["registry", "unauthorized"] => Ok(World::Registry(Mood::Unauthorized)),
         ["registry", "rate-limited"] => Ok(World::Registry(Mood::RateLimited)),
+        ["registry", "rate-limited", "for", time] => Ok(World::RetryAfter(millis(time)?)),
+        ["registry", "forgets", reference] => Ok(World::Forget(reference.into())),
         ["registry", "slow", time] => Ok(World::Registry(Mood::Slow(millis(time)?))),
         ["containers", "can", "be", "entered"] => Ok(World::Entry(true)),
         ["containers", "cannot", "be", "entered"] => Ok(World::Entry(false)),

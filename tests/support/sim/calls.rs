@@ -178,17 +178,24 @@ pub struct Call {
     pub cost: Millis,
     /// Whether it changes anything.
     pub changes: bool,
+    /// Whether somebody else than the engine is called.
+    pub elsewhere: bool,
 }
 
 impl Call {
     /// A call that only looks.
     pub fn look(name: &'static str, target: impl Into<String>, cost: Millis) -> Call {
-        Call { name, target: target.into(), detail: String::new(), cost, changes: false }
+        Call { name, target: target.into(), detail: String::new(), cost, changes: false, elsewhere: false }
     }
 
     /// A call that changes something.
     pub fn change(name: &'static str, target: impl Into<String>, cost: Millis) -> Call {
         Call { changes: true, ..Call::look(name, target, cost) }
+    }
+
+    /// A look at what is not the engine's.
+    pub fn elsewhere(name: &'static str, target: impl Into<String>, cost: Millis) -> Call {
+        Call { elsewhere: true, ..Call::look(name, target, cost) }
     }
 
     /// With a detail for the record.
@@ -274,13 +281,13 @@ impl Sim {
                 Err(call.error(fault, "the engine is in trouble"))
             }
             Some(FaultMode::Timeout { effect: happens }) => {
-                let work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, effect)));
+                let work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, call.elsewhere, effect)));
                 sleep(DEADLINE).await;
                 drop(work);
                 Err(call.error(Fault::Timeout, format!("no reply within {}s", DEADLINE.as_secs())))
             }
             Some(FaultMode::Silence { effect: happens }) => {
-                let _work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, effect)));
+                let _work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, call.elsewhere, effect)));
                 std::future::pending().await
             }
             Some(FaultMode::CrashBefore) => self.die().await,
@@ -323,7 +330,7 @@ impl Sim {
         call: &Call,
         effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let work = tokio::spawn(self.clone().serve(call.cost, effect));
+        let work = tokio::spawn(self.clone().serve(call.cost, call.elsewhere, effect));
         let reply = work.await.expect("the simulated engine does not panic");
         reply.map_err(|refusal| call.error(refusal.fault, refusal.message))
     }
@@ -332,11 +339,13 @@ impl Sim {
     async fn serve<T>(
         self,
         cost: Millis,
+        elsewhere: bool,
         effect: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.must_be_up()?;
+        let must_be_up = || if elsewhere { Ok(()) } else { self.must_be_up() };
+        must_be_up()?;
         sleep(Duration::from_millis(cost)).await;
-        self.must_be_up()?;
+        must_be_up()?;
         effect.await
     }
 

@@ -1,12 +1,15 @@
 //! Images of the simulated engine, and the registry that it pulls from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel::model::observed::Fault;
+use evenkeel::model::registry::{Answer, Tagged};
 use evenkeel::model::revision::ImageId;
+use evenkeel::model::tags::Selection;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Millis};
+use super::calls::matches_pattern;
 use super::world::{Refusal, World, refuse};
 
 /// An image in the engine's store.
@@ -18,6 +21,9 @@ pub struct Image {
     pub app: App,
 }
 
+/// What a registry says, by what it was asked for.
+pub type Answers = BTreeMap<Selection, Answer>;
+
 /// What the registry has, and how it is today.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
@@ -26,6 +32,8 @@ pub struct Registry {
     pub mood: Mood,
     /// How often it was asked for a manifest.
     pub asked: u64,
+    /// How long it wants to be left alone when it has had too many requests.
+    pub retry_after: Option<Millis>,
 }
 
 /// How the registry is today.
@@ -61,7 +69,12 @@ impl World {
 
     /// Removes an image from the engine's own store, with its tags.
     pub fn remove_image(&mut self, reference: &str) -> Result<(), String> {
-        let id = self.image(reference).map(|image| image.id.clone()).ok_or(format!("no such image: {reference}"))?;
+        let by_pattern = || {
+            let mut images = self.images.values();
+            images.find(|image| image.digests.iter().any(|digest| matches_pattern(reference, digest)))
+        };
+        let found = self.image(reference).or_else(by_pattern);
+        let id = found.map(|image| image.id.clone()).ok_or(format!("no such image: {reference}"))?;
         self.tags.retain(|_, tagged| *tagged != id);
         self.images.remove(&id);
         self.tell("image untag", None);
@@ -72,7 +85,7 @@ impl World {
     pub fn image(&self, name: &str) -> Option<&Image> {
         let by_id = self.images.get(&ImageId(name.to_string()));
         let by_tag = self.tags.get(&with_tag(name)).and_then(|id| self.images.get(id));
-        by_id.or(by_tag).or_else(|| self.images.values().find(|image| image.digests.iter().any(|d| d == name)))
+        by_id.or(by_tag).or_else(|| self.images.values().find(|image| image.digests.contains(&with_tag(name))))
     }
 
     /// How long pulling takes now: the image's own time, or the registry's when it is slow.
@@ -86,20 +99,46 @@ impl World {
         }
     }
 
+    /// Takes a tag out of the registry. What it led to can still be had by its digest.
+    pub fn forget(&mut self, reference: &str) -> Result<(), String> {
+        let known = self.registry.images.remove(&with_tag(reference));
+        known.map(drop).ok_or_else(|| format!("the registry has no {reference}"))
+    }
+
+    /// What the registry says of some tags of a repository.
+    pub fn ask(&self, repository: &str, selections: &BTreeSet<Selection>) -> Result<Answers, Refusal> {
+        self.open()?;
+        let prefix = format!("{repository}:");
+        let tags: Vec<String> =
+            self.registry.images.keys().filter_map(|key| key.strip_prefix(&prefix)).map(String::from).collect();
+        let answer = |selection: &Selection| match selection.newest(&tags) {
+            Some(tag) => {
+                let digest = self.registry.images[&format!("{prefix}{tag}")].digests[0].clone();
+                let digest = digest.split_once('@').map_or(String::new(), |(_, digest)| digest.to_string());
+                Answer::Found(Tagged { tag: tag.into(), digest })
+            }
+            None => Answer::None { among: (!matches!(selection, Selection::Tag(_))).then_some(tags.len()) },
+        };
+        Ok(selections.iter().map(|selection| (selection.clone(), answer(selection))).collect())
+    }
+
+    /// Whether the registry answers.
+    fn open(&self) -> Result<(), Refusal> {
+        match self.registry.mood {
+            Mood::Down => refuse(500, Fault::Unavailable, "dial tcp 10.0.0.9:443: connect: connection refused"),
+            Mood::Unauthorized => refuse(500, Fault::Unauthorized, "unauthorized: authentication required"),
+            Mood::RateLimited => {
+                refuse(500, Fault::RateLimited, "toomanyrequests: You have reached your pull rate limit")
+            }
+            Mood::Fine | Mood::Slow(_) => Ok(()),
+        }
+    }
+
     /// Pulls an image; a tag that has moved is followed.
     pub fn pull(&mut self, reference: &str) -> Result<(), Refusal> {
         self.registry.asked += 1;
         let reference = with_tag(reference);
-        match self.registry.mood {
-            Mood::Down => return refuse(500, Fault::Unavailable, "dial tcp 10.0.0.9:443: connect: connection refused"),
-            Mood::Unauthorized => {
-                return refuse(500, Fault::Unauthorized, "unauthorized: authentication required");
-            }
-            Mood::RateLimited => {
-                return refuse(500, Fault::RateLimited, "toomanyrequests: You have reached your pull rate limit");
-            }
-            Mood::Fine | Mood::Slow(_) => {}
-        }
+        self.open()?;
         let Some(image) = self.registry.images.get(&reference).cloned() else {
             let words = format!("manifest for {reference} not found: manifest unknown");
             return refuse(404, Fault::ImageMissing, words);
@@ -126,7 +165,11 @@ fn image(reference: &str, app: App, pushed: bool) -> Image {
 
 /// `reference` with `:latest` if it has neither tag nor digest.
 fn with_tag(reference: &str) -> String {
-    match reference.contains('@') || repository(reference) != reference || reference.starts_with("sha256:") {
+    if let Some((_, digest)) = reference.split_once('@') {
+        // A tag beside a digest says nothing.
+        return format!("{}@{digest}", repository(reference));
+    }
+    match repository(reference) != reference || reference.starts_with("sha256:") {
         true => reference.to_string(),
         false => format!("{reference}:latest"),
     }

@@ -17,6 +17,7 @@ mod hand;
 pub mod image;
 mod life;
 mod network;
+mod registry;
 pub mod world;
 
 use std::pin::pin;

@@ -1,0 +1,193 @@
+//! Edits of manifests by commands: the sources that are meant, the wait until nobody else edits them, what is said of an edit,
+//! and how far it is rolled out. Which value changes, `manifest::edit` knows.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::apply::Synced;
+use super::args::SetupArgs;
+use super::client::Client;
+use super::failure::Failure;
+use super::follow::{self, Progress, Report};
+use super::settings::Settings;
+use super::validate;
+use crate::manifest::edit::{self, Edit, Opened};
+use crate::manifest::write::{self, Turn, WriteError};
+use crate::manifest::{Diagnostic, Source, snapshot};
+use crate::model::command::Answer;
+use crate::model::name::{Key, Kind};
+use crate::model::text::printable;
+use crate::model::view::View;
+use crate::server::wire::{ImageSetBody, Snapshot};
+
+/// How often a directory that another command is editing is tried again.
+const ATTEMPTS: u32 = 100;
+
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The kinds that have an image.
+pub const KINDS: [Kind; 3] = Kind::WORKLOADS;
+
+/// The sources of the arguments; those of the daemon when none is named.
+pub async fn sources(setup: &SetupArgs, client: &Client) -> Result<Vec<Source>, Failure> {
+    let settings = Settings::read(setup)?;
+    if !settings.setup.sources.is_empty() {
+        return Ok(settings.setup.sources);
+    }
+    let seen: Snapshot = client.get("/v1/view").await.map_err(|failure| {
+        Failure::new(format!("no directory of manifests is named, and {}", failure.message))
+            .hint("write --source DIR, or --config FILE with `sources`, or start the daemon")
+    })?;
+    let sources = seen.view.sources.into_iter().map(|state| Source {
+        dir: state.dir.into(),
+        namespace: state.namespace,
+        variables: state.variables,
+    });
+    Ok(sources.collect())
+}
+
+/// Sources as they were read.
+pub struct Opening {
+    /// Each of them; what could not be read has no files.
+    pub opened: Vec<Opened>,
+    /// The objects that have an image, with the number of their source.
+    pub found: Vec<(Key, usize)>,
+    /// What is wrong with the manifests.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Reads sources.
+pub async fn open(sources: &[Source]) -> Result<Opening, Failure> {
+    let mut opening = Opening { opened: Vec::new(), found: Vec::new(), problems: Vec::new() };
+    for source in sources {
+        let read = validate::read(source).await?;
+        let snapshot = read.unwrap_or_else(|mistakes| {
+            opening.problems.extend(mistakes);
+            snapshot::Snapshot::default()
+        });
+        let source = Opened { source: source.clone(), snapshot };
+        let (keys, mistakes) = edit::candidates(&source);
+        let number = opening.opened.len();
+        opening.found.extend(keys.into_iter().map(|key| (key, number)));
+        opening.problems.extend(mistakes);
+        opening.opened.push(source);
+    }
+    Ok(opening)
+}
+
+/// Has the daemon note in its release log who did it. Without a daemon there is none, and whoever commits it is told.
+pub async fn note(client: &Client, edit: &Edit) {
+    if edit.is_change() {
+        let change = format!("image {} -> {}", edit.before, edit.after);
+        let noted: Result<Answer, Failure> =
+            client.post("/v1/image-set", &ImageSetBody { key: edit.object.clone(), change }).await;
+        // It is done either way.
+        drop(noted);
+    }
+}
+
+/// Waits until no other command edits these sources.
+pub async fn turn(sources: &[Source]) -> Result<Turn, Failure> {
+    for _ in 0..ATTEMPTS {
+        match write::turn(sources.iter().map(|source| source.dir.as_path())) {
+            Some(turn) => return Ok(turn),
+            None => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    Err(Failure::new("another command is editing these manifests").hint("try again when it is done"))
+}
+
+/// One object is declared once.
+pub fn declared_twice<'s>(key: &Key, sources: impl Iterator<Item = &'s Source>) -> Failure {
+    let dirs: Vec<String> = sources.map(|source| source.dir.display().to_string()).collect();
+    Failure::new(format!("{key} is declared in several sources: {}", dirs.join(", ")))
+        .hint("remove it from all but one, or give each source a namespace of its own")
+}
+
+/// Why a file was not written, and the way out.
+pub fn unwritten(error: WriteError) -> Failure {
+    let hint = match &error {
+        WriteError::Changed(_) => "nothing was written; try again",
+        WriteError::NotIts { .. } => {
+            "nothing was written; edit the file itself, or make it a regular file of the source"
+        }
+        WriteError::Disk { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            "run it as the owner of the file, who may write in its folder"
+        }
+        WriteError::Disk { .. } => "try again when the disk is well",
+    };
+    Failure::new(error.to_string()).hint(hint)
+}
+
+/// Says what was changed.
+pub fn say(edit: &Edit, report: &Report<'_>) -> Result<(), Failure> {
+    let Edit { object, before, after, spot, variable, also, .. } = edit;
+    let place = printable(&spot.brief());
+    report.say(&match (edit.is_change(), variable) {
+        (false, _) => format!("{object}: image {after} unchanged ({place})"),
+        (true, None) => format!("{object}: image {before} -> {after} ({place})"),
+        (true, Some(one)) => {
+            format!("{object}: image {before} -> {after}, by {} {} -> {} ({place})", one.name, one.before, one.after)
+        }
+    })?;
+    for other in also {
+        report.say(&match variable {
+            Some(one) => format!("{other} changes too: its manifest uses {}", one.name),
+            None => format!("{other} changes too: it has the same manifest"),
+        })?;
+    }
+    Ok(())
+}
+
+/// The same for machines.
+pub fn told(edit: &Edit) -> serde_json::Map<String, serde_json::Value> {
+    let mut told = json!({
+        "object": edit.object,
+        "changed": edit.is_change(),
+        "before": edit.before,
+        "image": edit.after,
+        "file": edit.spot.file,
+        "line": edit.spot.line,
+        "also": edit.also,
+    });
+    if let Some(one) = &edit.variable {
+        told["variable"] = json!({"name": one.name, "before": one.before, "after": one.after});
+    }
+    match told {
+        serde_json::Value::Object(fields) => fields,
+        _ => unreachable!("it was written as an object"),
+    }
+}
+
+/// How far what was changed is rolled out.
+pub fn judge(edits: &[&Edit], synced: &Synced, view: &View) -> Result<Progress, Failure> {
+    if !synced.is_seen(view) {
+        return Ok(follow::unless_blind(view, Progress::default()));
+    }
+    let rolled_out = |key: &&Key| KINDS.contains(&key.kind);
+    let also = edits.iter().flat_map(|edit| &edit.also).filter(rolled_out);
+    let waited: BTreeSet<&Key> = also.chain(edits.iter().map(|edit| &edit.object)).collect();
+    if let Some(key) = waited.iter().find(|key| !view.objects.contains_key(**key)) {
+        let sentences = [(key.to_string(), format!("{key} is not seen yet"))].into();
+        return Ok(Progress { sentences, ..Progress::default() });
+    }
+    for edit in edits {
+        is_still_asked_for(edit, view)?;
+    }
+    let objects = view.objects.iter().filter(|(key, _)| waited.contains(key));
+    Ok(follow::unless_blind(view, follow::progress(objects)))
+}
+
+/// To call it done would be to speak of something else.
+fn is_still_asked_for(edit: &Edit, view: &View) -> Result<(), Failure> {
+    let declared = view.objects[&edit.object].declared.value();
+    match declared["template"]["image"].as_str() {
+        Some(image) if image == edit.after => Ok(()),
+        Some(image) => Err(Failure::new(format!("{} asks for {image} by now: somebody has changed it", edit.object))),
+        None => Err(Failure::new(format!("{} is not declared any more", edit.object))),
+    }
+}

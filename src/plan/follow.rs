@@ -1,0 +1,375 @@
+//! Images that are followed in their registry: what stands for a template with an `imagePolicy`, and what is asked when. The
+//! registry's answers are part of what is observed; what was chosen of them is history, so that neither an outage nor a
+//! restart changes it. From here on a chosen image is an image like any other.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::build;
+use super::images;
+use super::world::{Decided, World, pause};
+use crate::model::desired::Desired;
+use crate::model::history::{DeploymentHistory, History, Rollout};
+use crate::model::name::{Key, Kind};
+use crate::model::observed::{Fault, Observed};
+use crate::model::registry::{Answer, Choice, ImagePolicyStatus, Inquiry, Repository, Tagged, Unanswered, in_short};
+use crate::model::revision::{TemplateHash, template_hash};
+use crate::model::spec::Template;
+use crate::model::status::{Condition, Severity};
+use crate::model::tags::Selection;
+use crate::model::time::{Span, Timestamp};
+
+/// The condition of an object whose image is followed.
+pub const FOLLOWED: &str = "ImageFollowed";
+
+/// The first pause after a question that was not answered; the longest is five minutes, or what the registry asks for.
+const FIRST_PAUSE: Span = Span::secs(5);
+/// The same where it says that there were too many.
+const FIRST_PAUSE_LIMITED: Span = Span::secs(60);
+/// No registry is left alone for longer, whatever it asks for.
+const RETRY_AFTER_MAX: Span = Span::secs(24 * 3600);
+
+/// An object whose image is followed.
+pub struct Follow {
+    /// Its template as the manifest has it.
+    written: Arc<Template>,
+    selection: Selection,
+    repository: String,
+    /// What is chosen; none as long as the registry has not said.
+    pub choice: Option<Choice>,
+    reason: &'static str,
+    message: String,
+    /// Whether there is anything to ask for.
+    asks: bool,
+}
+
+/// All objects whose image is followed.
+pub type Follows = BTreeMap<Key, Follow>;
+
+/// What is followed, and what is chosen by what is known now.
+pub fn follows(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Follows {
+    let followed = desired.templates().filter_map(|(key, template)| {
+        let (repository, selection) = followed(template)?;
+        let known = observed.registries.get(&repository);
+        let present = chosen_before(history, key).filter(|c| c.repository == repository && c.selection == selection);
+        let held = present.and_then(|_| held(desired, history, key, template));
+        let asks = held.is_none();
+        let Verdict { choice, reason, message } = match (present, held) {
+            (Some(present), Some(why)) => Verdict { choice: Some(present.clone()), reason: "Held", message: why },
+            (present, _) => choose(known, &repository, &selection, present, now),
+        };
+        let written = Arc::clone(template);
+        Some((key.clone(), Follow { written, selection, repository, choice, reason, message, asks }))
+    });
+    followed.collect()
+}
+
+/// The repository that a template follows, and which of its tags.
+fn followed(template: &Template) -> Option<(String, Selection)> {
+    let policy = template.image_policy.as_ref()?;
+    let (repository, tag) = images::parts(&template.image);
+    Some((repository.into(), Selection::of(policy, tag.unwrap_or("latest"))?))
+}
+
+/// What was chosen for an object in an earlier pass.
+fn chosen_before<'h>(history: &'h History, key: &Key) -> Option<&'h Choice> {
+    match key.kind {
+        Kind::Deployment => history.deployments.get(key)?.choice.as_ref(),
+        Kind::Job => history.jobs.get(key)?.choice.as_ref(),
+        Kind::CronJob => history.cron_jobs.get(key)?.choice.as_ref(),
+        Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => None,
+    }
+}
+
+/// Why an object keeps the image that it has, whatever is newer.
+fn held(desired: &Desired, history: &History, key: &Key, template: &Template) -> Option<String> {
+    let declared = desired.deployments.get(key)?;
+    let history = history.deployments.get(key)?;
+    let is_pinned = || {
+        let manifest = manifest_hash(desired, key, template, history);
+        history.pin.as_ref().is_some_and(|pin| pin.template == manifest)
+    };
+    if declared.spec.suspend {
+        return Some("its manifest suspends it".into());
+    }
+    if history.paused {
+        return Some("it is paused: `evenkeel rollout resume` goes on".into());
+    }
+    if history.pin.is_some() && is_pinned() {
+        return Some("another revision was chosen, until its manifest's template changes".into());
+    }
+    // Whoever pushes often would else keep every rollout from its end.
+    is_under_way(history).then(|| UNDER_WAY.into())
+}
+
+fn is_under_way(history: &DeploymentHistory) -> bool {
+    match &history.rollout {
+        Rollout::New => !history.revisions.is_empty(),
+        Rollout::Progressing { failed_at, .. } => failed_at.is_none(),
+        Rollout::RollingBack { .. } => true,
+        Rollout::Complete { .. } | Rollout::Stalled { .. } => false,
+    }
+}
+
+const UNDER_WAY: &str = "a rollout is under way: what is newer comes after it";
+
+/// The hash of a template as its manifest has it, before anything was chosen: what a pin holds against.
+pub fn manifest_hash(desired: &Desired, key: &Key, written: &Template, history: &DeploymentHistory) -> TemplateHash {
+    template_hash(written, &build::contents_in(desired, key, written), history.restarts)
+}
+
+/// What is chosen, and what there is to say about it.
+struct Verdict {
+    choice: Option<Choice>,
+    reason: &'static str,
+    message: String,
+}
+
+/// What is chosen by what a registry has said. It only ever goes forward: a registry that has lost tags takes nothing back.
+fn choose(
+    known: Option<&Repository>,
+    repository: &str,
+    selection: &Selection,
+    present: Option<&Choice>,
+    now: Timestamp,
+) -> Verdict {
+    let stays = |reason, message| Verdict { choice: present.cloned(), reason, message };
+    let verdict = match known.and_then(|known| known.answers.get(selection)) {
+        Some(Answer::Found(found)) => match present {
+            Some(present) if present.tagged == *found => stays("AsChosen", String::new()),
+            Some(present) if selection.is_older(&found.tag, &present.tagged.tag) => {
+                stays("OlderOnly", older_only(repository, found, present))
+            }
+            Some(_) | None => {
+                let (repository, selection, tagged) = (repository.into(), selection.clone(), found.clone());
+                let choice = Choice { repository, selection, tagged, chosen_at: now };
+                Verdict { choice: Some(choice), reason: "AsChosen", message: String::new() }
+            }
+        },
+        Some(Answer::None { among }) => stays("TagMissing", missing(repository, selection, *among)),
+        None if present.is_some() => stays("AsChosen", String::new()),
+        None => stays("NotAsked", format!("{repository} has not been asked yet for its {selection}")),
+    };
+    match known.and_then(|known| known.failure.as_ref()) {
+        Some(failure) => Verdict { reason: reason(failure.fault), message: unanswered(failure), ..verdict },
+        None => verdict,
+    }
+}
+
+fn older_only(repository: &str, found: &Tagged, present: &Choice) -> String {
+    let (old, now) = (&found.tag, &present.tagged.tag);
+    format!(
+        "{repository} has no {now} any more, and the newest that is left, {old}, is older: {now} stays; `rollout undo` or \
+         another imagePolicy goes back"
+    )
+}
+
+fn missing(repository: &str, selection: &Selection, among: Option<usize>) -> String {
+    match (selection, among) {
+        (Selection::Tag(tag), _) => format!("{repository} has no tag {tag}, yet; it is looked for"),
+        (_, None) => format!("{repository} is not there, yet; it is looked for"),
+        (_, Some(0)) => format!("{repository} has no tags, yet; they are looked for"),
+        (_, Some(count)) => {
+            format!("none of the {count} tags of {repository} is of {selection}, yet; it is looked for")
+        }
+    }
+}
+
+fn reason(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Unauthorized => "Unauthorized",
+        Fault::RateLimited => "RateLimited",
+        Fault::Invalid | Fault::ImageMissing | Fault::Unavailable | Fault::Timeout | Fault::Conflict => {
+            "RegistryUnavailable"
+        }
+    }
+}
+
+fn unanswered(failure: &Unanswered) -> String {
+    let way_out = match failure.fault {
+        Fault::Unauthorized => "; see imagePullSecrets, or `docker login` as the daemon's user",
+        Fault::RateLimited => "; a longer `interval`, or credentials, help",
+        Fault::Invalid | Fault::ImageMissing | Fault::Unavailable | Fault::Timeout | Fault::Conflict => "",
+    };
+    format!("{}{way_out} (failed {}×; what runs goes on)", failure.message, failure.count)
+}
+
+/// The manifests with every chosen image in its place. A template without one keeps its policy, and is not resolved.
+pub fn effective<'d>(desired: &'d Desired, follows: &Follows) -> Cow<'d, Desired> {
+    let chosen = follows.iter().filter_map(|(key, follow)| Some((key, follow.choice.as_ref()?.image())));
+    with_images(desired, chosen)
+}
+
+/// The same by what was chosen before alone.
+pub fn effective_before<'d>(desired: &'d Desired, history: &History) -> Cow<'d, Desired> {
+    let chosen = desired.templates().filter_map(|(key, template)| {
+        let (repository, selection) = followed(template)?;
+        let choice = chosen_before(history, key)?;
+        (choice.repository == repository && choice.selection == selection).then(|| (key, choice.image()))
+    });
+    with_images(desired, chosen)
+}
+
+fn with_images<'d, 'k>(desired: &'d Desired, images: impl Iterator<Item = (&'k Key, String)>) -> Cow<'d, Desired> {
+    let mut changed = Cow::Borrowed(desired);
+    for (key, image) in images {
+        let desired = changed.to_mut();
+        let template = match key.kind {
+            Kind::Deployment => desired.deployments.get_mut(key).map(|declared| &mut declared.spec.template),
+            Kind::Job => desired.jobs.get_mut(key).map(|declared| &mut declared.spec.template),
+            Kind::CronJob => desired.cron_jobs.get_mut(key).map(|declared| &mut declared.spec.template),
+            Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => None,
+        };
+        if let Some(template) = template {
+            let template = Arc::make_mut(template);
+            (template.image, template.image_policy) = (image.clone(), None);
+        }
+        // Those of its gates' Jobs that take its image.
+        let is_its = |job: &Key, of: Option<&crate::model::name::Name>| {
+            key.kind == Kind::Deployment && job.namespace == key.namespace && of == Some(&key.name)
+        };
+        for (job, declared) in &mut desired.jobs {
+            if is_its(job, declared.spec.image_of.as_ref()) {
+                Arc::make_mut(&mut declared.spec.template).image.clone_from(&image);
+            }
+        }
+    }
+    changed
+}
+
+/// Takes what is chosen into the memory of an object, and tells of it.
+pub fn take(world: World, decided: &mut Decided, key: &Key, memory: &mut Option<Choice>) {
+    let chosen = world.follows.get(key).and_then(|follow| follow.choice.clone());
+    if let Some(choice) = chosen.as_ref().filter(|choice| memory.as_ref().map(|m| &m.tagged) != Some(&choice.tagged)) {
+        let image = choice.image();
+        let before = memory.as_ref().filter(|before| before.repository == choice.repository);
+        let tag = |before: &Choice| match before.tagged.tag == choice.tagged.tag {
+            true => ", which has moved".to_owned(),
+            false => format!(", in place of {}", before.tagged.tag),
+        };
+        let before = before.map(tag).unwrap_or_default();
+        let message = format!("{}, by {}{before}", in_short(&image), choice.selection);
+        decided.tell(world, key, Severity::Normal, "ImageChosen", message);
+        // What is to be known of it is asked for at the next look.
+        decided.wake(world.now);
+    }
+    *memory = chosen;
+}
+
+/// Looks again at once when the rollout is over that a newer image has waited for.
+pub fn go_on(world: World, decided: &mut Decided, key: &Key, history: &DeploymentHistory) {
+    let has_waited = world.follows.get(key).is_some_and(|follow| follow.message == UNDER_WAY);
+    if has_waited && !is_under_way(history) {
+        decided.wake(world.now);
+    }
+}
+
+/// Why an object has no image yet, if its image is followed and nothing is chosen.
+pub fn unchosen(world: World, key: &Key) -> Option<String> {
+    let follow = world.follows.get(key).filter(|follow| follow.choice.is_none())?;
+    Some(format!("its image: {}", follow.message))
+}
+
+/// The hash of the manifest's template of an object whose image is followed.
+pub fn manifest_hash_of(world: World, key: &Key, history: &DeploymentHistory) -> Option<TemplateHash> {
+    let follow = world.follows.get(key)?;
+    Some(manifest_hash(world.desired, key, &follow.written, history))
+}
+
+/// The choice that an image stands for, where the manifest follows its repository: `web:1.4.2@sha256:…`.
+pub fn choice_of(world: World, key: &Key, image: &str) -> Option<Choice> {
+    let follow = world.follows.get(key)?;
+    let (named, digest) = image.split_once('@')?;
+    let (repository, tag) = images::parts(named);
+    let tagged = Tagged { tag: tag?.into(), digest: digest.into() };
+    let (selection, chosen_at) = (follow.selection.clone(), world.now);
+    (repository == follow.repository).then(|| Choice { repository: repository.into(), selection, tagged, chosen_at })
+}
+
+/// The manifest's template of an object whose image is followed, with this image in it.
+pub fn written_with(world: World, key: &Key, image: &str) -> Option<Template> {
+    let follow = world.follows.get(key)?;
+    Some(Template { image: image.into(), image_policy: None, ..(*follow.written).clone() })
+}
+
+/// The questions to all registries, one for each repository, and when the next one is due.
+pub fn inquiries(world: World) -> (Vec<Inquiry>, Option<Timestamp>) {
+    let mut of: BTreeMap<&str, Wanted> = BTreeMap::new();
+    for (key, follow) in world.follows.iter().filter(|(_, follow)| follow.asks) {
+        // Secrets that the policy does not let it have are not used for it either; the refusal is told where it is pulled.
+        let Some(secrets) = images::allowed_secrets(world, key, &follow.written) else { continue };
+        let wanted = of.entry(&follow.repository).or_default();
+        wanted.selections.insert(follow.selection.clone());
+        wanted.secrets.extend(secrets);
+        let interval = follow.written.image_policy.as_ref().map(|policy| policy.interval);
+        wanted.interval = [wanted.interval, interval].into_iter().flatten().min();
+    }
+    let mut wake_at = None;
+    let inquiry = |(repository, wanted): (&str, Wanted)| {
+        let due = wanted.due_at(world, repository);
+        let is_due = due.is_some_and(|at| at <= world.now);
+        wake_at = [wake_at, due.filter(|at| *at > world.now)].into_iter().flatten().min();
+        let Wanted { selections, secrets, .. } = wanted;
+        Inquiry { repository: repository.into(), selections, secrets: secrets.into_iter().collect(), is_due }
+    };
+    (of.into_iter().map(inquiry).collect(), wake_at)
+}
+
+/// What is wanted of one repository, by everybody.
+#[derive(Default)]
+struct Wanted {
+    selections: BTreeSet<Selection>,
+    secrets: BTreeSet<crate::model::revision::ContentId>,
+    interval: Option<Span>,
+}
+
+impl Wanted {
+    /// When to ask; none while that is under way.
+    fn due_at(&self, world: World, repository: &str) -> Option<Timestamp> {
+        let Some(known) = world.observed.registries.get(repository) else { return Some(world.now) };
+        if known.is_asked {
+            return None;
+        }
+        match (&known.failure, known.answered_at) {
+            (Some(failure), _) => Some(retry_at(failure)),
+            (None, Some(at)) if self.selections.iter().all(|selection| known.answers.contains_key(selection)) => {
+                Some(at + self.interval.unwrap_or_default())
+            }
+            (None, _) => Some(world.now),
+        }
+    }
+}
+
+/// When a registry that did not answer is asked again.
+fn retry_at(failure: &Unanswered) -> Timestamp {
+    let first = if failure.fault == Fault::RateLimited { FIRST_PAUSE_LIMITED } else { FIRST_PAUSE };
+    let asked_for = failure.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    failure.at + pause(first, failure.count).max(asked_for)
+}
+
+/// How it stands with an object's image policy, and the condition that says so.
+pub fn status(world: World, key: &Key) -> Option<(ImagePolicyStatus, Condition)> {
+    let follow = world.follows.get(key)?;
+    let known = world.observed.registries.get(&follow.repository);
+    let choice = follow.choice.as_ref();
+    let interval = follow.written.image_policy.as_ref().map(|policy| policy.interval).unwrap_or_default();
+    let next_at = known.filter(|known| follow.asks && !known.is_asked).and_then(|known| match &known.failure {
+        Some(failure) => Some(retry_at(failure)),
+        None => known.answered_at.map(|at| at + interval),
+    });
+    let message = crate::model::text::printable(&follow.message);
+    let status = ImagePolicyStatus {
+        policy: follow.selection.to_string(),
+        repository: follow.repository.clone(),
+        tag: choice.map(|choice| choice.tagged.tag.clone()),
+        digest: choice.map(|choice| choice.tagged.digest.clone()),
+        chosen_at: choice.map(|choice| choice.chosen_at),
+        asked_at: known.and_then(|known| known.answered_at),
+        next_at,
+        reason: follow.reason.into(),
+        message: message.clone(),
+    };
+    let is_well = follow.reason == "AsChosen";
+    Some((status, Condition { kind: FOLLOWED.into(), status: is_well, reason: follow.reason.into(), message }))
+}
