@@ -136,9 +136,11 @@ fn credentials(call: &mut Call) -> Option<&mut Vec<ContentId>> {
 
 /// Pulls or builds an image that is not here. One that was built from what is no longer there can be had from nowhere.
 fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, image: String, cause: &str) -> bool {
-    let secrets = secrets(world, object, template);
     let (call, waits) = match (world.desired.builds.get(&image), is_built(&image)) {
-        (Some(build), _) => (Call::Build { build: build.clone(), secrets }, format!("image {image} to be built")),
+        (Some(build), _) => {
+            let (build, secrets) = (build.clone(), secrets(world, object, template));
+            (Call::Build { build, secrets }, format!("image {image} to be built"))
+        }
         (None, true) => {
             decided.wait(format!(
                 "image {image}: it was built here and is no longer on this host, and what it was built from has changed since"
@@ -147,8 +149,8 @@ fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, i
             return false;
         }
         (None, false) => {
-            let platform = template.platform.clone();
-            (Call::Pull { image: image.clone(), platform, secrets }, format!("image {image} to be pulled"))
+            let waits = format!("image {image} to be pulled");
+            (pull(world, object, image, template), waits)
         }
     };
     if !headroom::disk_for(world, decided, &call) {
@@ -258,6 +260,10 @@ pub fn parts(image: &str) -> (&str, Option<&str>) {
         Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
         _ => (without_digest, None),
     }
+}
+
+fn pull(world: World, object: &Key, image: String, template: &Template) -> Call {
+    Call::Pull { image, platform: template.platform.clone(), secrets: secrets(world, object, template) }
 }
 
 /// The Secrets with credentials for a template's image; none where the policy refuses them.

@@ -33,7 +33,10 @@ pub fn awaited<'a>(desired: &'a Desired, history: &'a History) -> impl Iterator<
 pub fn announced(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Vec<String> {
     let by_owner = index(observed);
     let (ports, promised) = (HostPorts::of(history, &by_owner), Promised::default());
-    let world = World { desired, observed, now, by_owner: &by_owner, ports: &ports, promised: &promised };
+    let follows = follow::follows(desired, observed, history, now);
+    let desired = &*follow::effective(desired, &follows);
+    let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
+    let world = World { desired, observed, now, by_owner, ports, promised, follows };
     let nothing = DeploymentHistory::default();
     let sentence = |(key, declared): (&Key, &Declared<DeploymentSpec>)| {
         let known = history.deployments.get(key).unwrap_or(&nothing);
