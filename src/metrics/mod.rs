@@ -31,6 +31,8 @@ pub struct Metrics {
     action_duration: HistogramVec,
     pulls: IntCounterVec,
     pull_duration: Histogram,
+    images_removed: IntCounter,
+    image_bytes_removed: IntCounter,
     rollouts: IntCounterVec,
     gates: IntCounterVec,
     events: IntCounterVec,
@@ -100,6 +102,8 @@ impl Metrics {
             ),
             pulls: registered(&registry, IntCounterVec::new(opts(names::PULLS), &["result"])),
             pull_duration: registered(&registry, Histogram::with_opts(buckets(names::PULL_DURATION, &PULL_DURATIONS))),
+            images_removed: registered(&registry, IntCounter::with_opts(opts(names::IMAGES_REMOVED))),
+            image_bytes_removed: registered(&registry, IntCounter::with_opts(opts(names::IMAGE_BYTES_REMOVED))),
             gates: registered(&registry, IntCounterVec::new(opts(names::GATES), &["result"])),
             rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
             events: registered(&registry, IntCounterVec::new(opts(names::EVENTS), &["severity", "reason"])),
@@ -139,6 +143,12 @@ impl Metrics {
         if result == ActionResult::Success {
             self.pull_duration.observe(seconds(took));
         }
+    }
+
+    /// An image that nothing needed was removed; so many bytes are free again, at most.
+    pub fn image_removed(&self, bytes: u64) {
+        self.images_removed.inc();
+        self.image_bytes_removed.inc_by(bytes);
     }
 
     /// Something happened. Rollouts are counted by their events' reasons.
@@ -237,6 +247,7 @@ fn call_word(call: &Call) -> &'static str {
         Call::RemoveNetwork { .. } => "remove_network",
         Call::CreateVolume(_) => "create_volume",
         Call::Pull { .. } => "pull",
+        Call::RemoveImage { .. } => "remove_image",
         Call::CreateContainer(_) => "create",
         Call::Connect(_) => "connect",
         Call::Reconnect(_) => "reconnect",

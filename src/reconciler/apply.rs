@@ -8,20 +8,20 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::clock::Clock;
-use super::gate::Gate;
 use super::look::Hints;
-use super::provide;
+use super::perform::{Effect, longest, touches_places, with_name};
 use super::publish;
 use super::redact::Redactor;
 use crate::engine::{Engine, EngineError};
 use crate::metrics::{ActionResult, Metrics};
-use crate::model::action::{Action, Call, Stop};
+use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
+use crate::model::image::{Arrival, Brought};
 use crate::model::observed::{Failure, Fault};
 use crate::model::policy::Standing;
 use crate::model::status::{Event, Severity};
 use crate::model::text::printable;
-use crate::model::time::{Span, Timestamp};
+use crate::model::time::Timestamp;
 use crate::model::view::{FailureView, InFlight};
 use crate::store::Store;
 use crate::wake::{Reason, Wake};
@@ -48,9 +48,10 @@ pub struct Executor<E: Engine> {
     shared: Arc<Shared<E>>,
 }
 
-struct Shared<E> {
-    engine: Arc<E>,
-    store: Arc<Store>,
+/// What the running actions share.
+pub(super) struct Shared<E> {
+    pub(super) engine: Arc<E>,
+    pub(super) store: Arc<Store>,
     metrics: Arc<Metrics>,
     clock: Clock,
     wake: Wake,
@@ -60,21 +61,24 @@ struct Shared<E> {
     starting: Semaphore,
 }
 
+/// What is under way, and how it went.
 #[derive(Default)]
-struct Ledger {
-    in_flight: BTreeMap<String, (Kind, InFlight)>,
+pub(super) struct Ledger {
+    pub(super) in_flight: BTreeMap<String, (Kind, InFlight)>,
     failures: BTreeMap<String, Failure>,
     pulled: BTreeMap<String, Timestamp>,
+    arrivals: Vec<Arrival>,
     /// Whether anything but a start has ended since the last look: a created container is to be started.
     work_ended: bool,
     /// Targets that failed for the first time and were not told yet.
     untold: Vec<Event>,
-    redactor: Redactor,
-    desired: Arc<Desired>,
+    pub(super) redactor: Redactor,
+    pub(super) desired: Arc<Desired>,
 }
 
+/// Which others an action counts among.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Work,
     Start,
     Name,
@@ -90,6 +94,8 @@ pub struct Progress {
     pub failures: BTreeMap<String, Failure>,
     /// Successful pulls.
     pub pulled: BTreeMap<String, Timestamp>,
+    /// Images that they brought.
+    pub arrivals: Vec<Arrival>,
 }
 
 impl<E: Engine> Executor<E> {
@@ -127,6 +133,7 @@ impl<E: Engine> Executor<E> {
             in_flight: ledger.in_flight.keys().cloned().collect(),
             failures: ledger.failures.clone(),
             pulled: ledger.pulled.clone(),
+            arrivals: ledger.arrivals.clone(),
         }
     }
 
@@ -158,6 +165,12 @@ impl<E: Engine> Executor<E> {
         self.shared.ledger().failures.retain(|target, _| keep(target));
     }
 
+    /// Forgets the images of which the history knows by now.
+    pub fn forget_arrivals(&self, known: &Brought) {
+        let is_known = |a: &Arrival| known.get(&a.id).is_some_and(|image| image.references.contains(&a.reference));
+        self.shared.ledger().arrivals.retain(|arrival| !is_known(arrival));
+    }
+
     /// Begins as many of `actions` as fit; the rest is planned again when one has ended.
     /// Returns those that were begun.
     pub fn begin<'a>(&self, actions: &'a [Action]) -> Vec<&'a Action> {
@@ -187,7 +200,7 @@ impl<E: Engine> Executor<E> {
 }
 
 impl<E: Engine> Shared<E> {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -203,6 +216,7 @@ impl<E: Engine> Shared<E> {
             | Call::Connect(_)
             | Call::Unpause { .. }
             | Call::Remove { .. }
+            | Call::RemoveImage { .. }
             | Call::Update { .. } => (Kind::Work, WORKING + QUEUED),
             Call::Start { .. } => (Kind::Start, STARTING + QUEUED),
             Call::Reconnect(_) => (Kind::Name, NAMING),
@@ -241,16 +255,19 @@ impl<E: Engine> Shared<E> {
         };
         let now = self.clock.now();
         let result = match &outcome {
-            Ok(()) => ActionResult::Success,
+            Ok(_) => ActionResult::Success,
             Err(error) if error.fault == Fault::Timeout => ActionResult::Timeout,
             Err(_) => ActionResult::Error,
         };
         self.metrics.action(&action.call, result, now.since(began));
+        if let Ok(Effect::Freed(bytes)) = &outcome {
+            self.metrics.image_removed(*bytes);
+        }
         self.record(&action, outcome, now);
         self.wake.ring(Reason::Finished);
     }
 
-    fn record(&self, action: &Action, outcome: Result<(), EngineError>, now: Timestamp) {
+    fn record(&self, action: &Action, outcome: Result<Effect, EngineError>, now: Timestamp) {
         let target = action.call.target();
         if touches_places(&action.call) {
             self.hints.all();
@@ -261,11 +278,9 @@ impl<E: Engine> Shared<E> {
         }
         let mut ledger = self.ledger();
         match outcome {
-            Ok(()) => {
+            Ok(effect) => {
                 ledger.failures.remove(&target);
-                if let Call::Pull { image, .. } = &action.call {
-                    ledger.pulled.insert(image.clone(), now);
-                }
+                ledger.succeeded(action, effect, now);
             }
             Err(error) => {
                 let message = printable(&with_name(&action.call, ledger.redactor.clean(&error.to_string())));
@@ -292,109 +307,27 @@ impl<E: Engine> Shared<E> {
             ledger.work_ended |= kind != Kind::Start;
         }
     }
+}
 
-    async fn call(&self, action: &Action) -> Result<(), EngineError> {
-        let (engine, call) = (&self.engine, &action.call);
-        let desired = self.ledger().desired.clone();
-        let gate = Gate::open(engine.as_ref(), desired, action).await?;
-        gate.pass(call)?;
-        match call {
-            Call::CreateNetwork(network) => engine.create_network(gate.approve(call, network)?).await,
-            Call::RemoveNetwork { id, .. } => engine.remove_network(id).await,
-            Call::CreateVolume(volume) => engine.create_volume(gate.approve(call, volume)?).await,
-            Call::Pull { image, platform, secrets } => {
-                let credentials = provide::credentials(&self.store, secrets)?;
-                let target = call.target();
-                let progress = |line: String| self.note(&target, &line);
-                engine.pull(image, platform.as_deref(), &credentials, &progress).await
-            }
-            Call::CreateContainer(spec) => {
-                let provided = provide::provide(&self.store, spec)?;
-                engine.create(gate.approve(call, spec.as_ref())?, &provided).await
-            }
-            Call::Connect(connection) => engine.connect(connection).await,
-            Call::Reconnect(connection) => engine.reconnect(connection).await,
-            Call::Start { container, files, .. } => {
-                for files in files {
-                    // One whose content is lost too may still be there; if not, the engine says so.
-                    if let Err(error) = self.store.render(files) {
-                        tracing::debug!(%error, "files of a container cannot be rendered again");
-                    }
+impl Ledger {
+    /// Remembers what came of an action that went well.
+    fn succeeded(&mut self, action: &Action, effect: Effect, now: Timestamp) {
+        let object = action.object.clone();
+        match (&action.call, effect) {
+            (Call::Pull { image, .. }, effect) => {
+                self.pulled.insert(image.clone(), now);
+                if let Effect::Brought(id) = effect {
+                    self.arrivals.push(Arrival { id, reference: image.clone(), object, at: now });
                 }
-                engine.start(container).await
             }
-            Call::Stop(stop) => self.stop(stop).await,
-            Call::Restart(stop) => engine.restart(&stop.container, stop.grace).await,
-            Call::Unpause { container, .. } => engine.unpause(container).await,
-            Call::Remove { container, .. } => engine.remove(container).await,
-            Call::Update { container, adjustable, .. } => engine.update(container, adjustable).await,
-        }
-    }
-
-    async fn stop(&self, stop: &Stop) -> Result<(), EngineError> {
-        if !stop.pre_stop.is_empty() {
-            // The command is a courtesy: a container without it must end all the same.
-            if let Err(error) = self.engine.exec(&stop.container, &stop.pre_stop, stop.grace).await {
-                let error = self.ledger().redactor.clean(&error.to_string());
-                tracing::warn!(container = %stop.name, error, "the preStop command failed");
+            (call @ Call::RemoveImage { .. }, Effect::Freed(bytes)) => {
+                let size =
+                    if bytes == 0 { String::new() } else { format!(" (up to {} MB)", bytes.div_ceil(1_000_000)) };
+                let message = printable(&format!("{call}{size}: {}", action.cause));
+                let (severity, reason) = (Severity::Normal, "ImageRemoved".into());
+                self.untold.push(Event { at: now, object, severity, reason, message });
             }
+            _ => {}
         }
-        self.engine.stop(&stop.container, stop.grace).await
-    }
-
-    fn note(&self, target: &str, line: &str) {
-        let mut ledger = self.ledger();
-        let line = printable(&ledger.redactor.clean(line));
-        if let Some((_, action)) = ledger.in_flight.get_mut(target) {
-            action.progress = line;
-        }
-    }
-}
-
-/// The longest that an action may take. The engine's own limits are shorter; this one makes sure that whatever goes
-/// wrong there, no object waits for ever.
-fn longest(call: &Call) -> Span {
-    match call {
-        Call::Pull { .. } => Span::secs(24 * 3600),
-        Call::Stop(stop) | Call::Restart(stop) => Span(stop.grace.0.saturating_mul(2).saturating_add(180_000)),
-        Call::CreateNetwork(_)
-        | Call::RemoveNetwork { .. }
-        | Call::CreateVolume(_)
-        | Call::CreateContainer(_)
-        | Call::Connect(_)
-        | Call::Reconnect(_)
-        | Call::Start { .. }
-        | Call::Unpause { .. }
-        | Call::Remove { .. }
-        | Call::Update { .. } => Span::secs(180),
-    }
-}
-
-/// A message of the engine's with the name in the place of the id, whole or short, that it knows.
-fn with_name(call: &Call, message: String) -> String {
-    let Some((id, name)) = call.existing() else { return message };
-    let message = message.replace(id, name);
-    match id.get(..SHORT_ID) {
-        Some(short) => message.replace(short, name),
-        None => message,
-    }
-}
-
-/// How many digits of an id Docker shows to people.
-const SHORT_ID: usize = 12;
-
-/// Whether a call changes what a container list does not show.
-fn touches_places(call: &Call) -> bool {
-    match call {
-        Call::CreateNetwork(_) | Call::RemoveNetwork { .. } | Call::CreateVolume(_) | Call::Pull { .. } => true,
-        Call::CreateContainer(_)
-        | Call::Connect(_)
-        | Call::Reconnect(_)
-        | Call::Start { .. }
-        | Call::Stop(_)
-        | Call::Restart(_)
-        | Call::Unpause { .. }
-        | Call::Remove { .. }
-        | Call::Update { .. } => false,
     }
 }

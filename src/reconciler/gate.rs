@@ -81,6 +81,7 @@ fn is_judged(call: &Call) -> bool {
         | Call::Pull { .. }
         | Call::Connect(_) => true,
         Call::Reconnect(_)
+        | Call::RemoveImage { .. }
         | Call::RemoveNetwork { .. }
         | Call::Start { .. }
         | Call::Stop(_)

@@ -236,6 +236,7 @@ impl Looker {
             id: id.clone(),
             name: container.name.clone(),
             ours: true,
+            image: container.image.clone(),
             // Unlike any list's, so that the next one that has it is followed by another inspection.
             fingerprint: String::new(),
         });
@@ -243,10 +244,11 @@ impl Looker {
     }
 
     fn observed(&self, listed: &[Listed], silent: BTreeSet<ContainerId>) -> Observed {
-        let foreign = listed.iter().filter(|listed| !listed.ours).map(|listed| listed.name.clone());
+        let foreign = listed.iter().filter(|listed| !listed.ours);
         Observed {
             containers: self.containers.iter().map(|(id, (_, container))| (id.clone(), container.clone())).collect(),
-            foreign_names: foreign.collect(),
+            foreign_names: foreign.clone().map(|listed| listed.name.clone()).collect(),
+            foreign_images: foreign.map(|listed| listed.image.clone()).collect(),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
             images: self.images.clone(),

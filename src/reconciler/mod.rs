@@ -21,6 +21,7 @@ mod obey;
 mod observe;
 pub mod offline;
 mod paths;
+mod perform;
 mod provide;
 mod publish;
 mod redact;
@@ -327,6 +328,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         self.undecided = false;
         self.history = std::mem::take(&mut plan.history);
+        self.executor.forget_arrivals(&self.history.images);
         self.remember(&plan.events);
         self.log_releases(&plan);
         self.keep_contents();

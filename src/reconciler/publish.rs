@@ -213,6 +213,7 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
         | Call::RemoveNetwork { .. }
         | Call::CreateVolume(_)
         | Call::Pull { .. }
+        | Call::RemoveImage { .. }
         | Call::Reconnect(_)
         | Call::Stop(_)
         | Call::Remove { .. } => false,
@@ -267,7 +268,7 @@ pub(super) fn failed_word(call: &Call) -> &'static str {
         Call::Connect(_) | Call::Reconnect(_) => "ConnectFailed",
         Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
         Call::Stop(_) => "StopFailed",
-        Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
+        Call::RemoveNetwork { .. } | Call::RemoveImage { .. } | Call::Remove { .. } => "RemoveFailed",
         Call::Update { .. } => "UpdateFailed",
     }
 }

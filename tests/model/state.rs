@@ -288,6 +288,7 @@ fn has_two_halves(call: &Call) -> bool {
         | Call::Start { .. }
         | Call::Unpause { .. }
         | Call::Remove { .. }
+        | Call::RemoveImage { .. }
         | Call::Update { .. } => false,
     }
 }
