@@ -109,6 +109,9 @@ pub(super) const PRUNE_HELD: Named =
 pub(super) const REFUSED: Named =
     ("evenkeel_object_refused", "Always 1; an object of which the policy refuses something, with the first rule.");
 
+pub(super) const IMAGE_TROUBLE: Named =
+    ("evenkeel_object_image_trouble", "Always 1; an object whose imagePolicy cannot be followed now, with the reason.");
+
 pub(super) const HOST_SHORT: Named = (
     "evenkeel_object_host_short",
     "Always 1; an object that waits for memory or disk space of the host, with the reason.",

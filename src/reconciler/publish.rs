@@ -328,9 +328,8 @@ pub(super) fn newly_short(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Eve
 pub(super) fn newly_unfollowed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
     let reason = |plan: &Plan, key: &Key| Some(plan.status.get(key)?.image_policy.as_ref()?.reason.clone());
     let followed = plan.status.iter().filter_map(|(key, status)| Some((key, status.image_policy.as_ref()?)));
-    let is_told = |reason: &str| !matches!(reason, "AsChosen" | "NotAsked" | "Held");
     let news = followed
-        .filter(|(key, followed)| is_told(&followed.reason) && reason(before, key).as_ref() != Some(&followed.reason));
+        .filter(|(key, followed)| followed.is_trouble() && reason(before, key).as_ref() != Some(&followed.reason));
     let event = |(key, followed): (&Key, &ImagePolicyStatus)| Event {
         at: now,
         object: key.clone(),

@@ -6,9 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{
-    SOON, TOOLS, build, copy, edit, hasten, ids, killed_in_an_update, nobody_noticed, repository, request, run_now,
-};
+use super::{SOON, TOOLS, build, copy, edit, hasten, ids, killed_in_an_update, repository, request, run_now};
 use crate::support::{Bench, Load, Process, eventually, on_an_engine_of_its_own};
 
 const SERVICES: [&str; 9] =
