@@ -80,6 +80,7 @@ fn desired(deployments: u32) -> Desired {
 fn places(desired: &Desired) -> Observed {
     let image = Image {
         id: ImageId("sha256:1".into()),
+        tags: Vec::new(),
         digests: Vec::new(),
         has_health_check: false,
         volumes: BTreeSet::new(),
@@ -118,6 +119,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
                 aliases: BTreeSet::from([key.name.to_string()]),
             };
             let container = Container {
+                reference: String::new(),
                 id: id.clone(),
                 name,
                 owner: key.clone(),

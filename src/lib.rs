@@ -26,6 +26,7 @@
 //! | [`plan`] | decisions, pure | anything but decide |
 //! | [`engine`] | Docker: the only door | decide |
 //! | [`probe`] | health checks made by us | decide what follows from them |
+//! | [`registry`] | image registries, asked about tags | pull; decide what to ask, or what follows |
 //! | [`store`] | history, contents and the release log on disk | lose what runs when a file is damaged |
 //! | [`notification`] | what came of it, told to webhooks | hold up a pass; say more of a URL than its host |
 //! | [`wake`] | file changes and engine events → "look again" | carry data into a decision |
@@ -34,7 +35,7 @@
 //! | [`server`] | the Unix socket, `/metrics`, `/healthz`, `/readyz` | know Docker |
 //! | [`cli`] | one file per subcommand | decide |
 //!
-//! `model` imports nothing of ours; `policy`, `manifest`, `probe`, `store`, `notification`, `metrics` and `wake` import `model` and never
+//! `model` imports nothing of ours; `policy`, `manifest`, `probe`, `registry`, `store`, `notification`, `metrics` and `wake` import `model` and never
 //! each other, `plan` and `engine` that and `policy`; `reconciler` wires them; `server` and `cli` sit on top. `tests/tidy.rs` holds everyone to it.
 //!
 //! Words: a *manifest* is a YAML document that the user wrote; *desired* is what should be, *observed* a snapshot of what

@@ -14,9 +14,11 @@ use super::notifications::{self, ConfigReceiver};
 use crate::engine::Host;
 use crate::manifest::{self, Source};
 use crate::model::desired;
+use crate::model::image::CleanUp;
 use crate::model::name::Name;
 use crate::model::policy::Guarded;
 use crate::model::quantity::Memory;
+use crate::model::time::Span;
 use crate::notification::Receiver;
 use crate::reconciler::Setup;
 use crate::reconciler::rules::Place;
@@ -37,6 +39,8 @@ struct ConfigFile {
     /// How much of the disk must be free before an image is pulled, such as 2Gi; 0 for never mind. Default: 5 % of the file
     /// system of the engine's data root, at most 10Gi.
     min_free_disk: Option<Memory>,
+    /// What becomes of images that nothing needs any more.
+    images: ConfigImages,
     /// Where history is kept. Default: /var/lib/evenkeel.
     state_dir: Option<PathBuf>,
     /// What the containers of each namespace may have. Default: /etc/evenkeel/policy.yaml, if it is there.
@@ -53,6 +57,24 @@ struct ConfigFile {
     log_level: Option<String>,
     /// Webhooks that are told what comes of rollouts, Jobs and trouble.
     notifications: Vec<ConfigReceiver>,
+}
+
+/// What becomes of images that nothing needs any more.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct ConfigImages {
+    /// Whether images are removed that Evenkeel itself has pulled, and that no container uses, no manifest asks for and no kept
+    /// revision has. Default: true.
+    clean_up: bool,
+    /// How long nothing must have needed an image before it is removed. Default: 24h.
+    grace: Span,
+}
+
+impl Default for ConfigImages {
+    fn default() -> Self {
+        let CleanUp { is_on, grace } = CleanUp::default();
+        Self { clean_up: is_on, grace }
+    }
 }
 
 /// A directory of manifests.
@@ -116,6 +138,7 @@ impl Settings {
                     instance: args.instance.clone().or(file.instance).unwrap_or(defaults.instance),
                     subnet_pool,
                     min_free_disk: file.min_free_disk.map(|size| size.0),
+                    images: CleanUp { is_on: file.images.clean_up, grace: file.images.grace },
                 },
                 sources,
                 state_dir,
@@ -235,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_file_wins_over_defaults_and_its_directories_are_relative_to_it() {
-        let text = "instance: one\nminFreeDisk: 2Gi\nsources:\n- dir: shop\n  namespace: shop\n  variables: {TAG: '1.4'}\nlogFormat: json\n";
+        let text = "instance: one\nminFreeDisk: 2Gi\nimages: {grace: 1h}\nsources:\n- dir: shop\n  namespace: shop\n  variables: {TAG: '1.4'}\nlogFormat: json\n";
         let (dir, settings) = read(text);
         let settings = settings.unwrap();
         let source = &settings.setup.sources[0];
@@ -244,6 +267,7 @@ mod tests {
         assert_eq!(settings.setup.settings.instance.as_str(), "one");
         assert_eq!(settings.setup.settings.subnet_pool, "10.201.0.0/16");
         assert_eq!(settings.setup.settings.min_free_disk, Some(2 << 30));
+        assert_eq!(settings.setup.settings.images, CleanUp { is_on: true, grace: Span::secs(3600) });
         assert_eq!(settings.log_format, Some(LogFormat::Json));
     }
 

@@ -93,9 +93,20 @@ impl Engine for Docker {
         platform: Option<&str>,
         credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<ImageId>, EngineError> {
         let found = auth::candidates(image, credentials, self.docker_config.as_deref()).await;
-        pull::pull(&self.client, image, platform, found, progress).await
+        let before = images::ids(&self.client).await?;
+        pull::pull(&self.client, image, platform, found, progress).await?;
+        // If it cannot be looked at now, it is nobody's.
+        let now = images::image(&self.client, image).await.unwrap_or(ImageState::Missing);
+        Ok(match now {
+            ImageState::Present(image) => Some(image.id).filter(|id| !before.contains(id)),
+            ImageState::Missing => None,
+        })
+    }
+
+    async fn remove_image(&self, id: &ImageId, references: &BTreeSet<String>) -> Result<u64, EngineError> {
+        image_removal::remove(&self.client, id, references).await
     }
 
     async fn build(

@@ -1,6 +1,9 @@
 //! What the engine has under an image's reference. Pulling is next door.
 
-use bollard::models::ImageInspect;
+use std::collections::BTreeSet;
+
+use bollard::models::{ImageInspect, ImageSummary};
+use bollard::query_parameters::ListImagesOptionsBuilder;
 
 use super::EngineError;
 use super::client::{CALL, Client};
@@ -9,6 +12,18 @@ use crate::model::revision::ImageId;
 
 pub(super) async fn image(client: &Client, reference: &str) -> Result<ImageState, EngineError> {
     Ok(inspect(client, reference).await?.and_then(present).map_or(ImageState::Missing, ImageState::Present))
+}
+
+/// The ids of all images, those between the steps of a build included.
+pub(super) async fn ids(client: &Client) -> Result<BTreeSet<ImageId>, EngineError> {
+    Ok(all(client).await?.into_iter().map(|found| ImageId(found.id)).collect())
+}
+
+/// All images, those between the steps of a build included.
+pub(super) async fn all(client: &Client) -> Result<Vec<ImageSummary>, EngineError> {
+    let options = ListImagesOptionsBuilder::default().all(true).build();
+    let found = client.call(CALL, |api| async move { api.list_images(Some(options)).await }).await;
+    found.map_err(|failed| failed.attempting("list images"))
 }
 
 /// None when there is no such image.
@@ -26,6 +41,7 @@ fn present(found: ImageInspect) -> Option<Image> {
     let check = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     Some(Image {
         id: ImageId(found.id?),
+        tags: found.repo_tags.unwrap_or_default(),
         digests: found.repo_digests.unwrap_or_default(),
         has_health_check: check.first().is_some_and(|word| !word.is_empty() && word != "NONE"),
         volumes: config.volumes.unwrap_or_default().into_iter().collect(),

@@ -62,6 +62,7 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
         template: identity.template,
         slot: identity.slot,
         image: ImageId(found.image.unwrap_or_default()),
+        reference: config.image.clone().unwrap_or_default(),
         process: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         health: health(&state),
         state: container_state(state),

@@ -6,6 +6,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use super::client::{CALL, Client};
 use super::{EngineError, Listed, Ownership, Whose};
 use crate::model::observed::ContainerId;
+use crate::model::revision::ImageId;
 
 pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<Listed>, EngineError> {
     // No label filter: the names of foreign containers matter, since they may be in our way.
@@ -19,7 +20,8 @@ pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<L
 fn listed(summary: ContainerSummary, ownership: &Ownership) -> Option<Listed> {
     let name = own_name(summary.names.as_deref()?)?.to_owned();
     let whose = summary.labels.as_ref().map_or(Whose::Foreign, |labels| ownership.whose(&name, labels));
-    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, whose })
+    let image = ImageId(summary.image_id.clone().unwrap_or_default());
+    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, whose, image })
 }
 
 /// Its own name; links of other containers to it are listed as `/other/alias`.

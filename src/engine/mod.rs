@@ -13,6 +13,7 @@ mod errors;
 mod events;
 mod headroom;
 mod host;
+mod image_removal;
 mod images;
 mod inspect;
 mod limits;
@@ -29,7 +30,7 @@ mod survey;
 mod unix;
 mod volumes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
 use crate::model::build::ImageBuild;
 use crate::model::container::{Adjustable, ContainerSpec, Files};
 use crate::model::observed::{Container, ContainerId, Fault, Headroom, ImageState, Network, NetworkId, Volume};
+use crate::model::revision::ImageId;
 use crate::model::secret::{Login, SecretBytes};
 use crate::model::time::Span;
 use crate::policy::Approved;
@@ -83,14 +85,15 @@ pub trait Engine: Send + Sync + 'static {
     /// The last lines of a container's log, control characters removed: `GET /containers/{id}/logs`.
     fn last_log(&self, id: &ContainerId, lines: u32) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
 
-    /// Pulls an image; `progress` gets a line for people now and then. Its deadline is one without any progress.
+    /// Pulls an image; `progress` gets a line for people now and then. Its deadline is one without any progress. Returns the
+    /// image if the engine had not had it before, under any name.
     fn pull(
         &self,
         image: &str,
         platform: Option<&str>,
         credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    ) -> impl Future<Output = Result<Option<ImageId>, EngineError>> + Send;
     /// Builds an image from a context; `output` gets every line that is said meanwhile. Its deadline is one without a word.
     fn build(
         &self,
@@ -99,6 +102,14 @@ pub trait Engine: Send + Sync + 'static {
         credentials: &[Credentials],
         output: &(dyn Fn(String) + Send + Sync),
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Removes an image that was brought as `references`, never by force. One that has another name, that another image was
+    /// built on, or that a container uses, is a conflict; one that is gone a success. Returns its size in bytes, what it
+    /// shares with other images included.
+    fn remove_image(
+        &self,
+        id: &ImageId,
+        references: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<u64, EngineError>> + Send;
     /// Creates a network. One of ours with that name and spec is a success; a foreign one is a conflict.
     fn create_network(&self, network: Approved<NetworkCreate>) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a network; one that is gone is a success.
@@ -182,6 +193,8 @@ pub struct Listed {
     pub name: String,
     /// Whose it is.
     pub whose: Whose,
+    /// The image that it was made from.
+    pub image: ImageId,
     /// Changes whenever an inspect would say something else (state, health, image, endpoints), and not with time alone.
     /// Not with limits, and not with why a start failed: after an action of one's own on it, inspect.
     pub fingerprint: String,

@@ -23,6 +23,7 @@ pub fn of(view: &View) -> Result<Vec<MetricFamily>, prometheus::Error> {
     cron_jobs(&mut gauges, view)?;
     held(&mut gauges, view)?;
     refused(&mut gauges, view)?;
+    images(&mut gauges, view)?;
     host(&mut gauges, view)?;
     // Gathered by a registry, which sorts what it gives.
     Ok(gauges.registry.gather())
@@ -191,6 +192,16 @@ fn held(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
 
 fn refused(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
     gauges.add(names::REFUSED, &["namespace", "kind", "name", "reason"], with_condition(view, "Refused"))
+}
+
+fn images(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {
+    let followed = view.objects.iter().filter_map(|(key, object)| Some((key, object.status.image_policy.as_ref()?)));
+    let rows = followed.filter(|(_, followed)| followed.is_trouble()).map(|(key, followed)| {
+        let mut labels = kind_labels(key);
+        labels.push(followed.reason.clone());
+        (labels, 1.0)
+    });
+    gauges.add(names::IMAGE_TROUBLE, &["namespace", "kind", "name", "reason"], rows)
 }
 
 fn host(gauges: &mut Gauges, view: &View) -> Result<(), prometheus::Error> {

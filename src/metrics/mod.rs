@@ -34,6 +34,8 @@ pub struct Metrics {
     action_duration: HistogramVec,
     pulls: IntCounterVec,
     pull_duration: Histogram,
+    images_removed: IntCounter,
+    image_bytes_removed: IntCounter,
     rollouts: IntCounterVec,
     rollout_duration: HistogramVec,
     gates: IntCounterVec,
@@ -104,6 +106,8 @@ impl Metrics {
             ),
             pulls: registered(&registry, IntCounterVec::new(opts(names::PULLS), &["result"])),
             pull_duration: registered(&registry, Histogram::with_opts(buckets(names::PULL_DURATION, &PULL_DURATIONS))),
+            images_removed: registered(&registry, IntCounter::with_opts(opts(names::IMAGES_REMOVED))),
+            image_bytes_removed: registered(&registry, IntCounter::with_opts(opts(names::IMAGE_BYTES_REMOVED))),
             gates: registered(&registry, IntCounterVec::new(opts(names::GATES), &["result"])),
             rollouts: registered(&registry, IntCounterVec::new(opts(names::ROLLOUTS), &["result", "reason"])),
             rollout_duration: registered(
@@ -147,6 +151,12 @@ impl Metrics {
         if result == ActionResult::Success {
             self.pull_duration.observe(seconds(took));
         }
+    }
+
+    /// An image that nothing needed was removed; so many bytes are free again, at most.
+    pub fn image_removed(&self, bytes: u64) {
+        self.images_removed.inc();
+        self.image_bytes_removed.inc_by(bytes);
     }
 
     /// Something happened. Rollouts are counted by their events' reasons.
@@ -253,6 +263,7 @@ fn call_word(call: &Call) -> &'static str {
         Call::CreateVolume(_) => "create_volume",
         Call::Pull { .. } => "pull",
         Call::Build { .. } => "build",
+        Call::RemoveImage { .. } => "remove_image",
         Call::CreateContainer(_) => "create",
         Call::Connect(_) => "connect",
         Call::Reconnect(_) => "reconnect",

@@ -14,6 +14,10 @@ pub(super) const ACTION_DURATION: Named =
 pub(super) const PULLS: Named = ("evenkeel_image_pulls_total", "Image pulls, by how they ended.");
 pub(super) const PULL_DURATION: Named =
     ("evenkeel_image_pull_duration_seconds", "Time that a successful image pull took.");
+pub(super) const IMAGES_REMOVED: Named =
+    ("evenkeel_images_removed_total", "Images removed that Evenkeel had pulled and nothing needed any more.");
+pub(super) const IMAGE_BYTES_REMOVED: Named =
+    ("evenkeel_images_removed_bytes_total", "Bytes of those images, layers that other images share included.");
 pub(super) const ROLLOUTS: Named =
     ("evenkeel_rollouts_total", "Rollouts that ended, by result and the reason of the event that says so.");
 pub(super) const ROLLOUT_DURATION: Named =
@@ -106,6 +110,9 @@ pub(super) const PRUNE_HELD: Named =
 
 pub(super) const REFUSED: Named =
     ("evenkeel_object_refused", "Always 1; an object of which the policy refuses something, with the first rule.");
+
+pub(super) const IMAGE_TROUBLE: Named =
+    ("evenkeel_object_image_trouble", "Always 1; an object whose imagePolicy cannot be followed now, with the reason.");
 
 pub(super) const HOST_SHORT: Named = (
     "evenkeel_object_host_short",

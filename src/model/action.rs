@@ -11,6 +11,7 @@ use super::container::{Adjustable, ContainerSpec, Files};
 use super::name::{Key, Name};
 use super::observed::{ContainerId, NetworkId};
 use super::release::Step;
+use super::revision::ImageId;
 use super::time::Span;
 
 /// One call to the engine, for one object, with its cause.
@@ -57,6 +58,14 @@ pub enum Call {
         build: ImageBuild,
         /// Secrets with credentials for the images that it begins with, by their content.
         secrets: Vec<super::revision::ContentId>,
+    },
+    /// Remove an image that Evenkeel has brought: what it was brought as, and with that the image, unless something else
+    /// needs it. Never by force.
+    RemoveImage {
+        /// Its id.
+        id: ImageId,
+        /// What it was brought as.
+        references: BTreeSet<String>,
     },
     /// Create a container, not started, attached to the first of its networks.
     CreateContainer(Box<ContainerSpec>),
@@ -180,6 +189,7 @@ impl Call {
             Call::CreateVolume(VolumeCreate { name, .. }) => volume_target(name),
             Call::Pull { image, .. } => pull_target(image),
             Call::Build { build, .. } => build_target(&build.image),
+            Call::RemoveImage { id, .. } => image_target(id),
             Call::CreateContainer(spec) => create_target(&spec.name),
             Call::Connect(_)
             | Call::Reconnect(_)
@@ -215,6 +225,7 @@ impl Call {
             | Call::CreateVolume(_)
             | Call::Pull { .. }
             | Call::Build { .. }
+            | Call::RemoveImage { .. }
             | Call::CreateContainer(_)
             | Call::Connect(_)
             | Call::Start { .. }
@@ -239,6 +250,7 @@ impl Call {
             | Call::CreateVolume(_)
             | Call::Pull { .. }
             | Call::Build { .. }
+            | Call::RemoveImage { .. }
             | Call::CreateContainer(_) => None,
             Call::Connect(Connection { container, name, .. })
             | Call::Reconnect(Connection { container, name, .. })
@@ -276,6 +288,11 @@ pub fn build_target(image: &str) -> String {
 pub fn is_build_target(target: &str) -> bool {
     target.starts_with(BUILD)
 }
+
+/// The target of removing an image.
+pub fn image_target(id: &ImageId) -> String {
+    format!("image {id}")
+}
 /// The target of creating a container.
 pub fn create_target(name: &str) -> String {
     format!("create {name}")
@@ -296,6 +313,9 @@ impl fmt::Display for Call {
             Call::CreateVolume(volume) => write!(f, "create volume {}", volume.name),
             Call::Pull { image, .. } => write!(f, "pull {image}"),
             Call::Build { build, .. } => write!(f, "build {}", build.image),
+            Call::RemoveImage { references, .. } => {
+                write!(f, "remove image {}", references.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+            }
             Call::CreateContainer(spec) => write!(f, "create {}", spec.name),
             Call::Connect(c) => write!(f, "connect {} to {}{}", c.name, c.network, names(&c.aliases)),
             Call::Reconnect(c) => write!(f, "reconnect {} to {}{}", c.name, c.network, names(&c.aliases)),

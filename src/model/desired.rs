@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::build::ImageBuild;
+use super::image::CleanUp;
 use super::last_good::GoodRevision;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
 use super::policy::{HostFile, Standing};
@@ -20,6 +21,8 @@ pub struct Settings {
     /// No pull begins with fewer bytes free where the engine keeps its images; 0 for never mind. None: a share of the
     /// file system.
     pub min_free_disk: Option<u64>,
+    /// What becomes of images that nothing needs any more.
+    pub images: CleanUp,
 }
 
 impl Default for Settings {
@@ -28,6 +31,7 @@ impl Default for Settings {
             instance: Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"),
             subnet_pool: "10.201.0.0/16".into(),
             min_free_disk: None,
+            images: CleanUp::default(),
         }
     }
 }

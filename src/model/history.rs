@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cron::CronJobHistory;
+use super::image::Brought;
 use super::job::JobHistory;
 use super::name::Key;
 use super::observed::ContainerId;
@@ -27,6 +28,8 @@ pub struct History {
     pub cron_jobs: BTreeMap<Key, CronJobHistory>,
     /// Removals that a person has confirmed.
     pub confirmed: Confirmed,
+    /// Images that Evenkeel has brought to the engine.
+    pub images: Brought,
 }
 
 impl History {

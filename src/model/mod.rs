@@ -12,6 +12,7 @@ pub mod declaration;
 pub mod desired;
 pub mod fault;
 pub mod history;
+pub mod image;
 pub mod job;
 pub mod last_good;
 pub mod name;

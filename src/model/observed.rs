@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::container::Adjustable;
+use super::image::Arrival;
 use super::name::{Key, Slot};
 use super::policy::HostPath;
 use super::registry::Repository;
@@ -41,6 +42,8 @@ impl fmt::Display for NetworkId {
 pub struct Observed {
     /// Containers of this instance: those whose labels say so and whose name is the one that the labels imply.
     pub containers: BTreeMap<ContainerId, Container>,
+    /// The images of containers that are not ours.
+    pub foreign_images: BTreeSet<ImageId>,
     /// Names of containers that are not ours, so that a taken name can be told from a free one.
     pub foreign_names: BTreeSet<String>,
     /// Names of those among them that have the labels of a container of ours, by the workload that the labels name.
@@ -61,6 +64,8 @@ pub struct Observed {
     pub failures: BTreeMap<String, Failure>,
     /// When each image reference was last pulled with success by this process.
     pub pulled: BTreeMap<String, Timestamp>,
+    /// Images that have come to the engine through this process, and that it had not had, until they are remembered.
+    pub arrivals: Vec<Arrival>,
     /// What registries said of the repositories that are followed.
     pub registries: BTreeMap<String, Repository>,
     /// What the host has left.
@@ -106,6 +111,8 @@ pub struct Container {
     pub slot: Slot,
     /// The image it runs.
     pub image: ImageId,
+    /// What it was made from: the image's reference or id.
+    pub reference: String,
     /// What the engine says it is doing.
     pub state: ContainerState,
     /// Its first process, as the engine's host counts them; none while it does not run.
@@ -293,6 +300,8 @@ pub enum ImageState {
 pub struct Image {
     /// Its id.
     pub id: ImageId,
+    /// Its tags, `repository:tag`, whoever gave them.
+    pub tags: Vec<String>,
     /// `repository@sha256:…` for each registry that it is known from.
     pub digests: Vec<String>,
     /// Whether it brings a health check of its own.

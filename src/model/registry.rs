@@ -138,3 +138,10 @@ pub struct ImagePolicyStatus {
     /// Why the choice is not the registry's newest answer, and the way out; empty when it is.
     pub message: String,
 }
+
+impl ImagePolicyStatus {
+    /// Whether somebody should look: it is neither as it should be nor held on purpose, nor is the answer still to come.
+    pub fn is_trouble(&self) -> bool {
+        !matches!(self.reason.as_str(), "AsChosen" | "NotAsked" | "Held")
+    }
+}

@@ -12,7 +12,7 @@ use super::world::{Decided, World, pause};
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::{Key, Kind};
-use crate::model::observed::{Fault, Observed};
+use crate::model::observed::{ContainerState, Fault, Observed};
 use crate::model::registry::{Answer, Choice, ImagePolicyStatus, Inquiry, Repository, Tagged, Unanswered, in_short};
 use crate::model::revision::{TemplateHash, template_hash};
 use crate::model::spec::Template;
@@ -25,7 +25,7 @@ pub const FOLLOWED: &str = "ImageFollowed";
 
 /// The first pause after a question that was not answered; the longest is five minutes, or what the registry asks for.
 const FIRST_PAUSE: Span = Span::secs(5);
-/// The same where it says that there were too many.
+/// The same where it says that there were too many, and not when to come again.
 const FIRST_PAUSE_LIMITED: Span = Span::secs(60);
 /// No registry is left alone for longer, whatever it asks for.
 const RETRY_AFTER_MAX: Span = Span::secs(24 * 3600);
@@ -52,7 +52,9 @@ pub fn follows(desired: &Desired, observed: &Observed, history: &History, now: T
     let followed = desired.templates().filter_map(|(key, template)| {
         let (repository, selection) = followed(template)?;
         let known = observed.registries.get(&repository);
-        let present = chosen_before(history, key).filter(|c| c.repository == repository && c.selection == selection);
+        let adopted = adopted(desired, observed, history, key, template, now);
+        let present = chosen_before(history, key).or(adopted.as_ref());
+        let present = present.filter(|c| c.repository == repository && c.selection == selection);
         let held = present.and_then(|_| held(desired, history, key, template));
         let asks = held.is_none();
         let Verdict { choice, reason, message } = match (present, held) {
@@ -70,6 +72,28 @@ fn followed(template: &Template) -> Option<(String, Selection)> {
     let policy = template.image_policy.as_ref()?;
     let (repository, tag) = images::parts(&template.image);
     Some((repository.into(), Selection::of(policy, tag.unwrap_or("latest"))?))
+}
+
+/// What running containers were made from, where the history was lost: they are of this very template with that image.
+fn adopted(
+    desired: &Desired,
+    observed: &Observed,
+    history: &History,
+    key: &Key,
+    template: &Template,
+    now: Timestamp,
+) -> Option<Choice> {
+    if key.kind != Kind::Deployment || history.knows(key) {
+        return None;
+    }
+    let contents = build::contents_in(desired, key, template);
+    let own = observed.containers.values().filter(|container| container.owner == *key);
+    let mut running = own.filter(|container| matches!(container.state, ContainerState::Running { .. }));
+    running.find_map(|container| {
+        let choice = choice_with(template, &container.reference, now)?;
+        let hash = template_hash(&with_image(template, &container.reference), &contents, 0);
+        (hash == container.template).then_some(choice)
+    })
 }
 
 /// What was chosen for an object in an earlier pass.
@@ -279,18 +303,24 @@ pub fn manifest_hash_of(world: World, key: &Key, history: &DeploymentHistory) ->
 
 /// The choice that an image stands for, where the manifest follows its repository: `web:1.4.2@sha256:…`.
 pub fn choice_of(world: World, key: &Key, image: &str) -> Option<Choice> {
-    let follow = world.follows.get(key)?;
+    choice_with(&world.follows.get(key)?.written, image, world.now)
+}
+
+fn choice_with(written: &Template, image: &str, now: Timestamp) -> Option<Choice> {
+    let (repository, selection) = followed(written)?;
     let (named, digest) = image.split_once('@')?;
-    let (repository, tag) = images::parts(named);
+    let (of, tag) = images::parts(named);
     let tagged = Tagged { tag: tag?.into(), digest: digest.into() };
-    let (selection, chosen_at) = (follow.selection.clone(), world.now);
-    (repository == follow.repository).then(|| Choice { repository: repository.into(), selection, tagged, chosen_at })
+    (of == repository).then_some(Choice { repository, selection, tagged, chosen_at: now })
 }
 
 /// The manifest's template of an object whose image is followed, with this image in it.
 pub fn written_with(world: World, key: &Key, image: &str) -> Option<Template> {
-    let follow = world.follows.get(key)?;
-    Some(Template { image: image.into(), image_policy: None, ..(*follow.written).clone() })
+    Some(with_image(&world.follows.get(key)?.written, image))
+}
+
+fn with_image(written: &Template, image: &str) -> Template {
+    Template { image: image.into(), image_policy: None, ..written.clone() }
 }
 
 /// The questions to all registries, one for each repository, and when the next one is due.
@@ -343,7 +373,11 @@ impl Wanted {
 
 /// When a registry that did not answer is asked again.
 fn retry_at(failure: &Unanswered) -> Timestamp {
-    let first = if failure.fault == Fault::RateLimited { FIRST_PAUSE_LIMITED } else { FIRST_PAUSE };
+    let first = match (failure.fault, failure.retry_after) {
+        (Fault::RateLimited, None) => FIRST_PAUSE_LIMITED,
+        // It knows best.
+        _ => FIRST_PAUSE,
+    };
     let asked_for = failure.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
     failure.at + pause(first, failure.count).max(asked_for)
 }

@@ -133,18 +133,32 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
         }
         Call::Pull { image, .. } => {
             let id = ImageId(format!("sha256:{image}"));
-            let pulled =
-                Image { id: id.clone(), digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            let pulled = Image {
+                id: id.clone(),
+                tags: Vec::new(),
+                digests: Vec::new(),
+                has_health_check: false,
+                volumes: BTreeSet::new(),
+            };
             world.images.insert(id.0, ImageState::Present(pulled.clone()));
             world.images.insert(image.clone(), ImageState::Present(pulled));
             world.pulled.insert(image.clone(), now);
         }
         Call::Build { build, .. } => {
             let id = ImageId(format!("sha256:{}", build.image));
-            let built =
-                Image { id: id.clone(), digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            let built = Image {
+                id: id.clone(),
+                digests: Vec::new(),
+                tags: [build.image.clone()].into(),
+                has_health_check: false,
+                volumes: BTreeSet::new(),
+            };
             world.images.insert(id.0, ImageState::Present(built.clone()));
             world.images.insert(build.image.clone(), ImageState::Present(built));
+        }
+        Call::RemoveImage { id, references } => {
+            let names = references.iter().map(|reference| super::images::tagged(reference)).chain([id.0.clone()]);
+            world.images.extend(names.map(|name| (name, ImageState::Missing)));
         }
         Call::CreateContainer(spec) => {
             if let Some(container) = container_of(world, spec, now) {
@@ -238,6 +252,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         template: TemplateHash(label(label::TEMPLATE)),
         slot: label(label::SLOT).parse().ok()?,
         image: image.map_or(ImageId(spec.image.clone()), |image| image.id.clone()),
+        reference: spec.image.clone(),
         state: ContainerState::Created { error: None },
         process: None,
         health: if checked { Health::Starting } else { Health::None },

@@ -33,6 +33,9 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
         let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
         images.extend(active.map(|revision| revision.image.0.clone()));
     }
+    // Those that are perhaps removed.
+    let unused = history.images.iter().filter(|(_, image)| image.unused_since.is_some());
+    images.extend(unused.map(|(id, _)| id.0.clone()));
     let runs = history.jobs.values().filter_map(|job| job.runs.last());
     let scheduled = history.cron_jobs.values().flat_map(CronJobHistory::under_way).filter_map(|run| run.job.as_ref());
     images.extend(runs.chain(scheduled).map(|run| run.image.0.clone()));
@@ -250,6 +253,12 @@ pub fn reference(world: World, template: &Template, id: &ImageId) -> String {
 
 fn repository(image: &str) -> &str {
     parts(image).0
+}
+
+/// A repository as the engine lists it: Docker Hub's without its host.
+pub fn familiar(repository: &str) -> &str {
+    let hub = ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"];
+    hub.iter().find_map(|host| repository.strip_prefix(host)).unwrap_or(repository)
 }
 
 /// An image's repository and its tag, if it has one; its digest is left out.

@@ -8,6 +8,7 @@
 mod blame;
 mod budget;
 mod build;
+mod clean_up;
 mod converge;
 mod cron;
 mod deployment;
@@ -92,6 +93,10 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         take(world, &mut plan, key, decided);
     }
     removals(world, history, &mut plan);
+    let (brought, decided) = clean_up::clean_up(world, &history.images, &plan.history);
+    plan.history.images = brought;
+    plan.actions.extend(decided.actions);
+    plan.wake_at = [plan.wake_at, decided.wake_at].into_iter().flatten().min();
     if needs::is_newly_met(desired, history, &plan.history) {
         // What waited for it is decided with the memory of before this pass: at once, again.
         plan.wake_at = Some(now);

@@ -113,6 +113,7 @@ pub fn refusals(ground: Ground, namespace: &Name, call: &Call) -> Vec<Refusal> {
             examine(ground, namespace, |judge| judge.network("template.networks", &connection.network))
         }
         Call::Reconnect(_)
+        | Call::RemoveImage { .. }
         | Call::RemoveNetwork { .. }
         | Call::Start { .. }
         | Call::Stop(_)

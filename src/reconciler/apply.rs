@@ -2,7 +2,6 @@
 //! there are is decided elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
@@ -11,15 +10,15 @@ use tokio::time::timeout;
 use super::build;
 use super::clock::Clock;
 use super::effort::{self, Kind};
-use super::gate::Gate;
 use super::look::Hints;
-use super::provide;
+use super::perform::{Effect, with_name};
 use super::publish;
 use super::redact::Redactor;
 use crate::engine::{Engine, EngineError};
 use crate::metrics::{ActionResult, Metrics};
-use crate::model::action::{Action, Call, Stop};
+use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
+use crate::model::image::{Arrival, Brought};
 use crate::model::observed::{Failure, Fault};
 use crate::model::policy::Standing;
 use crate::model::status::{Event, Severity};
@@ -37,33 +36,36 @@ pub struct Executor<E: Engine> {
     shared: Arc<Shared<E>>,
 }
 
-struct Shared<E> {
-    engine: Arc<E>,
-    store: Arc<Store>,
+/// What the running actions share.
+pub(super) struct Shared<E> {
+    pub(super) engine: Arc<E>,
+    pub(super) store: Arc<Store>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    wake: Wake,
+    pub(super) wake: Wake,
     hints: Hints,
     ledger: Mutex<Ledger>,
     working: Semaphore,
     starting: Semaphore,
     /// Rung when something else should be.
-    replaced: Notify,
+    pub(super) replaced: Notify,
 }
 
+/// What is under way, and how it went.
 #[derive(Default)]
-struct Ledger {
-    in_flight: BTreeMap<String, (Kind, InFlight)>,
+pub(super) struct Ledger {
+    pub(super) in_flight: BTreeMap<String, (Kind, InFlight)>,
     failures: BTreeMap<String, Failure>,
     pulled: BTreeMap<String, Timestamp>,
     /// The last lines of the builds under way, by target.
-    outputs: BTreeMap<String, Vec<String>>,
+    pub(super) outputs: BTreeMap<String, Vec<String>>,
+    arrivals: Vec<Arrival>,
     /// Whether anything but a start has ended since the last look: a created container is to be started.
     work_ended: bool,
     /// Targets that failed for the first time and were not told yet.
     untold: Vec<Event>,
-    redactor: Redactor,
-    desired: Arc<Desired>,
+    pub(super) redactor: Redactor,
+    pub(super) desired: Arc<Desired>,
 }
 
 /// What is under way and how earlier actions went.
@@ -74,6 +76,8 @@ pub struct Progress {
     pub failures: BTreeMap<String, Failure>,
     /// Successful pulls.
     pub pulled: BTreeMap<String, Timestamp>,
+    /// Images that they brought.
+    pub arrivals: Vec<Arrival>,
 }
 
 impl<E: Engine> Executor<E> {
@@ -126,6 +130,7 @@ impl<E: Engine> Executor<E> {
             in_flight: ledger.in_flight.keys().cloned().collect(),
             failures: ledger.failures.clone(),
             pulled: ledger.pulled.clone(),
+            arrivals: ledger.arrivals.clone(),
         }
     }
 
@@ -157,6 +162,12 @@ impl<E: Engine> Executor<E> {
         self.shared.ledger().failures.retain(|target, _| keep(target));
     }
 
+    /// Forgets the images of which the history knows by now.
+    pub fn forget_arrivals(&self, known: &Brought) {
+        let is_known = |a: &Arrival| known.get(&a.id).is_some_and(|image| image.references.contains(&a.reference));
+        self.shared.ledger().arrivals.retain(|arrival| !is_known(arrival));
+    }
+
     /// Begins as many of `actions` as fit; the rest is planned again when one has ended.
     /// Returns those that were begun.
     pub fn begin<'a>(&self, actions: &'a [Action]) -> Vec<&'a Action> {
@@ -186,7 +197,7 @@ impl<E: Engine> Executor<E> {
 }
 
 impl<E: Engine> Shared<E> {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,16 +238,19 @@ impl<E: Engine> Shared<E> {
         };
         let now = self.clock.now();
         let result = match &outcome {
-            Ok(()) => ActionResult::Success,
+            Ok(_) => ActionResult::Success,
             Err(error) if error.fault == Fault::Timeout => ActionResult::Timeout,
             Err(_) => ActionResult::Error,
         };
         self.metrics.action(&action.call, result, now.since(began));
+        if let Ok(Effect::Freed(bytes)) = &outcome {
+            self.metrics.image_removed(*bytes);
+        }
         self.record(&action, outcome, now, now.since(began));
         self.wake.ring(Reason::Finished);
     }
 
-    fn record(&self, action: &Action, outcome: Result<(), EngineError>, now: Timestamp, took: Span) {
+    fn record(&self, action: &Action, outcome: Result<Effect, EngineError>, now: Timestamp, took: Span) {
         let target = action.call.target();
         if effort::touches_places(&action.call) {
             self.hints.all();
@@ -248,18 +262,9 @@ impl<E: Engine> Shared<E> {
         let mut ledger = self.ledger();
         let output = ledger.outputs.remove(&target).unwrap_or_default();
         match outcome {
-            Ok(()) => {
+            Ok(effect) => {
                 ledger.failures.remove(&target);
-                match &action.call {
-                    Call::Pull { image, .. } => drop(ledger.pulled.insert(image.clone(), now)),
-                    Call::Build { build, .. } => {
-                        let object = action.object.clone();
-                        let message = format!("built {} in {took}", build.image);
-                        let (severity, reason) = (Severity::Normal, "Built".into());
-                        ledger.untold.push(Event { at: now, object, severity, reason, message });
-                    }
-                    _ => {}
-                }
+                ledger.succeeded(action, effect, now, took);
             }
             // Nobody waits for it any more, so it is nobody's failure.
             Err(_) if build::is_obsolete(&ledger.desired, &action.call) => {}
@@ -290,105 +295,32 @@ impl<E: Engine> Shared<E> {
             ledger.work_ended |= kind != Kind::Start;
         }
     }
+}
 
-    async fn call(&self, action: &Action) -> Result<(), EngineError> {
-        let (engine, call) = (&self.engine, &action.call);
-        let desired = self.ledger().desired.clone();
-        let gate = Gate::open(engine.as_ref(), desired, action).await?;
-        gate.pass(call)?;
-        match call {
-            Call::CreateNetwork(network) => engine.create_network(gate.approve(call, network)?).await,
-            Call::RemoveNetwork { id, .. } => engine.remove_network(id).await,
-            Call::CreateVolume(volume) => engine.create_volume(gate.approve(call, volume)?).await,
-            Call::Pull { image, platform, secrets } => {
-                let credentials = provide::credentials(&self.store, secrets)?;
-                let target = call.target();
-                let progress = |line: String| self.note(&target, &line);
-                engine.pull(image, platform.as_deref(), &credentials, &progress).await
-            }
-            Call::Build { build, secrets } => {
-                let credentials = provide::credentials(&self.store, secrets)?;
-                let target = call.target();
-                let output = |line: String| self.hear(&target, &line);
-                let build = gate.approve(call, build)?;
-                tokio::select! {
-                    outcome = build::build(engine.as_ref(), build, &credentials, &output, &self.wake) => outcome,
-                    () = self.obsolete(call) => Err(build::obsolete(call)),
+impl Ledger {
+    /// Remembers what came of an action that went well.
+    fn succeeded(&mut self, action: &Action, effect: Effect, now: Timestamp, took: Span) {
+        let object = action.object.clone();
+        match (&action.call, effect) {
+            (Call::Pull { image, .. }, effect) => {
+                self.pulled.insert(image.clone(), now);
+                if let Effect::Brought(id) = effect {
+                    self.arrivals.push(Arrival { id, reference: image.clone(), object, at: now });
                 }
             }
-            Call::CreateContainer(spec) => {
-                let provided = provide::provide(&self.store, spec)?;
-                engine.create(gate.approve(call, spec.as_ref())?, &provided).await
+            (Call::Build { build, .. }, _) => {
+                let message = format!("built {} in {took}", build.image);
+                let (severity, reason) = (Severity::Normal, "Built".into());
+                self.untold.push(Event { at: now, object, severity, reason, message });
             }
-            Call::Connect(connection) => engine.connect(connection).await,
-            Call::Reconnect(connection) => engine.reconnect(connection).await,
-            Call::Start { container, files, .. } => {
-                for files in files {
-                    // One whose content is lost too may still be there; if not, the engine says so.
-                    if let Err(error) = self.store.render(files) {
-                        tracing::debug!(%error, "files of a container cannot be rendered again");
-                    }
-                }
-                engine.start(container).await
+            (call @ Call::RemoveImage { .. }, Effect::Freed(bytes)) => {
+                let size =
+                    if bytes == 0 { String::new() } else { format!(" (up to {} MB)", bytes.div_ceil(1_000_000)) };
+                let message = printable(&format!("{call}{size}: {}", action.cause));
+                let (severity, reason) = (Severity::Normal, "ImageRemoved".into());
+                self.untold.push(Event { at: now, object, severity, reason, message });
             }
-            Call::Stop(stop) => self.stop(stop).await,
-            Call::Restart(stop) => engine.restart(&stop.container, stop.grace).await,
-            Call::Pause { container, .. } => engine.pause(container).await,
-            Call::Unpause { container, .. } => engine.unpause(container).await,
-            Call::Remove { container, .. } => engine.remove(container).await,
-            Call::Update { container, adjustable, .. } => engine.update(container, adjustable).await,
-        }
-    }
-
-    async fn stop(&self, stop: &Stop) -> Result<(), EngineError> {
-        if !stop.pre_stop.is_empty() {
-            // The command is a courtesy: a container without it must end all the same.
-            if let Err(error) = self.engine.exec(&stop.container, &stop.pre_stop, stop.grace).await {
-                let error = self.ledger().redactor.clean(&error.to_string());
-                tracing::warn!(container = %stop.name, error, "the preStop command failed");
-            }
-        }
-        self.engine.stop(&stop.container, stop.grace).await
-    }
-
-    /// Waits until nobody wants a build any more: from another content, another image is built.
-    async fn obsolete(&self, call: &Call) {
-        loop {
-            let mut replaced = pin!(self.replaced.notified());
-            replaced.as_mut().enable();
-            if build::is_obsolete(&self.ledger().desired, call) {
-                return;
-            }
-            replaced.await;
-        }
-    }
-
-    /// Takes in a line of a build: it is how far it has come, and kept in case it is one of the last.
-    fn hear(&self, target: &str, line: &str) {
-        self.note(target, line);
-        let mut ledger = self.ledger();
-        let line = ledger.redactor.clean(line);
-        build::keep(ledger.outputs.entry(target.to_owned()).or_default(), &line);
-    }
-
-    fn note(&self, target: &str, line: &str) {
-        let mut ledger = self.ledger();
-        let line = printable(&ledger.redactor.clean(line));
-        if let Some((_, action)) = ledger.in_flight.get_mut(target) {
-            action.progress = line;
+            _ => {}
         }
     }
 }
-
-/// A message of the engine's with the name in the place of the id, whole or short, that it knows.
-fn with_name(call: &Call, message: String) -> String {
-    let Some((id, name)) = call.existing() else { return message };
-    let message = message.replace(id, name);
-    match id.get(..SHORT_ID) {
-        Some(short) => message.replace(short, name),
-        None => message,
-    }
-}
-
-/// How many digits of an id Docker shows to people.
-const SHORT_ID: usize = 12;

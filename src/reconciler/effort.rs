@@ -46,6 +46,7 @@ pub fn kind(call: &Call) -> (Kind, usize) {
         Call::Stop(_) | Call::Restart(_) => (Kind::Stop, STOPPING),
         Call::CreateNetwork(_)
         | Call::RemoveNetwork { .. }
+        | Call::RemoveImage { .. }
         | Call::CreateVolume(_)
         | Call::CreateContainer(_)
         | Call::Connect(_)
@@ -67,6 +68,7 @@ pub fn longest(call: &Call) -> Span {
         Call::Stop(stop) | Call::Restart(stop) => Span(stop.grace.0.saturating_mul(2).saturating_add(180_000)),
         Call::CreateNetwork(_)
         | Call::RemoveNetwork { .. }
+        | Call::RemoveImage { .. }
         | Call::CreateVolume(_)
         | Call::CreateContainer(_)
         | Call::Connect(_)
@@ -84,6 +86,7 @@ pub fn touches_places(call: &Call) -> bool {
     match call {
         Call::CreateNetwork(_)
         | Call::RemoveNetwork { .. }
+        | Call::RemoveImage { .. }
         | Call::CreateVolume(_)
         | Call::Pull { .. }
         | Call::Build { .. } => true,

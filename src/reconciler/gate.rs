@@ -82,6 +82,7 @@ fn is_judged(call: &Call) -> bool {
         | Call::Build { .. }
         | Call::Connect(_) => true,
         Call::Reconnect(_)
+        | Call::RemoveImage { .. }
         | Call::RemoveNetwork { .. }
         | Call::Start { .. }
         | Call::Stop(_)

@@ -241,6 +241,7 @@ impl Looker {
             id: id.clone(),
             name: container.name.clone(),
             whose: Whose::Ours,
+            image: container.image.clone(),
             // Unlike any list's, so that the next one that has it is followed by another inspection.
             fingerprint: String::new(),
         });
@@ -248,7 +249,7 @@ impl Looker {
     }
 
     fn observed(&self, listed: &[Listed], silent: BTreeSet<ContainerId>) -> Observed {
-        let foreign = listed.iter().filter(|listed| listed.whose != Whose::Ours).map(|listed| listed.name.clone());
+        let foreign = listed.iter().filter(|listed| listed.whose != Whose::Ours);
         let mut renamed: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
         for listed in listed {
             if let Whose::Renamed(owner) = &listed.whose {
@@ -257,8 +258,9 @@ impl Looker {
         }
         Observed {
             containers: self.containers.iter().map(|(id, (_, container))| (id.clone(), container.clone())).collect(),
-            foreign_names: foreign.collect(),
+            foreign_names: foreign.clone().map(|listed| listed.name.clone()).collect(),
             renamed,
+            foreign_images: foreign.map(|listed| listed.image.clone()).collect(),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
             images: self.images.clone(),

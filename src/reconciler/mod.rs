@@ -23,6 +23,7 @@ mod obey;
 mod observe;
 pub mod offline;
 mod paths;
+mod perform;
 mod provide;
 mod publish;
 mod redact;
@@ -330,6 +331,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.undecided = false;
         self.time_rollouts(&plan.events);
         self.history = std::mem::take(&mut plan.history);
+        self.executor.forget_arrivals(&self.history.images);
         self.remember(&plan.events);
         self.log_releases(&plan);
         self.keep_contents();

@@ -227,6 +227,7 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
         | Call::CreateVolume(_)
         | Call::Pull { .. }
         | Call::Build { .. }
+        | Call::RemoveImage { .. }
         | Call::Reconnect(_)
         | Call::Stop(_)
         | Call::Pause { .. }
@@ -284,7 +285,7 @@ pub(super) fn failed_word(call: &Call) -> &'static str {
         Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } => "StartFailed",
         Call::Stop(_) => "StopFailed",
         Call::Pause { .. } => "PauseFailed",
-        Call::RemoveNetwork { .. } | Call::Remove { .. } => "RemoveFailed",
+        Call::RemoveNetwork { .. } | Call::RemoveImage { .. } | Call::Remove { .. } => "RemoveFailed",
         Call::Update { .. } => "UpdateFailed",
     }
 }
@@ -356,9 +357,8 @@ pub(super) fn newly_renamed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<E
 pub(super) fn newly_unfollowed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
     let reason = |plan: &Plan, key: &Key| Some(plan.status.get(key)?.image_policy.as_ref()?.reason.clone());
     let followed = plan.status.iter().filter_map(|(key, status)| Some((key, status.image_policy.as_ref()?)));
-    let is_told = |reason: &str| !matches!(reason, "AsChosen" | "NotAsked" | "Held");
     let news = followed
-        .filter(|(key, followed)| is_told(&followed.reason) && reason(before, key).as_ref() != Some(&followed.reason));
+        .filter(|(key, followed)| followed.is_trouble() && reason(before, key).as_ref() != Some(&followed.reason));
     let event = |(key, followed): (&Key, &ImagePolicyStatus)| Event {
         at: now,
         object: key.clone(),

@@ -17,6 +17,9 @@ pub(super) const OBJECTS: &str = "objects";
 /// The file with the removals that a person has confirmed.
 const CONFIRMED: &str = "confirmed.json";
 
+/// The file with the images that Evenkeel has brought.
+const IMAGES: &str = "images.json";
+
 /// What the files are known to hold.
 #[derive(Default)]
 pub(super) struct Objects {
@@ -35,6 +38,11 @@ pub(super) fn load(disk: &Disk, mut reject: impl FnMut(&Path, &str) -> String) -
     let path = disk.path(CONFIRMED);
     match loading.read(&path, CONFIRMED) {
         Ok(confirmed) => loading.history.confirmed = confirmed.unwrap_or_default(),
+        Err(reason) => loading.warnings.push(reject(&path, &reason)),
+    }
+    let path = disk.path(IMAGES);
+    match loading.read(&path, IMAGES) {
+        Ok(images) => loading.history.images = images.unwrap_or_default(),
         Err(reason) => loading.warnings.push(reject(&path, &reason)),
     }
     (loading.history, loading.objects, loading.warnings)
@@ -113,6 +121,9 @@ impl Objects {
         }
         if !history.confirmed.is_empty() {
             saving.write(&mut self.written, Path::new(CONFIRMED), CONFIRMED, &history.confirmed)?;
+        }
+        if !history.images.is_empty() {
+            saving.write(&mut self.written, Path::new(IMAGES), IMAGES, &history.images)?;
         }
         saving.finish(&mut self.written)
     }

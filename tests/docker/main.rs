@@ -19,6 +19,7 @@ mod engine;
 mod failure;
 mod figures;
 mod gates;
+mod images;
 mod in_a_container;
 mod likeness;
 mod notifications;

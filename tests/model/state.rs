@@ -291,6 +291,7 @@ fn has_two_halves(call: &Call) -> bool {
         | Call::Pause { .. }
         | Call::Unpause { .. }
         | Call::Remove { .. }
+        | Call::RemoveImage { .. }
         | Call::Update { .. } => false,
     }
 }

@@ -21,6 +21,8 @@ const AFTER_BELL: Millis = 60_000;
 /// due; and one every 5 s while there is a source that cannot be read.
 const PASSES: u64 = 5;
 const PASSES_UNREAD: u64 = PASSES + 12;
+/// And two each time that a registry is asked, which is once a minute in these plays, and once more where that has failed.
+const PASSES_ASKING: u64 = 4;
 
 /// The indices of the calls so far that changed something.
 pub fn changes(stage: &Stage) -> Vec<usize> {
@@ -70,7 +72,9 @@ async fn ring(stage: &mut Stage) -> Vec<String> {
     found.extend(view.plan.first().map(|step| format!("at rest there is a plan: {}", step.action)));
     let is_read = view.sources.iter().all(|source| source.state == SourcePhase::Loaded);
     let passes = stage.passes() - passes;
-    if passes > if is_read { PASSES } else { PASSES_UNREAD } {
+    let asks = view.objects.values().any(|object| object.status.image_policy.is_some());
+    let most = if is_read { PASSES } else { PASSES_UNREAD } + if asks { PASSES_ASKING } else { 0 };
+    if passes > most {
         found.push(format!("at rest there are {passes} passes in {} s", AFTER_BELL / 1000));
     }
     found

@@ -179,11 +179,12 @@ pub fn perform(world: &mut World, call: &Call) -> Result<(), Refusal> {
             world.create_volume(volume);
             Ok(())
         }
-        Call::Pull { image, .. } => world.pull(image),
+        Call::Pull { image, .. } => world.pull(image).map(drop),
         Call::Build { build, .. } => {
             world.build(&build.image, App::default());
             Ok(())
         }
+        Call::RemoveImage { id, references } => world.remove_brought(id, references),
         Call::CreateContainer(spec) => world.create(spec, &Provided::default()).map(drop),
         Call::Connect(c) => world.connect(&c.container, &c.network, &c.aliases, c.address),
         Call::Reconnect(c) => {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use base64::Engine as _;
 use evenkeel::engine::Credentials;
 use evenkeel::model::observed::{Image, ImageState};
+use evenkeel::model::revision::ImageId;
 use evenkeel::model::secret::SecretBytes;
 
 use super::*;
@@ -17,7 +18,7 @@ fn given(server: &str, password: &str) -> Vec<Credentials> {
 }
 
 impl Door<'_> {
-    fn pull(&self, image: &str, credentials: &[Credentials]) -> Result<(), EngineError> {
+    fn pull(&self, image: &str, credentials: &[Credentials]) -> Result<Option<ImageId>, EngineError> {
         self.run(self.docker.pull(image, None, credentials, &|_| ()))
     }
 

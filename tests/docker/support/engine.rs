@@ -102,6 +102,16 @@ impl Engine {
         opening.join().expect("the thread ends well")
     }
 
+    /// Does something in a thread of its own in the engine's network.
+    pub fn spawn_beside(&self, work: impl FnOnce() + Send + 'static) {
+        let network = File::open(self.directory().join("netns")).expect("the engine has a network of its own");
+        std::thread::spawn(move || {
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(network.as_fd(), kind).expect("root may enter a network");
+            work();
+        });
+    }
+
     /// The directory of its programs, `docker` among them.
     pub fn programs(&self) -> PathBuf {
         self.directory().join("bin")

@@ -34,6 +34,8 @@ pub enum Expectation {
     Calls { counts: BTreeMap<String, usize> },
     /// How often the registry was asked about tags since the last mark.
     Asked { count: usize },
+    /// Whether the engine has an image.
+    OnHost { reference: String, there: bool },
     /// What all these containers were made from.
     Image { pattern: String, reference: String },
     /// An environment variable of all these containers.
@@ -123,6 +125,8 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
             Ok(Expectation::Calls { counts: call_counts(text.split_once(':').map_or("", |(_, counts)| counts))? })
         }
         ["registry", "asked", count, "times", "since", "mark"] => Ok(Expectation::Asked { count: number(count)? }),
+        ["image", reference] => Ok(Expectation::OnHost { reference: reference.into(), there: true }),
+        ["no", "image", reference] => Ok(Expectation::OnHost { reference: reference.into(), there: false }),
         ["image", "of", pattern, "is", reference] => {
             Ok(Expectation::Image { pattern: pattern.into(), reference: reference.into() })
         }
@@ -232,6 +236,10 @@ impl Expectation {
                     *made.entry(call.name.to_string()).or_default() += 1;
                 }
                 is(made == *counts, format!("there were {made:?}"))
+            }
+            Expectation::OnHost { reference, there } => {
+                let all: Vec<_> = scene.world.tags.keys().collect();
+                is(scene.world.image(reference).is_some() == *there, format!("there are {all:?}"))
             }
             Expectation::Asked { count } => {
                 let asked = scene.calls.iter().filter(|call| call.name == "ask").count();

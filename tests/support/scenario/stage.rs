@@ -11,10 +11,12 @@ use evenkeel::manifest::Source;
 use evenkeel::model::action::{Confirmation, VolumeCreate};
 use evenkeel::model::command::{Command, Reply};
 use evenkeel::model::desired::Settings;
+use evenkeel::model::image::CleanUp;
 use evenkeel::model::name::{DEFAULT_INSTANCE, Name};
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::quantity::{Cpu, Memory};
 use evenkeel::model::spec::RestartPolicy;
+use evenkeel::model::time::Span;
 use evenkeel::model::view::View;
 use evenkeel::reconciler::Setup;
 use evenkeel::reconciler::rules::Place;
@@ -58,6 +60,7 @@ pub struct Stage {
     disturbed: bool,
     dir: tempfile::TempDir,
     sources: Vec<Source>,
+    clean_up: CleanUp,
     controller: Option<Controller>,
     /// When a controller that a fault has killed is started again.
     restart_at: Option<Millis>,
@@ -89,6 +92,7 @@ impl Stage {
             invariants,
             dir,
             sources: Vec::new(),
+            clean_up: CleanUp::default(),
             controller: None,
             restart_at: None,
             told: Arc::default(),
@@ -150,7 +154,8 @@ impl Stage {
     async fn start_controller(&mut self) -> Result<(), String> {
         let state_dir = self.path("state");
         // A pool that no host routes, so that the transcript does not depend on where the test runs.
-        let settings = Settings { subnet_pool: "198.18.0.0/15".into(), ..Settings::default() };
+        let (subnet_pool, images) = ("198.18.0.0/15".into(), self.clean_up);
+        let settings = Settings { subnet_pool, images, ..Settings::default() };
         let policy = Place { file: self.path("host/policy.yaml"), is_required: false, guarded: Vec::new() };
         let setup = Setup { settings, sources: self.sources.clone(), state_dir, policy };
         let controller = match Controller::start(setup, &self.sim, &self.disk).await {
@@ -267,6 +272,7 @@ impl Stage {
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
+            Step::TagImage { reference, name } => self.sim.with(|world| world.tag_image(reference, name)),
             Step::RemoveImage { reference } => {
                 let reference = self.names.image(reference);
                 let removed = self.sim.with(|world| world.remove_image(&reference));
@@ -557,6 +563,7 @@ impl Stage {
                 Ok(())
             }
             WorldLine::Forget(reference) => world.forget(reference),
+            WorldLine::Grace(_) => Ok(()),
             WorldLine::Entry(open) => {
                 world.no_entry = (!open).then(|| "Evenkeel may not enter the container's network".into());
                 Ok(())
@@ -581,6 +588,7 @@ impl Stage {
                 namespace: namespace.clone(),
                 variables: variables.iter().cloned().collect(),
             }),
+            WorldLine::Grace(time) => self.clean_up.grace = Span::millis(*time),
             WorldLine::Allow(allowance) => self.invariants.allow(*allowance),
             _ => {}
         }

@@ -31,6 +31,8 @@ pub enum World {
     RetryAfter(Millis),
     /// A tag is gone from the registry.
     Forget(String),
+    /// How long nothing must need an image before it is removed; without this line, a day.
+    Grace(Millis),
     /// A path of the host that containers may mount.
     HostPath(String),
     /// Memory that the host has left, in bytes.
@@ -71,6 +73,7 @@ pub enum Step {
     Mount { dir: String },
     Accident { verb: Verb, container: String },
     RemoveImage { reference: String },
+    TagImage { reference: String, name: String },
     Disconnect { container: String, network: String },
     Rename { container: String, to: String },
     Update { container: String, what: String, value: String },
@@ -135,6 +138,7 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["registry", "unauthorized"] => Ok(World::Registry(Mood::Unauthorized)),
         ["registry", "rate-limited"] => Ok(World::Registry(Mood::RateLimited)),
         ["registry", "rate-limited", "for", time] => Ok(World::RetryAfter(millis(time)?)),
+        ["images", "are", "removed", "after", time] => Ok(World::Grace(millis(time)?)),
         ["registry", "forgets", reference] => Ok(World::Forget(reference.into())),
         ["registry", "slow", time] => Ok(World::Registry(Mood::Slow(millis(time)?))),
         ["containers", "can", "be", "entered"] => Ok(World::Entry(true)),
@@ -212,6 +216,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["docker", "stop", container] => accident(Verb::Stop, container),
         ["docker", "start", container] => accident(Verb::Start, container),
         ["docker", "rm", container] => accident(Verb::Remove, container),
+        ["docker", "tag", reference, name] => Ok(Step::TagImage { reference: reference.into(), name: name.into() }),
         ["docker", "rmi", reference] => Ok(Step::RemoveImage { reference: reference.into() }),
         ["docker", "pause", container] => accident(Verb::Pause, container),
         ["docker", "unpause", container] => accident(Verb::Unpause, container),

@@ -14,6 +14,7 @@ use evenkeel::model::container::{Adjustable, ContainerSpec};
 use evenkeel::model::name::Instance;
 use evenkeel::model::observed as seen;
 use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ImageState, NetworkId, StartError};
+use evenkeel::model::revision::ImageId;
 use evenkeel::model::time::Span;
 use evenkeel::policy::Approved;
 use tokio::time::{Duration, sleep};
@@ -92,7 +93,7 @@ impl Engine for Sim {
         _platform: Option<&str>,
         _credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<ImageId>, EngineError> {
         let time = self.with(|world| world.pull_time(image));
         let (sim, reference) = (self.clone(), image.to_string());
         let pull = self.call(Call::change("pull", image, time), async move { sim.with(|w| w.pull(&reference)) });
@@ -170,6 +171,13 @@ impl Engine for Sim {
             })
         };
         self.call(call, effect).await
+    }
+
+    async fn remove_image(&self, id: &ImageId, references: &BTreeSet<String>) -> Result<u64, EngineError> {
+        let name = references.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let (sim, id, references) = (self.clone(), id.clone(), references.clone());
+        let effect = async move { sim.with(|world| world.remove_brought(&id, &references)) };
+        self.call(Call::change("remove image", name, 20), effect).await.map(|()| 0)
     }
 
     async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError> {
@@ -406,6 +414,7 @@ fn listed(world: &World, instance: &Instance) -> Vec<Listed> {
         id: container.id.clone(),
         name: container.name.clone(),
         whose: Ownership { instance: instance.clone() }.whose(&container.name, &container.labels),
+        image: container.image.clone(),
         fingerprint: container.fingerprint(),
     });
     lines.collect()
@@ -429,6 +438,7 @@ impl World {
             template,
             slot,
             image: container.image.clone(),
+            reference: container.reference.clone(),
             state: self.state(&container.state),
             process: self.process(container),
             health: self.health(&container.health),
@@ -498,6 +508,7 @@ impl World {
             None => ImageState::Missing,
             Some(image) => ImageState::Present(seen::Image {
                 id: image.id.clone(),
+                tags: self.tags.iter().filter(|(_, id)| **id == image.id).map(|(tag, _)| tag.clone()).collect(),
                 digests: image.digests.clone(),
                 has_health_check: image.app.health_check.is_some(),
                 volumes: image.app.volumes.clone(),

@@ -67,6 +67,14 @@ impl World {
         self.tell("image tag", None);
     }
 
+    /// Gives an image of the engine's own store another name, as a person does.
+    pub fn tag_image(&mut self, reference: &str, name: &str) -> Result<(), String> {
+        let id = self.image(reference).map(|image| image.id.clone()).ok_or(format!("no such image: {reference}"))?;
+        self.tags.insert(with_tag(name), id);
+        self.tell("image tag", None);
+        Ok(())
+    }
+
     /// Removes an image from the engine's own store, with its tags.
     pub fn remove_image(&mut self, reference: &str) -> Result<(), String> {
         let by_pattern = || {
@@ -135,7 +143,7 @@ impl World {
     }
 
     /// Pulls an image; a tag that has moved is followed.
-    pub fn pull(&mut self, reference: &str) -> Result<(), Refusal> {
+    pub fn pull(&mut self, reference: &str) -> Result<Option<ImageId>, Refusal> {
         self.registry.asked += 1;
         let reference = with_tag(reference);
         self.open()?;
@@ -146,8 +154,29 @@ impl World {
         if !reference.contains('@') {
             self.tags.insert(reference, image.id.clone());
         }
-        self.images.insert(image.id.clone(), image);
+        let id = image.id.clone();
+        let is_new = self.images.insert(id.clone(), image).is_none();
         self.tell("image pull", None);
+        Ok(is_new.then_some(id))
+    }
+
+    /// Removes an image that was brought as these references, unless something else needs it.
+    pub fn remove_brought(&mut self, id: &ImageId, references: &BTreeSet<String>) -> Result<(), Refusal> {
+        if !self.images.contains_key(id) {
+            return Ok(());
+        }
+        let ours: BTreeSet<String> = references.iter().map(|reference| with_tag(reference)).collect();
+        let mut tags = self.tags.iter().filter(|(_, tagged)| *tagged == id);
+        if let Some((other, _)) = tags.find(|(tag, _)| !ours.contains(*tag)) {
+            return refuse(409, Fault::Conflict, format!("it is also {other}, which is not Evenkeel's"));
+        }
+        if let Some(user) = self.containers.values().find(|container| container.image == *id) {
+            let words = format!("conflict: unable to delete image, it is being used by container {}", user.name);
+            return refuse(409, Fault::Conflict, words);
+        }
+        self.tags.retain(|_, tagged| tagged != id);
+        self.images.remove(id);
+        self.tell("image delete", None);
         Ok(())
     }
 }

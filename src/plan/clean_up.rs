@@ -1,0 +1,245 @@
+//! Images that nothing needs any more: those that Evenkeel itself has brought are removed, after a while. An image that was
+//! there before, that any container uses, that a manifest asks for, or that a kept revision may need, stays.
+//!
+//! Whoever else brings images, such as a build, tells of them as a pull does (`Observed::arrivals`), and they are cleaned up
+//! here by the same rules.
+
+use std::collections::BTreeSet;
+
+use super::images;
+use super::world::{Decided, World};
+use crate::model::action::Call;
+use crate::model::cron::CronJobHistory;
+use crate::model::history::History;
+use crate::model::image::{Brought, BroughtImage};
+use crate::model::observed::{Image, ImageState};
+use crate::model::revision::ImageId;
+
+/// Decides about all images that were brought. `history` is what is remembered after this pass.
+pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought, Decided) {
+    let (mut after, mut decided) = (brought.clone(), Decided::default());
+    let settings = world.desired.settings.images;
+    if !settings.is_on {
+        return (after, decided);
+    }
+    for arrival in &world.observed.arrivals {
+        let known = after.entry(arrival.id.clone()).or_insert_with(|| BroughtImage {
+            references: BTreeSet::new(),
+            object: arrival.object.clone(),
+            at: arrival.at,
+            unused_since: None,
+        });
+        known.references.insert(arrival.reference.clone());
+    }
+    // What a source would say that cannot be read, or what a reference leads to, nobody knows.
+    let Some(needed) = needed(world, history).filter(|_| world.desired.unknown_sources.is_empty()) else {
+        return (after, decided);
+    };
+    after.retain(|id, image| {
+        if needed.contains(id) {
+            image.unused_since = None;
+            return true;
+        }
+        let due = *image.unused_since.get_or_insert(world.now) + settings.grace;
+        match world.observed.images.get(&id.0) {
+            // Somebody was faster.
+            Some(ImageState::Missing) => return false,
+            Some(ImageState::Present(found)) if due <= world.now => remove(world, &mut decided, found, image),
+            Some(ImageState::Present(_)) => decided.wake(due),
+            // From now on it is looked at.
+            None => decided.wake(due.max(world.now)),
+        }
+        true
+    });
+    (after, decided)
+}
+
+fn remove(world: World, decided: &mut Decided, found: &Image, image: &BroughtImage) {
+    // Under another name it is somebody's.
+    if found.tags.iter().any(|tag| !image.references.iter().any(|reference| names(reference, tag))) {
+        return;
+    }
+    let call = Call::RemoveImage { id: found.id.clone(), references: image.references.clone() };
+    let grace = world.desired.settings.images.grace;
+    decided.act(world, &image.object, call, format!("nothing has needed it for {grace}"));
+}
+
+/// Whether what an image was brought as is this tag of it.
+fn names(reference: &str, tag: &str) -> bool {
+    // What was brought by its digest was given no tag.
+    if reference.contains('@') {
+        return false;
+    }
+    let (repository, version) = images::parts(reference);
+    let familiar = images::familiar(repository);
+    format!("{familiar}:{}", version.unwrap_or("latest")) == tag
+}
+
+/// Every image that something needs; none if that cannot be told now.
+fn needed(world: World, history: &History) -> Option<BTreeSet<ImageId>> {
+    let mut needed: BTreeSet<ImageId> = world.observed.foreign_images.clone();
+    needed.extend(world.observed.containers.values().map(|container| container.image.clone()));
+    let asked_for = world.desired.images();
+    let returning = world.desired.last_good.values().map(|good| good.reference().to_owned());
+    for reference in asked_for.into_iter().chain(returning.filter(|_| is_new(history))) {
+        match world.observed.images.get(&images::tagged(&reference))? {
+            ImageState::Present(image) => drop(needed.insert(image.id.clone())),
+            ImageState::Missing => {}
+        }
+    }
+    let revisions = history.deployments.values().flat_map(|known| &known.revisions).map(|revision| &revision.image);
+    let resolved = history.deployments.values().filter_map(|known| known.resolution.as_ref()?.image.as_ref());
+    let jobs = history.jobs.values().filter_map(|job| job.runs.last()).map(|run| &run.image);
+    let cron_jobs = history.cron_jobs.values().flat_map(CronJobHistory::under_way).filter_map(|run| run.job.as_ref());
+    needed.extend(revisions.chain(resolved).chain(jobs).chain(cron_jobs.map(|run| &run.image)).cloned());
+    Some(needed)
+}
+
+/// Whether this is a machine that was rebuilt, whose last good revisions are still to come back.
+fn is_new(history: &History) -> bool {
+    history.deployments.values().all(|known| known.revisions.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::desired::{Declared, Desired};
+    use crate::model::history::DeploymentHistory;
+    use crate::model::image::CleanUp;
+    use crate::model::name::{Key, Kind, Name};
+    use crate::model::observed::Observed;
+    use crate::model::time::{Span, Timestamp};
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    fn key() -> Key {
+        Key::new(Kind::Deployment, Name::new("shop").unwrap(), Name::new("web").unwrap())
+    }
+
+    fn id(number: usize) -> ImageId {
+        ImageId(format!("sha256:{number}"))
+    }
+
+    /// What is so about one of the images.
+    #[derive(Debug, Clone, Copy)]
+    struct Fate {
+        is_brought: bool,
+        is_kept_by_a_revision: bool,
+        is_asked_for: bool,
+        is_used_by_a_stranger: bool,
+        has_another_name: bool,
+        unused_for: Option<u64>,
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        let bools = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+        (bools, proptest::option::of(0_u64..100)).prop_map(|(bools, unused_for)| {
+            let (is_brought, is_kept_by_a_revision, is_asked_for, is_used_by_a_stranger, has_another_name) = bools;
+            Fate {
+                is_brought,
+                is_kept_by_a_revision,
+                is_asked_for,
+                is_used_by_a_stranger,
+                has_another_name,
+                unused_for,
+            }
+        })
+    }
+
+    /// Everything that is removed of images with these fates.
+    fn removed(fates: &[Fate], settings: CleanUp, change: impl Fn(&mut Desired, &mut Observed)) -> Vec<usize> {
+        let (mut desired, mut observed, mut brought) = (Desired::default(), Observed::default(), Brought::new());
+        let mut revisions = Vec::new();
+        desired.settings.images = settings;
+        for (number, fate) in fates.iter().enumerate() {
+            let (id, name) = (id(number), format!("web:{number}"));
+            let other = fate.has_another_name.then(|| format!("mine:{number}"));
+            let tags = [Some(name.clone()), other].into_iter().flatten().collect();
+            let found =
+                Image { id: id.clone(), tags, digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            observed.images.insert(id.0.clone(), ImageState::Present(found.clone()));
+            observed.images.insert(name.clone(), ImageState::Present(found));
+            if fate.is_brought {
+                let unused_since = fate.unused_for.map(|minutes| NOW - Span::secs(60 * minutes));
+                let image = BroughtImage { references: [name.clone()].into(), object: key(), at: NOW, unused_since };
+                brought.insert(id.clone(), image);
+            }
+            if fate.is_kept_by_a_revision {
+                revisions.push(json!({
+                    "number": number, "id": format!("r{number}"), "templateHash": "t", "template": {"image": name},
+                    "contents": {}, "image": id.0, "digest": null, "createdAt": 1, "outcome": "pending",
+                }));
+            }
+            if fate.is_asked_for {
+                let spec = json!({"template": {"image": name, "hostNetwork": true}});
+                let web = key().sibling(Kind::Deployment, &Name::new(format!("web{number}")).unwrap());
+                desired.deployments.insert(web, Declared::bare(serde_json::from_value(spec).unwrap()));
+            }
+            if fate.is_used_by_a_stranger {
+                observed.foreign_images.insert(id);
+            }
+        }
+        change(&mut desired, &mut observed);
+        let known: DeploymentHistory = serde_json::from_value(json!({"revisions": revisions})).unwrap();
+        let history = History { deployments: [(key(), known)].into(), ..History::default() };
+        let (by_owner, ports, promised, follows) =
+            (BTreeMap::new(), Default::default(), Default::default(), BTreeMap::new());
+        let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
+        let (desired, observed) = (&desired, &observed);
+        let world = World { desired, observed, now: NOW, by_owner, ports, promised, follows };
+        let (_, decided) = clean_up(world, &brought, &history);
+        let ids = decided.actions.iter().map(|action| match &action.call {
+            Call::RemoveImage { id, .. } => id.clone(),
+            other => panic!("{other}"),
+        });
+        let numbers = ids.map(|id| id.0.trim_start_matches("sha256:").parse().unwrap());
+        numbers.collect()
+    }
+
+    const AN_HOUR: CleanUp = CleanUp { is_on: true, grace: Span::secs(3600) };
+
+    proptest! {
+        #[test]
+        fn what_is_removed_was_brought_and_is_needed_by_nobody(fates in proptest::collection::vec(fate(), 0..12)) {
+            let expected = fates.iter().enumerate().filter(|(_, fate)| {
+                let needed = fate.is_kept_by_a_revision || fate.is_asked_for || fate.is_used_by_a_stranger;
+                let is_due = fate.unused_for.is_some_and(|minutes| minutes >= 60);
+                fate.is_brought && !needed && !fate.has_another_name && is_due
+            });
+            let expected: BTreeSet<usize> = expected.map(|(number, _)| number).collect();
+            let found: BTreeSet<usize> = removed(&fates, AN_HOUR, |_, _| ()).into_iter().collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn where_something_is_not_known_nothing_is_removed(fates in proptest::collection::vec(fate(), 0..12)) {
+            let off = CleanUp { is_on: false, ..AN_HOUR };
+            prop_assert!(removed(&fates, off, |_, _| ()).is_empty());
+            let unread = |desired: &mut Desired, _: &mut Observed| desired.unknown_sources.push("it is gone".into());
+            prop_assert!(removed(&fates, AN_HOUR, unread).is_empty());
+            let unseen = |desired: &mut Desired, _: &mut Observed| {
+                let spec = json!({"template": {"image": "not-looked-up", "hostNetwork": true}});
+                desired.deployments.insert(key(), Declared::bare(serde_json::from_value(spec).unwrap()));
+            };
+            prop_assert!(removed(&fates, AN_HOUR, unseen).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_tag_is_ours_however_its_repository_was_written() {
+        for (reference, tag, expected) in [
+            ("web:1", "web:1", true),
+            ("docker.io/library/web:1", "web:1", true),
+            ("web", "web:latest", true),
+            ("web:1", "web:2", false),
+            ("web:1@sha256:aa", "web:1", false),
+        ] {
+            assert_eq!(names(reference, tag), expected, "{reference} {tag}");
+        }
+    }
+}
