@@ -130,7 +130,10 @@ async fn all_pages_are_read_and_none_of_another_host() {
         _ => manifest(),
     });
     let selection = Selection::Pattern { pattern: r"b-(\d+)".into(), order: TagOrder::Numerical };
-    let told = Https::default().ask(&question(format!("{address}/web"), &[selection.clone()], vec![])).await.unwrap();
+    let told = Https::default()
+        .ask(&question(format!("{address}/web"), std::slice::from_ref(&selection), vec![]))
+        .await
+        .unwrap();
     assert_eq!((told[&selection].clone(), requests(&asked).len()), (found("b-10"), 3));
 }
 

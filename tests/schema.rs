@@ -52,7 +52,10 @@ fn the_reference_says_what_the_schemas_say() {
         fs::write(&path, &page).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "docs/reference.md is not what the schemas say; UPDATE=1 cargo test --test schema writes it anew");
+    assert!(
+        written == page,
+        "docs/reference.md is not what the schemas say; UPDATE=1 cargo test --test schema writes it anew"
+    );
 }
 
 /// Hidden files are no manifests.

@@ -25,7 +25,7 @@ pub fn read(objects: &Objects, host: &mut Host<'_>, problems: &mut Problems) -> 
         let before = problems.count();
         let content = match &object.spec {
             Spec::ConfigMap(spec) => config_map(object, spec, host, problems),
-            Spec::Secret(spec) => secret(object, spec, host, problems),
+            Spec::Secret(spec) => secret_or_before(object, spec, host, problems),
             _ => continue,
         };
         check_size(object, &content, problems);
@@ -77,6 +77,14 @@ fn file_in_source(
     let problem = problems.error(at.file, at.pos, format!("the file '{path}' {why}"));
     problem.hint("the path is relative to this manifest");
     None
+}
+
+/// What a Secret's files say; where they cannot be read and what it held before is known, that.
+fn secret_or_before(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mut Problems) -> Content {
+    let Some(before) = host.secrets.remove(&object.key) else { return secret(object, spec, host, problems) };
+    let mut own = Problems::default();
+    let content = secret(object, spec, host, &mut own);
+    if own.is_empty() { content } else { before }
 }
 
 fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mut Problems) -> Content {

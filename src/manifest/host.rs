@@ -15,6 +15,7 @@ use super::snapshot::{FILE_BYTES_MAX, Snapshot};
 use crate::model::build::SeenContext;
 use crate::model::name::Key;
 use crate::model::policy::HostFile;
+use crate::model::revision::Content;
 
 /// The files of one source, in its snapshot and on the host.
 pub struct Host<'a> {
@@ -30,6 +31,8 @@ pub struct Host<'a> {
     pub contexts: BTreeMap<Asked, SeenContext>,
     /// Their folders.
     pub folders: BTreeSet<PathBuf>,
+    /// What Secrets held before, for where their files cannot be read any more.
+    pub secrets: BTreeMap<Key, Content>,
 }
 
 impl<'a> Host<'a> {
@@ -42,6 +45,7 @@ impl<'a> Host<'a> {
             readers: BTreeMap::new(),
             contexts: BTreeMap::new(),
             folders: BTreeSet::new(),
+            secrets: BTreeMap::new(),
         }
     }
 }

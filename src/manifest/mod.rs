@@ -50,8 +50,8 @@ pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
 pub use suggest::nearest;
 
-use crate::model::name::{Kind, Name};
-use crate::model::revision::ContentHasher;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::revision::{Content, ContentHasher};
 use diagnostic::Problems;
 use host::Host;
 use loaded::Read;
@@ -79,8 +79,20 @@ pub fn load(
     hasher: &ContentHasher,
     known: &Contexts,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    restore(source, snapshot, hasher, known, BTreeMap::new())
+}
+
+/// The same for what was good before: a Secret whose files are not there any more, or not what they should be, has the content
+/// that it had.
+pub fn restore(
+    source: &Source,
+    snapshot: &Snapshot,
+    hasher: &ContentHasher,
+    known: &Contexts,
+    secrets: BTreeMap<Key, Content>,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let mut host = Host::new(source, snapshot);
+    let mut host = Host { secrets, ..Host::new(source, snapshot) };
     let documents = documents::read(source, snapshot, &mut problems);
     let objects = objects::build(documents, &mut host, &mut problems);
     let contents = contents::read(&objects, &mut host, &mut problems);

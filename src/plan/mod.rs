@@ -220,6 +220,12 @@ fn keep_history(past: &History, plan: &mut Plan, key: &Key) {
     }
 }
 
+/// What nothing serves any more once an object is removed, if something does.
+pub fn cost_of_removal(key: &Key, observed: &Observed) -> Option<String> {
+    let mut own = observed.containers.values().filter(|container| container.owner == *key);
+    own.find_map(|container| retire::Gap::of_removal(key, container).downtime)
+}
+
 /// Adds one object's decision to the plan.
 fn take(world: World, plan: &mut Plan, key: &Key, mut decided: Decided) {
     if !decided.refused.is_empty() {

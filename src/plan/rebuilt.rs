@@ -101,7 +101,8 @@ fn pinned(
     back: &TemplateHash,
 ) -> Option<TemplateHash> {
     let wanted = follow::manifest_hash_of(world, key, history);
-    let wanted = wanted.unwrap_or_else(|| deployment::hash(spec, &build::contents(world, key, &spec.template), history));
+    let wanted =
+        wanted.unwrap_or_else(|| deployment::hash(spec, &build::contents(world, key, &spec.template), history));
     (wanted != *back).then_some(wanted)
 }
 
@@ -199,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::model::action::Call;
-use crate::model::observed::{Failure, Image};
+    use crate::model::observed::{Failure, Image};
 
     const GOOD: &str = "web@sha256:1";
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -269,8 +270,15 @@ use crate::model::observed::{Failure, Image};
     #[test]
     fn a_digest_that_the_registry_has_lost_is_not_waited_for_and_other_trouble_is() {
         for (fault, pull) in [(Fault::ImageMissing, "web:2"), (Fault::Unauthorized, GOOD), (Fault::Unavailable, GOOD)] {
-            let failure =
-                Failure { count: 1, at: Timestamp(0), fault, message: String::new(), ending: false, cut: None, output: vec![] };
+            let failure = Failure {
+                count: 1,
+                at: Timestamp(0),
+                fault,
+                message: String::new(),
+                ending: false,
+                cut: None,
+                output: vec![],
+            };
             let observed = Observed { failures: [(pull_target(GOOD), failure)].into(), ..nothing() };
             assert_eq!(pulled(&desired(good()), &observed), [pull], "{fault:?}");
         }

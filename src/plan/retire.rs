@@ -30,7 +30,7 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
 #[derive(Debug, Default)]
 pub struct Gap {
     /// What nothing serves then.
-    downtime: Option<String>,
+    pub downtime: Option<String>,
     /// Why fewer serve then than the manifest's strategy asks for.
     fewer: Option<String>,
 }

@@ -251,8 +251,8 @@ pub fn short(shortage: &Shortage) -> Condition {
 pub fn renamed(names: &BTreeSet<String>) -> Condition {
     let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
     let message = format!(
-        "{} has the labels of one of its containers and another name, so it is left alone; as long as it runs, the names \
-         that it has on its networks may lead to it: `docker rm -f {}` ends that",
+        "{} has the labels of one of its containers and another name, so it is left alone; as long as it runs, its host \
+         ports are taken and its names on its networks may lead to it: `docker rm -f {}` ends that",
         names.join(", "),
         names.join(" ")
     );

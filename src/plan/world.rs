@@ -256,7 +256,8 @@ mod tests {
     fn a_build_that_is_to_blame_is_tried_after_minutes_and_all_else_after_seconds() {
         let pause = |target: &str, fault, count| {
             let at = Timestamp(1_000);
-            let failure = Failure { count, at, fault, message: String::new(), ending: false, cut: None, output: Vec::new() };
+            let failure =
+                Failure { count, at, fault, message: String::new(), ending: false, cut: None, output: Vec::new() };
             retry_at(target, &failure).since(at)
         };
         let (build, pull) = (build_target("evenkeel.local/shop:1"), pull_target("web:1"));

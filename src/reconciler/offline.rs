@@ -97,12 +97,13 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
         format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)
     });
+    let seen = &observed;
     let waiting = plan.held.iter().flat_map(|held| {
         held.removes.iter().map(move |key| PlanStep {
             object: key.clone(),
             action: format!("remove {key}, once it is confirmed"),
             cause: format!("it is no longer declared, and {}", held.reason),
-            downtime: None,
+            downtime: plan::cost_of_removal(key, seen),
         })
     });
     let removes = steps.iter().any(|step| !desired.declares(&step.object)) || !plan.held.is_empty();

@@ -12,7 +12,7 @@ use crate::manifest::context::Contexts;
 use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
 use crate::model::last_good::SourceName;
-use crate::model::name::Key;
+use crate::model::name::{Key, Kind};
 use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
@@ -199,22 +199,25 @@ impl Sources {
         if let Some(said) = &watched.said {
             return Some(Cow::Borrowed(said));
         }
-        let (snapshot, loaded) = self.last_good(index)?;
+        let (snapshot, loaded) = self.last_good(index).ok()??;
         Some(Cow::Owned(Said::of(&watched.source, &snapshot, &loaded)))
     }
 
-    /// The last good state of an earlier run, if it is kept and can still be loaded.
-    fn last_good(&self, index: usize) -> Option<(Snapshot, Loaded)> {
+    /// The last good state of an earlier run, if one is kept; or why that cannot be had any more.
+    fn last_good(&self, index: usize) -> Result<Option<(Snapshot, Loaded)>, String> {
         let watched = &self.watched[index];
-        let kept = self.store.load_snapshot(&watched.state.dir)?;
+        let Some(kept) = self.store.load_snapshot(&watched.state.dir) else { return Ok(None) };
         let (snapshot, contexts) = (Snapshot::of(kept.files).at(kept.commit), Contexts::as_they_were(kept.contexts));
-        let loaded = manifest::load(&watched.source, &snapshot, &self.hasher, &contexts).ok()?;
-        Some((snapshot, loaded))
+        // One that is lost is told as its file that cannot be read.
+        let before = kept.secrets.into_iter().filter_map(|(key, id)| Some((key, self.store.content(&id).ok()?)));
+        let loaded = manifest::restore(&watched.source, &snapshot, &self.hasher, &contexts, before.collect());
+        let why = |problems: Vec<Diagnostic>| problems.first().map_or(String::new(), |first| first.message.clone());
+        loaded.map(|loaded| Some((snapshot, loaded))).map_err(why)
     }
 
     /// Keeps what is in force while less is said than before. `true` if the last good state came into force.
     fn wait_for_more(&mut self, index: usize, less: String) -> bool {
-        let restored = self.watched[index].in_force.is_none() && self.restore(index);
+        let restored = self.watched[index].in_force.is_none() && self.restore(index) == Ok(true);
         let state = &mut self.watched[index].state;
         let message = format!("{less}; that counts once nothing has changed for {QUIET_WITH_LESS}");
         if state.message != message {
@@ -251,8 +254,11 @@ impl Sources {
     fn keep(&self, index: usize, snapshot: &Snapshot) {
         let Watched { state, in_force, .. } = &self.watched[index];
         let contexts = in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
+        let secrets = in_force.iter().flat_map(|loaded| &loaded.desired.contents);
+        let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
+        let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
         let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
-        let kept = Kept { files, commit, contexts: contexts.collect() };
+        let kept = Kept { files, commit, contexts: contexts.collect(), secrets };
         if let Err(error) = self.store.save_snapshot(&state.dir, &kept) {
             tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
         }
@@ -277,22 +283,29 @@ impl Sources {
 
     /// Keeps what is in force; at the start, that is the last good state of an earlier run. `true` if that came into force.
     fn fall_back(&mut self, index: usize, message: String, problems: Vec<Diagnostic>) -> bool {
-        let restored = if self.watched[index].in_force.is_none() { self.restore(index) } else { false };
+        let restored = if self.watched[index].in_force.is_none() { self.restore(index) } else { Ok(false) };
+        let message = match &restored {
+            Ok(_) => message,
+            Err(why) => format!("{message}; its last good state cannot come back: {why}"),
+        };
         let watched = &mut self.watched[index];
         watched.complain(&message, &problems);
         let kept = watched.in_force.is_some();
         watched.state.state = if kept { SourcePhase::LastGood } else { SourcePhase::Unknown };
         watched.state.message = message;
         watched.state.problems = problems.iter().map(ProblemView::from).collect();
-        restored
+        restored == Ok(true)
     }
 
-    fn restore(&mut self, index: usize) -> bool {
-        let last_good = self.last_good(index).filter(|(_, loaded)| self.fits(index, loaded).is_ok());
-        let Some((snapshot, loaded)) = last_good else { return false };
+    /// Whether what was good in an earlier run is in force again; or why it cannot be.
+    fn restore(&mut self, index: usize) -> Result<bool, String> {
+        let Some((snapshot, loaded)) = self.last_good(index)? else { return Ok(false) };
+        if let Err(problems) = self.fits(index, &loaded) {
+            return Err(problems.first().map_or(String::new(), |first| first.message.clone()));
+        }
         self.watched[index].state.commit = snapshot.commit;
         self.watched[index].accept(loaded, SourcePhase::LastGood, None);
-        true
+        Ok(true)
     }
 
     /// What should be, as far as the sources are known.

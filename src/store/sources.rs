@@ -12,7 +12,8 @@ use super::envelope;
 use super::error::StoreError;
 
 use crate::model::build::SeenContext;
-use crate::model::revision::Commit;
+use crate::model::name::Key;
+use crate::model::revision::{Commit, ContentId};
 use crate::model::text::hex;
 
 /// The directory with a file for each source.
@@ -50,10 +51,14 @@ pub struct Kept {
     pub commit: Option<Commit>,
     /// What its images are built from.
     pub contexts: Vec<SeenContext>,
+    /// What its Secrets held, whose files need not be there any more.
+    pub secrets: BTreeMap<Key, ContentId>,
 }
 
 /// Where the contexts are written, as if they were a file of the source: every version of Evenkeel passes over hidden ones.
 const CONTEXTS: &str = ".evenkeel-contexts.json";
+/// The same for what its Secrets held.
+const SECRETS: &str = ".evenkeel-secrets.json";
 
 /// The same as it is written. Without a commit it is what every version of Evenkeel reads and has written.
 #[derive(Serialize, Deserialize)]
@@ -75,7 +80,7 @@ impl Sources {
         &mut self,
         disk: &Disk,
         source: &str,
-        Kept { files, commit, contexts }: &Kept,
+        Kept { files, commit, contexts, secrets }: &Kept,
     ) -> Result<(), StoreError> {
         let path = path_of(disk, source);
         let mut files: BTreeMap<PathBuf, Bytes> =
@@ -83,6 +88,10 @@ impl Sources {
         if !contexts.is_empty() {
             let text = serde_json::to_string(contexts).expect("it is plain data");
             files.insert(CONTEXTS.into(), Bytes::Text(text));
+        }
+        if !secrets.is_empty() {
+            let text = serde_json::to_string(secrets).expect("it is plain data");
+            files.insert(SECRETS.into(), Bytes::Text(text));
         }
         let written = match commit.clone() {
             Some(commit) => Written::At { commit, files },
@@ -113,7 +122,10 @@ pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<Kept>, StoreError
     };
     let mut files: BTreeMap<PathBuf, Vec<u8>> = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
     let contexts = files.remove(Path::new(CONTEXTS)).unwrap_or_default();
-    Ok(Some(Kept { files, commit, contexts: serde_json::from_slice(&contexts).unwrap_or_default() }))
+    let contexts = serde_json::from_slice(&contexts).unwrap_or_default();
+    let secrets = files.remove(Path::new(SECRETS)).unwrap_or_default();
+    let secrets = serde_json::from_slice(&secrets).unwrap_or_default();
+    Ok(Some(Kept { files, commit, contexts, secrets }))
 }
 
 /// The sources that are kept, each by the name of its file.

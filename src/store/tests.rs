@@ -388,7 +388,7 @@ fn what_last_completed_can_be_read_by_people_and_comes_back_whole_or_not_at_all(
 
 /// Files of a source that is in no checkout and builds nothing.
 fn kept(files: &BTreeMap<PathBuf, Vec<u8>>) -> Kept {
-    Kept { files: files.clone(), commit: None, contexts: Vec::new() }
+    Kept { files: files.clone(), commit: None, contexts: Vec::new(), secrets: BTreeMap::new() }
 }
 
 #[test]
@@ -608,8 +608,10 @@ fn the_last_good_files_of_a_source_come_back_whole_or_not_at_all() {
         root: "/srv/releases/1".into(),
         content: "0123".into(),
     };
-    let (before, after) =
-        (kept(&snapshot(b"old")), Kept { files: snapshot(&[0, 255]), commit: Some(commit), contexts: vec![seen] });
+    let (before, after) = (
+        kept(&snapshot(b"old")),
+        Kept { files: snapshot(&[0, 255]), commit: Some(commit), contexts: vec![seen], secrets: BTreeMap::new() },
+    );
     for budget in 0.. {
         let store = open(&dir);
         store.save_snapshot("/srv/shop=prod", &before).unwrap();

@@ -6,8 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// The kinds in the order in which a newcomer meets them.
-const KINDS: [&str; 8] =
-    ["deployment", "job", "cronjob", "namespace", "network", "volume", "configmap", "secret"];
+const KINDS: [&str; 8] = ["deployment", "job", "cronjob", "namespace", "network", "volume", "configmap", "secret"];
 
 const TOP: &str = "# Reference: every field
 

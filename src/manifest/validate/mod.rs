@@ -6,8 +6,8 @@
 
 pub mod clashes;
 mod gates;
-mod images;
 mod image_policy;
+mod images;
 mod objects;
 mod references;
 mod required;
