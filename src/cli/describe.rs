@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure};
 use super::image_policy;
 use super::object::Wanted;
 use super::output;
-use super::past::{gate_table, job_table, revision_table, run_table};
+use super::past::{gate_table, job_table, pinned_words, revision_table, run_table};
 use super::rows;
 use super::screen::{Paint, Screen, Tone, lines, phase_tone};
 use super::table::{Table, cell};
@@ -20,7 +20,7 @@ use crate::model::revision::Commit;
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView, RunWord, SourceState, View};
+use crate::model::view::{Detail, ObjectView, RevisionView, RunWord, SourceState, View};
 use crate::server::wire::{Events, Snapshot};
 
 /// How many events of an object are shown.
@@ -343,24 +343,6 @@ impl Sheet {
             self.text.push_str(&format!("  {line}\n"));
         }
     }
-}
-
-/// What was chosen, and what came of it.
-fn pinned_words(revisions: &[RevisionView]) -> String {
-    let failed = revisions.iter().find(|revision| revision.wanted && revision.outcome == OutcomeWord::Rejected);
-    let Some(failed) = failed else {
-        return "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes"
-            .into();
-    };
-    let instead = revisions.iter().find(|revision| revision.current && revision.number != failed.number);
-    let what = match instead {
-        Some(instead) => format!("revision {} is there in its place", instead.number),
-        None => "nothing takes its place by itself".into(),
-    };
-    let number = failed.number;
-    format!(
-        "revision {number} was chosen and failed; {what}, until another one is chosen or the manifest's template changes"
-    )
 }
 
 /// One revision with all that is known of it.

@@ -102,3 +102,21 @@ pub fn gate_table(gates: &[GateView], now: Timestamp) -> Table {
     }
     table
 }
+
+/// What was chosen, and what came of it.
+pub fn pinned_words(revisions: &[RevisionView]) -> String {
+    let failed = revisions.iter().find(|revision| revision.wanted && revision.outcome == OutcomeWord::Rejected);
+    let Some(failed) = failed else {
+        return "its revision was chosen, by `rollout undo` or as the last good one, until the manifest's template changes"
+            .into();
+    };
+    let instead = revisions.iter().find(|revision| revision.current && revision.number != failed.number);
+    let what = match instead {
+        Some(instead) => format!("revision {} is there in its place", instead.number),
+        None => "nothing takes its place by itself".into(),
+    };
+    let number = failed.number;
+    format!(
+        "revision {number} was chosen and failed; {what}, until another one is chosen or the manifest's template changes"
+    )
+}

@@ -327,7 +327,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));
             self.watched_since = now; // No probe was begun either.
             // What was seen is true all the same: a dead replica must not be told as ready for want of a disk.
-            self.plan.status = plan.status;
+            self.plan.status.clone_from(&plan.status);
             return now + TROUBLE_PAUSE;
         }
         self.undecided = false;
