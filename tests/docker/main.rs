@@ -18,6 +18,8 @@ mod engine;
 mod failure;
 mod figures;
 mod gates;
+mod headroom;
+mod history;
 mod in_a_container;
 mod likeness;
 mod notifications;
