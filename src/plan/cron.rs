@@ -324,7 +324,7 @@ impl Pass<'_> {
                 Some((_, job)) if container.slot < job.attempt && begun(job) => {
                     self.remove(decided, container, "a newer run has taken its place");
                 }
-                Some((_, job)) if job.state.is_over() && is_unused(container) => {
+                Some((_, job)) if job.state.is_over() && container.state == ContainerState::Created { error: None } => {
                     self.remove(decided, container, "it has never run, and never will");
                 }
                 Some((run, _)) if !kept.contains(&run.scheduled_at) => {
@@ -381,10 +381,6 @@ fn begun(job: &JobRun) -> bool {
 
 fn has_ended(container: &Container) -> bool {
     matches!(container.state, ContainerState::Exited(_) | ContainerState::Created { .. })
-}
-
-fn is_unused(container: &Container) -> bool {
-    matches!(container.state, ContainerState::Created { error: None })
 }
 
 #[cfg(test)]

@@ -79,4 +79,40 @@ on_each_engine! {
         let told = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
         assert!(told.contains("the answer does not contain 'version 1'"), "{told}");
     }
+
+    fn an_update_waits_for_a_recent_backup_which_is_made_if_there_is_none(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        let spec = format!("{{schedule: '0 0 29 2 *', template: {{image: '{one}', args: [job, --sleep, 1s, --print, all is dumped]}}}}");
+        bench.write("backup.yaml", &object("CronJob", "backup", &spec));
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one, "{before: [{cronJob: backup, within: 1h}]}"));
+        assert_eq!(bench.containers("backup").len(), 1);
+        let told = bench.evenkeel(&["rollout", "history", "web", "--revision", "1", "-n", "shop"]);
+        assert!(told.contains("cronjob backup") && told.contains("Passed"), "{told}");
+        bench.apply("web.yaml", &web(&two, "{before: [{cronJob: backup, within: 1h}]}"));
+        bench.settled("web", 2, &two, SOON);
+        assert_eq!(bench.containers("backup").len(), 1, "the one that there is is recent");
+    }
+
+    fn what_belongs_together_goes_back_together_and_forward_again(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        let sick = bench.app_image("3", &["ENV NEVER_READY=1"]);
+        let both = |api: &str, web: &str| {
+            let of_group = |name, image| Deployment::new(name, image).spec("releaseGroup", "shop").spec("progressDeadline", "3s");
+            format!("{}{}", of_group("api", api), of_group("web", web).template("dependsOn", "[{deployment: api}]"))
+        };
+        let _controller = bench.start_controller();
+        bench.apply("both.yaml", &both(&one, &one));
+        bench.write("both.yaml", &both(&two, &sick));
+        assert_eq!(bench.applied(), 2, "they are rolled back");
+        for name in ["api", "web"] {
+            bench.settled(name, 1, &one, SOON);
+        }
+        let told = bench.evenkeel(&["describe", "deployment/api", "-n", "shop"]);
+        assert!(told.contains("release group 'shop' goes back together"), "{told}");
+        bench.apply("both.yaml", &both(&two, &two));
+        for name in ["api", "web"] {
+            bench.settled(name, 1, &two, SOON);
+        }
+    }
 }

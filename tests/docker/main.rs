@@ -20,6 +20,8 @@ mod failure;
 mod figures;
 mod gates;
 mod images;
+mod headroom;
+mod history;
 mod in_a_container;
 mod likeness;
 mod notifications;

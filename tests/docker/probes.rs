@@ -7,6 +7,7 @@ use crate::support::{Bench, Deployment, eventually, object, on_each_engine};
 
 const SOON: Duration = Duration::from_secs(30);
 const ROLLED_BACK: i32 = 2;
+const STALLED: i32 = 3;
 
 /// Two replicas that are probed at their own loopback.
 fn hidden(image: &str) -> Deployment {
@@ -113,7 +114,9 @@ on_each_engine! {
         said(bench, "agent", "is not seen here; in a container Evenkeel needs --pid host");
         let before = ids(bench, "agent");
         // Longer than its deadline.
-        std::thread::sleep(Duration::from_secs(4));
+        let words = ["rollout", "status", "agent", "-n", "shop", "--timeout", "30s"];
+        let (code, status, _) = bench.evenkeel_outcome(&words);
+        assert!(code == STALLED && status.contains("needs attention") && status.contains("--pid host"), "{code}: {status}");
         bench.engine.docker(&["rm", "--force", &without_processes]);
 
         let without_rights = start(&["--pid", "host"]);

@@ -197,4 +197,19 @@ on_each_engine! {
         assert!(out.contains("web"), "{out}");
         assert!(bench.all_containers().is_empty());
     }
+
+    fn a_version_that_collapses_within_the_monitor_time_goes_back(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        let web = |image: &str| Deployment::new("web", image).replicas(2).spec("monitor", "1m").to_string();
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one));
+        bench.apply("web.yaml", &web(&two));
+        for replica in bench.settled("web", 2, &two, SOON) {
+            bench.get(&format!("http://{}:8080/sick", replica.address(None))).unwrap();
+        }
+        bench.settled("web", 2, &one, SOON);
+        let (code, said, _) = bench.evenkeel_outcome(&["rollout", "status", "web", "-n", "shop", "--timeout", "30s"]);
+        assert_eq!(code, 2, "{said}");
+        assert!(bench.metrics().contains("evenkeel_rollout_duration_seconds_count{result=\"rolled_back\"} 1"));
+    }
 }

@@ -34,7 +34,7 @@ pub fn of(stage: &mut Stage) -> End {
             .map(|(c, key)| match is_moving(&view, &key) {
                 // Which of its runs are left is a matter of time, and a fault takes some.
                 _ if key.kind == Kind::CronJob => (format!("a run of {key}"), "there".into()),
-                true => (format!("a replica of {key}"), c.reference.clone()),
+                true => (format!("a replica of {key}"), c.image.to_string()),
                 false => (c.name.clone(), likeness(c)),
             })
             .collect();
@@ -72,9 +72,10 @@ fn is_put_aside(view: &View, key: &Key, container: &Container) -> bool {
     phase == Some("Stalled") && container.state_word() == "created"
 }
 
+/// Whether it was made from its image's name or, where nothing names that any more, from its id, makes no difference.
 fn likeness(container: &Container) -> String {
     let aliases: Vec<_> = container.endpoints.iter().map(|(network, e)| (network, &e.aliases)).collect();
-    format!("{} {} {aliases:?} {:?}", container.state_word(), container.reference, container.adjustable)
+    format!("{} {} {aliases:?} {:?}", container.state_word(), container.image, container.adjustable)
 }
 
 impl End {

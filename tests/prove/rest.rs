@@ -1,7 +1,13 @@
 //! Rest: waiting for it, and what is true then whatever came before. The only change it makes is to ring the bell.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use evenkeel::model::history::{DeploymentHistory, Revision, Rollout};
 use evenkeel::model::name::{DEFAULT_INSTANCE, Key, Name};
+use evenkeel::model::time::Timestamp;
 use evenkeel::model::view::{SourcePhase, View};
+use evenkeel::store::Store;
 
 use crate::support::scenario::stage::Stage;
 use crate::support::sim::app::Millis;
@@ -54,6 +60,7 @@ pub async fn look(stage: &mut Stage) -> Vec<String> {
             found.extend(standing(world, &view, key, &instance));
         }
     });
+    found.extend(half_released(&view, &stage.path("state")));
     found
 }
 
@@ -76,6 +83,42 @@ async fn ring(stage: &mut Stage) -> Vec<String> {
     let most = if is_read { PASSES } else { PASSES_UNREAD } + if asks { PASSES_ASKING } else { 0 };
     if passes > most {
         found.push(format!("at rest there are {passes} passes in {} s", AFTER_BELL / 1000));
+    }
+    found
+}
+
+/// A release group is whole at rest: where the new revision of one member failed, no other one runs what came with it.
+fn half_released(view: &View, state_dir: &Path) -> Vec<String> {
+    let Ok(peek) = Store::peek(state_dir) else { return Vec::new() };
+    let mut groups: BTreeMap<(Name, String), Vec<(&Key, &DeploymentHistory)>> = BTreeMap::new();
+    for (key, object) in &view.objects {
+        if let (Some(group), Some(history)) =
+            (object.declared.value()["releaseGroup"].as_str(), peek.history.deployments.get(key))
+        {
+            groups.entry((key.namespace.clone(), group.to_owned())).or_default().push((key, history));
+        }
+    }
+    let settled = |history: &DeploymentHistory| match &history.rollout {
+        Rollout::Complete { revision } if history.pin.is_none() => Some(revision.clone()),
+        _ => None,
+    };
+    let went_back =
+        |(_, history): &&(&Key, &DeploymentHistory)| settled(history).is_some() && history.rejected().is_some();
+    let mut found = Vec::new();
+    for ((_, group), members) in groups {
+        let Some((failed, _)) = members.iter().find(went_back) else { continue };
+        // A rest at which something ran that failed later was none.
+        let rejected = members.iter().flat_map(|(_, history)| &history.revisions).filter(|known| known.is_rejected());
+        let disproved: BTreeSet<Timestamp> = rejected.filter_map(|known| known.rested_at).collect();
+        for (key, history) in members.iter().filter(|(key, _)| key != failed) {
+            let Some(current) = settled(history) else { continue };
+            let (own, others): (Vec<_>, Vec<_>) = history.revisions.iter().partition(|known| known.id == current);
+            let is_good = |known: &&Revision| known.rested_at.is_some_and(|at| !disproved.contains(&at));
+            let has_rested = |revisions: &[&Revision]| revisions.iter().any(|known| is_good(known));
+            if has_rested(&others) && !has_rested(&own) {
+                found.push(format!("{failed} went back, and {key} of its release group {group} did not go with it"));
+            }
+        }
     }
     found
 }

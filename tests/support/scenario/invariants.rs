@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use evenkeel::model::container::label;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::view::{ObjectView, View};
@@ -142,7 +143,10 @@ impl Invariants {
         match call.name {
             "stop" | "restart" if key.kind == Kind::Deployment => self.before_stop(world, &key, container, call.name),
             "start" if key.kind == Kind::Deployment => self.before_start(world, &key, container),
-            "start" if key.kind == Kind::CronJob => self.before_run(world, &key, container),
+            "start" if key.kind.runs_to_completion() => {
+                self.before_attempt(world, &key, container);
+                self.before_run(world, &key, container);
+            }
             "pause" => self.before_pause(world, container),
             _ => {}
         }
@@ -214,6 +218,17 @@ impl Invariants {
         if is_named || !is_drained {
             let (name, since) = (&container.name, container.unnamed_at.map(|at| world.now - at));
             self.violated(world, format!("pause of {name}: unnamed for {since:?} ms, named now: {is_named}"));
+        }
+    }
+
+    /// What has ended well is not run again: a migration runs once for each revision of its Job.
+    fn before_attempt(&self, world: &World, key: &Key, container: &Container) {
+        let label = |c: &Container, name: &str| c.labels.get(name).cloned().unwrap_or_default();
+        let revision = label(container, label::REVISION);
+        let is_earlier = |c: &&Container| c.id != container.id && label(c, label::REVISION) == revision;
+        let went_well = |c: &&Container| matches!(&c.state, State::Exited(exit) if exit.code == 0);
+        if let Some(earlier) = self.of(world, key).filter(is_earlier).find(went_well) {
+            self.violated(world, format!("start of {}, although {} has ended well", container.name, earlier.name));
         }
     }
 

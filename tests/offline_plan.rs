@@ -1,5 +1,5 @@
-//! `evenkeel plan` on a machine that was built anew: nothing runs, the history is gone, and the newest manifests ask for what
-//! has failed. What last completed is noted, and the plan says that this is what comes back.
+//! What `evenkeel plan` says, on the simulated engine: what an update costs, and what comes back on a machine that was built
+//! anew.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
 
@@ -16,7 +16,8 @@ use support::scenario::file::Scenario;
 use support::scenario::stage::Stage;
 use support::scenario::step::parse_step;
 
-const WORLD: &str = "
+/// An update that fails, and a machine of which nothing is left but what last completed.
+const REBUILT: &str = "
 image web:1 ready after 2s
 image web:2 exits with 1 after 300ms
 allow downtime
@@ -54,13 +55,59 @@ async fn planned(stage: &Stage) -> Outlook {
     offline::plan(&setup, &stage.sim).await.unwrap()
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_plan_says_what_comes_back_in_place_of_the_manifests_revision() {
-    let scenario = Scenario::parse("rebuilt", WORLD).unwrap();
+/// A stage after the script of a scenario.
+async fn played(text: &str) -> Stage {
+    let scenario = Scenario::parse("plan", text).unwrap();
     let mut stage = Stage::set(&scenario).await.unwrap();
     for line in &scenario.script {
         stage.play(&line.text, &line.step).await.unwrap();
     }
+    stage
+}
+
+/// One replica that writes alone, and an edit that the controller has not seen.
+const STOP_FIRST: &str = "
+image db:1 ready after 1s
+image db:2 ready after 1s
+allow downtime
+--- manifests/db.yaml
+apiVersion: evenkeel.dev/v1
+kind: Volume
+metadata: {name: data, namespace: shop}
+spec: {accessMode: ReadWriteOncePod}
+---
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: db, namespace: shop}
+spec:
+  minReady: 10s
+  template:
+    image: db:1
+    ports: [{name: db, port: 5432}]
+    mounts: [{volume: data, path: /data}]
+    drain: 5s
+    terminationGracePeriod: 1m
+    readinessProbe: {tcpSocket: {port: db}, period: 1s}
+--- script
+run until converged within 2m
+controller stop
+edit manifests/db.yaml s/db:1/db:2/
+--- transcript
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_for_how_long_nothing_serves_and_why() {
+    let outlook = planned(&played(STOP_FIRST).await).await;
+    let costs: Vec<&str> = outlook.steps.iter().filter_map(|step| step.downtime.as_deref()).collect();
+    let [cost] = costs[..] else { panic!("{costs:?}") };
+    // What drains and minReady take is certain, what the programs take is not.
+    let expected = "nothing serves deployment/shop/db for 15s, and while the old replica ends (at most 1m) and the new one starts: ";
+    assert!(cost.starts_with(expected) && cost.contains("volume data"), "{cost}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_what_comes_back_in_place_of_the_manifests_revision() {
+    let mut stage = played(REBUILT).await;
     let outlook = planned(&stage).await;
     let digest = outlook.steps.iter().find_map(|step| step.action.strip_prefix("pull ")).unwrap();
     assert!(digest.starts_with("web@sha256:"), "not by its tag, which may lead elsewhere: {digest}");
