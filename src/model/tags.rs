@@ -167,6 +167,9 @@ pub fn check_pattern(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("the pattern is empty".into());
     }
+    if text.chars().any(|c| !c.is_ascii_graphic() && c != ' ') {
+        return Err("a pattern has printable letters of ASCII only, as tags do".into());
+    }
     compile(text).map(drop).map_err(|wrong| format!("'{text}' is not a pattern: {wrong}"))
 }
 
@@ -293,6 +296,7 @@ mod tests {
         for (text, part) in [
             ("(", "unclosed group"),
             ("", "empty"),
+            ("é", "ASCII"),
             ("(a)(b)", "more than one group"),
             (long.as_str(), "256"),
             (r"(\d{1000}){1000}", "too large"),

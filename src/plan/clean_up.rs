@@ -231,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_shows_what_is_due_now_and_nothing_of_tomorrow() {
+        let steps = |unused_for: u64| {
+            let (mut desired, mut observed) = (Desired::default(), Observed::default());
+            desired.settings.images = AN_HOUR;
+            let (tags, volumes) = (vec!["web:1".to_string()], BTreeSet::new());
+            let found = Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes };
+            observed.images.insert(id(1).0, ImageState::Present(found));
+            let unused_since = Some(NOW - Span::secs(60 * unused_for));
+            let image = BroughtImage { references: ["web:1".into()].into(), object: key(), at: NOW, unused_since };
+            let history = History { images: [(id(1), image)].into(), ..History::default() };
+            let first = crate::plan::plan(&desired, &observed, &history, NOW);
+            crate::plan::forecast(&desired, &observed, &history, NOW, &first).len()
+        };
+        assert_eq!((steps(59), steps(60)), (0, 1));
+    }
+
+    #[test]
     fn a_tag_is_ours_however_its_repository_was_written() {
         for (reference, tag, expected) in [
             ("web:1", "web:1", true),

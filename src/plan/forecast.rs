@@ -43,8 +43,9 @@ pub fn forecast(
     // What the host will have when each step is due, nobody knows.
     world.headroom = Headroom::default();
     let mut first = true;
-    // A CronJob's next time is no change: only what is due now is shown.
-    let later = without_further_times(desired);
+    // A CronJob's next time is no change, nor is it one that an image will have been unused for long: only what is due now is
+    // shown.
+    let later = without_further_times(desired, &history);
     for _ in 0..PASSES_MAX {
         let plan = super::plan(if std::mem::take(&mut first) { desired } else { &later }, &world, &history, now);
         let moved = plan.history != history;
@@ -67,13 +68,14 @@ pub fn forecast(
     steps
 }
 
-/// The same without times of CronJobs that are still to come.
-fn without_further_times(desired: &Desired) -> Cow<'_, Desired> {
-    if desired.cron_jobs.is_empty() {
+/// The same without times of CronJobs that are still to come, and without images that are still to be removed.
+fn without_further_times<'d>(desired: &'d Desired, history: &History) -> Cow<'d, Desired> {
+    if desired.cron_jobs.is_empty() && history.images.is_empty() {
         return Cow::Borrowed(desired);
     }
     let mut desired = desired.clone();
     desired.cron_jobs.values_mut().for_each(|declared| declared.spec.suspend = true);
+    desired.settings.images.is_on = false;
     Cow::Owned(desired)
 }
 

@@ -42,6 +42,7 @@ fn place(letter: u8) -> Option<(PathBuf, &'static str)> {
         b'd' => Some(("objects/shop/deployment.web.json".into(), "deployment/shop/web")),
         b'j' => Some(("objects/shop/job.migrate.json".into(), "job/shop/migrate")),
         b'c' => Some(("confirmed.json".into(), "confirmed.json")),
+        b'i' => Some(("images.json".into(), "images.json")),
         b's' => Some((format!("sources/srv-manifests-{}.json", hex(&Sha256::digest(SOURCE)[..5])).into(), SOURCE)),
         b'e' => Some(("events.jsonl".into(), "")),
         b'k' => Some(("key".into(), "")),
