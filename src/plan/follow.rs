@@ -3,45 +3,41 @@
 //! restart changes it. From here on a chosen image is an image like any other.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build;
 use super::images;
-use super::world::{Decided, World, pause};
+use super::inquiries::retry_at;
+use super::world::{Decided, World};
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{ContainerState, Fault, Observed};
-use crate::model::registry::{Answer, Choice, ImagePolicyStatus, Inquiry, Repository, Tagged, Unanswered, in_short};
+use crate::model::registry::{Answer, Choice, ImagePolicyStatus, Repository, Tagged, Unanswered, in_short};
 use crate::model::revision::{TemplateHash, template_hash};
 use crate::model::spec::Template;
 use crate::model::status::{Condition, Severity};
 use crate::model::tags::Selection;
-use crate::model::time::{Span, Timestamp};
+use crate::model::time::Timestamp;
 
 /// The condition of an object whose image is followed.
 pub const FOLLOWED: &str = "ImageFollowed";
 
-/// The first pause after a question that was not answered; the longest is five minutes, or what the registry asks for.
-const FIRST_PAUSE: Span = Span::secs(5);
-/// The same where it says that there were too many, and not when to come again.
-const FIRST_PAUSE_LIMITED: Span = Span::secs(60);
-/// No registry is left alone for longer, whatever it asks for.
-const RETRY_AFTER_MAX: Span = Span::secs(24 * 3600);
-
 /// An object whose image is followed.
 pub struct Follow {
     /// Its template as the manifest has it.
-    written: Arc<Template>,
-    selection: Selection,
-    repository: String,
+    pub written: Arc<Template>,
+    /// Which of its tags.
+    pub selection: Selection,
+    /// The repository with its registry.
+    pub repository: String,
     /// What is chosen; none as long as the registry has not said.
     pub choice: Option<Choice>,
     reason: &'static str,
     message: String,
     /// Whether there is anything to ask for.
-    asks: bool,
+    pub asks: bool,
 }
 
 /// All objects whose image is followed.
@@ -321,65 +317,6 @@ pub fn written_with(world: World, key: &Key, image: &str) -> Option<Template> {
 
 fn with_image(written: &Template, image: &str) -> Template {
     Template { image: image.into(), image_policy: None, ..written.clone() }
-}
-
-/// The questions to all registries, one for each repository, and when the next one is due.
-pub fn inquiries(world: World) -> (Vec<Inquiry>, Option<Timestamp>) {
-    let mut of: BTreeMap<&str, Wanted> = BTreeMap::new();
-    for (key, follow) in world.follows.iter().filter(|(_, follow)| follow.asks) {
-        // Secrets that the policy does not let it have are not used for it either; the refusal is told where it is pulled.
-        let Some(secrets) = images::allowed_secrets(world, key, &follow.written) else { continue };
-        let wanted = of.entry(&follow.repository).or_default();
-        wanted.selections.insert(follow.selection.clone());
-        wanted.secrets.extend(secrets);
-        let interval = follow.written.image_policy.as_ref().map(|policy| policy.interval);
-        wanted.interval = [wanted.interval, interval].into_iter().flatten().min();
-    }
-    let mut wake_at = None;
-    let inquiry = |(repository, wanted): (&str, Wanted)| {
-        let due = wanted.due_at(world, repository);
-        let is_due = due.is_some_and(|at| at <= world.now);
-        wake_at = [wake_at, due.filter(|at| *at > world.now)].into_iter().flatten().min();
-        let Wanted { selections, secrets, .. } = wanted;
-        Inquiry { repository: repository.into(), selections, secrets: secrets.into_iter().collect(), is_due }
-    };
-    (of.into_iter().map(inquiry).collect(), wake_at)
-}
-
-/// What is wanted of one repository, by everybody.
-#[derive(Default)]
-struct Wanted {
-    selections: BTreeSet<Selection>,
-    secrets: BTreeSet<crate::model::revision::ContentId>,
-    interval: Option<Span>,
-}
-
-impl Wanted {
-    /// When to ask; none while that is under way.
-    fn due_at(&self, world: World, repository: &str) -> Option<Timestamp> {
-        let Some(known) = world.observed.registries.get(repository) else { return Some(world.now) };
-        if known.is_asked {
-            return None;
-        }
-        match (&known.failure, known.answered_at) {
-            (Some(failure), _) => Some(retry_at(failure)),
-            (None, Some(at)) if self.selections.iter().all(|selection| known.answers.contains_key(selection)) => {
-                Some(at + self.interval.unwrap_or_default())
-            }
-            (None, _) => Some(world.now),
-        }
-    }
-}
-
-/// When a registry that did not answer is asked again.
-fn retry_at(failure: &Unanswered) -> Timestamp {
-    let first = match (failure.fault, failure.retry_after) {
-        (Fault::RateLimited, None) => FIRST_PAUSE_LIMITED,
-        // It knows best.
-        _ => FIRST_PAUSE,
-    };
-    let asked_for = failure.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-    failure.at + pause(first, failure.count).max(asked_for)
 }
 
 /// How it stands with an object's image policy, and the condition that says so.

@@ -18,6 +18,7 @@ mod gates;
 mod headroom;
 mod host_ports;
 mod images;
+mod inquiries;
 mod jobs;
 mod last_good;
 mod monitor;
@@ -141,7 +142,7 @@ fn contents(world: World, plan: &mut Plan) {
 
 /// What registries are asked, and how it stands with the images that are followed there.
 fn registries(world: World, plan: &mut Plan) {
-    let (inquiries, due) = follow::inquiries(world);
+    let (inquiries, due) = inquiries::inquiries(world);
     plan.inquiries = inquiries;
     plan.wake_at = [plan.wake_at, due].into_iter().flatten().min();
     for key in world.follows.keys() {
