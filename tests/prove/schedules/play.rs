@@ -82,7 +82,11 @@ fn may_be_refused(step: &Step) -> bool {
         Step::Edit { .. } | Step::Add { .. } | Step::Delete { .. } => false,
         Step::World(_) | Step::Mark | Step::Fail { .. } | Step::FullDisk(_) => false,
         Step::Empty { .. } | Step::Unmount { .. } | Step::Mount { .. } => false,
-        Step::Accident { .. } | Step::Disconnect { .. } | Step::Update { .. } | Step::RemoveImage { .. } => true,
+        Step::Accident { .. }
+        | Step::Disconnect { .. }
+        | Step::Update { .. }
+        | Step::RemoveImage { .. }
+        | Step::TagImage { .. } => true,
         Step::Engine { .. } | Step::LoseHistory => true,
         Step::Controller(_) | Step::LoseState | Step::Request { .. } | Step::Confirm(_) => true,
     }
