@@ -86,7 +86,8 @@ fn may_be_refused(step: &Step) -> bool {
         | Step::Disconnect { .. }
         | Step::Rename { .. }
         | Step::Update { .. }
-        | Step::RemoveImage { .. } => true,
+        | Step::RemoveImage { .. }
+        | Step::TagImage { .. } => true,
         Step::Engine { .. } | Step::LoseHistory => true,
         Step::Controller(_) | Step::LoseState | Step::Request { .. } | Step::Confirm(_) => true,
     }
