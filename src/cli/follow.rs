@@ -35,6 +35,8 @@ pub struct Progress {
     pub sentences: BTreeMap<String, String>,
     /// The things among them that are on their way.
     pub unfinished: BTreeSet<String>,
+    /// The things among them that have failed.
+    pub failed: BTreeSet<String>,
     /// How the command exits; none while it goes on.
     pub exit: Option<Exit>,
 }
@@ -47,6 +49,8 @@ pub struct Report<'a> {
     told: BTreeMap<String, String>,
     /// What was last on its way.
     unfinished: BTreeSet<String>,
+    /// What had failed then.
+    failed: BTreeSet<String>,
     /// What else the result has.
     pub result: Map<String, Value>,
 }
@@ -54,7 +58,14 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// A report for people, or with a format for machines.
     pub fn new(screen: &'a Screen, format: Option<Machine>) -> Self {
-        Self { screen, format, told: BTreeMap::new(), unfinished: BTreeSet::new(), result: Map::new() }
+        Self {
+            screen,
+            format,
+            told: BTreeMap::new(),
+            unfinished: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            result: Map::new(),
+        }
     }
 
     /// Says something on the way. Standard output is the result's where a machine reads it.
@@ -79,7 +90,7 @@ impl<'a> Report<'a> {
 
     /// Says how far it is.
     fn progress(&mut self, progress: Progress) -> Result<(), Failure> {
-        self.unfinished = progress.unfinished;
+        (self.unfinished, self.failed) = (progress.unfinished, progress.failed);
         self.tell(progress.sentences)
     }
 
@@ -88,6 +99,10 @@ impl<'a> Report<'a> {
         if exit == Exit::TimedOut && !self.unfinished.is_empty() {
             self.screen.note(&format!("not finished: {}", named(&self.unfinished)));
             self.result.insert("unfinished".into(), json!(self.unfinished));
+            if !self.failed.is_empty() {
+                self.screen.note(&format!("failed: {}", named(&self.failed)));
+                self.result.insert("failed".into(), json!(self.failed));
+            }
         }
         if let Some(format) = self.format {
             self.result.insert("result".into(), exit.word().into());
@@ -223,8 +238,10 @@ pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) ->
             Standing::Stalled(_) => worst = Exit::Stalled,
             Standing::RolledBack(_) | Standing::Done(_) => {}
         }
-        if matches!(standing, Standing::Moving(_)) {
-            progress.unfinished.insert(key.to_string());
+        match standing {
+            Standing::Moving(_) => drop(progress.unfinished.insert(key.to_string())),
+            Standing::RolledBack(_) | Standing::Stalled(_) => drop(progress.failed.insert(key.to_string())),
+            Standing::Done(_) => {}
         }
         progress.sentences.insert(key.to_string(), standing.text().into());
     }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::args::SetupArgs;
 use super::failure::{Exit, Failure};
+use super::heap;
 use super::logging::{self, LogFormat};
 use super::settings::{self, Settings};
 use super::supervisor;
@@ -103,7 +104,8 @@ async fn daemon(settings: Settings) -> Result<Exit, Failure> {
         clock: Arc::new(move || clock.now()),
     };
     let (stop, stopped) = watch::channel(false);
-    let told = tokio::spawn(supervisor::tell(seen, clock));
+    let told = tokio::spawn(supervisor::tell(seen.clone(), clock));
+    let kept_small = tokio::spawn(heap::give_back_at_rest(seen));
     let (listener, file) = socket.into_parts();
     let mut servers = vec![tokio::spawn(server::serve_socket(listener, parts.clone(), ended(stopped.clone())))];
     servers.extend(scrapes.map(|listener| tokio::spawn(server::serve_scrapes(listener, parts, ended(stopped)))));
@@ -112,6 +114,7 @@ async fn daemon(settings: Settings) -> Result<Exit, Failure> {
     let result = reconciler::run(settings.setup, desk, settings.receivers).await;
     signals.abort();
     told.abort();
+    kept_small.abort();
     supervisor::ending();
     // Nobody listens to it when all servers have ended already.
     let _ = stop.send(true);

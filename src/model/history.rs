@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cron::CronJobHistory;
 use super::image::Brought;
-use super::job::JobHistory;
+use super::job::{JobHistory, RemovedJobs};
 use super::name::Key;
 use super::observed::ContainerId;
 use super::registry::Choice;
@@ -26,6 +26,8 @@ pub struct History {
     pub jobs: BTreeMap<Key, JobHistory>,
     /// CronJobs.
     pub cron_jobs: BTreeMap<Key, CronJobHistory>,
+    /// Jobs that were removed because no manifest declares them any more.
+    pub removed_jobs: RemovedJobs,
     /// Removals that a person has confirmed.
     pub confirmed: Confirmed,
     /// Images that Evenkeel has brought to the engine.

@@ -1,10 +1,12 @@
 //! What has been of a Job: its revisions and how each ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::history::Resolution;
+use super::name::Key;
 use super::observed::Exit;
 use super::registry::Choice;
 use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
@@ -22,6 +24,20 @@ pub struct JobHistory {
     /// What its image policy has chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Choice>,
+}
+
+/// What is remembered of Jobs that were removed.
+pub type RemovedJobs = BTreeMap<Key, RemovedJob>;
+
+/// A Job that was removed. A manifest that is away for a moment (a checkout, a file that is written anew) and comes back
+/// unchanged must not run a migration twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedJob {
+    /// When nothing of it was left.
+    pub at: Timestamp,
+    /// What had been of it.
+    pub history: JobHistory,
 }
 
 /// One revision of a Job.

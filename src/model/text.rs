@@ -1,5 +1,7 @@
 //! Untrusted text (names, labels, log lines) on its way to a terminal, and bytes as text.
 
+use std::error::Error;
+
 /// `text` without control characters, which could take over a terminal, and without invisible ones, which could make a
 /// line read differently from what it says; a tab becomes a space.
 pub fn printable(text: &str) -> String {
@@ -23,6 +25,20 @@ pub fn is_unseen(c: char) -> bool {
         '\u{2028}' | '\u{2029}' => true,
         c => c.is_control(),
     }
+}
+
+/// An error with its causes: the first one alone says no more than "client error".
+pub fn with_causes(error: &dyn Error) -> String {
+    let (mut said, mut next) = (Vec::<String>::new(), error.source());
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        // Some errors say what their cause says.
+        if !said.iter().any(|earlier| earlier.contains(&words)) {
+            said.push(words);
+        }
+        next = cause.source();
+    }
+    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
 /// The first `digits` hexadecimal digits of `bytes`.

@@ -1,7 +1,5 @@
 //! One request over the network: a POST, and what came back. It knows no retries and follows no redirects.
 
-use std::error::Error;
-
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
@@ -13,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
 use super::receiver::Target;
-use crate::model::text::printable;
+use crate::model::text::{printable, with_causes};
 use crate::model::time::Span;
 
 /// How long one request may take, the connection included.
@@ -108,18 +106,4 @@ fn shown(target: &Target, text: &str, instead: &str) -> String {
         true => printable(text).chars().take(SHOWN).collect(),
         false => instead.into(),
     }
-}
-
-/// An error with its causes: the first one alone says no more than "client error".
-fn with_causes(error: &dyn Error) -> String {
-    let (mut said, mut next) = (Vec::<String>::new(), error.source());
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        // Some errors say what their cause says.
-        if !said.iter().any(|earlier| earlier.contains(&words)) {
-            said.push(words);
-        }
-        next = cause.source();
-    }
-    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }

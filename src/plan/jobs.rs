@@ -12,7 +12,7 @@ use super::world::{Decided, World};
 use crate::model::action::Call;
 use crate::model::desired::Declared;
 use crate::model::history::{History, Resolution};
-use crate::model::job::{JobHistory, JobRun, JobState};
+use crate::model::job::{JobHistory, JobRun, JobState, RemovedJob, RemovedJobs};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::policy::Refusal;
@@ -23,10 +23,13 @@ use crate::model::status::Condition;
 /// How many runs are remembered: a manifest that goes back to one of these revisions does not run it again.
 const RUNS_KEPT: usize = 10;
 
+/// Of how many Jobs that were removed it is remembered what became of them.
+const REMOVED_KEPT: usize = 50;
+
 /// Decides for one Job.
 pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History) -> (JobHistory, Decided) {
     let spec = &declared.spec;
-    let mut history = past.jobs.get(key).cloned().unwrap_or_default();
+    let mut history = past.jobs.get(key).or_else(|| removed(past, key)).cloned().unwrap_or_default();
     let mut decided = Decided::default();
     follow::take(world, &mut decided, key, &mut history.choice);
     let asked = Asked::of(world, key, spec);
@@ -74,6 +77,26 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         decided.status = super::status::job(world, key, spec, &JobHistory::default(), &decided);
     }
     (history, decided)
+}
+
+/// What had been of a Job that was removed, and is declared again.
+fn removed<'a>(past: &'a History, key: &Key) -> Option<&'a JobHistory> {
+    past.removed_jobs.get(key).map(|removed| &removed.history)
+}
+
+/// What stays remembered of Jobs that are removed: of those that had been, and of those that are `gone` now, the newest.
+pub fn still_removed(world: World, past: &History, gone: &[Key]) -> RemovedJobs {
+    let before = past.removed_jobs.iter().filter(|(key, _)| !world.desired.declares(key));
+    let mut after: RemovedJobs = before.map(|(key, removed)| (key.clone(), removed.clone())).collect();
+    let has_run = |key: &&Key| past.jobs.get(key).is_some_and(|history| !history.runs.is_empty());
+    for key in gone.iter().filter(has_run) {
+        after.insert(key.clone(), RemovedJob { at: world.now, history: past.jobs[key].clone() });
+    }
+    while after.len() > REMOVED_KEPT {
+        let oldest = after.iter().min_by_key(|(_, removed)| removed.at).map(|(key, _)| key.clone());
+        after.remove(&oldest.expect("there are more than some"));
+    }
+    after
 }
 
 /// What the manifest asks for.

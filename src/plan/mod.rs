@@ -160,6 +160,7 @@ fn removals(world: World, past: &History, plan: &mut Plan) {
     let known = world.desired.unknown_sources.is_empty();
     plan.held = if known { prune::held(world, past, &orphans) } else { Vec::new() };
     plan.history.confirmed = prune::still_confirmed(&past.confirmed, &orphans);
+    let mut gone = Vec::new();
     let frozen = world.desired.unknown_sources.first().map(|why| format!("not removed: {why}"));
     for key in &orphans {
         let held = plan.held.iter().find(|held| held.namespace == key.namespace);
@@ -168,9 +169,11 @@ fn removals(world: World, past: &History, plan: &mut Plan) {
         });
         match frozen.clone().or(held) {
             Some(why) => hold(world, past, plan, key, why),
-            None => remove(world, past, plan, key),
+            None if remove(world, past, plan, key) => gone.push(key.clone()),
+            None => {}
         }
     }
+    plan.history.removed_jobs = jobs::still_removed(world, past, &gone);
     if world.desired.unknown_sources.is_empty() {
         for (key, decided) in prune::networks(world) {
             take(world, plan, &key, decided);
@@ -183,23 +186,21 @@ fn hold(world: World, past: &History, plan: &mut Plan, key: &Key, why: String) {
     keep_history(past, plan, key);
     let phase = if world.desired.unknown_sources.is_empty() { "PruneHeld" } else { "Unknown" };
     let condition = Condition { kind: "PruneHeld".into(), status: true, reason: phase.into(), message: why.clone() };
-    let as_it_is = status::undeclared(world, key);
-    let status = Status { phase: phase.into(), message: why, conditions: vec![condition], ..as_it_is };
-    if let Some(history) = plan.history.deployments.get_mut(key).filter(|_| phase == "PruneHeld") {
-        let mut decided = prune::keep_alive(world, key, history);
-        decided.status = status;
-        return take(world, plan, key, decided);
-    }
-    plan.status.insert(key.clone(), status);
+    let held = plan.history.deployments.get_mut(key).filter(|_| phase == "PruneHeld");
+    let mut decided = held.map(|history| prune::keep_alive(world, key, history)).unwrap_or_default();
+    let as_it_is = status::undeclared(world, &plan.history, key);
+    decided.status = Status { phase: phase.into(), message: why, conditions: vec![condition], ..as_it_is };
+    take(world, plan, key, decided);
 }
 
-fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) {
+/// One step of a removal; whether nothing is left.
+fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) -> bool {
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let (decided, gone) = prune::remove(world, key, &mut history);
     if gone {
         plan.history.confirmed.remove(key);
         plan.events.extend(decided.events);
-        return;
+        return true;
     }
     keep_history(past, plan, key);
     // A Job has no name to take away and nothing to drain, so only a Deployment's way out is remembered.
@@ -207,6 +208,7 @@ fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) {
         plan.history.deployments.insert(key.clone(), history);
     }
     take(world, plan, key, decided);
+    false
 }
 
 fn keep_history(past: &History, plan: &mut Plan, key: &Key) {

@@ -6,7 +6,7 @@ use super::replica::{Replica, find};
 use super::rollout::current;
 use super::world::{Decided, World};
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
-use crate::model::history::{DeploymentHistory, Outcome, Resolution, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Rollout};
 use crate::model::job::{JobHistory, JobState};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
@@ -176,14 +176,19 @@ fn conditions(history: &DeploymentHistory, counts: Replicas, phase: &str, messag
 }
 
 fn container_of(history: &DeploymentHistory, replica: &Replica) -> ContainerStatus {
-    let ours = history.restarted.get(&replica.container.id).map_or(0, |restarts| restarts.count);
     container(
         replica.container,
         replica.serves(),
         history.retiring.contains_key(&replica.container.id),
-        replica.container.restart_count + ours,
+        restarts_of(Some(history), replica.container),
         replica.readiness.message(),
     )
+}
+
+/// The engine's restarts, and ours.
+fn restarts_of(history: Option<&DeploymentHistory>, container: &Container) -> u32 {
+    let ours = history.and_then(|history| history.restarted.get(&container.id)).map_or(0, |restarts| restarts.count);
+    container.restart_count.saturating_add(ours)
 }
 
 fn container(container: &Container, ready: bool, retiring: bool, restarts: u32, message: &str) -> ContainerStatus {
@@ -269,7 +274,7 @@ fn camel_case(rule: &str) -> String {
 }
 
 /// What there is of a workload that is not declared and left as it is.
-pub fn undeclared(world: World, key: &Key) -> Status {
+pub fn undeclared(world: World, past: &History, key: &Key) -> Status {
     let containers = world.containers(key);
     let running = containers.iter().filter(|c| matches!(c.state, ContainerState::Running { .. })).count() as u32;
     let counts =
@@ -278,7 +283,7 @@ pub fn undeclared(world: World, key: &Key) -> Status {
         replicas: (key.kind == Kind::Deployment).then_some(counts),
         containers: containers
             .iter()
-            .map(|c| container(c, super::readiness::is_named(c), false, c.restart_count, ""))
+            .map(|c| container(c, super::readiness::is_named(c), false, restarts_of(past.deployments.get(key), c), ""))
             .collect(),
         ..Status::default()
     }

@@ -1,8 +1,6 @@
 //! One request over HTTP, and what came back, as far as registries say it. It knows no retries, and follows no redirects: a
 //! credential goes nowhere but where it was meant to.
 
-use std::error::Error;
-
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
@@ -13,6 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
+use crate::model::text::with_causes;
 use crate::model::time::Span;
 
 /// How long one request may take, the connection included.
@@ -117,18 +116,4 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, String> {
         }
     }
     Ok(read)
-}
-
-/// An error with its causes: the first one alone says no more than "client error".
-fn with_causes(error: &dyn Error) -> String {
-    let (mut said, mut next) = (Vec::<String>::new(), error.source());
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        // Some errors say what their cause says.
-        if !said.iter().any(|earlier| earlier.contains(&words)) {
-            said.push(words);
-        }
-        next = cause.source();
-    }
-    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }

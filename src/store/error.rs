@@ -9,7 +9,7 @@ use super::disk::Operation;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk said no: full, broken, or not permitted. Nothing may be done until it works again.
-    #[error("{operation} {}: {cause}", path.display())]
+    #[error("{operation} {}: {cause}{}", path.display(), way_out(cause))]
     Disk {
         /// What was attempted.
         operation: Operation,
@@ -46,5 +46,40 @@ impl StoreError {
     /// An [`StoreError::Unusable`].
     pub(super) fn unusable(path: &Path, reason: impl Into<String>) -> Self {
         Self::Unusable { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// What can be done about it, where that is plain.
+fn way_out(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ". The state directory belongs to the user that Evenkeel runs as, root as a rule: run it so, or choose another --state-dir"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ". Mount its file system for writing (`dmesg` tells why the kernel has made one read-only), or choose another --state-dir"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ". Make room there: `docker system df` and `du -xh / | sort -h | tail` show what takes it"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_says_no_comes_with_a_way_out() {
+        let said = |kind: io::ErrorKind| {
+            let cause = io::Error::from(kind);
+            StoreError::Disk { operation: Operation::Write, path: "/state/key".into(), cause }.to_string()
+        };
+        let full = said(io::ErrorKind::StorageFull);
+        assert!(full.starts_with("write /state/key: no storage space. Make room there"), "{full}");
+        for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied] {
+            assert!(said(kind).contains("--state-dir"), "{}", said(kind));
+        }
+        assert_eq!(said(io::ErrorKind::TimedOut), "write /state/key: timed out");
     }
 }

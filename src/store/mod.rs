@@ -5,7 +5,8 @@
 //! lock, key                                one process; the key of the keyed hash
 //! objects/<namespace>/<kind>.<name>.json   history, one file per object     (objects)
 //! confirmed.json                           removals that a person confirmed (objects)
-//! images.json                              images that were pulled by us       (objects)
+//! images.json                              images that were pulled by us    (objects)
+//! removed-jobs.json                        what became of removed Jobs      (objects)
 //! contents/<id>/<key>                      ConfigMaps and Secrets           (contents)
 //! files/<id>-<mode>-<uid>-<gid>/<key>      the same, for containers to mount
 //! sources/<name>.json                      last good manifests              (sources)

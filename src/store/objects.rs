@@ -20,6 +20,9 @@ const CONFIRMED: &str = "confirmed.json";
 /// The file with the images that Evenkeel has brought.
 const IMAGES: &str = "images.json";
 
+/// The file with the Jobs that were removed.
+const REMOVED_JOBS: &str = "removed-jobs.json";
+
 /// What the files are known to hold.
 #[derive(Default)]
 pub(super) struct Objects {
@@ -35,16 +38,9 @@ pub(super) fn load(disk: &Disk, mut reject: impl FnMut(&Path, &str) -> String) -
             loading.warnings.push(reject(&path, &reason));
         }
     }
-    let path = disk.path(CONFIRMED);
-    match loading.read(&path, CONFIRMED) {
-        Ok(confirmed) => loading.history.confirmed = confirmed.unwrap_or_default(),
-        Err(reason) => loading.warnings.push(reject(&path, &reason)),
-    }
-    let path = disk.path(IMAGES);
-    match loading.read(&path, IMAGES) {
-        Ok(images) => loading.history.images = images.unwrap_or_default(),
-        Err(reason) => loading.warnings.push(reject(&path, &reason)),
-    }
+    loading.history.confirmed = loading.whole(CONFIRMED, &mut reject);
+    loading.history.images = loading.whole(IMAGES, &mut reject);
+    loading.history.removed_jobs = loading.whole(REMOVED_JOBS, &mut reject);
     (loading.history, loading.objects, loading.warnings)
 }
 
@@ -97,6 +93,20 @@ impl Loading<'_> {
         Ok(())
     }
 
+    /// A file that is about many objects.
+    fn whole<T: DeserializeOwned + Default>(
+        &mut self,
+        file: &str,
+        reject: &mut impl FnMut(&Path, &str) -> String,
+    ) -> T {
+        let path = self.disk.path(file);
+        let read = self.read(&path, file).unwrap_or_else(|reason| {
+            self.warnings.push(reject(&path, &reason));
+            None
+        });
+        read.unwrap_or_default()
+    }
+
     fn read<T: DeserializeOwned>(&mut self, path: &Path, subject: &str) -> Result<Option<T>, String> {
         let Some(bytes) = self.disk.read(path).map_err(|error| error.to_string())? else { return Ok(None) };
         let (checksum, object) = envelope::open(subject, &bytes)?;
@@ -124,6 +134,9 @@ impl Objects {
         }
         if !history.images.is_empty() {
             saving.write(&mut self.written, Path::new(IMAGES), IMAGES, &history.images)?;
+        }
+        if !history.removed_jobs.is_empty() {
+            saving.write(&mut self.written, Path::new(REMOVED_JOBS), REMOVED_JOBS, &history.removed_jobs)?;
         }
         saving.finish(&mut self.written)
     }

@@ -9,7 +9,7 @@ use super::*;
 use crate::model::build::SeenContext;
 use crate::model::cron::{CronJobHistory, CronRun};
 use crate::model::history::{DeploymentHistory, Outcome, Revision, Rollout};
-use crate::model::job::{JobHistory, JobRun, JobState};
+use crate::model::job::{JobHistory, JobRun, JobState, RemovedJob};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::release::{Release, Step};
@@ -102,7 +102,9 @@ fn history_survives_a_restart() {
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
     };
-    history.jobs.insert(key(Kind::Job, "web"), JobHistory { runs: vec![run.clone()], resolution: None, choice: None });
+    let job = JobHistory { runs: vec![run.clone()], resolution: None, choice: None };
+    history.removed_jobs.insert(key(Kind::Job, "old"), RemovedJob { at: Timestamp(4), history: job.clone() });
+    history.jobs.insert(key(Kind::Job, "web"), job);
     let scheduled = CronRun {
         scheduled_at: Timestamp(2),
         by_hand: true,

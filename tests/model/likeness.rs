@@ -146,9 +146,9 @@ impl Sketch<'_> {
     }
 
     fn history(&mut self, history: &History) {
-        let History { deployments, jobs, cron_jobs, confirmed, images } = history;
+        let History { deployments, jobs, cron_jobs, removed_jobs, confirmed, images } = history;
         // These worlds have no CronJobs: their times never end.
-        self.add((confirmed.len(), cron_jobs.len()));
+        self.add((confirmed.len(), cron_jobs.len(), removed_jobs.len()));
         self.add(images.values().map(|image| image.unused_since.is_some()).collect::<Vec<_>>());
         deployments.values().for_each(|deployment| self.deployment(deployment));
         jobs.values().for_each(|job| self.job(job));

@@ -98,9 +98,14 @@ const LOG_OPTIONS: [(&str, &[&str]); 2] = [
     ("local", &["compress", "max-buffer-size", "max-file", "max-size", "mode"]),
 ];
 
+/// The longest host name that Linux takes, in characters.
+const HOST_NAME_MAX: usize = 64;
+
 /// Checks the words of a template.
 pub fn check(at: At<'_>, template: &Template, problems: &mut Problems) {
     user(at, template, problems);
+    host_name(at, template, problems);
+    no_nul(at, template, problems);
     logging(at.field("logging"), template, problems);
     for name in template.ulimits.keys() {
         known(at.field("ulimits").key(name), name, name, &ULIMITS, "ulimit", problems);
@@ -162,6 +167,27 @@ fn user(at: At<'_>, template: &Template, problems: &mut Problems) {
     for (index, group) in template.group_add.iter().enumerate().filter(|(_, group)| !is_word(group)) {
         wrong(problems, at.field("groupAdd").item(index), format!("'{group}' is not a group"))
             .hint("write its name or number");
+    }
+}
+
+fn host_name(at: At<'_>, template: &Template, problems: &mut Problems) {
+    let Some(name) = &template.hostname else { return };
+    let is_label = |label: &str| {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        !label.is_empty() && label.chars().all(legal) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.len() > HOST_NAME_MAX || !name.split('.').all(is_label) {
+        wrong(problems, at.field("hostname"), format!("'{name}' is not a host name"))
+            .hint("letters, digits and '-', in parts with '.' between them, at most 64 characters");
+    }
+}
+
+/// A NUL byte ends every text that a program is given, so none can be in one.
+fn no_nul(at: At<'_>, template: &Template, problems: &mut Problems) {
+    for (field, list) in [("command", &template.command), ("args", &template.args)] {
+        for (index, _) in list.iter().enumerate().filter(|(_, word)| word.contains('\0')) {
+            wrong(problems, at.field(field).item(index), "an argument cannot hold a NUL byte");
+        }
     }
 }
 
