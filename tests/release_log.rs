@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use evenkeel::model::command::{Answer, Command};
 use evenkeel::model::release::{Release, Step};
 use evenkeel::store::Operation;
+use support::parallel::on_all_cores;
 use support::scenario::disk::{WriteFault, WriteRecord};
 use support::scenario::fault::Fault;
 use support::scenario::file::{Scenario, paths};
@@ -131,8 +132,8 @@ fn a_rollout_has_one_beginning_and_one_end_in_every_story() {
         "try-again-after-rollback",
         "undo-after-rollback",
     ];
-    for (name, text) in names.map(scenario) {
-        let (log, _) = played(&name, &text, &[]);
+    on_all_cores(&names.map(scenario), |(name, text)| {
+        let (log, _) = played(name, text, &[]);
         let told: Vec<String> = log.iter().map(line).collect();
         let ids: BTreeSet<&str> = log.iter().map(|release| release.id.as_str()).collect();
         assert_eq!(ids.len(), log.len(), "{name}: {told:#?}");
@@ -148,7 +149,7 @@ fn a_rollout_has_one_beginning_and_one_end_in_every_story() {
             }
             assert!(!open, "{name}: {object} has no end: {told:#?}");
         }
-    }
+    });
 }
 
 /// The most valuable promise: neither lost nor doubled, wherever the controller dies and whenever the disk is full.
@@ -168,12 +169,12 @@ fn the_log_is_the_same_wherever_the_controller_dies_or_the_disk_refuses() {
     });
     let faults: Vec<_> = faults.collect();
     assert!(faults.len() > 50, "{}", faults.len());
-    for (at, mode) in faults {
+    on_all_cores(&faults, |&(at, mode)| {
         let (log, _) = played("story", STORY, &[Fault::Write { at, mode }]);
         // What a person asked for and got no answer to is asked again, and stands there again.
         let mut found = entries(&log);
         found.dedup();
         found.retain(|(step, ..)| *step != Step::NotDone);
         assert_eq!(found, entries(&whole), "write {at} {}: {log:#?}", mode.word());
-    }
+    });
 }

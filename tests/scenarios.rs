@@ -38,17 +38,18 @@ fn with_every(check: impl Fn(&Path, &Scenario) -> Vec<String> + Sync) {
 }
 
 #[test]
-fn every_scenario_plays_as_its_file_says_and_twice_the_same() {
+fn every_scenario_plays_as_its_file_says() {
     with_every(|path, scenario| {
         let began = std::time::Instant::now();
         let outcome = play(scenario);
         println!("{} took {} ms", scenario.path, began.elapsed().as_millis());
-        let again = play(scenario);
         let mut problems = outcome.problems.clone();
-        if outcome.transcript != again.transcript {
-            problems.push(format!("{}: {}", scenario.path, difference(&outcome.transcript, &again.transcript)));
-        }
         if std::env::var_os("UPDATE_SCENARIOS").is_some() {
+            // What a file says was played by another process before. What is new is played twice: it has to be the same.
+            let again = play(scenario);
+            if outcome.transcript != again.transcript {
+                problems.push(format!("{}: {}", scenario.path, difference(&outcome.transcript, &again.transcript)));
+            }
             fs::write(path, scenario.with_transcript(&outcome.transcript)).expect("it can be written");
         } else if outcome.transcript != scenario.transcript {
             problems.push(format!("{}: {}", scenario.path, difference(&scenario.transcript, &outcome.transcript)));

@@ -15,6 +15,7 @@ use super::output;
 use super::screen::{Screen, lines};
 use super::standing::{self, Standing};
 use crate::model::name::Key;
+use crate::model::text::listed;
 use crate::model::time::Span;
 use crate::model::view::{ObjectView, View};
 use crate::server::wire::Snapshot;
@@ -97,10 +98,10 @@ impl<'a> Report<'a> {
     /// Prints the result for machines; a person has read it already, save for what was not finished in time.
     pub fn conclude(mut self, exit: Exit) -> Result<Exit, Failure> {
         if exit == Exit::TimedOut && !self.unfinished.is_empty() {
-            self.screen.note(&format!("not finished: {}", named(&self.unfinished)));
+            self.screen.note(&format!("not finished: {}", listed(self.unfinished.iter(), NAMED)));
             self.result.insert("unfinished".into(), json!(self.unfinished));
             if !self.failed.is_empty() {
-                self.screen.note(&format!("failed: {}", named(&self.failed)));
+                self.screen.note(&format!("failed: {}", listed(self.failed.iter(), NAMED)));
                 self.result.insert("failed".into(), json!(self.failed));
             }
         }
@@ -110,15 +111,6 @@ impl<'a> Report<'a> {
             self.screen.print(&output::render(&Value::Object(self.result), format))?;
         }
         Ok(exit)
-    }
-}
-
-/// Some names, and how many there are besides.
-fn named(things: &BTreeSet<String>) -> String {
-    let names: Vec<&str> = things.iter().take(NAMED).map(String::as_str).collect();
-    match things.len().saturating_sub(NAMED) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::failure::Exit;
 use crate::model::name::{Key, Kind};
+use crate::model::status::Replicas;
 use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView};
 
 /// Where an object stands, in the words of `rollout status`.
@@ -143,8 +144,18 @@ fn moving(phase: &str, object: &ObjectView) -> String {
 fn waiting(object: &ObjectView) -> String {
     match object.status.waiting.first() {
         Some(first) => format!(", waiting for {first}"),
+        None if is_said(object) => String::new(),
         None => with_reason(&object.status.message),
     }
+}
+
+/// Whether the counts of replicas have said what the message says.
+fn is_said(object: &ObjectView) -> bool {
+    let said = |replicas: Replicas| {
+        let counts = format!("{} of {} updated replicas are available", replicas.available, replicas.desired);
+        replicas.updated == replicas.current && object.status.message == counts
+    };
+    object.status.replicas.is_some_and(said)
 }
 
 fn with_reason(reason: &str) -> String {

@@ -41,6 +41,20 @@ pub fn with_causes(error: &dyn Error) -> String {
     if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
+/// The first `most` of some names, and how many there are besides: `a, b and 3 more`.
+pub fn listed<T: AsRef<str>>(names: impl ExactSizeIterator<Item = T>, most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let mut text = String::new();
+    for name in names.take(most) {
+        text.push_str(if text.is_empty() { "" } else { ", " });
+        text.push_str(name.as_ref());
+    }
+    match more {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 /// The first `digits` hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8], digits: usize) -> String {
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
@@ -63,6 +77,13 @@ pub fn last_word(log: &[String]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_names_are_counted_from_some_on() {
+        let names = ["a", "b", "c"];
+        assert_eq!((listed(names.iter(), 3), listed(names.iter(), 1)), ("a, b, c".into(), "a and 2 more".into()));
+        assert_eq!(listed([""; 0].iter(), 1), "");
+    }
 
     #[test]
     fn the_last_word_is_the_error_and_not_its_stack() {

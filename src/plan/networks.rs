@@ -13,7 +13,7 @@ use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState, Network};
 use crate::model::spec::NetworkSpec;
 use crate::model::status::{Condition, Status};
-use crate::model::text::hex;
+use crate::model::text::{hex, listed};
 
 /// A range of IPv4 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,10 +166,13 @@ fn recreate(world: World, key: &Key, live: &Network, difference: &str, decided: 
     }
     let message = format!(
         "its declaration changed ({difference}), but recreating it would cut off {}; it stays as it is until nothing uses it",
-        users.join(", ")
+        listed(users.iter(), USERS_NAMED)
     );
     decided.status = degraded("ChangeHeld", message);
 }
+
+/// How many users of a network are named.
+pub const USERS_NAMED: usize = 5;
 
 /// Containers of ours that are attached to a network, stopped ones included: they could never start again. A Job's that has
 /// ended never will.
@@ -179,7 +182,9 @@ pub fn users(world: World, network: &str) -> Vec<String> {
     };
     let uses = |container: &&Container| container.networks.contains_key(network) && !is_over(container);
     let attached = world.observed.containers.values().filter(uses);
-    attached.map(|container| container.name.clone()).collect()
+    let mut names: Vec<String> = attached.map(|container| container.name.clone()).collect();
+    names.sort();
+    names
 }
 
 /// The labels of a network or volume of ours.

@@ -19,7 +19,7 @@ use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
 use crate::model::status::Severity;
-use crate::model::text::hex;
+use crate::model::text::{hex, listed};
 use crate::model::view::HeldPrune;
 
 /// A change may remove this many workloads of a namespace without being asked about (product: more than three is held).
@@ -202,7 +202,8 @@ pub fn networks(world: World) -> BTreeMap<Key, Decided> {
             let call = Call::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
             decided.act(world, &key, call, "it is no longer declared, and nothing uses it");
         } else {
-            decided.status = waiting(format!("no longer declared, but used by {}", users.join(", ")));
+            decided.status =
+                waiting(format!("no longer declared, but used by {}", listed(users.iter(), networks::USERS_NAMED)));
         }
         decided.status.phase = "Terminating".into();
         decisions.insert(key, decided);

@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::pools;
 use crate::engine::{Host, Pool, Survey};
+use crate::model::text::listed;
 use crate::model::time::Timestamp;
 
 /// How much the engine's clock may differ from ours, in milliseconds: more, and times in logs and events do not fit together.
@@ -107,14 +108,10 @@ fn logs(survey: &Survey) -> Finding {
     if survey.boundless.is_empty() {
         return Finding::ok(check, format!("all have a limit (the engine's log driver is {})", survey.log_driver));
     }
-    let names: Vec<&str> = survey.boundless.iter().take(NAMED).map(String::as_str).collect();
-    let more = match survey.boundless.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let names = listed(survey.boundless.iter(), NAMED);
     Finding::warn(
         check,
-        format!("grow without end: {}{more} (json-file without max-size)", names.join(", ")),
+        format!("grow without end: {names} (json-file without max-size)"),
         "write \"log-driver\": \"local\" into /etc/docker/daemon.json, restart docker, and make these containers anew",
     )
 }
