@@ -68,6 +68,11 @@ const FOREIGN_KINDS: &[(&str, &str)] = &[
     ("StatefulSet", "use a Deployment with a Volume"),
 ];
 
+/// Whether a kind of Kubernetes has nothing that stands for it here: no reference can mean an object of it.
+pub fn has_no_place(kind: &str) -> bool {
+    matches!(kind, "Service" | "Ingress")
+}
+
 /// What to say about an unknown kind.
 pub fn kind_hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     match FOREIGN_KINDS.iter().find(|(foreign, _)| *foreign == word) {
