@@ -196,6 +196,18 @@ async fn a_wait_that_takes_too_long_ends_with_4() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_takes_too_long_names_what_has_failed_meanwhile() {
+    let mut view = web_alone();
+    let mut api = view.objects[&key("deployment/shop/web")].clone();
+    api.status.phase = "Stalled".into();
+    view.objects.insert(key("deployment/shop/api"), api);
+    view.sources[0].declares.insert(key("deployment/shop/api"));
+    let said = applying(view).await.says("apply --wait --timeout 300ms").await;
+    let end = "not finished: deployment/shop/web\nfailed: deployment/shop/api\n--- exit 4\n";
+    assert!(said.ends_with(end), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn apply_waits_for_what_its_sources_declare() {
     let daemon = applying(web_alone()).await;
     let (said, code) = watch(&daemon, "apply --wait", vec![("in force", web_alone()), ("progressing", calm())]).await;
