@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::history::History;
-use super::name::Key;
+use super::name::{Key, Name};
 use super::observed::ContainerId;
 use super::policy::Refusal;
 use super::registry::{ImagePolicyStatus, Inquiry};
@@ -194,6 +194,8 @@ pub struct ProbeTask {
     pub address: Option<std::net::IpAddr>,
     /// The container's first process, if the address is one of the container's own loopback; none: it is seen from the host.
     pub process: Option<u32>,
+    /// The name to look up within the container's network, whose addresses are checked in place of `address`.
+    pub name: Option<Name>,
     /// The port's number (names are resolved); 0 for a command.
     pub port: u16,
     /// The check and its thresholds.

@@ -132,6 +132,7 @@ impl Pass<'_> {
                 created_at: container.created_at,
                 attempt: container.slot,
                 state: JobState::Pending,
+                earlier: Vec::new(),
             };
             // How often it may still be tried is not known of one that has ended.
             let is_over = matches!(container.state, ContainerState::Exited(_));
@@ -298,6 +299,7 @@ impl Pass<'_> {
                 created_at: world.now,
                 attempt: 0,
                 state: JobState::Pending,
+                earlier: Vec::new(),
             });
         }
         run.resolution = Some(resolution);

@@ -93,7 +93,7 @@ fn phase(spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -
         Rollout::RollingBack { .. } => "RollingBack",
         Rollout::Stalled { .. } => "Stalled",
         Rollout::Complete { .. } if counts.available < counts.desired => "Degraded",
-        Rollout::Complete { revision } if wanted_is_rejected(history, revision) => "RolledBack",
+        Rollout::Complete { revision, .. } if wanted_is_rejected(history, revision) => "RolledBack",
         Rollout::Complete { .. } => "Complete",
     }
 }

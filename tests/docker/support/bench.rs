@@ -326,6 +326,24 @@ impl Bench {
         }
     }
 
+    /// The same for another platform than the host's, with a program that says so: the kernel does not run it.
+    pub fn app_image_for(&self, platform: &str, version: &str) -> String {
+        let reference = format!("evenkeel-test/{}:{version}", self.instance);
+        let root = self.directory().join("root-of-another-platform");
+        fs::create_dir(&root).expect("a directory for the image");
+        let mut program = fs::read(self.app()).expect("the application can be read");
+        // The machine in its header: AArch64.
+        program[18..20].copy_from_slice(&183_u16.to_le_bytes());
+        fs::write(root.join("app"), program).expect("the program can be written");
+        let context = root.display().to_string();
+        let tar = self.directory().join("root-of-another-platform.tar").display().to_string();
+        let made = Command::new("tar").args(["-cf", &tar, "--mode=0755", "-C", &context, "app"]).status();
+        assert!(made.expect("tar can be run").success(), "tar failed");
+        let entrypoint = "ENTRYPOINT [\"/app\"]";
+        self.engine.docker(&["import", "--platform", platform, "--change", entrypoint, &tar, &reference]);
+        reference
+    }
+
     fn app_image_as(&self, reference: &str, version: &str, lines: &[&str]) {
         let tar = self.app_tar();
         let env = format!("ENV VERSION={version}");
