@@ -46,7 +46,7 @@ pub struct Logs {
     /// Go on with new lines, until interrupted.
     #[arg(long, short)]
     follow: bool,
-    /// What each replica wrote before it was started last, in all its runs before; of one that does not run, all that it wrote.
+    /// What each replica wrote in its runs before the present one; of one that does not run, all that it wrote.
     #[arg(long, short, conflicts_with_all = ["follow", "since"])]
     previous: bool,
     /// Only this many of the last lines of each replica.
@@ -97,7 +97,13 @@ impl Logs {
     ) -> Result<Exit, Failure> {
         let mut is_silent = true;
         for (number, replica) in replicas.iter().enumerate() {
-            let until = replica.since.map(|since| format!("&until={}", since.0)).unwrap_or_default();
+            let until = match (replica.state.as_str(), replica.ended_at) {
+                // It runs for the first time.
+                ("Running", None) => continue,
+                // To the end of that millisecond.
+                ("Running", Some(end)) => format!("&until={}", end.0 + 1),
+                _ => String::new(),
+            };
             let mut lines = client.lines::<LogLine>(&(self.path(&replica.id, None, None) + &until)).await?;
             let mut last = VecDeque::new();
             while let Some(line) = lines.next().await? {

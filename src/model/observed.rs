@@ -140,6 +140,8 @@ pub struct Container {
     pub health: Health,
     /// How often the engine restarted it by itself.
     pub restart_count: u32,
+    /// When a run of it ended last, if one has.
+    pub ended_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// Networks that it is attached to, by name.

@@ -146,6 +146,9 @@ pub struct ContainerStatus {
     pub restarts: u32,
     /// Since when it has been running or ended.
     pub since: Option<Timestamp>,
+    /// When a run of it ended last: what it wrote until then, `logs --previous` shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
     /// Its address on its first network.
     pub address: Option<Ipv4Addr>,
     /// Why it is not ready, for people.

@@ -280,6 +280,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         process: None,
         health: if checked { Health::Starting } else { Health::None },
         restart_count: 0,
+        ended_at: None,
         created_at: now,
         networks: first.into_iter().collect::<BTreeMap<_, _>>(),
         adjustable: super::build::adjustable_of(spec),

@@ -91,17 +91,18 @@ pub fn resolve(
     let image = tagged(&template.image);
     let fresh = world.observed.pulled.get(&image).is_some_and(|at| *at >= resolution.seen_at);
     let present = world.observed.images.get(&image);
-    // The registry has it for no other platform than the image on this host: that is all there is, and the engine refuses it.
+    // The registry has it for no other platform than the image on this host, or does not have it at all, as one that was made
+    // here: that is all there is, and the engine refuses it.
     let pulled = world.failure(&pull(world, object, image.clone(), template).target());
     let pulled = pulled.filter(|failed| failed.at >= resolution.seen_at).map(|failed| failed.fault);
     let is_unfit = pulled == Some(Fault::Invalid);
-    let is_all = is_unfit || pulled == Some(Fault::ImageMissing);
+    let is_all = |found: &Image| is_unfit || pulled == Some(Fault::ImageMissing) || found.digests.is_empty();
     match (policy(template), present) {
         (_, None) => look_up(world, decided),
         (ImagePullPolicy::Always, Some(ImageState::Present(found))) if fresh || is_unfit => {
             return Resolution { image: Some(found.id.clone()), ..resolution };
         }
-        (ImagePullPolicy::IfNotPresent, Some(ImageState::Present(found))) if is_all || fits(template, found) => {
+        (ImagePullPolicy::IfNotPresent, Some(ImageState::Present(found))) if is_all(found) || fits(template, found) => {
             return Resolution { image: Some(found.id.clone()), ..resolution };
         }
         (ImagePullPolicy::Never, Some(ImageState::Present(found))) => {
@@ -111,6 +112,7 @@ pub fn resolve(
             let wanted = template.platform.as_deref().unwrap_or_default();
             let cause = format!("the image on this host is for {}, and {wanted} is wanted", found.platform);
             get(world, decided, object, template, image, &cause);
+            decided.wait_above_all(format!("another image: {cause}"));
         }
         (ImagePullPolicy::Never, Some(ImageState::Missing)) => {
             decided.wait(format!("image {image}: it is not on this host, and imagePullPolicy is Never"));

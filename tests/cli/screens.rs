@@ -159,7 +159,7 @@ async fn logs_are_prefixed_and_cannot_command_the_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_of_the_runs_before_end_where_the_present_ones_begin() {
-    assert_snapshot!(screens(&["logs web --previous --tail 2", "logs web -p -f"]).await);
+    assert_snapshot!(screens(&["logs api --previous --tail 2", "logs web -p", "logs web -p -f"]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -270,7 +270,11 @@ fn api() -> ObjectView {
     object.status.conditions = vec![condition("Degraded", true, "RolledBack", &object.status.message)];
     object.status.containers = vec![
         ready("shop.api.eeeeeeeeee.0", 'e', 40_000, "10.201.0.8"),
-        ContainerStatus { restarts: 2, ..ready("shop.api.eeeeeeeeee.1", 'e', 400, "10.201.0.9") },
+        ContainerStatus {
+            restarts: 2,
+            ended_at: Some(ago(401)),
+            ..ready("shop.api.eeeeeeeeee.1", 'e', 400, "10.201.0.9")
+        },
     ];
     object
 }
@@ -319,6 +323,7 @@ fn ready(name: &str, letter: char, age: u64, address: &str) -> ContainerStatus {
         retiring: false,
         restarts: 0,
         since: Some(ago(age)),
+        ended_at: None,
         address: Some(address.parse().unwrap()),
         message: String::new(),
         last_log: vec![],

@@ -459,6 +459,7 @@ impl World {
             process: self.process(container),
             health: self.health(&container.health),
             restart_count: container.restart_count,
+            ended_at: None,
             created_at: World::timestamp(container.created_at),
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
             adjustable: container.adjustable.clone(),
