@@ -125,3 +125,40 @@ async fn a_plan_says_what_comes_back_in_place_of_the_manifests_revision() {
     stage.play("", &parse_step("expect 2 ready of deployment/shop/web").unwrap()).await.unwrap();
     assert!(planned(&stage).await.warnings.is_empty(), "it is told as long as it is to come");
 }
+
+/// An update whose migration is under way.
+const MIGRATING: &str = "
+image web:1 ready after 2s, as a job exits with 0
+image web:2 ready after 2s, as a job exits with 0 after 10m
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  minReady: 1s
+  gates: {before: [{job: migrate}]}
+  template:
+    image: web:1
+    ports: [{name: http, port: 80}]
+    drain: 0s
+    readinessProbe: {httpGet: {port: http}, period: 1s}
+---
+apiVersion: evenkeel.dev/v1
+kind: Job
+metadata: {name: migrate, namespace: shop}
+spec: {template: {args: [migrate]}}
+--- script
+run until converged within 2m
+edit manifests/web.yaml s/web:1/web:2/
+run until 1 running containers like shop.migrate.* within 1m
+controller stop
+--- transcript
+";
+
+#[tokio::test(start_paused = true)]
+async fn while_a_gates_job_runs_a_plan_says_what_comes_after_it() {
+    let outlook = planned(&played(MIGRATING).await).await;
+    let steps: Vec<&str> = outlook.steps.iter().filter_map(|step| step.action.split(' ').next()).collect();
+    let web = |word: &str| outlook.steps.iter().any(|step| step.action.starts_with(&format!("{word} shop.web.")));
+    assert!(["create", "start", "stop"].into_iter().all(web), "{steps:?}");
+}

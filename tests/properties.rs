@@ -187,6 +187,10 @@ proptest! {
     #[test]
     fn the_plan_of_a_converged_world_is_empty_and_changes_no_history(cases in cases()) {
         let mut passes = at_rest(&cases);
+        let before = passes.history.clone();
+        // The time in which a revision has still to prove itself goes by.
+        passes.world.advance(passes.world.now + 3_600_000);
+        prop_assert!(passes.plan().history.is_merely_later(&before));
         for _ in 0..3 {
             let before = passes.history.clone();
             let plan = passes.plan();

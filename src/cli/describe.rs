@@ -20,7 +20,7 @@ use crate::model::revision::Commit;
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{Detail, ObjectView, RevisionView, RunWord, SourceState, View};
+use crate::model::view::{Detail, GateView, ObjectView, RevisionView, RunWord, SourceState, View};
 use crate::server::wire::{Events, Snapshot};
 
 /// How many events of an object are shown.
@@ -226,7 +226,17 @@ impl Sheet {
     /// The gates of a revision, each with the last that it wrote.
     fn gates(&mut self, revision: &RevisionView) {
         self.table(&format!("Gates of revision {}", revision.number), &gate_table(&revision.gates, self.now));
-        for gate in &revision.gates {
+        self.gate_logs(&revision.gates);
+    }
+
+    fn gate_logs(&mut self, gates: &[GateView]) {
+        for gate in gates {
+            for attempt in &gate.earlier {
+                let title = format!("{}, attempt {}: {}", gate.gate, attempt.attempt + 1, attempt.reason);
+                let nothing = vec!["(it wrote nothing)".to_owned()];
+                let lines = if attempt.last_log.is_empty() { &nothing } else { &attempt.last_log };
+                self.section(&format!("Last log lines of {title}"), lines);
+            }
             self.section(&format!("Last log lines of {}", gate.gate), &gate.last_log);
         }
     }
@@ -358,9 +368,7 @@ pub fn revision(revision: &RevisionView, now: Timestamp, paint: Paint) -> String
     sheet.field("Reason", &revision.reason);
     sheet.section("Last log lines", &revision.last_log);
     sheet.table("Gates", &gate_table(&revision.gates, now));
-    for gate in &revision.gates {
-        sheet.section(&format!("Last log lines of {}", gate.gate), &gate.last_log);
-    }
+    sheet.gate_logs(&revision.gates);
     sheet.text
 }
 

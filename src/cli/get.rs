@@ -30,7 +30,7 @@ use crate::server::wire::Snapshot;
   evenkeel get sources                  the manifest directories, and whether they are in force
   evenkeel get deployments --watch      go on with a line for every change")]
 pub struct Get {
-    /// all, deployments, jobs, cronjobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or KIND/NAME.
+    /// all, deployments, jobs, cronjobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or KIND/NAME, or a NAME alone.
     #[arg(value_name = "KIND[/NAME]", default_value = "all")]
     what: String,
     /// The object's name, after its kind.
@@ -77,10 +77,14 @@ impl Get {
             "all" if !named => Listing::Of(Kind::ALL.into_iter().rev().collect()),
             "replicas" | "replica" | "containers" | "pods" | "po" if !named => Listing::Replicas,
             "sources" | "source" if !named => Listing::Sources,
-            kinds if !named => {
-                let kind = |word| parse_kind_or(word, &["all", "replicas", "sources"]);
-                Listing::Of(kinds.split(',').map(kind).collect::<Result<_, _>>()?)
-            }
+            kinds if !named => match kinds.split(',').map(kind_of).collect::<Result<_, _>>() {
+                Ok(kinds) => Listing::Of(kinds),
+                // No kind is called so; perhaps an object is.
+                Err(unknown) => match Wanted::parse(&[kinds.to_string()], self.scope.namespace.as_ref()) {
+                    Ok(wanted) => Listing::One(wanted),
+                    Err(_) => return Err(unknown),
+                },
+            },
             what => {
                 let words: Vec<String> = std::iter::once(what.to_string()).chain(self.name.clone()).collect();
                 Listing::One(Wanted::parse(&words, self.scope.namespace.as_ref())?)
@@ -106,7 +110,7 @@ impl Get {
         let namespace = self.scope.namespace.as_ref();
         Ok(match listing {
             Listing::One(wanted) => {
-                let (key, object) = wanted.find(view, &Kind::ALL)?;
+                let (key, object) = self.one(wanted, view)?;
                 vec![(key.to_string(), output::object(key, object))]
             }
             Listing::Sources => {
@@ -138,6 +142,21 @@ impl Get {
         Ok(tables.iter().map(|(_, table)| table.render(screen.out)).collect::<Vec<_>>().join("\n"))
     }
 
+    /// The object that is meant. What is neither a kind nor the name of one is more likely a slip of the first.
+    fn one<'a>(&self, wanted: &Wanted, view: &'a View) -> Result<(&'a Key, &'a ObjectView), Failure> {
+        let kinds: Vec<Kind> = Kind::ALL.into_iter().rev().collect();
+        wanted.find(view, &kinds).map_err(|missing| match (&wanted.kind, kind_of(&self.what)) {
+            (None, Err(unknown)) if !view.objects.keys().any(|key| key.name == wanted.name) => {
+                let name = &wanted.name;
+                Failure::new(format!("{}, and no object is called so", unknown.message)).hint(format!(
+                    "{} (an object is named by its kind too: `evenkeel get deployment/{name}`)",
+                    unknown.hint
+                ))
+            }
+            _ => missing,
+        })
+    }
+
     /// The tables of a listing that have rows, with what each row is about.
     fn build(&self, listing: &Listing, snapshot: &Snapshot) -> Result<Vec<(Vec<String>, Table)>, Failure> {
         let columns = Columns {
@@ -155,7 +174,7 @@ impl Get {
         let tables = match listing {
             Listing::Of(kinds) => kinds.iter().copied().map(of_kind).collect(),
             Listing::One(wanted) => {
-                let one = wanted.find(view, &Kind::ALL)?;
+                let one = self.one(wanted, view)?;
                 vec![(vec![one.0.to_string()], rows::objects(one.0.kind, &[one], &columns))]
             }
             Listing::Replicas => {
@@ -222,6 +241,11 @@ impl Get {
         });
         Ok(rows.map(|(id, row)| (id, row.split_whitespace().collect::<Vec<_>>().join(" "))).collect())
     }
+}
+
+/// A kind, as `get` takes them.
+fn kind_of(word: &str) -> Result<Kind, Failure> {
+    parse_kind_or(word, &["all", "replicas", "sources"])
 }
 
 /// The objects of some kinds, of one namespace or all.

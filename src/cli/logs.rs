@@ -1,6 +1,6 @@
 //! `evenkeel logs`: what the replicas of an object write, each line with its replica's name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use clap::Args;
 use tokio::sync::mpsc;
@@ -34,6 +34,7 @@ const QUEUE: usize = 1000;
   evenkeel logs deployment/web                     all replicas
   evenkeel logs web -f --tail 20                   go on with new lines, and with new replicas
   evenkeel logs job/migrate
+  evenkeel logs web --previous --tail 20           why the replicas were restarted
   evenkeel logs cronjob/backup                     the runs that are kept
   evenkeel logs shop.web.3f9a2c71d0.0 --since 10m  one replica (see `evenkeel get replicas`)")]
 pub struct Logs {
@@ -45,6 +46,9 @@ pub struct Logs {
     /// Go on with new lines, until interrupted.
     #[arg(long, short)]
     follow: bool,
+    /// What each replica wrote in its runs before the present one; of one that does not run, all that it wrote.
+    #[arg(long, short, conflicts_with_all = ["follow", "since"])]
+    previous: bool,
     /// Only this many of the last lines of each replica.
     #[arg(long, value_name = "N")]
     tail: Option<u32>,
@@ -71,11 +75,54 @@ impl Logs {
             screen.note("It has no containers; `evenkeel describe` may say why.");
         }
         let width = if replicas.len() > 1 { widest(&replicas) } else { 0 };
+        if self.previous {
+            return self.before(&client, &replicas, width, screen).await;
+        }
         for (number, replica) in replicas.iter().enumerate() {
             let mut lines = client.lines::<LogLine>(&self.path(&replica.id, self.tail, self.since)).await?;
             while let Some(line) = lines.next().await? {
                 screen.print(&prefixed(number, &replica.name, width, &text(line)?, screen))?;
             }
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Prints what the replicas wrote in their runs before the present one.
+    async fn before(
+        &self,
+        client: &Client,
+        replicas: &[&ContainerStatus],
+        width: usize,
+        screen: &Screen,
+    ) -> Result<Exit, Failure> {
+        let mut is_silent = true;
+        for (number, replica) in replicas.iter().enumerate() {
+            let until = match (replica.state.as_str(), replica.ended_at) {
+                // It runs for the first time.
+                ("Running", None) => continue,
+                // To the end of that millisecond.
+                ("Running", Some(end)) => format!("&until={}", end.0 + 1),
+                _ => String::new(),
+            };
+            let mut lines = client.lines::<LogLine>(&(self.path(&replica.id, None, None) + &until)).await?;
+            let mut last = VecDeque::new();
+            while let Some(line) = lines.next().await? {
+                last.push_back(text(line)?);
+                // The engine's last lines would be those of the present run.
+                if self.tail.is_some_and(|tail| last.len() > tail as usize) {
+                    last.pop_front();
+                }
+            }
+            is_silent &= last.is_empty();
+            for line in last {
+                screen.print(&prefixed(number, &replica.name, width, &line, screen))?;
+            }
+        }
+        if is_silent && !replicas.is_empty() {
+            screen.note(
+                "Nothing was written before: none of these containers was started twice. What a revision that failed wrote \
+                 last, `evenkeel rollout history KIND/NAME --revision N` shows.",
+            );
         }
         Ok(Exit::Done)
     }

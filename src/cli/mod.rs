@@ -43,6 +43,7 @@ mod validate;
 mod version;
 mod yaml;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -65,6 +66,9 @@ Examples:
   evenkeel set image deployment/web :1.5     another image, written into the manifest
   evenkeel promote staging production        what staging runs, by digest")]
 struct Evenkeel {
+    // For whoever writes it before the command's name; commands that ask the daemon have one of their own, which takes it.
+    #[arg(long, global = true, hide = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }

@@ -194,7 +194,8 @@ struct EngineLogs(Arc<Docker>);
 impl Logs for EngineLogs {
     fn lines(&self, container: &ContainerId, query: &LogQuery) -> Lines {
         let (engine, container) = (self.0.clone(), container.clone());
-        let range = LogRange { follow: query.follow, tail: query.tail, since: query.since };
+        let LogQuery { follow, tail, since, until } = *query;
+        let range = LogRange { follow, tail, since, until };
         let opening = async move {
             match engine.log(&container, range).await {
                 Ok(lines) => lines,

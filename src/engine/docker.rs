@@ -39,7 +39,13 @@ impl Docker {
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
         let found = self.client.call(CALL, |api| async move { api.version().await }).await;
         let found = found.map_err(|failed| failed.attempting("ask the engine for its version"))?;
-        Ok(EngineVersion { version: found.version.unwrap_or_default(), api: found.api_version.unwrap_or_default() })
+        let platform = Platform {
+            os: found.os.unwrap_or_default(),
+            architecture: found.arch.unwrap_or_default(),
+            variant: String::new(),
+        };
+        let (version, api) = (found.version.unwrap_or_default(), found.api_version.unwrap_or_default());
+        Ok(EngineVersion { version, api, platform })
     }
 }
 

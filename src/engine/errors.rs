@@ -149,7 +149,12 @@ fn engine_fault(status: u16, message: &str) -> Fault {
 }
 
 /// The same for a pull.
-const REGISTRY_WORDS: [(Fault, &[&str]); 3] = [
+const REGISTRY_WORDS: [(Fault, &[&str]); 4] = [
+    // The registry has it, for another platform: looking again changes nothing until somebody pushes it for this one.
+    (
+        Fault::Invalid,
+        &["no matching manifest", "does not match the specified platform", "does not provide the specified platform"],
+    ),
     (Fault::RateLimited, &["toomanyrequests", "too many requests", "pull rate limit"]),
     (
         Fault::Unauthorized,
@@ -164,17 +169,7 @@ const REGISTRY_WORDS: [(Fault, &[&str]); 3] = [
             "403 forbidden",
         ],
     ),
-    (
-        Fault::ImageMissing,
-        &[
-            "manifest unknown",
-            "not found",
-            "name unknown",
-            "no matching manifest",
-            "does not match the specified platform",
-            "does not provide the specified platform",
-        ],
-    ),
+    (Fault::ImageMissing, &["manifest unknown", "not found", "name unknown"]),
 ];
 
 /// Of the words of a build, those that blame what is built: a step's program, a file that is not in the context, the
@@ -266,7 +261,7 @@ mod tests {
         (
             404,
             "image with reference web:2 was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
-            Fault::ImageMissing,
+            Fault::Invalid,
         ),
         (500, "Decoding seccomp profile failed: invalid character '/' looking for beginning of value", Fault::Invalid),
         (
@@ -330,9 +325,9 @@ mod tests {
         (
             200,
             "image with reference x was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
-            Fault::ImageMissing,
+            Fault::Invalid,
         ),
-        (200, "no matching manifest for linux/arm64 in the manifest list entries", Fault::ImageMissing),
+        (200, "no matching manifest for linux/arm64 in the manifest list entries", Fault::Invalid),
         (200, "write /var/lib/docker/tmp/GetImageBlob1: no space left on device", Fault::Unavailable),
         (400, "invalid reference format", Fault::Invalid),
     ];

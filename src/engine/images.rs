@@ -8,6 +8,7 @@ use bollard::query_parameters::ListImagesOptionsBuilder;
 use super::EngineError;
 use super::client::{CALL, Client};
 use crate::model::observed::{Image, ImageState};
+use crate::model::platform::Platform;
 use crate::model::revision::ImageId;
 
 pub(super) async fn image(client: &Client, reference: &str) -> Result<ImageState, EngineError> {
@@ -45,6 +46,11 @@ fn present(found: ImageInspect) -> Option<Image> {
         digests: found.repo_digests.unwrap_or_default(),
         has_health_check: check.first().is_some_and(|word| !word.is_empty() && word != "NONE"),
         volumes: config.volumes.unwrap_or_default().into_iter().collect(),
+        platform: Platform {
+            os: found.os.unwrap_or_default(),
+            architecture: found.architecture.unwrap_or_default(),
+            variant: found.variant.unwrap_or_default(),
+        },
     })
 }
 

@@ -65,6 +65,7 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
         reference: config.image.clone().unwrap_or_default(),
         process: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         health: health(&state),
+        ended_at: state.finished_at.as_deref().and_then(timestamp).filter(|at| at.0 > 0),
         state: container_state(state),
         restart_count: u32::try_from(found.restart_count.unwrap_or(0)).unwrap_or(0),
         created_at: found.created.as_deref().and_then(timestamp).unwrap_or_default(),

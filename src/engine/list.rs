@@ -1,12 +1,13 @@
 //! The container list as the house sees it: whose a container is, and a fingerprint of all that may matter about it.
 
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerSummary, PortSummaryTypeEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::client::{CALL, Client};
 use super::{EngineError, Listed, Ownership, Whose};
-use crate::model::observed::ContainerId;
+use crate::model::observed::{ContainerId, ForeignPort};
 use crate::model::revision::ImageId;
+use crate::model::spec::Protocol;
 
 pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<Listed>, EngineError> {
     // No label filter: the names of foreign containers matter, since they may be in our way.
@@ -21,7 +22,25 @@ fn listed(summary: ContainerSummary, ownership: &Ownership) -> Option<Listed> {
     let name = own_name(summary.names.as_deref()?)?.to_owned();
     let whose = summary.labels.as_ref().map_or(Whose::Foreign, |labels| ownership.whose(&name, labels));
     let image = ImageId(summary.image_id.clone().unwrap_or_default());
-    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, whose, image })
+    let host_ports = match whose {
+        Whose::Ours => Vec::new(),
+        Whose::Renamed(_) | Whose::Foreign => host_ports(&summary, &name),
+    };
+    Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, whose, image, host_ports })
+}
+
+/// The ports of the host that it has: the list tells those of running containers.
+fn host_ports(summary: &ContainerSummary, container: &str) -> Vec<ForeignPort> {
+    let ports = summary.ports.iter().flatten().filter_map(|published| {
+        let protocol = match published.typ {
+            Some(PortSummaryTypeEnum::UDP) => Protocol::Udp,
+            Some(PortSummaryTypeEnum::SCTP) => Protocol::Sctp,
+            Some(PortSummaryTypeEnum::TCP | PortSummaryTypeEnum::EMPTY) | None => Protocol::Tcp,
+        };
+        let address = published.ip.as_ref()?.parse().ok()?;
+        Some(ForeignPort { container: container.to_owned(), address, port: published.public_port?, protocol })
+    });
+    ports.collect()
 }
 
 /// Its own name; links of other containers to it are listed as `/other/alias`.
@@ -92,9 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_container_is_listed_by_its_own_name() {
+    fn a_foreign_container_is_listed_by_its_own_name_with_the_host_ports_that_it_has() {
         let ownership = Ownership { instance: Name::new("evenkeel").unwrap() };
-        let listed = listed(summary("running", "Up", "e"), &ownership).unwrap();
+        let mut summary = summary("running", "Up", "e");
+        let ports = serde_json::json!([
+            {"PrivatePort": 53, "PublicPort": 5353, "IP": "127.0.0.1", "Type": "udp"},
+            {"PrivatePort": 80, "Type": "tcp"},
+        ]);
+        summary.ports = Some(serde_json::from_value(ports).unwrap());
+        let listed = listed(summary, &ownership).unwrap();
         assert_eq!((listed.name.as_str(), listed.whose), ("web", Whose::Foreign));
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let port = ForeignPort { container: "web".into(), address, port: 5353, protocol: Protocol::Udp };
+        assert_eq!(listed.host_ports, [port]);
     }
 }

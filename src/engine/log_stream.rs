@@ -27,10 +27,25 @@ pub type LogStream = Pin<Box<dyn Stream<Item = Result<String, EngineError>> + Se
 pub struct LogRange {
     /// Go on with new lines until the container ends.
     pub follow: bool,
-    /// Only this many of the last lines.
+    /// Only this many of the last lines, whenever they were written.
     pub tail: Option<u32>,
     /// Only lines from then on.
     pub since: Option<Timestamp>,
+    /// Only lines from before then.
+    pub until: Option<Timestamp>,
+}
+
+impl LogRange {
+    /// Whether a line of that time is meant, in nanoseconds.
+    fn has(&self, nanos: i64) -> bool {
+        let at = nanos / 1_000_000;
+        self.since.is_none_or(|since| at >= since.0) && self.until.is_none_or(|until| at < until.0)
+    }
+
+    /// Whether the time of each line has to be known.
+    fn is_timed(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
 }
 
 impl Docker {
@@ -39,7 +54,7 @@ impl Docker {
         let attempted = format!("read the log of {}", short(id));
         let chunks = chunks(self.client(), id, range).await.map_err(|failed| failed.attempting(attempted.clone()))?;
         let (output, error, lines) = (Vec::new(), Vec::new(), VecDeque::new());
-        let reading = Reading { chunks, since: range.since, output, error, lines, ended: false };
+        let reading = Reading { chunks, range, output, error, lines, ended: false };
         Ok(Box::pin(stream::unfold((reading, attempted), |(mut reading, attempted)| async move {
             let line = reading.next().await?.map_err(|failed| failed.attempting(attempted.clone()));
             Some((line, (reading, attempted)))
@@ -54,15 +69,15 @@ async fn chunks(client: &Client, id: &ContainerId, range: LogRange) -> Result<Ch
     let tail = range.tail.map_or("all".to_string(), |lines| lines.to_string());
     let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(range.follow).tail(&tail);
     // To the second only, so each line comes with its time.
-    let options = options.since(since).timestamps(range.since.is_some()).build();
+    let options = options.since(since).timestamps(range.is_timed()).build();
     Ok(Box::pin(client.session().await?.calls.logs(&id.0, Some(options))))
 }
 
 /// Chunks on their way to being lines.
 struct Reading {
     chunks: Chunks,
-    /// Lines come with their time, and earlier ones are left out.
-    since: Option<Timestamp>,
+    /// What is meant; where times matter, lines come with theirs.
+    range: LogRange,
     output: Vec<u8>,
     error: Vec<u8>,
     lines: VecDeque<String>,
@@ -95,7 +110,7 @@ impl Reading {
         for piece in chunk.into_bytes().split_inclusive(|byte| *byte == b'\n') {
             partial.extend(piece);
             if piece.ends_with(b"\n") || partial.len() >= LINE_MAX {
-                self.lines.extend(line(&std::mem::take(partial), self.since));
+                self.lines.extend(line(&std::mem::take(partial), &self.range));
             }
         }
     }
@@ -104,20 +119,20 @@ impl Reading {
         self.ended = true;
         for partial in [std::mem::take(&mut self.output), std::mem::take(&mut self.error)] {
             if !partial.is_empty() {
-                self.lines.extend(line(&partial, self.since));
+                self.lines.extend(line(&partial, &self.range));
             }
         }
     }
 }
 
-/// A line without its end; with `since`, without its time and only if it is not earlier.
-fn line(bytes: &[u8], since: Option<Timestamp>) -> Option<String> {
+/// A line without its end and time, if its time is meant. One that comes without a time is shown.
+fn line(bytes: &[u8], range: &LogRange) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end_matches(['\n', '\r']);
-    let timed = since.and_then(|since| {
-        let (time, rest) = text.split_once(' ').unwrap_or((text, ""));
-        Some((rest, rfc3339::nanos(time)? / 1_000_000 >= since.0))
-    });
+    let timed = range
+        .is_timed()
+        .then(|| text.split_once(' ').unwrap_or((text, "")))
+        .and_then(|(time, rest)| Some((rest, range.has(rfc3339::nanos(time)?))));
     match timed {
         Some((rest, true)) => Some(rest.to_owned()),
         Some((_, false)) => None,
@@ -136,7 +151,7 @@ mod tests {
         let chunks: Chunks = Box::pin(stream::iter([out("one "), err("bad\r\n"), out("line\n\nlast")]));
         let mut reading = Reading {
             chunks,
-            since: None,
+            range: LogRange::default(),
             output: Vec::new(),
             error: Vec::new(),
             lines: VecDeque::new(),
@@ -147,5 +162,16 @@ mod tests {
             lines.push(line);
         }
         assert_eq!(lines, ["bad", "one line", "", "last"]);
+    }
+
+    #[test]
+    fn of_a_time_only_its_lines_are_shown_and_without_their_times() {
+        let before = LogRange { until: Some(Timestamp(1_767_225_660_000)), ..LogRange::default() };
+        let shown = |range: &LogRange, text: &str| line(text.as_bytes(), range);
+        assert_eq!(shown(&before, "2026-01-01T00:00:59.999999999Z it fell\n"), Some("it fell".into()));
+        assert_eq!(shown(&before, "2026-01-01T00:01:00.000000000Z it runs"), None);
+        let after = LogRange { since: before.until, ..LogRange::default() };
+        assert_eq!(shown(&after, "2026-01-01T00:01:00.000000000Z it runs"), Some("it runs".into()));
+        assert_eq!(shown(&LogRange::default(), "2026 is a year"), Some("2026 is a year".into()));
     }
 }

@@ -40,7 +40,10 @@ use tokio::sync::mpsc;
 use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
 use crate::model::build::ImageBuild;
 use crate::model::container::{Adjustable, ContainerSpec, Files};
-use crate::model::observed::{Container, ContainerId, Fault, Headroom, ImageState, Network, NetworkId, Volume};
+use crate::model::observed::{
+    Container, ContainerId, Fault, ForeignPort, Headroom, ImageState, Network, NetworkId, Volume,
+};
+use crate::model::platform::Platform;
 use crate::model::revision::ImageId;
 use crate::model::secret::{Login, SecretBytes};
 use crate::model::time::Span;
@@ -198,6 +201,8 @@ pub struct Listed {
     /// Changes whenever an inspect would say something else (state, health, image, endpoints), and not with time alone.
     /// Not with limits, and not with why a start failed: after an action of one's own on it, inspect.
     pub fingerprint: String,
+    /// The host ports that it has while it runs.
+    pub host_ports: Vec<ForeignPort>,
 }
 
 /// What a container gets that must not stand in a plan: values of secrets, and where the store rendered files.
@@ -269,4 +274,6 @@ pub struct EngineVersion {
     pub version: String,
     /// Such as `1.45`.
     pub api: String,
+    /// What its host runs by itself.
+    pub platform: Platform,
 }

@@ -15,7 +15,8 @@ use super::client::Client;
 use super::errors::Failed;
 use super::images;
 use super::reference::Reference;
-use crate::model::observed::Fault;
+use crate::model::observed::{Fault, ImageState};
+use crate::model::platform::Platform;
 
 /// How long a pull may show no progress at all.
 const NO_PROGRESS: Duration = Duration::from_secs(120);
@@ -92,24 +93,14 @@ async fn once(
 /// Engine 20.10 answers "up to date" for an image of another platform.
 async fn fits(client: &Client, image: &str, platform: Option<&str>) -> Result<(), EngineError> {
     let Some(wanted) = platform else { return Ok(()) };
-    let Some(found) = images::inspect(client, image).await? else { return Ok(()) };
-    let [os, architecture, variant] = [found.os, found.architecture, found.variant].map(Option::unwrap_or_default);
-    if same_platform(wanted, &os, &architecture, &variant) {
+    let ImageState::Present(found) = images::image(client, image).await? else { return Ok(()) };
+    if Platform::of(wanted).is(&found.platform) {
         return Ok(());
     }
-    Err(EngineError {
-        attempted: format!("pull {image}"),
-        message: format!("the registry has it for {os}/{architecture} and not for {wanted}"),
-        fault: Fault::ImageMissing,
-    })
-}
-
-fn same_platform(wanted: &str, os: &str, architecture: &str, variant: &str) -> bool {
-    let mut parts = wanted.split('/');
-    let agrees = |wanted: Option<&str>, found: &str| {
-        wanted.is_none_or(|wanted| found.is_empty() || wanted.eq_ignore_ascii_case(found))
-    };
-    agrees(parts.next(), os) && agrees(parts.next(), architecture) && agrees(parts.next(), variant)
+    // In the words of later engines.
+    let actual = found.platform;
+    let message = format!("the image does not match the specified platform: wanted {wanted}, actual: {actual}");
+    Err(EngineError { attempted: format!("pull {image}"), message, fault: Fault::Invalid })
 }
 
 /// How far each layer is.
@@ -183,13 +174,5 @@ mod tests {
         assert!(!layers.complete);
         layers.add(serde_json::from_value(serde_json::json!({"status": "Status: Image is up to date for x"})).unwrap());
         assert!(layers.complete);
-    }
-
-    #[test]
-    fn a_platform_is_compared_as_far_as_it_is_told() {
-        assert!(same_platform("linux/amd64", "linux", "amd64", ""));
-        assert!(same_platform("linux/arm64/v8", "linux", "arm64", ""));
-        assert!(!same_platform("linux/arm64", "linux", "amd64", ""));
-        assert!(!same_platform("linux/arm/v6", "linux", "arm", "v7"));
     }
 }

@@ -34,13 +34,14 @@ const ENGINE_WORDS: [(Fault, &[&str]); 5] = [
             "predefined address pools have been fully subnetted",
         ],
     ),
-    // An image of another platform is not the one that is wanted.
-    (Fault::ImageMissing, &["no such image", "does not match the specified platform"]),
+    (Fault::ImageMissing, &["no such image"]),
     (
         Fault::Invalid,
         &[
             "oci runtime create failed",
             "exec format error",
+            // An image that is there, and of another platform than the one that is asked for: a 404.
+            "does not match the specified platform",
             "executable file not found",
             "permission denied",
             "unable to find user",

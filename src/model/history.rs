@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cron::CronJobHistory;
 use super::image::Brought;
-use super::job::{JobHistory, RemovedJobs};
+use super::job::{FailedAttempt, JobHistory, RemovedJobs};
 use super::name::Key;
 use super::observed::ContainerId;
 use super::registry::Choice;
 use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash, revision_id};
 use super::spec::Template;
+use super::stopwatch::Stopwatch;
 use super::time::Timestamp;
 
 /// The memory of all objects.
@@ -38,6 +39,29 @@ impl History {
     /// Whether any revision of a Deployment is remembered.
     pub fn knows(&self, deployment: &Key) -> bool {
         self.deployments.get(deployment).is_some_and(|known| !known.revisions.is_empty())
+    }
+
+    /// Whether nothing that is written has changed since `before` but what stopwatches show: what is lost with that is time
+    /// that is counted again.
+    pub fn is_merely_later(&self, before: &History) -> bool {
+        self.without_watches() == before.without_watches()
+    }
+
+    fn without_watches(&self) -> History {
+        let mut history = self.clone();
+        for known in history.deployments.values_mut() {
+            known.ready_since.clear();
+            known.judged.clear();
+            known.told_unmade = false;
+            match &mut known.rollout {
+                Rollout::Progressing { waited, .. } | Rollout::RollingBack { waited, .. } => {
+                    *waited = Stopwatch::default();
+                }
+                Rollout::Complete { monitored, .. } => *monitored = None,
+                Rollout::New | Rollout::Stalled { .. } => {}
+            }
+        }
+        history
     }
 }
 
@@ -66,6 +90,9 @@ pub struct DeploymentHistory {
     pub paused: bool,
     /// The revision that `rollout undo` chose, or a rebuilt machine, until the manifest's template changes.
     pub pin: Option<Pin>,
+    /// How many replicas it was to have when it last had all of them: with more, it is scaled and not healed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<u32>,
     /// Whether its replicas are stopped for a run of a CronJob.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quiet: bool,
@@ -175,6 +202,9 @@ pub struct GateRecord {
     /// The attempt of its Job that failed, after which a person asked for another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_after: Option<u32>,
+    /// The attempts of its Job before the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<FailedAttempt>,
 }
 
 impl GateRecord {
@@ -234,6 +264,9 @@ pub enum Rollout {
     Complete {
         /// The revision that runs.
         revision: RevisionId,
+        /// How much of the monitor time has gone by; none when it is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        monitored: Option<Stopwatch>,
     },
     /// On the way to a revision. It fails when nothing gets better for `progressDeadline`.
     Progressing {
@@ -241,10 +274,9 @@ pub enum Rollout {
         to: RevisionId,
         /// When it began.
         started_at: Timestamp,
-        /// When something last got better. Not written to disk: a deadline counts from when the controller began to
-        /// watch at the earliest.
-        #[serde(skip)]
-        progress_at: Timestamp,
+        /// How long nothing has got better.
+        #[serde(default, skip_serializing_if = "Stopwatch::is_zero")]
+        waited: Stopwatch,
         /// The most updated replicas that were available at once; more is progress.
         available: u32,
         /// When the last new replica became available; the next step waits `delay` from here.
@@ -267,9 +299,9 @@ pub enum Rollout {
         from: RevisionId,
         /// When it began.
         started_at: Timestamp,
-        /// When something last got better. Not written to disk either.
-        #[serde(skip)]
-        progress_at: Timestamp,
+        /// How long nothing has got better.
+        #[serde(default, skip_serializing_if = "Stopwatch::is_zero")]
+        waited: Stopwatch,
         /// The most replicas of `to` that were available at once.
         available: u32,
     },
@@ -352,4 +384,52 @@ pub struct Restarts {
     /// What the last one was for, if not that it had ended.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Span;
+
+    fn history(rollout: Rollout) -> History {
+        let known = DeploymentHistory { rollout, ..DeploymentHistory::default() };
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        History { deployments: [(key, known)].into(), ..History::default() }
+    }
+
+    fn progressing(waited: u64, available: u32) -> History {
+        history(Rollout::Progressing {
+            to: RevisionId("r".into()),
+            started_at: Timestamp(1),
+            waited: Span::secs(waited).into(),
+            available,
+            stepped_at: None,
+            before: 0,
+            excused_at: None,
+            failed_at: None,
+        })
+    }
+
+    #[test]
+    fn what_a_stopwatch_shows_is_no_reason_to_hold_anything_back() {
+        assert!(progressing(30, 1).is_merely_later(&progressing(15, 1)));
+        assert!(!progressing(30, 2).is_merely_later(&progressing(15, 1)));
+        let complete = |monitored| history(Rollout::Complete { revision: RevisionId("r".into()), monitored });
+        assert!(complete(None).is_merely_later(&complete(Some(Span::secs(59).into()))));
+        assert!(!complete(None).is_merely_later(&progressing(15, 1)));
+    }
+
+    #[test]
+    fn what_older_versions_wrote_is_read_and_they_read_what_is_written() {
+        let older = r#"{"rollout":{"progressing":{"to":"r","started_at":1,"available":1,"stepped_at":null}}}"#;
+        let known: DeploymentHistory = serde_json::from_str(older).unwrap();
+        let Rollout::Progressing { waited, .. } = known.rollout else { panic!("{:?}", known.rollout) };
+        assert!(waited.is_zero());
+        let older = r#"{"rollout":{"complete":{"revision":"r"}}}"#;
+        let known: DeploymentHistory = serde_json::from_str(older).unwrap();
+        assert_eq!(known.rollout, Rollout::Complete { revision: RevisionId("r".into()), monitored: None });
+        // A field beside those that they know.
+        let written = serde_json::to_value(&progressing(15, 1).deployments.into_values().next()).unwrap();
+        assert_eq!(written["rollout"]["progressing"]["waited"], "15s");
+    }
 }

@@ -66,6 +66,58 @@ pub struct JobRun {
     pub attempt: u32,
     /// Where it stands.
     pub state: JobState,
+    /// The attempts before that, oldest first: the last of them, and no more than their logs may take.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<FailedAttempt>,
+}
+
+/// The most attempts that are remembered beside the last one, and the most bytes of all their log lines.
+const EARLIER_MAX: usize = 10;
+const EARLIER_LOG_MAX: usize = 16 << 10;
+
+/// An attempt that failed and was followed by another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedAttempt {
+    /// Its number, from 0.
+    pub attempt: u32,
+    /// When it failed.
+    pub at: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+    /// Its last log lines.
+    pub last_log: Vec<String>,
+}
+
+impl FailedAttempt {
+    fn log_size(&self) -> usize {
+        self.last_log.iter().map(|line| line.len() + 1).sum()
+    }
+}
+
+impl JobRun {
+    /// Remembers how the present attempt failed. The oldest attempts go first: their logs, when all of them say too much, and
+    /// then they themselves.
+    pub fn note_failure(&mut self, at: Timestamp, reason: String, last_log: Vec<String>) {
+        self.earlier.push(FailedAttempt { attempt: self.attempt, at, reason, last_log });
+        let surplus = self.earlier.len().saturating_sub(EARLIER_MAX);
+        self.earlier.drain(..surplus);
+        let mut size: usize = self.earlier.iter().map(FailedAttempt::log_size).sum();
+        for attempt in &mut self.earlier {
+            while size > EARLIER_LOG_MAX && !attempt.last_log.is_empty() {
+                size -= attempt.last_log.remove(0).len() + 1;
+            }
+        }
+    }
+
+    /// Makes another attempt after one that failed or whose end nobody knows.
+    pub fn try_again(&mut self) {
+        if let JobState::Failed { at, reason, last_log, .. } = &self.state {
+            self.note_failure(*at, reason.clone(), last_log.clone());
+        }
+        self.attempt = self.attempt.saturating_add(1);
+        self.state = JobState::Pending;
+    }
 }
 
 /// Where a revision of a Job stands.
@@ -117,5 +169,60 @@ impl JobState {
             JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. } => true,
             JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> JobRun {
+        JobRun {
+            revision: RevisionId("r".into()),
+            template_hash: TemplateHash("t".into()),
+            template: serde_json::from_value(serde_json::json!({"image": "web:1"})).unwrap(),
+            contents: Contents::default(),
+            image: ImageId("sha256:1".into()),
+            digest: None,
+            commit: None,
+            created_at: Timestamp(0),
+            attempt: 0,
+            state: JobState::Pending,
+            earlier: Vec::new(),
+        }
+    }
+
+    fn failed(last_log: Vec<String>) -> JobState {
+        JobState::Failed { at: Timestamp(1), reason: "exited with code 1".into(), exit: None, last_log }
+    }
+
+    #[test]
+    fn the_last_attempts_are_remembered_with_their_logs() {
+        let mut run = run();
+        for attempt in 0..15 {
+            run.state = failed(vec![format!("attempt {attempt}")]);
+            run.try_again();
+        }
+        assert_eq!((run.attempt, run.earlier.len()), (15, EARLIER_MAX));
+        assert_eq!((run.earlier[0].attempt, run.earlier[9].last_log.as_slice()), (5, &["attempt 14".to_string()][..]));
+    }
+
+    #[test]
+    fn however_much_they_wrote_it_is_bounded_and_the_newest_is_kept() {
+        let mut run = run();
+        for _ in 0..10 {
+            run.state = failed(vec!["x".repeat(1000); 20]);
+            run.try_again();
+        }
+        let size: usize = run.earlier.iter().map(FailedAttempt::log_size).sum();
+        assert!(size <= EARLIER_LOG_MAX, "{size} bytes");
+        assert_eq!(run.earlier[9].last_log.len(), 16, "all that there is room for");
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_leaves_nothing_to_remember() {
+        let mut run = JobRun { state: JobState::Unknown { at: Timestamp(1) }, ..run() };
+        run.try_again();
+        assert_eq!((run.attempt, &run.state, run.earlier.len()), (1, &JobState::Pending, 0));
     }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
 use super::container::Adjustable;
 use super::image::Arrival;
 use super::name::{Key, Slot};
+use super::platform::Platform;
 use super::policy::HostPath;
 use super::registry::Repository;
 use super::revision::{ImageId, RevisionId, TemplateHash};
+use super::spec::Protocol;
 use super::status::ProbePurpose;
 use super::time::Timestamp;
 
@@ -48,6 +50,8 @@ pub struct Observed {
     pub foreign_names: BTreeSet<String>,
     /// Names of those among them that have the labels of a container of ours, by the workload that the labels name.
     pub renamed: BTreeMap<Key, BTreeSet<String>>,
+    /// Host ports that running containers which are not ours have.
+    pub foreign_ports: Vec<ForeignPort>,
     /// All networks, by name; other people's too, because theirs may be external ones of ours and take up subnets.
     pub networks: BTreeMap<String, Network>,
     /// All volumes, by name.
@@ -70,6 +74,8 @@ pub struct Observed {
     pub registries: BTreeMap<String, Repository>,
     /// What the host has left.
     pub headroom: Headroom,
+    /// What the engine's host runs by itself.
+    pub platform: Platform,
     /// Since when this process has been watching the engine without a gap. What happened before, nobody saw.
     pub watched_since: Timestamp,
 }
@@ -92,6 +98,19 @@ pub struct DiskSpace {
     pub free: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+/// A host port that a container of somebody else's has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForeignPort {
+    /// The container's name.
+    pub container: String,
+    /// The host's address that it is published on.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
 }
 
 /// A container of ours.
@@ -121,6 +140,8 @@ pub struct Container {
     pub health: Health,
     /// How often the engine restarted it by itself.
     pub restart_count: u32,
+    /// When a run of it ended last, if one has.
+    pub ended_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// Networks that it is attached to, by name.
@@ -308,6 +329,8 @@ pub struct Image {
     pub has_health_check: bool,
     /// Paths that it declares as volumes.
     pub volumes: BTreeSet<String>,
+    /// What its programs are made for.
+    pub platform: Platform,
 }
 
 /// An action that failed.

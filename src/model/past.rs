@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::declaration::Declaration;
+use super::job::FailedAttempt;
 use super::revision::{Commit, Contents};
 use super::time::Timestamp;
 
@@ -91,6 +92,9 @@ pub struct GateView {
     pub reason: String,
     /// The last log lines of its Job, or of the replica that failed the check.
     pub last_log: Vec<String>,
+    /// The attempts of its Job before the last one, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<FailedAttempt>,
 }
 
 /// How a gate stands.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::history::History;
-use super::name::Key;
+use super::name::{Key, Name};
 use super::observed::ContainerId;
 use super::policy::Refusal;
 use super::registry::{ImagePolicyStatus, Inquiry};
@@ -146,6 +146,9 @@ pub struct ContainerStatus {
     pub restarts: u32,
     /// Since when it has been running or ended.
     pub since: Option<Timestamp>,
+    /// When a run of it ended last: what it wrote until then, `logs --previous` shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
     /// Its address on its first network.
     pub address: Option<Ipv4Addr>,
     /// Why it is not ready, for people.
@@ -194,6 +197,8 @@ pub struct ProbeTask {
     pub address: Option<std::net::IpAddr>,
     /// The container's first process, if the address is one of the container's own loopback; none: it is seen from the host.
     pub process: Option<u32>,
+    /// The name to look up within the container's network, whose addresses are checked in place of `address`.
+    pub name: Option<Name>,
     /// The port's number (names are resolved); 0 for a command.
     pub port: u16,
     /// The check and its thresholds.

@@ -399,6 +399,7 @@ mod tests {
             at: Timestamp(0),
             reason: "its gate job migrate failed".into(),
             last_log: vec!["no such table".into()],
+            earlier: Vec::new(),
         });
         let gate = "deployment/shop/web: GateFailed [Some(2) web:2]: revision 2 (web:2) failed its gate: job migrate; \
                     its gate job migrate failed; no such table\n";

@@ -6,6 +6,7 @@ use super::world::{Decided, World};
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
+use crate::model::stopwatch::Stopwatch;
 use crate::model::time::Timestamp;
 
 /// How many replicas of a revision are available and stay.
@@ -38,8 +39,8 @@ pub fn culprit_log(facts: &Facts, revision: &RevisionId) -> Vec<String> {
 pub struct Mark {
     /// When it began.
     pub started_at: Timestamp,
-    /// When something last got better.
-    pub progress_at: Timestamp,
+    /// How long nothing has got better.
+    pub waited: Stopwatch,
     /// The most new replicas that were available at once.
     pub available: u32,
     /// When the replicas before it failed as well, last.
@@ -51,9 +52,10 @@ pub struct Mark {
 pub fn advance(world: World, facts: &Facts, to: &RevisionId, mark: Mark) -> Mark {
     let available = count_available(facts, to);
     if available > mark.available || !has_culprit(facts, to) {
-        Mark { progress_at: world.now, available: available.max(mark.available), ..mark }
+        Mark { waited: Stopwatch::begin(world.now), available: available.max(mark.available), ..mark }
     } else {
-        mark
+        let limit = facts.spec.progress_deadline;
+        Mark { waited: mark.waited.note(limit, world.observed.watched_since, world.now), ..mark }
     }
 }
 
@@ -90,12 +92,12 @@ pub fn fault(
     }
     // While a look does not end, nobody probes and nobody notices that one is ready.
     let culprit = of_it().find(|r| is_culprit(r) && !r.is_unprobed && !r.readiness.is_ready())?;
-    let since = if count_available(facts, to) > mark.available { world.now } else { mark.progress_at };
+    let is_better = count_available(facts, to) > mark.available;
+    let waited = if is_better { Stopwatch::begin(world.now) } else { mark.waited };
     // While nobody watched, no probe was made: that time counts against nobody.
-    let since = since.max(world.observed.watched_since).max(mark.excused_at.unwrap_or_default());
-    let deadline = since + facts.spec.progress_deadline;
-    if deadline > world.now {
-        decided.wake(deadline);
+    let (limit, watched_since) = (facts.spec.progress_deadline, world.observed.watched_since);
+    if waited.reaches(limit, watched_since) > world.now {
+        decided.wake(waited.due(limit, watched_since).max(world.now));
         return None;
     }
     let name = &culprit.container.name;

@@ -160,8 +160,14 @@ mod tests {
             let (id, name) = (id(number), format!("web:{number}"));
             let other = fate.has_another_name.then(|| format!("mine:{number}"));
             let tags = [Some(name.clone()), other].into_iter().flatten().collect();
-            let found =
-                Image { id: id.clone(), tags, digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            let found = Image {
+                id: id.clone(),
+                tags,
+                digests: Vec::new(),
+                has_health_check: false,
+                volumes: BTreeSet::new(),
+                platform: Default::default(),
+            };
             observed.images.insert(id.0.clone(), ImageState::Present(found.clone()));
             observed.images.insert(name.clone(), ImageState::Present(found));
             if fate.is_brought {
@@ -236,7 +242,14 @@ mod tests {
             let (mut desired, mut observed) = (Desired::default(), Observed::default());
             desired.settings.images = AN_HOUR;
             let (tags, volumes) = (vec!["web:1".to_string()], BTreeSet::new());
-            let found = Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes };
+            let found = Image {
+                id: id(1),
+                tags,
+                digests: Vec::new(),
+                has_health_check: false,
+                volumes,
+                platform: Default::default(),
+            };
             observed.images.insert(id(1).0, ImageState::Present(found));
             let unused_since = Some(NOW - Span::secs(60 * unused_for));
             let image = BroughtImage { references: ["web:1".into()].into(), object: key(), at: NOW, unused_since };

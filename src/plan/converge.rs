@@ -232,7 +232,10 @@ fn purpose(scene: &Scene, history: &DeploymentHistory) -> String {
     match &history.rollout {
         Rollout::Progressing { .. } | Rollout::New => format!("revision {} is rolled out", scene.target.number),
         Rollout::RollingBack { .. } => format!("going back to revision {}", scene.target.number),
-        Rollout::Complete { .. } | Rollout::Stalled { .. } => wanted(scene),
+        Rollout::Complete { .. } | Rollout::Stalled { .. } => match history.whole {
+            Some(before) if before < scene.strategy.replicas => format!("{}, and {before} were before", wanted(scene)),
+            Some(_) | None => wanted(scene),
+        },
     }
 }
 
@@ -363,8 +366,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
             return;
         }
     }
-    let template = template_of(scene.spec, history, &container.revision);
-    if !needs::host_ports_free(scene.world, decided, scene.key, template) {
+    if !needs::host_ports_free(scene.world, decided, scene.key, template_of(scene.spec, history, &container.revision)) {
         return;
     }
     let cause = match &container.state {
@@ -385,6 +387,7 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
     let files = build::files_of(scene.world, scene.key, history, container);
     let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
     decided.act(scene.world, scene.key, call, cause);
+    needs::tell_foreign_holder(scene.world, decided, template_of(scene.spec, history, &container.revision));
 }
 
 /// How the last attempt to start a container failed, if it did. The engine keeps that of a first start only.

@@ -114,14 +114,13 @@ impl Pass<'_> {
         let remembered = history.runs.len();
         for container in self.world.containers(self.key) {
             let Some(at) = scheduled_at(&container.revision) else { continue };
+            // Containers come by slot, so the newest attempt is the last.
             if let Some(known) = history.runs.iter_mut().find(|run| run.scheduled_at == at) {
-                // Containers come by slot, so the newest attempt is the last.
-                if let Some(job) = known.job.as_mut().filter(|job| is_adopted(job) && container.slot > job.attempt) {
-                    job.attempt = container.slot;
-                }
+                let older = known.job.as_mut().filter(|job| is_adopted(job) && container.slot > job.attempt);
+                older.into_iter().for_each(|job| job.attempt = container.slot);
                 continue;
             }
-            let job = JobRun {
+            let job = Some(JobRun {
                 revision: container.revision.clone(),
                 template_hash: container.template.clone(),
                 template: Arc::clone(&self.spec.template),
@@ -132,18 +131,19 @@ impl Pass<'_> {
                 created_at: container.created_at,
                 attempt: container.slot,
                 state: JobState::Pending,
-            };
-            // How often it may still be tried is not known of one that has ended.
+                earlier: Vec::new(),
+            });
             let is_over = matches!(container.state, ContainerState::Exited(_));
             history.runs.push(CronRun {
                 scheduled_at: at,
                 // The times of a schedule are whole minutes.
                 by_hand: at.0.rem_euclid(60_000) != 0,
                 replaced: false,
+                // How often it may still be tried is not known of one that has ended.
                 backoff_limit: if is_over { container.slot } else { self.spec.backoff_limit },
                 active_deadline: self.spec.active_deadline,
                 resolution: None,
-                job: Some(job),
+                job,
             });
         }
         if history.runs.len() > remembered {
@@ -298,6 +298,7 @@ impl Pass<'_> {
                 created_at: world.now,
                 attempt: 0,
                 state: JobState::Pending,
+                earlier: Vec::new(),
             });
         }
         run.resolution = Some(resolution);

@@ -84,8 +84,9 @@ pub fn deployment(
     }
     follow::go_on(world, &mut decided, key, &history);
     unmade::tell(world, &mut decided, key, &mut history, &replicas);
+    note_whole(spec, &mut history, &replicas);
     probes(&mut decided, spec, &history, &replicas);
-    decided.probes.extend(gates::probes(spec, &history, &replicas));
+    decided.probes.extend(gates::probes(key, spec, &history, &replicas));
     wake_for_min_ready(world, &mut decided, spec, &replicas);
     decided.status = status::deployment(unresolved, spec, &history, &replicas, &decided);
     (history, decided)
@@ -231,6 +232,15 @@ fn source<'a>(key: &'a Key, revision: &'a Revision) -> Source<'a> {
     }
 }
 
+/// Writes down how many replicas it is to have, once it has them.
+fn note_whole(spec: &DeploymentSpec, history: &mut DeploymentHistory, replicas: &[Replica]) {
+    let Rollout::Complete { revision, .. } = &history.rollout else { return };
+    let available = replicas.iter().filter(|r| r.available && !r.retiring && r.container.revision == *revision);
+    if available.count() >= spec.replicas as usize && history.whole != Some(spec.replicas) {
+        history.whole = Some(spec.replicas);
+    }
+}
+
 /// The steps for the phase: converge on a revision, or hold what there is. One that is suspended is held.
 #[expect(
     clippy::too_many_arguments,
@@ -248,7 +258,7 @@ fn act(
 ) {
     let (target, hold) = match &history.rollout {
         Rollout::New => return,
-        Rollout::Complete { revision } => (revision, spec.suspend),
+        Rollout::Complete { revision, .. } => (revision, spec.suspend),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => (to, history.paused || spec.suspend),
         Rollout::Stalled { revision, .. } => (revision, true),
     };
@@ -274,7 +284,7 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
     let back = newest.as_ref().and_then(|id| rollout::newest_completed(history, id));
     let active = match &history.rollout {
         Rollout::New => None,
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision.clone()),
+        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision.clone()),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to.clone()),
     };
     let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
@@ -334,7 +344,7 @@ pub fn task(
     let period = if hasten { probe.period.min(HASTY_PERIOD) } else { probe.period };
     let container = replica.container.id.clone();
     let port = if probe.exec.is_some() { 0 } else { port(probe, template)? };
-    Some(ProbeTask { container, started_at, purpose, address, process, port, probe: probe.clone(), period })
+    Some(ProbeTask { container, started_at, purpose, address, process, name: None, port, probe: probe.clone(), period })
 }
 
 /// The address that a probe connects to, and the process in whose network it is, unless the host sees it.

@@ -15,6 +15,7 @@ use crate::model::observed::{
     Container, ContainerId, ContainerState, Endpoint, Exit, Headroom, Health, Image, ImageState, Network, NetworkId,
     Observed, ProbeResult, Probes, Volume,
 };
+use crate::model::platform::Platform;
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
 use crate::model::status::{Plan, ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
@@ -31,7 +32,7 @@ pub fn forecast(
     first: &Plan,
 ) -> Vec<Action> {
     // Most often there is nothing to do: then nothing is copied, and nothing planned again.
-    let checks = gates(&first.probes).next().is_some();
+    let checks = gates(&first.probes).next().is_some() || runs(desired, observed).next().is_some();
     if first.actions.is_empty() && first.wake_at.is_none() && !checks && first.history == *history {
         return Vec::new();
     }
@@ -55,6 +56,7 @@ pub fn forecast(
             match plan.wake_at {
                 Some(at) if at > now => now = at,
                 _ if moved || checked => {}
+                _ if end_runs(desired, &mut world, now) => {}
                 _ => break,
             }
             continue;
@@ -110,6 +112,23 @@ fn pass_gates(world: &mut Observed, probes: &[ProbeTask]) -> bool {
     gates.count() > 0
 }
 
+/// The containers of Jobs, and of gates, that run: what comes after them waits for their end.
+fn runs<'a>(desired: &'a Desired, world: &'a Observed) -> impl Iterator<Item = &'a ContainerId> {
+    let is_awaited = |owner: &Key| match owner.kind {
+        Kind::Job => true,
+        kind => kind.runs_to_completion() && super::gates::wards(desired, owner).next().is_some(),
+    };
+    let running = world.containers.values().filter(|c| matches!(c.state, ContainerState::Running { .. }));
+    running.filter(move |container| is_awaited(&container.owner)).map(|container| &container.id)
+}
+
+/// Each of them ends well. False when there was none.
+fn end_runs(desired: &Desired, world: &mut Observed, now: Timestamp) -> bool {
+    let ended: Vec<ContainerId> = runs(desired, world).cloned().collect();
+    ended.iter().for_each(|id| change(world, id, |container| container.state = exited(0, now)));
+    !ended.is_empty()
+}
+
 fn healthy() -> Probes {
     let success = || Some(ProbeResult::Success);
     Probes { startup: success(), readiness: success(), liveness: success(), ..Probes::default() }
@@ -141,6 +160,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
                 digests: Vec::new(),
                 has_health_check: false,
                 volumes: BTreeSet::new(),
+                platform: Platform::default(),
             };
             world.images.insert(id.0, ImageState::Present(pulled.clone()));
             world.images.insert(image.clone(), ImageState::Present(pulled));
@@ -154,6 +174,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
                 tags: [build.image.clone()].into(),
                 has_health_check: false,
                 volumes: BTreeSet::new(),
+                platform: Platform::default(),
             };
             world.images.insert(id.0, ImageState::Present(built.clone()));
             world.images.insert(build.image.clone(), ImageState::Present(built));
@@ -259,6 +280,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         process: None,
         health: if checked { Health::Starting } else { Health::None },
         restart_count: 0,
+        ended_at: None,
         created_at: now,
         networks: first.into_iter().collect::<BTreeMap<_, _>>(),
         adjustable: super::build::adjustable_of(spec),

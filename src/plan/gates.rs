@@ -12,7 +12,7 @@ use super::world::{Decided, World};
 use crate::model::cron::CronJobHistory;
 use crate::model::desired::{Declared, Desired};
 use crate::model::history::{DeploymentHistory, GateRecord, GateResult, History, Revision, Rollout};
-use crate::model::job::JobState;
+use crate::model::job::{JobRun, JobState};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::ProbeResult;
 use crate::model::revision::{ImageId, RevisionId};
@@ -84,6 +84,9 @@ pub fn record(
     for (side, number, gate) in all(spec) {
         let asked = revision.gates.get_mut(&title(side, gate)).filter(|record| !record.is_passed());
         let Some(record) = asked else { continue };
+        if let Some(run) = gate.object(key).and_then(|of| run(world, past, &of, &revision.image, record)) {
+            record.earlier.clone_from(&run.earlier);
+        }
         let result = match gate.object(key) {
             Some(of) if of.kind == Kind::CronJob => ran(world, past, &of, gate, record),
             Some(of) => outcome(world, past, &of, &revision.image, record.again_after),
@@ -135,15 +138,25 @@ fn unmade<'a>(replicas: &'a [Replica], id: &RevisionId, number: u8) -> Option<&'
 }
 
 /// The checks that a rollout has come to, of every new replica.
-pub fn probes(spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) -> Vec<ProbeTask> {
+pub fn probes(key: &Key, spec: &DeploymentSpec, history: &DeploymentHistory, replicas: &[Replica]) -> Vec<ProbeTask> {
     let Some(revision) = gated(history).filter(|revision| !revision.gates.is_empty()) else { return Vec::new() };
     let is_open = |side, gate| revision.gates.get(&title(side, gate)).is_some_and(|record| !record.is_passed());
     let checks = all(spec).filter(|(side, _, gate)| is_open(*side, gate));
     let new = || replicas.iter().filter(|r| r.container.revision == revision.id && !r.retiring);
-    let tasks = checks.filter_map(|(_, number, gate)| Some((number, gate.probe()?))).flat_map(|(number, probe)| {
-        new().filter_map(move |r| deployment::task(r, ProbePurpose::Gate(number), &probe, false, &revision.template))
+    let tasks = checks.filter_map(|(_, number, gate)| Some((number, gate, gate.probe()?)));
+    let tasks = tasks.flat_map(|(number, gate, probe)| {
+        new().filter_map(move |replica| {
+            let task = deployment::task(replica, ProbePurpose::Gate(number), &probe, false, &revision.template)?;
+            Some(if gate.by_name { by_name(task, replica, &key.name) } else { task })
+        })
     });
     tasks.collect()
+}
+
+/// The same check by the Deployment's name, from within the replica's network: as its neighbours come to it.
+fn by_name(task: ProbeTask, replica: &Replica, name: &Name) -> ProbeTask {
+    let process = replica.container.process;
+    ProbeTask { address: task.address.filter(|_| process.is_some()), process, name: Some(name.clone()), ..task }
 }
 
 /// Whether a run of a CronJob has ended well lately, or that which was begun because none had; none while it goes on.
@@ -189,15 +202,29 @@ pub fn run_wanted<'a>(world: World<'a>, past: &'a History, cron_job: &'a Key) ->
     })
 }
 
-/// How the run of a gate's Job went; none while it has not ended. Unknown is no end: a person decides.
-fn outcome(world: World, past: &History, job: &Key, image: &ImageId, again_after: Option<u32>) -> Option<GateResult> {
+/// The run that a Job or CronJob has made or makes for a gate.
+fn run<'a>(world: World, past: &'a History, of: &Key, image: &ImageId, record: &GateRecord) -> Option<&'a JobRun> {
+    match of.kind {
+        Kind::CronJob => {
+            let runs = &past.cron_jobs.get(of)?.runs;
+            runs.iter().find(|run| run.scheduled_at >= record.asked_at)?.job.as_ref()
+        }
+        _ => job_run(world, past, of, image),
+    }
+}
+
+/// The run of a gate's Job, once it has come to that.
+fn job_run<'a>(world: World, past: &'a History, job: &Key, image: &ImageId) -> Option<&'a JobRun> {
     let declared = world.desired.jobs.get(job)?;
     let history = past.jobs.get(job)?;
     let run = history.runs.last().filter(|_| Asked::of(world, job, &declared.spec).is_entered(history))?;
     // Where the image is the Deployment's, a run with the one before it says nothing.
-    if declared.spec.image_of.is_some() && run.image != *image {
-        return None;
-    }
+    (declared.spec.image_of.is_none() || run.image == *image).then_some(run)
+}
+
+/// How the run of a gate's Job went; none while it has not ended. Unknown is no end: a person decides.
+fn outcome(world: World, past: &History, job: &Key, image: &ImageId, again_after: Option<u32>) -> Option<GateResult> {
+    let run = job_run(world, past, job, image)?;
     let (failure, last_log) = match &run.state {
         JobState::Succeeded { last_log, .. } => (None, last_log),
         JobState::Failed { .. } if again_after == Some(run.attempt) => return None,
@@ -245,7 +272,10 @@ pub fn open(
         let message = format!("revision {number} comes to its gate: {}", gate.title());
         decided.tell(world, key, Severity::Normal, "GateReached", message);
         if let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == id) {
-            revision.gates.insert(title, GateRecord { asked_at: world.now, result: None, again_after: None });
+            revision.gates.insert(
+                title,
+                GateRecord { asked_at: world.now, result: None, again_after: None, earlier: Vec::new() },
+            );
         }
         // Its Job is decided with the memory of before this pass: at once, again.
         decided.wake(world.now);

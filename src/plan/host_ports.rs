@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::replica::find;
 use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::Key;
-use crate::model::observed::{Container, ContainerState};
+use crate::model::observed::{Container, ContainerState, ForeignPort, Observed};
 use crate::model::revision::RevisionId;
 use crate::model::spec::{HostPort, Port, Template};
 
@@ -89,6 +89,17 @@ impl<'a> HostPorts<'a> {
         let others = self.places.iter().filter(move |place| place.owner != owner);
         others.filter(move |place| wanted.iter().any(|port| clash(port, place.port)))
     }
+}
+
+/// Who of those that are not ours has a fixed host port of a template.
+pub fn foreign_holder<'a>(observed: &'a Observed, template: &Template) -> Option<&'a ForeignPort> {
+    let holds = |port: &Port, held: &ForeignPort| {
+        number(port) == Some(held.port)
+            && port.protocol == held.protocol
+            && (port.host_ip == held.address || port.host_ip.is_unspecified() || held.address.is_unspecified())
+    };
+    let held = &mut observed.foreign_ports.iter();
+    held.find(|held| template.ports.iter().any(|port| holds(port, held)))
 }
 
 /// The host ports of one container, as far as its revision is remembered.

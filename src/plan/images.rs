@@ -14,6 +14,7 @@ use crate::model::desired::Desired;
 use crate::model::history::{History, Resolution, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault, Image, ImageState};
+use crate::model::platform::Platform;
 use crate::model::revision::{ContentId, ImageId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
 use crate::policy as rules;
@@ -27,7 +28,7 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
     for deployment in history.deployments.values() {
         let active = match &deployment.rollout {
             Rollout::New => None,
-            Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+            Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
             Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
         };
         let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
@@ -90,13 +91,28 @@ pub fn resolve(
     let image = tagged(&template.image);
     let fresh = world.observed.pulled.get(&image).is_some_and(|at| *at >= resolution.seen_at);
     let present = world.observed.images.get(&image);
+    // The registry has it for no other platform than the image on this host, or does not have it at all, as one that was made
+    // here: that is all there is, and the engine refuses it.
+    let pulled = world.failure(&pull(world, object, image.clone(), template).target());
+    let pulled = pulled.filter(|failed| failed.at >= resolution.seen_at).map(|failed| failed.fault);
+    let is_unfit = pulled == Some(Fault::Invalid);
+    let is_all = |found: &Image| is_unfit || pulled == Some(Fault::ImageMissing) || found.digests.is_empty();
     match (policy(template), present) {
         (_, None) => look_up(world, decided),
-        (ImagePullPolicy::Always, Some(ImageState::Present(found))) if fresh => {
+        (ImagePullPolicy::Always, Some(ImageState::Present(found))) if fresh || is_unfit => {
             return Resolution { image: Some(found.id.clone()), ..resolution };
         }
-        (ImagePullPolicy::IfNotPresent | ImagePullPolicy::Never, Some(ImageState::Present(found))) => {
+        (ImagePullPolicy::IfNotPresent, Some(ImageState::Present(found))) if is_all(found) || fits(template, found) => {
             return Resolution { image: Some(found.id.clone()), ..resolution };
+        }
+        (ImagePullPolicy::Never, Some(ImageState::Present(found))) => {
+            return Resolution { image: Some(found.id.clone()), ..resolution };
+        }
+        (ImagePullPolicy::IfNotPresent, Some(ImageState::Present(found))) => {
+            let wanted = template.platform.as_deref().unwrap_or_default();
+            let cause = format!("the image on this host is for {}, and {wanted} is wanted", found.platform);
+            get(world, decided, object, template, image, &cause);
+            decided.wait_above_all(format!("another image: {cause}"));
         }
         (ImagePullPolicy::Never, Some(ImageState::Missing)) => {
             decided.wait(format!("image {image}: it is not on this host, and imagePullPolicy is Never"));
@@ -110,6 +126,18 @@ pub fn resolve(
         }
     }
     resolution
+}
+
+/// Whether an image is for the platform that the template asks for, if it asks for one.
+fn fits(template: &Template, found: &Image) -> bool {
+    template.platform.as_ref().is_none_or(|wanted| Platform::of(wanted).is(&found.platform))
+}
+
+/// That a replica's image is for another platform than the engine's host, which may run it all the same by emulation.
+pub fn foreign_platform(world: World, image: &ImageId) -> Option<String> {
+    let Some(ImageState::Present(found)) = world.observed.images.get(&image.0) else { return None };
+    let (own, host) = (&found.platform, &world.observed.platform);
+    (!host.is(own)).then(|| format!("its image is for {own}, and this engine runs {host}"))
 }
 
 /// One pull or build for each image, with the credentials of everybody who wants it: two would only wait for each other.
@@ -161,7 +189,8 @@ fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, i
     }
     decided.wait(waits);
     if let Some(failure) = world.failure(&call.target()).filter(|failure| is_broken(failure)) {
-        // It may go well another time (a package's server was down), but nobody should wait for that.
+        // It may go well another time (a package's server was down, an image is pushed for this platform), but nobody should
+        // wait for that.
         decided.blocked = true;
         decided.build_output.clone_from(&failure.output);
     }
@@ -169,7 +198,7 @@ fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, i
     false
 }
 
-/// Whether a build failed for what it is built from, and not for trouble with the engine, a registry or the disk.
+/// Whether a build failed for what it is built from, or a pull for the platform, and not for trouble with the engine, a registry or the disk.
 fn is_broken(failure: &Failure) -> bool {
     failure.fault == Fault::Invalid
 }

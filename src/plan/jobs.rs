@@ -49,8 +49,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
             if let (Role::Gate { again_after: Some(attempt), .. }, JobState::Failed { .. }) = (&role, &run.state)
                 && *attempt == run.attempt
             {
-                run.attempt = run.attempt.saturating_add(1);
-                run.state = JobState::Pending;
+                run.try_again();
             }
             let purpose = || purpose(world, key, past);
             let runner = Runner { world, key, past, terms: Terms::from(spec), quiesce: &[], purpose: &purpose };
@@ -182,6 +181,7 @@ impl<'a> Asked<'a> {
             created_at: world.now,
             attempt: 0,
             state,
+            earlier: Vec::new(),
         });
         let surplus = history.runs.len().saturating_sub(RUNS_KEPT);
         history.runs.drain(..surplus);

@@ -1,19 +1,39 @@
-//! The time after a rollout in which its revision has still to prove itself.
+//! The time after a rollout in which its revision has still to prove itself. It counts while the engine is seen.
 
 use super::replica::{Replica, failure, find};
 use super::rollout::{Facts, newest_completed};
 use super::world::World;
-use crate::model::history::{DeploymentHistory, Outcome};
+use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
-use crate::model::time::Timestamp;
+use crate::model::spec::DeploymentSpec;
+use crate::model::stopwatch::Stopwatch;
+use crate::model::time::{Span, Timestamp};
+
+/// The monitor time of a rollout that completes now; none where there is none.
+pub fn begin(world: World, spec: &DeploymentSpec) -> Option<Stopwatch> {
+    (spec.monitor > Span::ZERO).then(|| Stopwatch::begin(world.now))
+}
+
+/// What of it has gone by after this pass; none when it is over.
+pub fn go_on(world: World, spec: &DeploymentSpec, monitored: Option<Stopwatch>) -> Option<Stopwatch> {
+    let watched_since = world.observed.watched_since;
+    let watch = monitored.filter(|watch| watch.reaches(spec.monitor, watched_since) > world.now)?;
+    Some(watch.note(spec.monitor, watched_since, world.now))
+}
+
+/// Whether what is complete has still to prove itself.
+fn is_monitored(world: World, spec: &DeploymentSpec, rollout: &Rollout) -> bool {
+    let Rollout::Complete { monitored, .. } = rollout else { return false };
+    go_on(world, spec, *monitored).is_some()
+}
 
 /// Why a complete revision is to be taken back after all, if it is. What somebody has gone back to, or was gone back to by
 /// itself, is never left for that.
 pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &RevisionId) -> Option<String> {
     let Outcome::Completed { at } = find(history, of)?.outcome else { return None };
     let is_wanted = facts.wanted.as_ref() == Some(of) && history.pin.is_none();
-    if !is_wanted || world.now >= at + facts.spec.monitor || newest_completed(history, of).is_none() {
+    if !is_wanted || !is_monitored(world, facts.spec, &history.rollout) || newest_completed(history, of).is_none() {
         return None;
     }
     let mut new = facts.replicas.iter().filter(|replica| replica.container.revision == *of && !replica.retiring);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build::{attachments, volume_name};
 use super::gates;
+use super::host_ports::foreign_holder;
 use super::jobs::Asked;
 use super::releases;
 use super::replica::find;
@@ -61,6 +62,20 @@ pub fn host_ports_free(world: World, decided: &mut Decided, owner: &Key, templat
         decided.wait(format!("host port {port}, which {holder} still publishes"));
     }
     holder.is_none()
+}
+
+/// Says which container that is not ours has a host port of the template, and the way out: the engine says only that somebody has.
+pub fn tell_foreign_holder(world: World, decided: &mut Decided, template: &Template) {
+    let Some(held) = foreign_holder(world.observed, template) else { return };
+    let (name, port) = (&held.container, held.port);
+    let is_renamed = world.observed.renamed.values().any(|names| names.contains(name));
+    let why = match is_renamed {
+        true => {
+            format!("one of ours that somebody has renamed, so it is left alone: `docker rm -f {name}` frees the port")
+        }
+        false => format!("not Evenkeel's: stop it (`docker stop {name}`), or choose another hostPort"),
+    };
+    decided.wait_above_all(format!("host port {port}, which the container {name} has, {why}"));
 }
 
 /// Whether somebody else's network has the name of one that is to be ours: nothing of ours joins it.
@@ -176,7 +191,7 @@ fn is_settled(world: World, past: &History, key: &Key, spec: &DeploymentSpec, hi
         Rollout::New => return false,
         Rollout::Progressing { .. } | Rollout::RollingBack { .. } => return history.paused || spec.suspend,
         Rollout::Stalled { .. } => return true,
-        Rollout::Complete { revision } => revision,
+        Rollout::Complete { revision, .. } => revision,
     };
     if history.paused || spec.suspend {
         return true;

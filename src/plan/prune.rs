@@ -129,7 +129,7 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
     }
     for container in world.containers(key) {
         let ended = matches!(container.state, ContainerState::Exited(_));
-        let served = matches!(&history.rollout, Rollout::Complete { revision } if *revision == container.revision);
+        let served = matches!(&history.rollout, Rollout::Complete { revision, .. } if *revision == container.revision);
         if history.paused || !ended || !served || history.retiring.contains_key(&container.id) {
             continue;
         }

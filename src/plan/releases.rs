@@ -47,7 +47,7 @@ fn rests(history: &DeploymentHistory) -> bool {
 
 fn running(history: &DeploymentHistory) -> Option<&RevisionId> {
     match &history.rollout {
-        Rollout::Complete { revision } => Some(revision),
+        Rollout::Complete { revision, .. } => Some(revision),
         Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => None,
     }
 }

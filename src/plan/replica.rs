@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::images;
 use super::readiness::{Readiness, is_named, is_unprobed, readiness};
 use super::world::World;
 use crate::model::fault;
@@ -40,6 +41,8 @@ pub struct Replica<'a> {
     pub is_unprobed: bool,
     /// How often in a row what was tried with it has failed, as far as this process knows.
     pub failed_tries: u32,
+    /// That its image is for another platform than the host, if it is and the kernel has said so.
+    pub misfit: Option<String>,
 }
 
 impl Replica<'_> {
@@ -120,8 +123,17 @@ fn replica<'a>(
         is_busy,
         is_unprobed,
         failed_tries: world.failed_tries(container),
+        misfit: misfit(world, container),
         readiness,
     }
+}
+
+/// How the kernel refuses a program that is not for it; the engine starts it all the same, and it ends at once.
+const NOT_FOR_THIS_HOST: &str = "exec format error";
+
+fn misfit(world: World, container: &Container) -> Option<String> {
+    let said = container.last_log.iter().any(|line| line.contains(NOT_FOR_THIS_HOST));
+    if said { images::foreign_platform(world, &container.image) } else { None }
 }
 
 /// Whether the replica is on every network of its template: off one of them its program cannot answer, and is not to blame.
@@ -176,7 +188,8 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
     let restarts = restarts(history, container);
     if restarts >= CRASH_LIMIT {
         let end = last_end(history, container);
-        return Some(format!("{name} was restarted {restarts} times without becoming available{end}"));
+        let why = replica.misfit.as_ref().map(|misfit| format!("; {misfit}")).unwrap_or_default();
+        return Some(format!("{name} was restarted {restarts} times without becoming available{end}{why}"));
     }
     None
 }

@@ -12,7 +12,7 @@ use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Resolution, Revision, Rollout};
 use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::revision::{TemplateHash, revision_id, template_hash};
+use crate::model::revision::{RevisionId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::DeploymentSpec;
 use crate::model::time::Timestamp;
 
@@ -96,7 +96,7 @@ fn restart(history: &mut DeploymentHistory, key: &Key, manifest: Manifest) -> St
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
     let taken_away = history.pin.is_some() || history.rejected().is_some();
     let running = match &history.rollout {
-        Rollout::Complete { revision } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
+        Rollout::Complete { revision, .. } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
         Rollout::Progressing { to, .. } if history.pin.is_some() => Some(to.clone()),
         Rollout::New | Rollout::Progressing { .. } | Rollout::Stalled { .. } => None,
     };
@@ -138,7 +138,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
 fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: Manifest) -> Result<String, Refusal> {
     let current = match &history.rollout {
         Rollout::New => return Err(Refusal::impossible(format!("{key} has no revision yet"))),
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => revision.clone(),
+        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => revision.clone(),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => to.clone(),
     };
     let chosen: Option<Revision> = match to {
@@ -152,6 +152,12 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: M
             None => format!("{key} has no earlier revision that completed"),
         }));
     };
+    if to.is_none()
+        && let Some(why) = is_undone(history)
+    {
+        let way_out = "`evenkeel rollout undo --to N` goes to another one, `rollout history` lists them";
+        return Err(Refusal::impossible(format!("{key}: {why}; {way_out}")));
+    }
     if let Outcome::Rejected { reason, .. } = &chosen.outcome {
         let message =
             format!("revision {} of {key} was rejected ({reason}); `rollout retry` tries it again", chosen.number);
@@ -162,6 +168,21 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: M
     };
     history.pin = Some(Pin { revision: chosen.id.clone(), template, lapses: false, failed: None });
     Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
+}
+
+/// Why there is nothing to undo: that has happened by itself, and one step further back is not what is meant.
+fn is_undone(history: &DeploymentHistory) -> Option<String> {
+    let number = |id: &RevisionId| history.revisions.iter().find(|r| r.id == *id).map_or(0, |revision| revision.number);
+    match &history.rollout {
+        Rollout::RollingBack { to, from, .. } => {
+            Some(format!("revision {} is being undone already, revision {} comes back", number(from), number(to)))
+        }
+        Rollout::Complete { revision, .. } => {
+            let failed = history.rejected_wish().filter(|failed| failed.id != *revision)?;
+            Some(format!("revision {} failed and was undone, revision {} runs", failed.number, number(revision)))
+        }
+        Rollout::New | Rollout::Progressing { .. } | Rollout::Stalled { .. } => None,
+    }
 }
 
 /// Forgives the rejected revision that the manifest asks for, and asks for its gates again that failed. All of that is one
@@ -235,8 +256,7 @@ fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Re
     match (request, run) {
         (Request::Retry, Some(run)) => match run.state {
             JobState::Failed { .. } | JobState::Unknown { .. } => {
-                run.attempt += 1;
-                run.state = JobState::Pending;
+                run.try_again();
                 Ok(format!("{key} runs again"))
             }
             JobState::Succeeded { .. } => Err(Refusal::impossible(format!(
@@ -250,5 +270,84 @@ fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Re
         (Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } | Request::RunNow, _) => {
             Err(Refusal::impossible(format!("{key} is a Job: only `retry` makes sense for it")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::revision::{Contents, ImageId};
+
+    /// A revision of the template and image with that number.
+    fn revision(number: u64, outcome: Outcome) -> Revision {
+        let (hash, image) = (TemplateHash(format!("t{number}")), ImageId(format!("sha256:{number}")));
+        Revision {
+            number,
+            id: revision_id(&hash, &image),
+            template_hash: hash,
+            template: serde_json::from_value(serde_json::json!({"image": format!("web:{number}")})).unwrap(),
+            contents: Contents::default(),
+            restarts: 0,
+            image,
+            digest: None,
+            commit: None,
+            created_at: Timestamp(0),
+            outcome,
+            gates: BTreeMap::new(),
+            rested_at: None,
+        }
+    }
+
+    /// Revisions 1 and 2 completed, and 3, which the manifest asks for, did not.
+    fn history(rollout: impl Fn(&[Revision]) -> Rollout) -> DeploymentHistory {
+        let rejected = Outcome::Rejected { at: Timestamp(3), reason: "it crashed".into(), last_log: Vec::new() };
+        let completed = |at| Outcome::Completed { at: Timestamp(at) };
+        let revisions = vec![revision(1, completed(1)), revision(2, completed(2)), revision(3, rejected)];
+        let newest = &revisions[2];
+        let (template, image) = (newest.template_hash.clone(), Some(newest.image.clone()));
+        let resolution = Some(Resolution { template, seen_at: Timestamp(3), image });
+        DeploymentHistory { rollout: rollout(&revisions), revisions, resolution, ..DeploymentHistory::default() }
+    }
+
+    fn undo_of(history: &mut DeploymentHistory, to: Option<u64>) -> Result<String, String> {
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let template = |history: &DeploymentHistory| Some(history.resolution.as_ref()?.template.clone());
+        undo(history, &key, to, &template).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn what_was_undone_by_itself_is_not_undone_again() {
+        let mut back = history(|revisions| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None });
+        let why = undo_of(&mut back, None).unwrap_err();
+        assert!(
+            why.contains("revision 3 failed and was undone, revision 2 runs; `evenkeel rollout undo --to N`"),
+            "{why}"
+        );
+        assert_eq!(back.pin, None);
+        assert!(undo_of(&mut back, Some(1)).unwrap().contains("goes to revision 1"));
+        assert_eq!(back.pin.unwrap().revision, back.revisions[0].id);
+    }
+
+    #[test]
+    fn what_is_being_undone_is_not_undone_further() {
+        let mut going = history(|revisions| Rollout::RollingBack {
+            to: revisions[1].id.clone(),
+            from: revisions[2].id.clone(),
+            started_at: Timestamp(4),
+            waited: Default::default(),
+            available: 0,
+        });
+        let why = undo_of(&mut going, None).unwrap_err();
+        assert!(why.contains("revision 3 is being undone already, revision 2 comes back"), "{why}");
+    }
+
+    #[test]
+    fn what_stalled_goes_back_to_what_completed_last() {
+        let mut stalled = history(|revisions| Rollout::Stalled {
+            revision: revisions[2].id.clone(),
+            at: Timestamp(4),
+            reason: "it crashed".into(),
+        });
+        assert!(undo_of(&mut stalled, None).unwrap().contains("goes to revision 2"));
     }
 }

@@ -15,6 +15,7 @@ use crate::model::registry::in_short;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, OnFailure};
 use crate::model::status::Severity;
+use crate::model::stopwatch::Stopwatch;
 
 /// What a step looks at.
 pub struct Facts<'a> {
@@ -54,13 +55,15 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
                 decided.wait(format!("the others: {}", setback.why));
             }
         }
-        Rollout::Complete { revision } => match goal.filter(|goal| *goal != revision) {
+        Rollout::Complete { revision, monitored } => match goal.filter(|goal| *goal != revision) {
             Some(goal) => begin(world, decided, facts, history, goal, "RolloutStarted"),
-            None => {
-                if let Some(reason) = monitor::collapse(world, facts, history, &revision) {
-                    fail(world, decided, facts, history, &revision, reason);
+            None => match monitor::collapse(world, facts, history, &revision) {
+                Some(reason) => fail(world, decided, facts, history, &revision, reason),
+                None => {
+                    let monitored = monitor::go_on(world, facts.spec, monitored);
+                    history.rollout = Rollout::Complete { revision, monitored };
                 }
-            }
+            },
         },
         Rollout::Progressing { to, .. } => match goal.filter(|goal| *goal != to) {
             Some(goal) => {
@@ -107,7 +110,7 @@ fn set_back<'a>(facts: &'a Facts, history: &DeploymentHistory) -> Option<(&'a st
 pub fn current(history: &DeploymentHistory) -> Option<&RevisionId> {
     match &history.rollout {
         Rollout::New => None,
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     }
 }
@@ -148,7 +151,7 @@ fn begin(
         before: others.count() as u32,
         to,
         started_at: world.now,
-        progress_at: world.now,
+        waited: Stopwatch::begin(world.now),
         available: 0,
         stepped_at: None,
         excused_at: None,
@@ -171,8 +174,8 @@ fn turn_back(
     decided.tell(world, facts.key, Severity::Warning, "RollingBack", message);
     // Where nothing was touched yet, it is over as soon as somebody looks.
     decided.wake(world.now);
-    let (from, started_at, progress_at) = (from.clone(), world.now, world.now);
-    history.rollout = Rollout::RollingBack { to, from, started_at, progress_at, available: 0 };
+    let (from, started_at, waited) = (from.clone(), world.now, Stopwatch::begin(world.now));
+    history.rollout = Rollout::RollingBack { to, from, started_at, waited, available: 0 };
 }
 
 /// One look at a rollout under way: complete, failed, further on, or as before.
@@ -183,23 +186,25 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     if is_complete(facts, to) && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
-    let Rollout::Progressing { started_at, progress_at, available, stepped_at, before, excused_at, failed_at, .. } =
+    let Rollout::Progressing { started_at, waited, available, stepped_at, before, excused_at, failed_at, .. } =
         history.rollout.clone()
     else {
         return;
     };
-    let excused_at = blame::excuse(world, decided, facts, to, before).or(excused_at);
-    let mark = Mark { started_at, progress_at, available, excused_at };
+    let excused = blame::excuse(world, decided, facts, to, before);
+    let waited = excused.map_or(waited, Stopwatch::begin);
+    let excused_at = excused.or(excused_at);
+    let mark = Mark { started_at, waited, available, excused_at };
     let fault = blame::fault(world, decided, facts, history, to, &mark).or_else(|| blame::stuck(world, facts, to));
     if let Some(reason) = fault {
         return fail(world, decided, facts, history, to, reason);
     }
     let now_available = count_available(facts, to);
     let stepped_at = if now_available > available { Some(world.now) } else { stepped_at };
-    let Mark { progress_at, available, .. } = blame::advance(world, facts, to, mark);
+    let Mark { waited, available, .. } = blame::advance(world, facts, to, mark);
     let to = to.clone();
     history.rollout =
-        Rollout::Progressing { to, started_at, progress_at, available, stepped_at, before, excused_at, failed_at };
+        Rollout::Progressing { to, started_at, waited, available, stepped_at, before, excused_at, failed_at };
 }
 
 /// One look at a rollback under way. It is never rolled back itself.
@@ -207,16 +212,16 @@ fn go_back(world: World, decided: &mut Decided, facts: &Facts, history: &mut Dep
     if is_complete(facts, to) {
         return complete(world, decided, facts, history, to, "RolledBack");
     }
-    let Rollout::RollingBack { from, started_at, progress_at, available, .. } = history.rollout.clone() else {
+    let Rollout::RollingBack { from, started_at, waited, available, .. } = history.rollout.clone() else {
         return;
     };
-    let mark = Mark { started_at, progress_at, available, excused_at: None };
+    let mark = Mark { started_at, waited, available, excused_at: None };
     if let Some(reason) = blame::fault(world, decided, facts, history, to, &mark) {
         let reason = format!("the revision to go back to fails as well: {reason}");
         return stall(world, decided, facts, history, to, reason);
     }
-    let Mark { progress_at, available, .. } = blame::advance(world, facts, to, mark);
-    history.rollout = Rollout::RollingBack { to: to.clone(), from, started_at, progress_at, available };
+    let Mark { waited, available, .. } = blame::advance(world, facts, to, mark);
+    history.rollout = Rollout::RollingBack { to: to.clone(), from, started_at, waited, available };
 }
 
 /// A stalled Deployment goes on when a person changes what is wanted, or when its replicas recover by themselves.
@@ -272,7 +277,8 @@ fn complete(
     set_outcome(history, to, |_| Outcome::Completed { at: world.now });
     // Where the manifest's revision was rejected, the one that completed last runs anyway.
     history.pin = history.pin.take().filter(|pin| !pin.lapses || pin.revision != *to);
-    history.rollout = Rollout::Complete { revision: to.clone() };
+    let monitored = monitor::begin(world, facts.spec);
+    history.rollout = Rollout::Complete { revision: to.clone(), monitored };
 }
 
 fn humantime_seconds(span: crate::model::time::Span) -> String {

@@ -208,11 +208,12 @@ impl Runner<'_> {
     }
 
     fn fail(&self, run: &mut JobRun, reason: String, container: &Container) {
-        run.state = if run.attempt < self.terms.backoff_limit {
-            JobState::Retrying { at: self.world.now }
-        } else {
-            failed(self.world.now, reason, container)
-        };
+        if run.attempt >= self.terms.backoff_limit {
+            run.state = failed(self.world.now, reason, container);
+            return;
+        }
+        run.note_failure(self.world.now, reason, container.last_log.clone());
+        run.state = JobState::Retrying { at: self.world.now };
     }
 
     /// One step towards the end of a run that is not to go on.

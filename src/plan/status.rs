@@ -93,7 +93,7 @@ fn phase(spec: &DeploymentSpec, history: &DeploymentHistory, counts: Replicas) -
         Rollout::RollingBack { .. } => "RollingBack",
         Rollout::Stalled { .. } => "Stalled",
         Rollout::Complete { .. } if counts.available < counts.desired => "Degraded",
-        Rollout::Complete { revision } if wanted_is_rejected(history, revision) => "RolledBack",
+        Rollout::Complete { revision, .. } if wanted_is_rejected(history, revision) => "RolledBack",
         Rollout::Complete { .. } => "Complete",
     }
 }
@@ -202,6 +202,7 @@ fn container(container: &Container, ready: bool, retiring: bool, restarts: u32, 
         retiring,
         restarts,
         since,
+        ended_at: container.ended_at,
         address: container.networks.values().find_map(|endpoint| endpoint.address),
         message: printable(message),
         last_log: if ready { Vec::new() } else { container.last_log.clone() },

@@ -75,7 +75,7 @@ fn holds_up(replica: &Replica, history: &DeploymentHistory) -> bool {
 fn target(history: &DeploymentHistory) -> Option<&RevisionId> {
     match &history.rollout {
         Rollout::New => None,
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     }
 }

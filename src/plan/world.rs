@@ -223,8 +223,8 @@ impl Decided {
         self.shortage = Some(shortage);
     }
 
-    /// The same, for what explains the rest: a failure.
-    fn wait_above_all(&mut self, what: String) {
+    /// The same, for what explains the rest: a failure, or what it came of.
+    pub fn wait_above_all(&mut self, what: String) {
         self.waiting.retain(|other| *other != what);
         self.waiting.insert(0, what);
     }

@@ -1,7 +1,5 @@
 //! A check by an HTTP GET. It opens no connection.
 
-use std::net::SocketAddr;
-
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -16,9 +14,9 @@ use crate::model::spec::HttpGet;
 /// How much of an answer's body is read, so that most servers can end their answer in peace.
 const BODY_MAX: usize = 64 << 10;
 
-/// Whether a GET is answered with 200 to 399. Redirects are not followed: they may lead anywhere.
-pub(super) async fn check(stream: TcpStream, address: SocketAddr, get: &HttpGet) -> Result<(), String> {
-    let request = request(address, get)?;
+/// Whether a GET of `authority`, a host and a port, is answered with 200 to 399. Redirects are not followed: they may lead anywhere.
+pub(super) async fn check(stream: TcpStream, authority: &str, get: &HttpGet) -> Result<(), String> {
+    let request = request(authority, get)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(in_words)?;
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(in_words)?;
@@ -35,10 +33,9 @@ pub(super) async fn check(stream: TcpStream, address: SocketAddr, get: &HttpGet)
     }
 }
 
-fn request(address: SocketAddr, get: &HttpGet) -> Result<Request<Empty<Bytes>>, String> {
+fn request(authority: &str, get: &HttpGet) -> Result<Request<Empty<Bytes>>, String> {
     let mut request = Request::get(&get.path);
-    let defaults =
-        [(HOST, address.to_string()), (USER_AGENT, AGENT.into()), (ACCEPT, "*/*".into()), (CONNECTION, "close".into())];
+    let defaults = [(HOST, authority), (USER_AGENT, AGENT), (ACCEPT, "*/*"), (CONNECTION, "close")];
     let given = |name: &str| get.headers.keys().any(|header| header.eq_ignore_ascii_case(name));
     for (name, value) in defaults {
         if !given(name.as_str()) {

@@ -2,13 +2,14 @@
 //! follows from them is decided elsewhere.
 //!
 //! [`Prober`] keeps the set of running checks, on a thread of their own if it has a [`Lane`]; `verdict` applies their
-//! thresholds, [`NetDial`] makes one check: it opens a `socket`, on the host or `inside` a container's network, and speaks
-//! `http` or `grpc` on it.
+//! thresholds, [`NetDial`] makes one check: it opens a `socket`, on the host or `inside` a container's network, after a `lookup`
+//! where a name is to lead there, and speaks `http` or `grpc` on it.
 
 mod grpc;
 mod http;
 mod inside;
 mod lane;
+mod lookup;
 mod net;
 mod prober;
 mod socket;

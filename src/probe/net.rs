@@ -1,5 +1,6 @@
 //! One check over the network: a TCP connection, an HTTP GET or a question to gRPC's health service. It knows no thresholds.
 
+use std::future::Future;
 use std::net::SocketAddr;
 
 use tokio::net::TcpSocket;
@@ -7,7 +8,7 @@ use tokio::time::timeout;
 
 use super::inside::Inside;
 use super::socket::{self, refusal};
-use super::{Check, Dial, grpc, http};
+use super::{Check, Dial, grpc, http, lookup};
 use crate::model::spec::Probe;
 use crate::model::status::ProbeTask;
 
@@ -23,41 +24,90 @@ pub struct NetDial {
 impl Dial for NetDial {
     async fn check(&self, task: &ProbeTask) -> Check {
         let Some(address) = task.address else { return Check::Unmade(None) };
-        let address = SocketAddr::new(address, task.port);
-        let what = || title(task, address);
+        let made = match &task.name {
+            None => {
+                let address = SocketAddr::new(address, task.port);
+                self.at(task, address, &address.to_string()).await
+            }
+            Some(name) => self.by_name(task, name.as_str()).await,
+        };
+        made.err().unwrap_or(Check::Success)
+    }
+}
+
+impl NetDial {
+    /// A check at every address that a name leads to within the container's network: a client is sent to any of them.
+    async fn by_name(&self, task: &ProbeTask, name: &str) -> Result<(), Check> {
+        let authority = format!("{name}:{}", task.port);
+        let what = || title(task, &authority);
+        let socket = self.socket(task, lookup::server(), &what).await?;
+        let looked_up = async {
+            let refused = |error| format!("Docker's DNS: {}", refusal(&error));
+            lookup::addresses(socket.connect(lookup::server()).await.map_err(refused)?, name).await
+        };
+        for address in within(task, &what, looked_up).await? {
+            let address = SocketAddr::new(address, task.port);
+            self.at(task, address, &authority).await?;
+        }
+        Ok(())
+    }
+
+    /// A check at one address.
+    async fn at(&self, task: &ProbeTask, address: SocketAddr, authority: &str) -> Result<(), Check> {
+        let what = || match task.name {
+            Some(_) => format!("{} at {}", title(task, authority), address.ip()),
+            None => title(task, authority),
+        };
+        let socket = self.socket(task, address, &what).await?;
+        within(task, &what, exchange(socket, address, authority, &task.probe)).await
+    }
+
+    /// A socket of the network that the check is made from.
+    async fn socket(
+        &self,
+        task: &ProbeTask,
+        address: SocketAddr,
+        what: &impl Fn() -> String,
+    ) -> Result<TcpSocket, Check> {
         let opened = match task.process {
             None => socket::new(address),
             Some(process) => self.inside.socket(process, &task.container, address).await,
         };
-        let socket = match opened {
-            Ok(socket) => socket,
-            Err(why) => return Check::Unmade(Some(format!("{}: {why}", what()))),
-        };
-        let limit = task.probe.timeout;
-        match timeout(limit.std(), exchange(socket, address, &task.probe)).await {
-            Ok(Ok(())) => Check::Success,
-            Ok(Err(why)) => Check::Failure(format!("{}: {why}", what())),
-            Err(_) => Check::Failure(format!("{}: no answer within {limit}", what())),
-        }
+        opened.map_err(|why| Check::Unmade(Some(format!("{}: {why}", what()))))
     }
+}
+
+/// What comes of a part of a check within its timeout.
+async fn within<T>(
+    task: &ProbeTask,
+    what: &impl Fn() -> String,
+    part: impl Future<Output = Result<T, String>>,
+) -> Result<T, Check> {
+    let limit = task.probe.timeout;
+    let why = match timeout(limit.std(), part).await {
+        Ok(Ok(made)) => return Ok(made),
+        Ok(Err(why)) => why,
+        Err(_) => format!("no answer within {limit}"),
+    };
+    Err(Check::Failure(format!("{}: {why}", what())))
 }
 
 /// What is checked, for people.
-fn title(task: &ProbeTask, address: SocketAddr) -> String {
+fn title(task: &ProbeTask, authority: &str) -> String {
     let within = if task.process.is_some() { " within the container" } else { "" };
     match (&task.probe.http_get, &task.probe.grpc) {
-        (Some(get), _) => format!("GET http://{address}{}{within}", get.path),
-        (None, Some(grpc)) if grpc.service.is_empty() => format!("gRPC health at {address}{within}"),
-        (None, Some(grpc)) => format!("gRPC health of {} at {address}{within}", grpc.service),
-        (None, None) => format!("TCP {address}{within}"),
+        (Some(get), _) => format!("GET http://{authority}{}{within}", get.path),
+        (None, Some(grpc)) if grpc.service.is_empty() => format!("gRPC health at {authority}{within}"),
+        (None, Some(grpc)) => format!("gRPC health of {} at {authority}{within}", grpc.service),
+        (None, None) => format!("TCP {authority}{within}"),
     }
 }
 
-async fn exchange(socket: TcpSocket, address: SocketAddr, probe: &Probe) -> Result<(), String> {
+async fn exchange(socket: TcpSocket, address: SocketAddr, authority: &str, probe: &Probe) -> Result<(), String> {
     let stream = socket.connect(address).await.map_err(|error| refusal(&error))?;
     match (&probe.http_get, &probe.grpc) {
-        (Some(get), _) => http::check(stream, address, get).await,
-        (None, Some(asked)) => grpc::check(stream, address, asked, probe.timeout).await,
+        (Some(get), _) => http::check(stream, authority, get).await,
+        (None, Some(asked)) => grpc::check(stream, authority, asked, probe.timeout).await,
         // That it was accepted is all there is to know.
         (None, None) => Ok(()),
     }

@@ -15,6 +15,7 @@ pub fn task(address: SocketAddr, probe: Probe) -> ProbeTask {
         purpose: ProbePurpose::Readiness,
         address: Some(address.ip()),
         process: None,
+        name: None,
         port: address.port(),
         probe,
         period: Span::secs(1),

@@ -17,7 +17,7 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
     };
     let current = match &history.rollout {
         Rollout::New => None,
-        Rollout::Complete { revision } | Rollout::Stalled { revision, .. } => Some(revision),
+        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
         Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
     };
     let declared = history.resolution.as_ref().and_then(Resolution::revision);
@@ -86,6 +86,7 @@ fn gate(title: &str, record: &GateRecord) -> GateView {
         at,
         reason: reason.into(),
         last_log: last_log.to_vec(),
+        earlier: record.earlier.clone(),
     };
     match &record.result {
         None => view(record.asked_at, GateWord::Running, "", &[]),

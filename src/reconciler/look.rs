@@ -242,6 +242,7 @@ impl Looker {
             name: container.name.clone(),
             whose: Whose::Ours,
             image: container.image.clone(),
+            host_ports: Vec::new(),
             // Unlike any list's, so that the next one that has it is followed by another inspection.
             fingerprint: String::new(),
         });
@@ -260,6 +261,7 @@ impl Looker {
             containers: self.containers.iter().map(|(id, (_, container))| (id.clone(), container.clone())).collect(),
             foreign_names: foreign.clone().map(|listed| listed.name.clone()).collect(),
             renamed,
+            foreign_ports: foreign.clone().flat_map(|listed| listed.host_ports.iter().cloned()).collect(),
             foreign_images: foreign.map(|listed| listed.image.clone()).collect(),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),

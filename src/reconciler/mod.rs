@@ -48,6 +48,7 @@ use crate::model::command::{Answer, Command, Reply};
 use crate::model::desired::Desired;
 use crate::model::history::History;
 use crate::model::observed::{Headroom, Observed};
+use crate::model::platform::Platform;
 use crate::model::policy::Standing;
 use crate::model::revision::{Content, ContentId};
 use crate::model::status::{Event, Plan};
@@ -124,7 +125,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     rules: Rules,
     desired: Arc<Desired>,
     contents: BTreeMap<ContentId, Content>,
-    /// As it was last written: what is not written yet is not acted upon.
+    /// As it was last written, but for stopwatches: what is not written yet is not acted upon.
     history: History,
     half_saved: bool,
     /// Whether no plan was made yet of what the sources say now.
@@ -138,6 +139,8 @@ pub struct Reconciler<E: Engine, D: Dial> {
     releases: Releases,
     warnings: Vec<String>,
     plan: Plan,
+    /// What the engine's host runs by itself.
+    platform: Platform,
     /// What the host had left at the last look.
     headroom: Headroom,
     started_at: Timestamp,
@@ -212,6 +215,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             releases: Releases::read(store.releases()),
             warnings,
             plan: Plan::default(),
+            platform: Platform::default(),
             headroom: Headroom::default(),
             started_at,
             watched_since: started_at,
@@ -323,7 +327,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             observe::say_what_is_forgotten(observed);
         }
         let mut plan = plan::plan(&self.desired, observed, &self.history, now);
-        if let Err(error) = self.save(&plan.history) {
+        if let Err(error) = self.save(&plan.history)
+            && !plan.history.is_merely_later(&self.history)
+        {
             self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));
             self.watched_since = now; // No probe was begun either.
             // What was seen is true all the same: a dead replica must not be told as ready for want of a disk.
@@ -345,7 +351,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             // A stop takes as long as the program likes; what may be done beside it is seen in the next pass.
             self.wake.ring(Reason::Timer);
         }
-        let healing: Vec<Event> = begun.into_iter().filter_map(|action| publish::healing(&plan, action, now)).collect();
+        let healing = begun.into_iter().filter_map(|action| publish::healing(&plan, &self.history, action, now));
+        let healing: Vec<Event> = healing.collect();
         self.remember(&healing);
         self.remember(&publish::restarted(&self.plan, &plan, now));
         self.remember(&publish::newly_held(&self.plan, &plan, now));

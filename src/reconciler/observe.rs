@@ -25,6 +25,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             let claim = Claim::make(&identity, &self.desired.settings.instance).map_err(RunError)?;
             self.claim = Some(claim);
         }
+        self.platform = identity.version.platform;
         self.engine_state.version = identity.version.version;
         self.engine_state.api = identity.version.api;
         Ok(())
@@ -57,6 +58,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.watched_since = now;
         }
         observed.watched_since = self.watched_since;
+        observed.platform = self.platform.clone();
         observed.registries = self.inquirer.known();
         observed.headroom = self.engine.headroom();
         self.headroom = observed.headroom;

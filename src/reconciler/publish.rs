@@ -7,7 +7,7 @@ use super::{Reconciler, detail};
 use crate::engine::Engine;
 use crate::model::action::{Action, Call};
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{DeploymentHistory, Rollout};
+use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
@@ -217,7 +217,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 }
 
 /// The event of an action that mends something outside a rollout: a person should see that there was something to mend.
-pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Event> {
+pub(super) fn healing(plan: &Plan, history: &History, action: &Action, now: Timestamp) -> Option<Event> {
     let at_rest = plan.status.get(&action.object)?;
     let mends = match &action.call {
         Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } | Call::Update { .. } | Call::Connect(_) => true,
@@ -234,15 +234,23 @@ pub(super) fn healing(plan: &Plan, action: &Action, now: Timestamp) -> Option<Ev
         | Call::Remove { .. } => false,
     };
     let phase = at_rest.phase.as_str();
-    (mends && action.object.kind == Kind::Deployment && matches!(phase, "Degraded" | "Complete" | "RolledBack")).then(
-        || Event {
-            at: now,
-            object: action.object.clone(),
-            severity: Severity::Normal,
-            reason: "Healing".into(),
-            message: format!("{}: {}", action.call, action.cause),
-        },
-    )
+    let is_told = mends && action.object.kind == Kind::Deployment;
+    (is_told && matches!(phase, "Degraded" | "Complete" | "RolledBack")).then(|| Event {
+        at: now,
+        object: action.object.clone(),
+        severity: Severity::Normal,
+        reason: if scales(history, at_rest, action) { "Scaling" } else { "Healing" }.into(),
+        message: format!("{}: {}", action.call, action.cause),
+    })
+}
+
+/// Whether an action is the first start of a replica that there is because more are wanted than before.
+fn scales(history: &History, status: &Status, action: &Action) -> bool {
+    let before = history.deployments.get(&action.object).and_then(|known| known.whole);
+    let is_more = status.replicas.is_some_and(|replicas| before.is_some_and(|before| before < replicas.desired));
+    let Call::Start { container, .. } = &action.call else { return false };
+    let never_ran = |known: &ContainerStatus| known.id == container.0 && known.state == "Created";
+    is_more && status.containers.iter().any(never_ran)
 }
 
 /// The events of replicas that have ended since the last plan and were started again by the engine itself: the first time, and

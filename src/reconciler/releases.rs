@@ -171,7 +171,7 @@ impl Look<'_> {
                 let news = !self.is_last(Step::Stalled, revision);
                 news.then(|| self.entry(revision, Step::Stalled, *at, reason)).into_iter().collect()
             }
-            Rollout::Complete { revision } => {
+            Rollout::Complete { revision, .. } => {
                 self.last.and_then(|last| self.complete(last, revision)).into_iter().collect()
             }
         }

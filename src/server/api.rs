@@ -23,7 +23,7 @@ use crate::model::command::{Command, Refusal, RefusalKind, Reply};
 use crate::model::name::Key;
 use crate::model::observed::ContainerId;
 use crate::model::status::Event;
-use crate::model::time::Span;
+use crate::model::time::{Span, Timestamp};
 use crate::model::view::View;
 
 /// The largest body of a command, in bytes; the longest honest one is a few hundred.
@@ -139,6 +139,8 @@ struct LogsQuery {
     tail: Option<u32>,
     /// How long ago, in milliseconds.
     ago: Option<u64>,
+    /// Before when, in milliseconds since 1970.
+    until: Option<i64>,
 }
 
 async fn logs(State(parts): State<Parts>, Query(query): Query<LogsQuery>) -> Response {
@@ -148,7 +150,7 @@ async fn logs(State(parts): State<Parts>, Query(query): Query<LogsQuery>) -> Res
         return refuse(Refusal::not_found(format!("no container of Evenkeel's has the id {}", query.container)));
     }
     let since = query.ago.map(|millis| (parts.clock)() - Span::millis(millis));
-    let wanted = LogQuery { follow: query.follow, tail: query.tail, since };
+    let wanted = LogQuery { follow: query.follow, tail: query.tail, since, until: query.until.map(Timestamp) };
     let lines = parts.logs.lines(&ContainerId(query.container), &wanted);
     ndjson(lines.map(|item| match item {
         Ok(text) => line(&LogLine::Line(text)),

@@ -46,6 +46,8 @@ pub struct LogQuery {
     pub tail: Option<u32>,
     /// Only lines from then on.
     pub since: Option<Timestamp>,
+    /// Only lines from before then.
+    pub until: Option<Timestamp>,
 }
 
 /// What the servers need from the rest of the house.

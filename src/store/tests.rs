@@ -43,7 +43,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         created_at: Timestamp(1),
         outcome: Outcome::Completed { at: Timestamp(2) },
     };
-    let rollout = Rollout::Complete { revision: revision.id.clone() };
+    let rollout = Rollout::Complete { revision: revision.id.clone(), monitored: None };
     DeploymentHistory { revisions: vec![revision], rollout, restarts: number, ..DeploymentHistory::default() }
 }
 
@@ -101,6 +101,7 @@ fn history_survives_a_restart() {
         created_at: Timestamp(3),
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
+        earlier: Vec::new(),
     };
     let job = JobHistory { runs: vec![run.clone()], resolution: None, choice: None };
     history.removed_jobs.insert(key(Kind::Job, "old"), RemovedJob { at: Timestamp(4), history: job.clone() });

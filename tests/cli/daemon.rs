@@ -31,6 +31,11 @@ struct FakeLogs;
 impl Logs for FakeLogs {
     fn lines(&self, container: &ContainerId, query: &LogQuery) -> Lines {
         let all = [format!("hello from {container}"), String::new(), "evil \u{1b}[2J\u{9b}5n".to_string()];
+        let all = if query.until.is_some() {
+            [format!("the run before of {container}"), "its last word".into(), String::new()]
+        } else {
+            all
+        };
         let skip = query.tail.map_or(0, |tail| all.len().saturating_sub(tail as usize));
         let lines = stream::iter(all.into_iter().skip(skip).map(Ok).collect::<Vec<_>>());
         if query.follow { lines.chain(stream::pending()).boxed() } else { lines.boxed() }

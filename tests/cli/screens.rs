@@ -158,6 +158,30 @@ async fn logs_are_prefixed_and_cannot_command_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn logs_of_the_runs_before_end_where_the_present_ones_begin() {
+    assert_snapshot!(screens(&["logs api --previous --tail 2", "logs web -p", "logs web -p -f"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_can_be_got_by_its_name_alone() {
+    assert_snapshot!(screens(&["get web", "get seed -n shop", "get web -n staging", "get wep"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_may_be_named_before_the_command_or_after_it() {
+    let daemon = Daemon::showing(calm()).await;
+    let (socket, elsewhere) = (daemon.socket(), tempfile::tempdir().unwrap());
+    let nobody = elsewhere.path().join("nobody.sock");
+    for words in ["--socket SOCKET get web", "get web --socket SOCKET", "--socket SOCKET rollout history web"] {
+        let said = says(&words.replace("SOCKET", &socket.display().to_string()), &nobody).await;
+        assert!(said.ends_with("--- exit 0\n"), "{said}");
+    }
+    let said = says(&format!("--socket {} get web --socket {}", nobody.display(), socket.display()), &nobody).await;
+    assert!(said.ends_with("--- exit 0\n"), "the nearer one wins: {said}");
+    assert!(says("get web", &nobody).await.contains("no daemon answers"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_fit_is_explained() {
     let lines = [
         "get deploy/nope",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel::model::cron::run_id;
+use evenkeel::model::job::FailedAttempt;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::registry::ImagePolicyStatus;
 use evenkeel::model::revision::Commit;
@@ -269,7 +270,11 @@ fn api() -> ObjectView {
     object.status.conditions = vec![condition("Degraded", true, "RolledBack", &object.status.message)];
     object.status.containers = vec![
         ready("shop.api.eeeeeeeeee.0", 'e', 40_000, "10.201.0.8"),
-        ContainerStatus { restarts: 2, ..ready("shop.api.eeeeeeeeee.1", 'e', 400, "10.201.0.9") },
+        ContainerStatus {
+            restarts: 2,
+            ended_at: Some(ago(401)),
+            ..ready("shop.api.eeeeeeeeee.1", 'e', 400, "10.201.0.9")
+        },
     ];
     object
 }
@@ -278,7 +283,12 @@ fn gate(title: &str, result: GateWord) -> GateView {
     let failed = result == GateWord::Failed;
     let reason = if failed { "its gate GET /health failed at shop.api.ffffffffff.0: 500" } else { "" };
     let last_log = vec!["migrated 3 tables".to_string(); usize::from(!failed)];
-    GateView { gate: title.into(), result, at: ago(510), reason: reason.into(), last_log }
+    let earlier =
+        [(0, vec!["the database is busy".to_string()]), (1, Vec::new())].into_iter().map(|(attempt, last_log)| {
+            FailedAttempt { attempt, at: ago(540), reason: "exited with code 1".into(), last_log }
+        });
+    let earlier = if title.starts_with("job") { earlier.collect() } else { Vec::new() };
+    GateView { gate: title.into(), result, at: ago(510), reason: reason.into(), last_log, earlier }
 }
 
 fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &str) -> RevisionView {
@@ -313,6 +323,7 @@ fn ready(name: &str, letter: char, age: u64, address: &str) -> ContainerStatus {
         retiring: false,
         restarts: 0,
         since: Some(ago(age)),
+        ended_at: None,
         address: Some(address.parse().unwrap()),
         message: String::new(),
         last_log: vec![],

@@ -56,6 +56,68 @@ on_each_engine! {
         assert!(ended.success() && of_job.output().contains("all is migrated"), "{}", of_job.output());
     }
 
+    fn what_a_replica_wrote_before_it_was_restarted_is_shown_alone(bench) {
+        let image = bench.app_image("1", &[]);
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &Deployment::new("web", &image).to_string());
+        let previous = || bench.evenkeel(&["logs", "web", "--previous", "--tail", "3", "-n", "shop"]);
+        assert!(!previous().contains("listens"), "it runs for the first time: {}", previous());
+        let web = bench.running("web").pop().expect("web runs");
+        let _ = bench.get(&format!("http://{}:8080/exit?code=3", web.address(None)));
+        eventually("its first run is shown, and not its second", SOON, || {
+            let said = previous();
+            let counts = (said.matches("told to crash").count(), said.matches("listens").count());
+            let lines = said.lines().count();
+            if counts == (1, 1) && lines <= 3 { Ok(()) } else { Err(said) }
+        });
+    }
+
+    fn an_image_of_another_platform_is_the_fault_of_its_revision(bench) {
+        let (one, arm) = (bench.app_image("1", &[]), bench.app_image_for("linux/arm64", "2"));
+        let _controller = bench.start_controller();
+        let before = good(bench, &one);
+        let web = |image: &str| Deployment::new("web", image).replicas(2);
+        // What the engine refuses: the image is here, and not for what is asked for.
+        bench.write("web.yaml", &web(&one).template("platform", "linux/arm64").to_string());
+        assert_eq!(bench.applied(), ROLLED_BACK);
+        let told = bench.evenkeel(&["describe", "deployment/web", "-n", "shop"]);
+        assert!(told.contains("wanted linux/arm64, actual: linux/amd64"), "{told}");
+        // What the kernel refuses: it is started, and ends at once.
+        bench.write("web.yaml", &web(&arm).to_string());
+        assert_eq!(bench.applied(), ROLLED_BACK);
+        let told = bench.evenkeel(&["describe", "deployment/web", "-n", "shop"]);
+        assert!(told.contains("its image is for linux/arm64, and this engine runs linux/amd64"), "{told}");
+        // What the registry has for that platform only, with either policy.
+        let registry = Registry::open(bench);
+        let pushed = registry.push(&arm, "shop:3");
+        for policy in ["IfNotPresent", "Always"] {
+            let web = web(&pushed).template("platform", "linux/amd64").template("imagePullPolicy", policy);
+            bench.write("web.yaml", &web.to_string());
+            assert_eq!(bench.applied(), ROLLED_BACK, "{policy}");
+            let told = bench.evenkeel(&["describe", "deployment/web", "-n", "shop"]);
+            assert!(told.contains("wanted linux/amd64, actual: linux/arm64"), "{told}");
+        }
+        only_these(bench, &before).expect("nothing old was touched");
+    }
+
+    fn a_host_port_that_a_renamed_container_keeps_is_told_with_its_holder_and_the_way_out(bench) {
+        let image = bench.app_image("1", &[]);
+        let port = bench.free_port();
+        let ports = format!("[{{port: 8080, hostPort: {port}}}]");
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &Deployment::new("web", &image).template("ports", &ports).to_string());
+        let web = bench.running("web").pop().expect("web runs");
+        let name = format!("{}-for-a-look", bench.instance);
+        bench.engine.docker(&["rename", web.id(), &name]);
+        let wanted = format!("host port {port}, which the container {name} has");
+        eventually("its holder is named", SOON, || {
+            let told = bench.evenkeel(&["get", "deployment/web", "-o", "yaml", "-n", "shop"]);
+            if told.contains(&wanted) && told.contains(&format!("docker rm -f {name}")) { Ok(()) } else { Err(told) }
+        });
+        bench.engine.docker(&["rm", "--force", &name]);
+        bench.settled("web", 1, &image, SOON);
+    }
+
     fn a_version_that_never_becomes_ready_goes_back_and_is_not_tried_again(bench) {
         let (one, sick) = (bench.app_image("1", &[]), bench.app_image("2", &["ENV NEVER_READY=1"]));
         let controller = bench.start_controller();

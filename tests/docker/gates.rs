@@ -80,6 +80,24 @@ on_each_engine! {
         assert!(told.contains("the answer does not contain 'version 1'"), "{told}");
     }
 
+    fn a_check_by_name_comes_to_it_as_a_neighbour_does_on_an_internal_network(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        bench.write("data.yaml", &object("Network", "data", "{internal: true}"));
+        let gates = "{after: [{httpGet: {port: 8080, path: /, body: version 1}, byName: true, retries: 1, period: 200ms}, {tcpSocket: {port: 8080}, byName: true}]}";
+        let web = |image: &str| Deployment::new("web", image).replicas(2).spec("gates", gates).template("networks", "[data]").to_string();
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one));
+        let told = bench.evenkeel(&["rollout", "history", "web", "--revision", "1", "-n", "shop"]);
+        assert!(told.contains("GET / by name afterwards") && told.contains("TCP connection by name afterwards"), "{told}");
+        assert_eq!(told.matches("Passed").count(), 2, "{told}");
+        bench.write("web.yaml", &web(&two));
+        assert_eq!(bench.applied(), 2, "it is rolled back");
+        bench.settled("web", 2, &one, SOON);
+        let told = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
+        let failure = "GET http://web:8080/ within the container at ";
+        assert!(told.contains(failure) && told.contains("the answer does not contain 'version 1'"), "{told}");
+    }
+
     fn an_update_waits_for_a_recent_backup_which_is_made_if_there_is_none(bench) {
         let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
         let spec = format!("{{schedule: '0 0 29 2 *', template: {{image: '{one}', args: [job, --sleep, 1s, --print, all is dumped]}}}}");

@@ -159,6 +159,7 @@ impl Sketch<'_> {
             revisions,
             // For people.
             created_at: _,
+            whole: _,
             rollout,
             resolution,
             choice,
@@ -218,7 +219,7 @@ impl Sketch<'_> {
     fn rollout(&mut self, rollout: &Rollout) {
         match rollout {
             Rollout::New => self.add(0),
-            Rollout::Complete { revision } => self.add((1, revision)),
+            Rollout::Complete { revision, .. } => self.add((1, revision)),
             Rollout::Progressing { to, available, stepped_at, before, excused_at, failed_at, .. } => {
                 self.add((2, to, available, before, stepped_at.is_some(), excused_at, failed_at.is_some()));
             }

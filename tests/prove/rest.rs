@@ -99,7 +99,7 @@ fn half_released(view: &View, state_dir: &Path) -> Vec<String> {
         }
     }
     let settled = |history: &DeploymentHistory| match &history.rollout {
-        Rollout::Complete { revision } if history.pin.is_none() => Some(revision.clone()),
+        Rollout::Complete { revision, .. } if history.pin.is_none() => Some(revision.clone()),
         _ => None,
     };
     let went_back =

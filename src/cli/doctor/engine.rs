@@ -144,7 +144,7 @@ mod tests {
 
     fn well() -> Survey {
         Survey {
-            version: EngineVersion { version: "26.1.5".into(), api: "1.45".into() },
+            version: EngineVersion { version: "26.1.5".into(), api: "1.45".into(), ..EngineVersion::default() },
             time: Some(NOW),
             root: "/var/lib/docker".into(),
             live_restore: true,

@@ -15,7 +15,7 @@ pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
         let mut titles = Vec::new();
         for (index, gate) in gates.iter().enumerate() {
             let at = at.field(side).item(index);
-            alone(at, gate, side == "before", problems);
+            alone(at, gate, side == "before", &spec.template, problems);
             let title = gate.title();
             if titles.contains(&title) {
                 wrong(problems, at, format!("{title} is there twice"));
@@ -26,7 +26,7 @@ pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
     }
 }
 
-fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
+fn alone(at: At<'_>, gate: &Gate, is_before: bool, template: &Template, problems: &mut Problems) {
     let given = [
         ("job", gate.job.is_some()),
         ("cronJob", gate.cron_job.is_some()),
@@ -36,7 +36,16 @@ fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
         ("exec", gate.exec.is_some()),
     ];
     super::template::one_of(at, &given, problems);
-    for (name, _) in given.iter().filter(|(name, given)| is_before && *given && !["job", "cronJob"].contains(name)) {
+    if gate.by_name && is_before {
+        wrong(
+            problems,
+            at.key("byName"),
+            "before a rollout the Deployment's name leads to its old replicas, if to any",
+        )
+        .hint("write the check under 'after'");
+    }
+    let is_check = |name: &str| !["job", "cronJob"].contains(&name);
+    for (name, _) in given.iter().filter(|(name, given)| is_before && !gate.by_name && *given && is_check(name)) {
         wrong(problems, at.key(name), "before a rollout there is no new replica to check")
             .hint("write it under 'after', or run a job");
     }
@@ -50,11 +59,34 @@ fn alone(at: At<'_>, gate: &Gate, is_before: bool, problems: &mut Problems) {
     if gate.cron_job.is_none() && at.key("within").is_written() {
         wrong(problems, at.key("within"), "'within' is for a cronJob").hint("remove it");
     }
+    if gate.by_name && !is_before {
+        by_name(at, gate, template, problems);
+    }
     if gate.period < Span::millis(100) {
         wrong(problems, at.field("period"), "a check's period is at least 100ms");
     }
     if gate.timeout == Span::ZERO {
         wrong(problems, at.field("timeout"), "a check needs some time: its timeout cannot be 0");
+    }
+}
+
+/// That a check by the Deployment's name can be one.
+fn by_name(at: At<'_>, gate: &Gate, template: &Template, problems: &mut Problems) {
+    let at = at.key("byName");
+    let probe = gate.probe().filter(|_| gate.exec.is_none());
+    match probe {
+        None => {
+            wrong(problems, at, "'byName' is for httpGet, tcpSocket and grpc")
+                .hint("a job or a command can use the name itself");
+        }
+        Some(probe) if probe.host().is_some() => {
+            wrong(problems, at, "a name never leads to a loopback: 'byName' and 'host' exclude each other")
+                .hint("remove one of them");
+        }
+        Some(_) if template.host_network => {
+            wrong(problems, at, "on the host's network a Deployment has no name").hint("remove 'byName'");
+        }
+        Some(_) => {}
     }
 }
 

@@ -53,6 +53,11 @@ pub struct Gate {
     /// A question to the gRPC health service of each new replica; that it answers SERVING is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<Grpc>,
+    /// Whether `httpGet`, `tcpSocket` or `grpc` is made by the Deployment's name instead of at each new replica: each new replica
+    /// asks Docker's DNS for it in its own network, as its neighbours do, and every address that it leads to has to pass. Needs
+    /// Evenkeel to run as root and to see the host's processes. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_name: bool,
     /// A command in each new replica; that it ends with 0 is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Exec>,
@@ -91,8 +96,13 @@ impl Gate {
         })
     }
 
-    /// What it is called in messages: `job migrate`, `GET /health`.
+    /// What it is called in messages: `job migrate`, `GET /health`, `GET /health by name`.
     pub fn title(&self) -> String {
+        let way = if self.by_name { " by name" } else { "" };
+        format!("{}{way}", self.what())
+    }
+
+    fn what(&self) -> String {
         match self {
             Gate { job: Some(job), .. } => format!("job {job}"),
             Gate { cron_job: Some(cron_job), .. } => format!("cronjob {cron_job}"),

@@ -5,8 +5,6 @@
 
 mod message;
 
-use std::net::SocketAddr;
-
 use futures_util::FutureExt;
 use h2::client::{Builder, SendRequest};
 use h2::{Reason, RecvStream};
@@ -57,9 +55,9 @@ const CODES: [&str; 17] = [
 const SERVING: u64 = 1;
 const STATUSES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
-/// Whether the health service answers SERVING.
-pub(super) async fn check(stream: TcpStream, address: SocketAddr, asked: &Grpc, limit: Span) -> Result<(), String> {
-    let request = request(address, limit)?;
+/// Whether the health service of `authority`, a host and a port, answers SERVING.
+pub(super) async fn check(stream: TcpStream, authority: &str, asked: &Grpc, limit: Span) -> Result<(), String> {
+    let request = request(authority, limit)?;
     // A small request in several parts: each goes out at once.
     stream.set_nodelay(true).map_err(|error| refusal(&error))?;
     let mut http2 = Builder::new();
@@ -78,8 +76,8 @@ pub(super) async fn check(stream: TcpStream, address: SocketAddr, asked: &Grpc, 
     result
 }
 
-fn request(address: SocketAddr, limit: Span) -> Result<Request<()>, String> {
-    let request = Request::post(format!("http://{address}/grpc.health.v1.Health/Check"))
+fn request(authority: &str, limit: Span) -> Result<Request<()>, String> {
+    let request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
         .header(USER_AGENT, AGENT)

@@ -1,6 +1,7 @@
 //! Against real servers: of gRPC, of HTTP/2, of HTTP/1, and of nothing.
 
 use std::future::pending;
+use std::net::SocketAddr;
 
 use h2::server::SendResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -326,6 +326,24 @@ impl Bench {
         }
     }
 
+    /// The same for another platform than the host's, with a program that says so: the kernel does not run it.
+    pub fn app_image_for(&self, platform: &str, version: &str) -> String {
+        let reference = format!("evenkeel-test/{}:{version}", self.instance);
+        let context = self.directory().join("of-another-platform");
+        fs::create_dir(&context).expect("a directory for the image");
+        fs::copy(self.app(), context.join("app")).expect("the application can be copied");
+        let mut program = fs::read(context.join("app")).expect("the application can be read");
+        // The machine in its header: AArch64.
+        program[18..20].copy_from_slice(&183_u16.to_le_bytes());
+        fs::write(context.join("app"), program).expect("the program can be written");
+        let lines = "FROM scratch\nCOPY app /app\nENTRYPOINT [\"/app\"]\n";
+        fs::write(context.join("Dockerfile"), lines).expect("the Dockerfile can be written");
+        // An import takes no architecture on engine 20.10.
+        let context = context.display().to_string();
+        self.engine.docker(&["build", "--quiet", "--platform", platform, "--tag", &reference, &context]);
+        reference
+    }
+
     fn app_image_as(&self, reference: &str, version: &str, lines: &[&str]) {
         let tar = self.app_tar();
         let env = format!("ENV VERSION={version}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evenkeel::model::name::{Key, Name};
-use evenkeel::model::view::{SourcePhase, View};
+use evenkeel::model::view::{Detail, SourcePhase, View};
 
 use super::names::Names;
 use crate::support::sim::calls::{CallRecord, matches_pattern};
@@ -44,6 +44,8 @@ pub enum Expectation {
     Setting { pattern: String, what: String, value: String },
     /// How often a job's containers were started.
     Runs { count: u32, key: Key },
+    /// How many attempts of its newest revision's gates have their last words kept.
+    GateLogs { count: usize, key: Key },
     /// Whether a volume is there.
     Volume { name: String, there: bool },
     /// Whether a network is there.
@@ -135,6 +137,9 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         }
         [what @ ("memory" | "cpu" | "restart"), "of", pattern, "is", value] => {
             Ok(Expectation::Setting { pattern: pattern.into(), what: what.into(), value: value.into() })
+        }
+        [count, "logs", "of", "gates", "of", object] => {
+            Ok(Expectation::GateLogs { count: number(count)?, key: key(object)? })
         }
         [count, "runs", "of", object] => Ok(Expectation::Runs { count: number(count)? as u32, key: key(object)? }),
         ["volume", name] => Ok(Expectation::Volume { name: name.into(), there: true }),
@@ -264,6 +269,18 @@ impl Expectation {
                 let prefix = format!("{}.{}.", key.namespace, key.name);
                 let runs: u32 = scene.world.starts.iter().filter(|(n, _)| n.starts_with(&prefix)).map(|(_, n)| n).sum();
                 is(runs == *count, format!("there were {runs}"))
+            }
+            Expectation::GateLogs { count, key } => {
+                let Some(Detail::Deployment { revisions, .. }) =
+                    scene.view.objects.get(key).map(|object| &object.detail)
+                else {
+                    return is(false, format!("{key} is not known"));
+                };
+                let newest = revisions.iter().rfind(|revision| !revision.gates.is_empty());
+                let gates = newest.into_iter().flat_map(|revision| &revision.gates);
+                let logs = gates.flat_map(|gate| gate.earlier.iter().map(|a| &a.last_log).chain([&gate.last_log]));
+                let found = logs.filter(|log| !log.is_empty()).count();
+                is(found == *count, format!("there are {found}"))
             }
             Expectation::Volume { name, there } => is(
                 scene.world.volumes.contains_key(name) == *there,

@@ -38,6 +38,8 @@ pub struct App {
     pub fails_at: BTreeSet<String>,
     /// Whether it listens on its own loopback only.
     pub hides: bool,
+    /// What its program is made for, if not for the host.
+    pub platform: Option<String>,
 }
 
 /// When a program ends by itself.
@@ -86,6 +88,7 @@ impl Default for App {
             job_ends: None,
             fails_at: BTreeSet::new(),
             hides: false,
+            platform: None,
         }
     }
 }
@@ -95,13 +98,18 @@ pub const PHRASES: &str = "\
 ready [after 2s] | never ready | exits with CODE [after 2s] [once|twice|N times] | hangs after 30s | ignores SIGTERM |
 stops after 2s | stops with CODE | has no entrypoint | is not executable | has a health check [every 5s] [N retries] |
 declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT | as a job exits with CODE [after 2s] [once|twice|N times] | fails at /path |
-listens on loopback only";
+listens on loopback only | is for linux/arm64";
 
 impl App {
     /// What it does as the container of an object of this kind.
     pub fn of_a(&self, kind: Option<&str>) -> App {
         let ends = self.job_ends.clone().filter(|_| matches!(kind, Some("job" | "cronjob")));
         App { ends: ends.or_else(|| self.ends.clone()), ..self.clone() }
+    }
+
+    /// What its program is made for.
+    pub fn platform(&self) -> &str {
+        self.platform.as_deref().unwrap_or(PLATFORM)
     }
 
     /// Reads phrases with commas between them, such as `ready after 2s, ignores SIGTERM`.
@@ -128,6 +136,11 @@ impl App {
             ["ignores", "SIGTERM"] => self.stops_after = None,
             ["stops", "after", time] => self.stops_after = Some(millis(time)?),
             ["stops", "with", code] => self.stop_code = number(code)?,
+            // The kernel refuses it as soon as it is started.
+            ["is", "for", platform] => {
+                (self.ready_after, self.ends) = (None, Some(Ending { after: 1, code: 1, runs: u32::MAX }));
+                (self.platform, self.last_words) = (Some(platform.into()), vec![NOT_FOR_THIS_HOST.into()]);
+            }
             ["has", "no", "entrypoint"] => self.start_error = Some((127, NO_ENTRYPOINT.into())),
             ["is", "not", "executable"] => self.start_error = Some((126, NOT_EXECUTABLE.into())),
             ["has", "a", "health", "check", ref rest @ ..] => self.health_check = Some(health_check(rest)?),
@@ -147,6 +160,10 @@ impl App {
     }
 }
 
+/// What the simulated engine's host runs.
+pub const PLATFORM: &str = "linux/amd64";
+
+const NOT_FOR_THIS_HOST: &str = "exec /app: exec format error";
 const NO_ENTRYPOINT: &str =
     "failed to create task: OCI runtime create failed: exec: \"/app\": stat /app: no such file or directory";
 const NOT_EXECUTABLE: &str = "failed to create task: OCI runtime create failed: exec: \"/app\": permission denied";

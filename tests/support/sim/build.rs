@@ -162,7 +162,7 @@ impl World {
     /// The base image: the engine's own if it has it, else pulled.
     fn begin_with(&mut self, reference: &str) -> Result<App, Refusal> {
         if self.image(reference).is_none() {
-            self.pull(reference)?;
+            self.pull(reference, None)?;
         }
         Ok(self.image(reference).expect("it was just pulled").app.clone())
     }

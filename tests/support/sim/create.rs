@@ -11,7 +11,7 @@ use evenkeel::model::spec::{HealthCheck as HealthCheckSpec, Port};
 
 use super::app::HealthCheck;
 use super::container::{Container, Health, Publish, State};
-use super::image::Image;
+use super::image::{Image, unfit};
 use super::world::{Refusal, Volume, World, refuse};
 use evenkeel::model::container::label;
 
@@ -30,6 +30,9 @@ impl World {
         let Some(image) = self.image(&spec.image).cloned() else {
             return refuse(404, Fault::ImageMissing, format!("No such image: {}", spec.image));
         };
+        if let Some(wanted) = spec.template.platform.as_deref().filter(|wanted| *wanted != image.app.platform()) {
+            return refuse(404, Fault::Invalid, unfit(wanted, image.app.platform()));
+        }
         if let Some(holder) = self.by_name(&spec.name) {
             let (name, id) = (&spec.name, &holder.id);
             let words = format!("Conflict. The container name \"/{name}\" is already in use by container \"{id}\"");

@@ -1,6 +1,7 @@
 //! Probes against the simulated engine's programs: who holds the address now, and does its program answer.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
 use evenkeel::model::status::ProbeTask;
 use evenkeel::probe::{Check, Dial};
@@ -21,6 +22,8 @@ enum Answer {
     Fails,
     Silence,
     Nobody,
+    /// The name leads to nobody.
+    NoName(String),
     /// There was none, for this reason.
     NoWay(String),
 }
@@ -37,6 +40,7 @@ impl Dial for Sim {
             Answer::NotReady | Answer::Fails if is_grpc => "gRPC health: NOT_SERVING".into(),
             Answer::NotReady => "HTTP status 503".into(),
             Answer::Fails => "HTTP status 500".into(),
+            Answer::NoName(name) => format!("nobody is called {name} here"),
             Answer::Nobody => format!("connect to {address}:{}: no route to host", task.port),
             Answer::Silence => {
                 sleep(task.probe.timeout.std()).await;
@@ -49,6 +53,29 @@ impl Dial for Sim {
 
 impl World {
     fn answer(&self, address: IpAddr, task: &ProbeTask) -> Answer {
+        match (&task.name, task.process) {
+            (Some(name), Some(process)) => self.called(name.as_str(), process, task),
+            _ => self.answer_at(address, task),
+        }
+    }
+
+    /// The worst answer of all addresses that a name leads to within a container's networks.
+    fn called(&self, name: &str, process: u32, task: &ProbeTask) -> Answer {
+        let container = match self.within(task, process) {
+            Ok(container) => container,
+            Err(why) => return Answer::NoWay(why),
+        };
+        let networks = container.endpoints.keys();
+        let found: BTreeSet<Ipv4Addr> = networks.flat_map(|network| self.resolve(network, name).into_keys()).collect();
+        if found.is_empty() {
+            return Answer::NoName(name.into());
+        }
+        let from_outside = ProbeTask { process: None, ..task.clone() };
+        let answers = found.into_iter().map(|address| self.answer_at(address.into(), &from_outside));
+        answers.into_iter().find(|answer| !matches!(answer, Answer::Accepts)).unwrap_or(Answer::Accepts)
+    }
+
+    fn answer_at(&self, address: IpAddr, task: &ProbeTask) -> Answer {
         let container = match task.process {
             None => self.who_answers(address, task.port),
             Some(process) => match self.within(task, process) {

@@ -13,13 +13,16 @@ use evenkeel::model::build::ImageBuild;
 use evenkeel::model::container::{Adjustable, ContainerSpec};
 use evenkeel::model::name::Instance;
 use evenkeel::model::observed as seen;
-use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ImageState, NetworkId, StartError};
+use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ForeignPort, ImageState, NetworkId, StartError};
+use evenkeel::model::platform::Platform;
 use evenkeel::model::revision::ImageId;
+use evenkeel::model::spec::Protocol;
 use evenkeel::model::time::Span;
 use evenkeel::policy::Approved;
 use tokio::time::{Duration, sleep};
 
 use super::Sim;
+use super::app::PLATFORM;
 use super::build::Script;
 use super::calls::Call;
 use super::container::{Container, Endpoint, Health, State};
@@ -35,7 +38,7 @@ const NO_WORD: Duration = Duration::from_secs(180);
 
 impl Engine for Sim {
     async fn identify(&self) -> Result<EngineIdentity, EngineError> {
-        let version = EngineVersion { version: "26.1.5".into(), api: "1.45".into() };
+        let version = EngineVersion { version: "26.1.5".into(), api: "1.45".into(), platform: Platform::of(PLATFORM) };
         // Without an id: it is shared with nobody outside this process.
         let identity = EngineIdentity { id: String::new(), version };
         self.call(Call::look("identify", "", 5), async move { Ok(identity) }).await
@@ -90,13 +93,14 @@ impl Engine for Sim {
     async fn pull(
         &self,
         image: &str,
-        _platform: Option<&str>,
+        platform: Option<&str>,
         _credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Option<ImageId>, EngineError> {
         let time = self.with(|world| world.pull_time(image));
-        let (sim, reference) = (self.clone(), image.to_string());
-        let pull = self.call(Call::change("pull", image, time), async move { sim.with(|w| w.pull(&reference)) });
+        let (sim, reference, platform) = (self.clone(), image.to_string(), platform.map(str::to_owned));
+        let effect = async move { sim.with(|world| world.pull(&reference, platform.as_deref())) };
+        let pull = self.call(Call::change("pull", image, time), effect);
         let steps = async {
             for step in 1..PULL_STEPS {
                 sleep(Duration::from_millis(time / PULL_STEPS)).await;
@@ -416,8 +420,20 @@ fn listed(world: &World, instance: &Instance) -> Vec<Listed> {
         whose: Ownership { instance: instance.clone() }.whose(&container.name, &container.labels),
         image: container.image.clone(),
         fingerprint: container.fingerprint(),
+        host_ports: host_ports(container),
     });
     lines.collect()
+}
+
+/// The host ports that a container has while it runs.
+fn host_ports(container: &Container) -> Vec<ForeignPort> {
+    let held = container.holds.iter().map(|(address, port)| ForeignPort {
+        container: container.name.clone(),
+        address: *address,
+        port: *port,
+        protocol: Protocol::Tcp,
+    });
+    held.collect()
 }
 
 /// What a container was made for, if it belongs to an instance.
@@ -443,6 +459,7 @@ impl World {
             process: self.process(container),
             health: self.health(&container.health),
             restart_count: container.restart_count,
+            ended_at: None,
             created_at: World::timestamp(container.created_at),
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
             adjustable: container.adjustable.clone(),
@@ -512,6 +529,7 @@ impl World {
                 digests: image.digests.clone(),
                 has_health_check: image.app.health_check.is_some(),
                 volumes: image.app.volumes.clone(),
+                platform: Platform::of(image.app.platform()),
             }),
         }
     }

@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Pulls an image; a tag that has moved is followed.
-    pub fn pull(&mut self, reference: &str) -> Result<Option<ImageId>, Refusal> {
+    pub fn pull(&mut self, reference: &str, platform: Option<&str>) -> Result<Option<ImageId>, Refusal> {
         self.registry.asked += 1;
         let reference = with_tag(reference);
         self.open()?;
@@ -154,9 +154,13 @@ impl World {
         if !reference.contains('@') {
             self.tags.insert(reference, image.id.clone());
         }
-        let id = image.id.clone();
+        let (id, found) = (image.id.clone(), image.app.platform().to_owned());
         let is_new = self.images.insert(id.clone(), image).is_none();
         self.tell("image pull", None);
+        // It is here all the same.
+        if let Some(wanted) = platform.filter(|wanted| *wanted != found) {
+            return refuse(200, Fault::Invalid, unfit(wanted, &found));
+        }
         Ok(is_new.then_some(id))
     }
 
@@ -181,10 +185,17 @@ impl World {
     }
 }
 
+/// What the engine says of an image of another platform than the one that is asked for.
+pub(super) fn unfit(wanted: &str, found: &str) -> String {
+    format!("the image was found but does not match the specified platform: wanted {wanted}, actual: {found}")
+}
+
 /// An image whose id and digest follow from its name and behaviour, so that two runs of a scenario have the same.
 fn image(reference: &str, app: App, pushed: bool) -> Image {
+    // One for the host's own platform is known by all else.
+    let behaviour = format!("{app:?}").replace(", platform: None", "");
     let hash = |what: &str| {
-        let digest = Sha256::digest(format!("{what} {reference} {app:?}").as_bytes());
+        let digest = Sha256::digest(format!("{what} {reference} {behaviour}").as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     let repository = repository(reference);
