@@ -105,8 +105,13 @@ impl Engine for Docker {
         })
     }
 
-    async fn remove_image(&self, id: &ImageId, references: &BTreeSet<String>) -> Result<u64, EngineError> {
-        image_removal::remove(&self.client, id, references).await
+    async fn remove_image(
+        &self,
+        id: &ImageId,
+        references: &BTreeSet<String>,
+        steps: &BTreeSet<ImageId>,
+    ) -> Result<u64, EngineError> {
+        image_removal::remove(&self.client, &self.ownership.instance, id, references, steps).await
     }
 
     async fn build(
@@ -115,7 +120,7 @@ impl Engine for Docker {
         context: Context,
         credentials: &[Credentials],
         output: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), EngineError> {
+    ) -> Result<Built, EngineError> {
         let known = auth::all(credentials, self.docker_config.as_deref()).await;
         build::build(&self.client, &self.ownership.instance, &build, context, known, output).await
     }

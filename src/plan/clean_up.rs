@@ -1,8 +1,7 @@
 //! Images that nothing needs any more: those that Evenkeel itself has brought are removed, after a while. An image that was
 //! there before, that any container uses, that a manifest asks for, or that a kept revision may need, stays.
 //!
-//! Whoever else brings images, such as a build, tells of them as a pull does (`Observed::arrivals`), and they are cleaned up
-//! here by the same rules.
+//! What was pulled and what was built here is told alike (`Observed::arrivals`), and cleaned up by the same rules.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +10,7 @@ use super::world::{Decided, World};
 use crate::model::action::Call;
 use crate::model::cron::CronJobHistory;
 use crate::model::history::History;
-use crate::model::image::{Brought, BroughtImage};
+use crate::model::image::{Arrival, Brought, BroughtImage};
 use crate::model::observed::{Image, ImageState};
 use crate::model::revision::ImageId;
 
@@ -22,19 +21,17 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
     if !settings.is_on {
         return (after, decided);
     }
-    for arrival in &world.observed.arrivals {
-        let known = after.entry(arrival.id.clone()).or_insert_with(|| BroughtImage {
-            references: BTreeSet::new(),
-            object: arrival.object.clone(),
-            at: arrival.at,
-            unused_since: None,
-        });
-        known.references.insert(arrival.reference.clone());
-    }
+    world.observed.arrivals.iter().for_each(|arrival| note(&mut after, arrival));
     // What a source would say that cannot be read, or what a reference leads to, nobody knows.
     let Some(needed) = needed(world, history).filter(|_| world.desired.unknown_sources.is_empty()) else {
         return (after, decided);
     };
+    let stays = |id: &ImageId, image: &BroughtImage| {
+        needed.contains(id) || image.unused_since.is_none_or(|since| since + settings.grace > world.now)
+    };
+    // What one that stays was built on too is in the builder's cache for its next one.
+    let staying = after.iter().filter(|(id, image)| stays(id, image));
+    let cached: BTreeSet<ImageId> = staying.flat_map(|(_, image)| image.steps.clone()).collect();
     after.retain(|id, image| {
         if needed.contains(id) {
             image.unused_since = None;
@@ -42,9 +39,14 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
         }
         let due = *image.unused_since.get_or_insert(world.now) + settings.grace;
         match world.observed.images.get(&id.0) {
-            // Somebody was faster.
-            Some(ImageState::Missing) => return false,
-            Some(ImageState::Present(found)) if due <= world.now => remove(world, &mut decided, found, image),
+            // Somebody was faster, or it was removed here; then what its build has left is to go too.
+            Some(ImageState::Missing) if image.steps.is_empty() || world.observed.departed.contains(id) => {
+                return false;
+            }
+            Some(ImageState::Missing) => remove(world, &mut decided, id, image, &cached),
+            // Under another name it is somebody's.
+            Some(ImageState::Present(found)) if has_another_name(found, image) => {}
+            Some(ImageState::Present(_)) if due <= world.now => remove(world, &mut decided, id, image, &cached),
             Some(ImageState::Present(_)) => decided.wake(due),
             // From now on it is looked at.
             None => decided.wake(due.max(world.now)),
@@ -54,12 +56,29 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
     (after, decided)
 }
 
-fn remove(world: World, decided: &mut Decided, found: &Image, image: &BroughtImage) {
-    // Under another name it is somebody's.
-    if found.tags.iter().any(|tag| !image.references.iter().any(|reference| names(reference, tag))) {
-        return;
-    }
-    let call = Call::RemoveImage { id: found.id.clone(), references: image.references.clone() };
+/// Notes an image that has come. Of what its build has found there, those are ours that an earlier build of ours has left.
+fn note(brought: &mut Brought, arrival: &Arrival) {
+    let is_ours = |step: &&ImageId| brought.values().any(|image| image.steps.contains(step));
+    let reused: Vec<ImageId> = arrival.steps.reused.iter().filter(is_ours).cloned().collect();
+    let known = brought.entry(arrival.id.clone()).or_insert_with(|| BroughtImage {
+        references: BTreeSet::new(),
+        object: arrival.object.clone(),
+        at: arrival.at,
+        steps: BTreeSet::new(),
+        unused_since: None,
+    });
+    known.references.insert(arrival.reference.clone());
+    known.steps.extend(arrival.steps.made.iter().cloned().chain(reused));
+}
+
+fn has_another_name(found: &Image, image: &BroughtImage) -> bool {
+    found.tags.iter().any(|tag| !image.references.iter().any(|reference| names(reference, tag)))
+}
+
+fn remove(world: World, decided: &mut Decided, id: &ImageId, image: &BroughtImage, cached: &BTreeSet<ImageId>) {
+    let steps = image.steps.difference(cached).cloned().collect();
+    let references = image.references.clone();
+    let call = Call::RemoveImage { id: id.clone(), references, steps };
     let grace = world.desired.settings.images.grace;
     decided.act(world, &image.object, call, format!("nothing has needed it for {grace}"));
 }
@@ -166,7 +185,13 @@ mod tests {
             observed.images.insert(name.clone(), ImageState::Present(found));
             if fate.is_brought {
                 let unused_since = fate.unused_for.map(|minutes| NOW - Span::secs(60 * minutes));
-                let image = BroughtImage { references: [name.clone()].into(), object: key(), at: NOW, unused_since };
+                let image = BroughtImage {
+                    references: [name.clone()].into(),
+                    object: key(),
+                    at: NOW,
+                    steps: BTreeSet::new(),
+                    unused_since,
+                };
                 brought.insert(id.clone(), image);
             }
             if fate.is_kept_by_a_revision {
@@ -239,7 +264,13 @@ mod tests {
             let found = Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes };
             observed.images.insert(id(1).0, ImageState::Present(found));
             let unused_since = Some(NOW - Span::secs(60 * unused_for));
-            let image = BroughtImage { references: ["web:1".into()].into(), object: key(), at: NOW, unused_since };
+            let image = BroughtImage {
+                references: ["web:1".into()].into(),
+                object: key(),
+                at: NOW,
+                steps: BTreeSet::new(),
+                unused_since,
+            };
             let history = History { images: [(id(1), image)].into(), ..History::default() };
             let first = crate::plan::plan(&desired, &observed, &history, NOW);
             crate::plan::forecast(&desired, &observed, &history, NOW, &first).len()

@@ -158,7 +158,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
             world.images.insert(id.0, ImageState::Present(built.clone()));
             world.images.insert(build.image.clone(), ImageState::Present(built));
         }
-        Call::RemoveImage { id, references } => {
+        Call::RemoveImage { id, references, .. } => {
             let names = references.iter().map(|reference| super::images::tagged(reference)).chain([id.0.clone()]);
             world.images.extend(names.map(|name| (name, ImageState::Missing)));
         }
