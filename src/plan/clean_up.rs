@@ -26,12 +26,7 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
     let Some(needed) = needed(world, history).filter(|_| world.desired.unknown_sources.is_empty()) else {
         return (after, decided);
     };
-    let stays = |id: &ImageId, image: &BroughtImage| {
-        needed.contains(id) || image.unused_since.is_none_or(|since| since + settings.grace > world.now)
-    };
-    // What one that stays was built on too is in the builder's cache for its next one.
-    let staying = after.iter().filter(|(id, image)| stays(id, image));
-    let cached: BTreeSet<ImageId> = staying.flat_map(|(_, image)| image.steps.clone()).collect();
+    let cached = cached(world, &after, &needed);
     after.retain(|id, image| {
         if needed.contains(id) {
             image.unused_since = None;
@@ -54,6 +49,14 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
         true
     });
     (after, decided)
+}
+
+/// The steps of images that stay: the builder has them in its cache for the next build.
+fn cached(world: World, brought: &Brought, needed: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
+    let grace = world.desired.settings.images.grace;
+    let is_due = |image: &BroughtImage| image.unused_since.is_some_and(|since| since + grace <= world.now);
+    let staying = brought.iter().filter(|(id, image)| needed.contains(*id) || !is_due(image));
+    staying.flat_map(|(_, image)| image.steps.clone()).collect()
 }
 
 /// Notes an image that has come. Of what its build has found there, those are ours that an earlier build of ours has left.

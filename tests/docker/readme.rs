@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::notifications::Webhook;
-use crate::support::{Bench, Deployment, Process, Registry, evenkeel_binary, eventually, object, on_an_engine_of_its_own};
+use crate::support::{
+    Bench, Deployment, Process, Registry, evenkeel_binary, eventually, object, on_an_engine_of_its_own,
+};
 
 on_an_engine_of_its_own! {
     fn the_readmes_five_minutes_are_true(bench) {
@@ -34,6 +36,7 @@ on_an_engine_of_its_own! {
         let checkout = checkout(bench, &registry);
         fs::write(bench.directory().join("evenkeel.yaml"), webhook.config()).unwrap();
         let _daemon = start(bench, "evenkeel run --source checkout/manifests");
+        follow(bench, "evenkeel apply --wait --timeout 2m");
         let (mut elsewhere, mut typed) = (BTreeSet::new(), 0);
         for line in other_pages().iter().flat_map(|page| commands(page)) {
             match ELSEWHERE.iter().find(|(known, _)| line.starts_with(known)) {
@@ -57,7 +60,10 @@ on_an_engine_of_its_own! {
 const ELSEWHERE: [(&str, &str); 5] = [
     ("make build", "the tests have built the program; `make test` begins with it"),
     ("sudo deploy/install", "it needs root and systemd: tests/deploy.rs runs it with stand-ins for both"),
-    ("install -d -m 700 /var/lib/evenkeel", "a rebuilt machine: tests/docker/history.rs goes the same way with its own directory"),
+    (
+        "install -d -m 700 /var/lib/evenkeel",
+        "a rebuilt machine: tests/docker/history.rs goes the same way with its own directory",
+    ),
     ("cp -a BACKUP/sources", "the same"),
     ("systemctl start evenkeel", "it needs systemd: tests/docker/deployed.rs shows what its unit leaves the daemon"),
 ];
