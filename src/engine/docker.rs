@@ -80,7 +80,7 @@ impl Engine for Docker {
     }
 
     async fn image(&self, reference: &str) -> Result<ImageState, EngineError> {
-        images::image(&self.client, reference).await
+        images::image(&self.client, &self.ownership.instance, reference).await
     }
 
     async fn last_log(&self, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
@@ -98,7 +98,7 @@ impl Engine for Docker {
         let before = images::ids(&self.client).await?;
         pull::pull(&self.client, image, platform, found, progress).await?;
         // If it cannot be looked at now, it is nobody's.
-        let now = images::image(&self.client, image).await.unwrap_or(ImageState::Missing);
+        let now = images::image(&self.client, &self.ownership.instance, image).await.unwrap_or(ImageState::Missing);
         Ok(match now {
             ImageState::Present(image) => Some(image.id).filter(|id| !before.contains(id)),
             ImageState::Missing => None,

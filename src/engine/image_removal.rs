@@ -12,7 +12,6 @@ use super::images;
 use super::reference::{DOCKER_HUB, Reference};
 use super::steps::is_nameless;
 use crate::model::build::is_built;
-use crate::model::container::label;
 use crate::model::name::Instance;
 use crate::model::observed::Fault;
 use crate::model::revision::ImageId;
@@ -41,7 +40,7 @@ async fn remove_found(
     references: &BTreeSet<String>,
     found: ImageInspect,
 ) -> Result<u64, EngineError> {
-    if references.iter().any(|reference| is_built(reference)) && !is_built_by(instance, &found) {
+    if references.iter().any(|reference| is_built(reference)) && !images::is_built_by(instance, found.config.as_ref()) {
         return Err(conflict(id, "it is named as one that was built here, and its labels do not say so".into()));
     }
     let names: Vec<String> =
@@ -85,14 +84,6 @@ async fn remove_steps(client: &Client, steps: &BTreeSet<ImageId>) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// Whether an image's labels say that this instance has built it.
-fn is_built_by(instance: &Instance, image: &ImageInspect) -> bool {
-    let labels = image.config.as_ref().and_then(|config| config.labels.as_ref());
-    labels.is_some_and(|labels| {
-        labels.contains_key(label::BUILD) && labels.get(label::INSTANCE).is_some_and(|of| of == instance.as_str())
-    })
 }
 
 /// Takes one name away; one that is gone is a success.

@@ -310,6 +310,8 @@ pub struct Image {
     pub has_health_check: bool,
     /// Paths that it declares as volumes.
     pub volumes: BTreeSet<String>,
+    /// Whether its labels say that this instance has built it.
+    pub is_ours: bool,
 }
 
 /// An action that failed.

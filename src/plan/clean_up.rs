@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use super::images;
 use super::world::{Decided, World};
 use crate::model::action::Call;
+use crate::model::build::is_built;
 use crate::model::cron::CronJobHistory;
 use crate::model::history::History;
-use crate::model::image::{Arrival, Brought, BroughtImage};
+use crate::model::image::{Arrival, Brought, BroughtImage, Steps};
 use crate::model::observed::{Image, ImageState};
 use crate::model::revision::ImageId;
 
@@ -22,6 +23,7 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
         return (after, decided);
     }
     world.observed.arrivals.iter().for_each(|arrival| note(&mut after, arrival));
+    built(world).for_each(|arrival| note(&mut after, &arrival));
     // What a source would say that cannot be read, or what a reference leads to, nobody knows.
     let Some(needed) = needed(world, history).filter(|_| world.desired.unknown_sources.is_empty()) else {
         return (after, decided);
@@ -57,6 +59,16 @@ fn cached(world: World, brought: &Brought, needed: &BTreeSet<ImageId>) -> BTreeS
     let is_due = |image: &BroughtImage| image.unused_since.is_some_and(|since| since + grace <= world.now);
     let staying = brought.iter().filter(|(id, image)| needed.contains(*id) || !is_due(image));
     staying.flat_map(|(_, image)| image.steps.clone()).collect()
+}
+
+/// Images that are asked for and whose labels say that they were built here, also where nobody saw their build end: the call or
+/// the process was cut off, or the memory of it was lost. What they were built on is nobody's then.
+fn built<'w>(world: World<'w>) -> impl Iterator<Item = Arrival> + 'w {
+    world.desired.templates().filter(|(_, template)| is_built(&template.image)).filter_map(move |(key, template)| {
+        let ImageState::Present(found) = world.observed.images.get(&template.image)? else { return None };
+        let (id, reference, object) = (found.id.clone(), template.image.clone(), key.clone());
+        found.is_ours.then(|| Arrival { id, reference, object, at: world.now, steps: Steps::default() })
+    })
 }
 
 /// Notes an image that has come. Of what its build has found there, those are ours that an earlier build of ours has left.
@@ -182,8 +194,14 @@ mod tests {
             let (id, name) = (id(number), format!("web:{number}"));
             let other = fate.has_another_name.then(|| format!("mine:{number}"));
             let tags = [Some(name.clone()), other].into_iter().flatten().collect();
-            let found =
-                Image { id: id.clone(), tags, digests: Vec::new(), has_health_check: false, volumes: BTreeSet::new() };
+            let found = Image {
+                id: id.clone(),
+                tags,
+                digests: Vec::new(),
+                has_health_check: false,
+                volumes: BTreeSet::new(),
+                is_ours: false,
+            };
             observed.images.insert(id.0.clone(), ImageState::Present(found.clone()));
             observed.images.insert(name.clone(), ImageState::Present(found));
             if fate.is_brought {
@@ -264,7 +282,8 @@ mod tests {
             let (mut desired, mut observed) = (Desired::default(), Observed::default());
             desired.settings.images = AN_HOUR;
             let (tags, volumes) = (vec!["web:1".to_string()], BTreeSet::new());
-            let found = Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes };
+            let found =
+                Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes, is_ours: false };
             observed.images.insert(id(1).0, ImageState::Present(found));
             let unused_since = Some(NOW - Span::secs(60 * unused_for));
             let image = BroughtImage {

@@ -141,6 +141,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
                 digests: Vec::new(),
                 has_health_check: false,
                 volumes: BTreeSet::new(),
+                is_ours: false,
             };
             world.images.insert(id.0, ImageState::Present(pulled.clone()));
             world.images.insert(image.clone(), ImageState::Present(pulled));
@@ -154,6 +155,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
                 tags: [build.image.clone()].into(),
                 has_health_check: false,
                 volumes: BTreeSet::new(),
+                is_ours: true,
             };
             world.images.insert(id.0, ImageState::Present(built.clone()));
             world.images.insert(build.image.clone(), ImageState::Present(built));

@@ -287,7 +287,14 @@ mod tests {
     #[test]
     fn it_keeps_its_number_and_is_pinned_only_where_the_manifest_asks_for_something_else() {
         let id = ImageId("sha256:abc".into());
-        let found = Image { id, tags: vec![], digests: vec![GOOD.into()], has_health_check: false, volumes: [].into() };
+        let found = Image {
+            id,
+            tags: vec![],
+            digests: vec![GOOD.into()],
+            has_health_check: false,
+            volumes: [].into(),
+            is_ours: false,
+        };
         for (asked, pinned) in [("web:2", true), ("web:1", false)] {
             let mut desired = desired(good());
             Arc::make_mut(&mut desired.deployments.get_mut(&key()).unwrap().spec.template).image = asked.into();

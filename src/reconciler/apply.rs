@@ -18,7 +18,7 @@ use crate::engine::{Engine, EngineError};
 use crate::metrics::{ActionResult, Metrics};
 use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
-use crate::model::image::{Arrival, Brought, Built, Steps};
+use crate::model::image::{Arrival, Brought, Built, CleanUp, Steps};
 use crate::model::observed::{Failure, Fault};
 use crate::model::policy::Standing;
 use crate::model::revision::ImageId;
@@ -167,11 +167,11 @@ impl<E: Engine> Executor<E> {
         self.shared.ledger().failures.retain(|target, _| keep(target));
     }
 
-    /// Forgets the images of which the history knows by now, and those of which it knows no more.
-    pub fn forget_images(&self, known: &Brought) {
+    /// Forgets the images of which the history knows by now, or is not to know, and those of which it knows no more.
+    pub fn forget_images(&self, known: &Brought, clean_up: CleanUp) {
         let is_known = |a: &Arrival| known.get(&a.id).is_some_and(|image| image.references.contains(&a.reference));
         let mut ledger = self.shared.ledger();
-        ledger.arrivals.retain(|arrival| !is_known(arrival));
+        ledger.arrivals.retain(|arrival| clean_up.is_on && !is_known(arrival));
         ledger.departed.retain(|id| known.contains_key(id));
     }
 

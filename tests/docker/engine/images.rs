@@ -115,12 +115,14 @@ on_each_engine! {
         let of_another = "LABEL evenkeel.dev/instance=another evenkeel.dev/build=1";
         for labels in [&[][..], &[of_another], &[&ours]] {
             bench.shared_app_image(&name, "1", labels);
-            let id = door.image(&name).unwrap().id;
+            let Image { id, is_ours, .. } = door.image(&name).unwrap();
+            assert!(!is_ours, "{labels:?}");
             fails(remove(&id).map(drop), Fault::Conflict, "its labels do not say so");
             bench.engine.docker(&["rmi", &name]);
         }
         bench.shared_app_image(&name, "1", &[&format!("{ours} evenkeel.dev/build=1")]);
-        let id = door.image(&name).unwrap().id;
+        let Image { id, is_ours, .. } = door.image(&name).unwrap();
+        assert!(is_ours);
         remove(&id).unwrap();
         assert_eq!(door.image(&id.0), None);
         remove(&id).expect("what is gone already is a success");

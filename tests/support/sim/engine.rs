@@ -518,6 +518,7 @@ impl World {
                 digests: image.digests.clone(),
                 has_health_check: image.app.health_check.is_some(),
                 volumes: image.app.volumes.clone(),
+                is_ours: image.is_built,
             }),
         }
     }
