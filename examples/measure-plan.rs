@@ -84,6 +84,7 @@ fn places(desired: &Desired) -> Observed {
         digests: Vec::new(),
         has_health_check: false,
         volumes: BTreeSet::new(),
+        is_ours: false,
     };
     let present = || ImageState::Present(image.clone());
     let mut observed = Observed::default();

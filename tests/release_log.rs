@@ -75,6 +75,53 @@ fn scenario(name: &str) -> (String, String) {
     (name.to_owned(), std::fs::read_to_string(path).unwrap())
 }
 
+/// A tag in a range that is followed, an edit of the manifest with the same tag, and another range.
+const FOLLOWED: &str = "\
+image web:1.0.0 ready after 1s
+image web:2.0.0 ready after 1s
+
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  minReady: 1s
+  monitor: 0s
+  template:
+    image: web
+    imagePolicy: {semver: ^1, interval: 10s}
+    env: {SIZE: small}
+    drain: 1s
+    readinessProbe: {tcpSocket: {port: 80}, period: 1s}
+--- script
+run until converged within 2m
+image web:1.1.0 ready after 1s
+run until image of shop.web.* is web:1.1.0 within 2m
+run until converged within 2m
+edit manifests/web.yaml s/small/large/
+run until 1 running containers like shop.web.r3.* within 2m
+run until converged within 2m
+edit manifests/web.yaml s/^1/^2/
+run until image of shop.web.* is web:2.0.0 within 2m
+run until converged within 2m
+--- transcript
+";
+
+#[test]
+fn what_a_registry_began_is_told_apart_from_what_the_manifest_did() {
+    let (log, _) = played("followed", FOLLOWED, &[]);
+    let lines: Vec<String> = log.iter().map(line).collect();
+    assert_eq!(lines.len(), 8, "{lines:#?}");
+    let began: Vec<&str> = lines.iter().step_by(2).map(String::as_str).collect();
+    assert_eq!(
+        [began[0], began[2], began[3]],
+        [1, 3, 4].map(|number| format!("RolloutStarted of {number} by manifest"))
+    );
+    let found = began[1].strip_prefix("RolloutStarted of 2 by image policy: semver ^1: 1.0.0@sha256:").expect(began[1]);
+    assert!(found.contains(" -> 1.1.0@sha256:"), "{found}");
+    assert_eq!(lines[3], "RolloutComplete of 2 by image policy");
+}
+
 #[test]
 fn every_rollout_is_logged_with_what_came_of_it_and_who_began_it() {
     let (log, _) = played("story", STORY, &[]);

@@ -7,6 +7,7 @@ mod apply;
 mod args;
 mod client;
 mod completions;
+mod course;
 mod describe;
 mod difference;
 mod doctor;

@@ -4,18 +4,18 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::apply;
-use super::args::{Machine, Reach, SetupArgs, parse_name, parse_span};
+use super::args::parse_name;
 use super::client::Client;
+use super::course::Course;
 use super::edits::{self, Opening};
 use super::failure::{Exit, Failure};
-use super::follow::{self, Report};
+use super::follow::Report;
 use super::screen::{Screen, lines};
 use super::validate;
 use crate::manifest::Source;
 use crate::manifest::edit::{self, Edit, Refusal, Wish};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::registry::in_short;
-use crate::model::time::Span;
 use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView, View};
 use crate::server::wire::Snapshot;
 
@@ -40,21 +40,10 @@ pub struct Promote {
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_deployment)]
     deployments: Vec<Name>,
     /// Write nothing, and say what would be written.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
-    /// Wait until it is rolled out.
-    #[arg(long, short, conflicts_with = "dry_run")]
-    wait: bool,
-    /// How long to wait.
-    #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "10m")]
-    timeout: Span,
-    /// The result for machines, at the end; what happens on the way goes to standard error.
-    #[arg(long, short)]
-    output: Option<Machine>,
     #[command(flatten)]
-    setup: SetupArgs,
-    #[command(flatten)]
-    reach: Reach,
+    course: Course,
 }
 
 fn parse_deployment(text: &str) -> Result<Name, String> {
@@ -72,15 +61,15 @@ impl Promote {
         if self.from == self.to {
             return Err(Failure::new("both namespaces are the same").hint("write promote FROM TO"));
         }
-        let client = Client::new(&self.reach.socket);
+        let client = Client::new(&self.course.reach.socket);
         let seen: Snapshot = client.get("/v1/view").await?;
         let promoted = self.promoted(&seen.view)?;
-        let sources = edits::sources(&self.setup, &client).await?;
+        let sources = edits::sources(&self.course.setup, &client).await?;
         let turn = edits::turn(&sources).await?;
         let all = self.edits(&sources, promoted, screen).await?;
         let shared: std::collections::BTreeSet<usize> = all.iter().flat_map(|edit| edit.sources.clone()).collect();
         let shared: Vec<Source> = shared.into_iter().map(|index| sources[index].clone()).collect();
-        if self.wait {
+        if self.course.wait {
             // Whoever cannot wait to the end does not begin.
             apply::chosen(&shared, seen.view.sources)?;
         }
@@ -88,7 +77,7 @@ impl Promote {
             edit::write(&all).map_err(|(written, error)| half_written(written, error))?;
         }
         drop(turn);
-        let mut report = Report::new(screen, self.output);
+        let mut report = Report::new(screen, self.course.output);
         for edit in &all {
             if !self.dry_run {
                 edits::note(&client, edit).await;
@@ -101,8 +90,8 @@ impl Promote {
         let told: Vec<Value> = all.iter().map(|edit| Value::Object(edits::told(edit))).collect();
         report.result.insert("promoted".into(), json!(told));
         report.result.insert("dryRun".into(), self.dry_run.into());
-        let exit = match self.wait {
-            true => self.follow(&client, &shared, &all, &mut report, screen).await?,
+        let exit = match self.course.wait {
+            true => self.course.follow(&client, &shared, &all.iter().collect::<Vec<_>>(), &mut report, screen).await?,
             false => Exit::Done,
         };
         report.conclude(exit)
@@ -149,7 +138,7 @@ impl Promote {
     ) -> Result<Vec<Edit>, Failure> {
         let Opening { opened, found, problems } = edits::open(sources).await?;
         if !problems.is_empty() {
-            validate::print_problems(Exit::Invalid, &problems, self.output, screen)?;
+            validate::print_problems(Exit::Invalid, &problems, self.course.output, screen)?;
             return Err(validate::invalid(&problems, screen).hint("nothing was changed"));
         }
         let mut wishes = Vec::new();
@@ -168,29 +157,6 @@ impl Promote {
                 Failure::new("nothing was promoted")
             }
         })
-    }
-
-    /// Waits until the daemon has rolled the edits out.
-    async fn follow(
-        &self,
-        client: &Client,
-        sources: &[Source],
-        all: &[Edit],
-        report: &mut Report<'_>,
-        screen: &Screen,
-    ) -> Result<Exit, Failure> {
-        let borrowed: Vec<&Edit> = all.iter().collect();
-        let following = async {
-            let synced = match apply::sync(client, sources, report).await? {
-                Ok(synced) => synced,
-                Err(source) => {
-                    validate::print_problems(Exit::Invalid, &source.problems, self.output, screen)?;
-                    return Err(apply::invalid(&source, screen));
-                }
-            };
-            follow::views(client, report, |snapshot| edits::judge(&borrowed, &synced, &snapshot.view)).await
-        };
-        follow::within(Some(self.timeout), screen, following).await
     }
 }
 

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use clap::{Args, Subcommand};
 
 use super::apply;
-use super::args::{Machine, Reach, SetupArgs, parse_name, parse_span};
+use super::args::parse_name;
 use super::client::Client;
+use super::course::Course;
 use super::edits::{self, Opening};
 use super::failure::{Exit, Failure};
-use super::follow::{self, Report};
+use super::follow::Report;
 use super::object::Wanted;
 use super::screen::{Screen, lines};
 use super::validate;
 use crate::manifest::edit::{self, Edit, Refusal, Wish};
 use crate::manifest::{Diagnostic, Source};
 use crate::model::name::{Key, Name};
-use crate::model::time::Span;
 use crate::server::wire::Snapshot;
 
 /// Change a value in a manifest.
@@ -67,19 +67,8 @@ struct Image {
     /// Replace the text of the image as it is, variables in it included.
     #[arg(long)]
     literal: bool,
-    /// Wait until it is rolled out.
-    #[arg(long, short)]
-    wait: bool,
-    /// How long to wait.
-    #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "10m")]
-    timeout: Span,
-    /// The result for machines, at the end; what happens on the way goes to standard error.
-    #[arg(long, short)]
-    output: Option<Machine>,
     #[command(flatten)]
-    setup: SetupArgs,
-    #[command(flatten)]
-    reach: Reach,
+    course: Course,
 }
 
 impl Image {
@@ -87,12 +76,12 @@ impl Image {
         let wish = Wish::parse(&self.image).map_err(|why| self.no_image(&why))?;
         let words = [self.what.clone()];
         let wanted = Wanted::parse(&words, self.namespace.as_ref())?;
-        let client = Client::new(&self.reach.socket);
-        let sources = edits::sources(&self.setup, &client).await?;
+        let client = Client::new(&self.course.reach.socket);
+        let sources = edits::sources(&self.course.setup, &client).await?;
         let turn = edits::turn(&sources).await?;
         let edit = self.edit(&sources, &wanted, &wish, screen).await?;
         let shared: Vec<Source> = edit.sources.iter().map(|index| sources[*index].clone()).collect();
-        if self.wait {
+        if self.course.wait {
             // Whoever cannot wait to the end does not begin.
             let seen: Snapshot = client.get("/v1/view").await?;
             apply::chosen(&shared, seen.view.sources)?;
@@ -100,11 +89,11 @@ impl Image {
         edit.write().map_err(edits::unwritten)?;
         drop(turn);
         edits::note(&client, &edit).await;
-        let mut report = Report::new(screen, self.output);
+        let mut report = Report::new(screen, self.course.output);
         edits::say(&edit, &report)?;
         report.result.extend(edits::told(&edit));
-        let exit = match self.wait {
-            true => self.follow(&client, &shared, &edit, &mut report, screen).await?,
+        let exit = match self.course.wait {
+            true => self.course.follow(&client, &shared, &[&edit], &mut report, screen).await?,
             false => Exit::Done,
         };
         report.conclude(exit)
@@ -125,7 +114,7 @@ impl Image {
             Ok(edit) => Ok(edit),
             Err(Refusal::Invalid(problems)) => Err(self.invalid(&problems, screen)?),
             Err(Refusal::Impossible(problem)) => {
-                validate::print_problems(Exit::Error, &[&problem], self.output, screen)?;
+                validate::print_problems(Exit::Error, &[&problem], self.course.output, screen)?;
                 screen.note(&format!("{}\n", lines(&problem.to_string())));
                 Err(Failure::new(format!("the image of {key} is as it was")))
             }
@@ -134,7 +123,7 @@ impl Image {
 
     /// Prints what is wrong, or would be.
     fn invalid(&self, problems: &[Diagnostic], screen: &Screen) -> Result<Failure, Failure> {
-        validate::print_problems(Exit::Invalid, &problems, self.output, screen)?;
+        validate::print_problems(Exit::Invalid, &problems, self.course.output, screen)?;
         Ok(validate::invalid(problems, screen).hint("nothing was changed"))
     }
 
@@ -145,27 +134,5 @@ impl Image {
             Some((_, image)) => failure.hint(format!("write the image alone: {image}")),
             None => failure.hint("write IMAGE:TAG, or :TAG or @DIGEST for the present repository"),
         }
-    }
-
-    /// Waits until the daemon has rolled the edit out.
-    async fn follow(
-        &self,
-        client: &Client,
-        sources: &[Source],
-        edit: &Edit,
-        report: &mut Report<'_>,
-        screen: &Screen,
-    ) -> Result<Exit, Failure> {
-        let following = async {
-            let synced = match apply::sync(client, sources, report).await? {
-                Ok(synced) => synced,
-                Err(source) => {
-                    validate::print_problems(Exit::Invalid, &source.problems, self.output, screen)?;
-                    return Err(apply::invalid(&source, screen));
-                }
-            };
-            follow::views(client, report, |snapshot| edits::judge(&[edit], &synced, &snapshot.view)).await
-        };
-        follow::within(Some(self.timeout), screen, following).await
     }
 }

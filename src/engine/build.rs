@@ -1,7 +1,7 @@
 //! Building an image: `POST /build` with the context as a stream, by the builder that every engine has. What it says comes
 //! line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
@@ -13,11 +13,13 @@ use tokio::time::timeout;
 
 use super::client::Client;
 use super::errors::Failed;
-use super::{Context, EngineError, images};
+use super::{Context, EngineError, images, steps};
 use crate::model::build::ImageBuild;
 use crate::model::container::label;
+use crate::model::image::Built;
 use crate::model::name::Instance;
 use crate::model::observed::Fault;
+use crate::model::revision::ImageId;
 
 /// How long a builder may take until it says that it begins: it unpacks the context before.
 const FIRST_WORD: Duration = Duration::from_secs(180);
@@ -34,19 +36,21 @@ pub(super) async fn build(
     context: Context,
     credentials: BTreeMap<String, DockerCredentials>,
     output: Output<'_>,
-) -> Result<(), EngineError> {
+) -> Result<Built, EngineError> {
     let attempted = || format!("build {}", build.image);
     let session = client.session().await.map_err(|failed| failed.attempting(attempted()))?;
+    let before = images::ids(client).await?;
     let credentials =
         Some(credentials.into_iter().collect()).filter(|all: &std::collections::HashMap<_, _>| !all.is_empty());
     let body = bollard::body_try_stream(pieces(context));
     let mut said = session.calls.build_image(options(instance, build), credentials, Some(body));
-    let mut lines = Lines::default();
+    let (mut lines, mut results) = (Lines::default(), BTreeSet::new());
     let mut patience = FIRST_WORD;
     let failed = loop {
         match timeout(patience, said.next()).await {
             Ok(Some(Ok(info))) => {
                 patience = SILENCE;
+                results.extend(result(&info));
                 lines.add(info).into_iter().for_each(output);
             }
             Ok(Some(Err(error))) => break Some(client.failed(error)),
@@ -55,11 +59,18 @@ pub(super) async fn build(
         }
     };
     lines.rest().into_iter().for_each(output);
-    match failed {
+    let found = match failed {
         // bollard 0.21.1 can stumble over the end of a stream that said everything: what counts is whether the image is there.
-        None | Some(Failed::Unreachable(_)) if images::inspect(client, &build.image).await?.is_some() => Ok(()),
-        Some(failed) => Err(failed.building(attempted())),
-        None => {
+        None | Some(Failed::Unreachable(_)) => images::inspect(client, &build.image).await?,
+        Some(_) => None,
+    };
+    match (failed, found.and_then(|found| found.id)) {
+        (_, Some(id)) => {
+            let id = ImageId(id);
+            Ok(Built { steps: steps::left(client, &id, &results, &before).await, id })
+        }
+        (Some(failed), None) => Err(failed.building(attempted())),
+        (None, None) => {
             let message = "the engine says that it has built it, and does not have it".into();
             Err(EngineError { attempted: attempted(), message, fault: Fault::Unavailable })
         }
@@ -88,6 +99,11 @@ fn options(instance: &Instance, build: &ImageBuild) -> BuildImageOptions {
         .rm(true)
         .forcerm(true)
         .build()
+}
+
+/// The image that a stage has ended with, if that is what the builder says.
+fn result(info: &BuildInfo) -> Option<ImageId> {
+    info.aux.as_ref().and_then(|aux| aux.id.clone()).map(ImageId)
 }
 
 /// What the builder says, cut into lines.

@@ -86,7 +86,7 @@ impl Engine for Docker {
     }
 
     async fn image(&self, reference: &str) -> Result<ImageState, EngineError> {
-        images::image(&self.client, reference).await
+        images::image(&self.client, &self.ownership.instance, reference).await
     }
 
     async fn last_log(&self, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
@@ -104,15 +104,20 @@ impl Engine for Docker {
         let before = images::ids(&self.client).await?;
         pull::pull(&self.client, image, platform, found, progress).await?;
         // If it cannot be looked at now, it is nobody's.
-        let now = images::image(&self.client, image).await.unwrap_or(ImageState::Missing);
+        let now = images::image(&self.client, &self.ownership.instance, image).await.unwrap_or(ImageState::Missing);
         Ok(match now {
             ImageState::Present(image) => Some(image.id).filter(|id| !before.contains(id)),
             ImageState::Missing => None,
         })
     }
 
-    async fn remove_image(&self, id: &ImageId, references: &BTreeSet<String>) -> Result<u64, EngineError> {
-        image_removal::remove(&self.client, id, references).await
+    async fn remove_image(
+        &self,
+        id: &ImageId,
+        references: &BTreeSet<String>,
+        steps: &BTreeSet<ImageId>,
+    ) -> Result<u64, EngineError> {
+        image_removal::remove(&self.client, &self.ownership.instance, id, references, steps).await
     }
 
     async fn build(
@@ -121,7 +126,7 @@ impl Engine for Docker {
         context: Context,
         credentials: &[Credentials],
         output: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), EngineError> {
+    ) -> Result<Built, EngineError> {
         let known = auth::all(credentials, self.docker_config.as_deref()).await;
         build::build(&self.client, &self.ownership.instance, &build, context, known, output).await
     }

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use bollard::models::{ImageInspect, ImageSummary};
+use bollard::models::{ImageConfig, ImageInspect, ImageSummary};
 use bollard::query_parameters::ListImagesOptionsBuilder;
 
 use super::EngineError;
 use super::client::{CALL, Client};
+use crate::model::container::label;
+use crate::model::name::Instance;
 use crate::model::observed::{Image, ImageState};
 use crate::model::platform::Platform;
 use crate::model::revision::ImageId;
 
-pub(super) async fn image(client: &Client, reference: &str) -> Result<ImageState, EngineError> {
-    Ok(inspect(client, reference).await?.and_then(present).map_or(ImageState::Missing, ImageState::Present))
+pub(super) async fn image(client: &Client, instance: &Instance, reference: &str) -> Result<ImageState, EngineError> {
+    let found = inspect(client, reference).await?.and_then(|found| present(instance, found));
+    Ok(found.map_or(ImageState::Missing, ImageState::Present))
 }
 
 /// The ids of all images, those between the steps of a build included.
@@ -37,7 +40,17 @@ pub(super) async fn inspect(client: &Client, reference: &str) -> Result<Option<I
     }
 }
 
-fn present(found: ImageInspect) -> Option<Image> {
+/// Whether an image's labels say that this instance has built it.
+pub(super) fn is_built_by(instance: &Instance, config: Option<&ImageConfig>) -> bool {
+    let labels = config.and_then(|config| config.labels.as_ref());
+    labels.is_some_and(|labels| {
+        labels.contains_key(label::BUILD) && labels.get(label::INSTANCE).is_some_and(|of| of == instance.as_str())
+    })
+}
+
+fn present(instance: &Instance, found: ImageInspect) -> Option<Image> {
+    let is_ours = is_built_by(instance, found.config.as_ref());
+    let platform = platform(&found);
     let config = found.config.unwrap_or_default();
     let check = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     Some(Image {
@@ -46,12 +59,16 @@ fn present(found: ImageInspect) -> Option<Image> {
         digests: found.repo_digests.unwrap_or_default(),
         has_health_check: check.first().is_some_and(|word| !word.is_empty() && word != "NONE"),
         volumes: config.volumes.unwrap_or_default().into_iter().collect(),
-        platform: Platform {
-            os: found.os.unwrap_or_default(),
-            architecture: found.architecture.unwrap_or_default(),
-            variant: found.variant.unwrap_or_default(),
-        },
+        platform,
+        is_ours,
     })
+}
+
+/// What its programs are made for.
+pub(super) fn platform(found: &ImageInspect) -> Platform {
+    let [os, architecture, variant] =
+        [&found.os, &found.architecture, &found.variant].map(|part| part.clone().unwrap_or_default());
+    Platform { os, architecture, variant }
 }
 
 #[cfg(test)]
@@ -64,7 +81,7 @@ mod tests {
             "Id": "sha256:aa", "RepoDigests": ["r/web@sha256:bb"],
             "Config": {"Volumes": {"/data": {}}, "Healthcheck": {"Test": ["CMD", "/check"]}},
         });
-        let image = present(serde_json::from_value(found).unwrap()).unwrap();
+        let image = present(&Instance::new("evenkeel").unwrap(), serde_json::from_value(found).unwrap()).unwrap();
         assert!(image.has_health_check && image.volumes.contains("/data"));
         assert_eq!(image.digests, ["r/web@sha256:bb"]);
     }
@@ -72,6 +89,10 @@ mod tests {
     #[test]
     fn a_health_check_of_none_is_none() {
         let found = serde_json::json!({"Id": "sha256:aa", "Config": {"Healthcheck": {"Test": ["NONE"]}}});
-        assert!(!present(serde_json::from_value(found).unwrap()).unwrap().has_health_check);
+        assert!(
+            !present(&Instance::new("evenkeel").unwrap(), serde_json::from_value(found).unwrap())
+                .unwrap()
+                .has_health_check
+        );
     }
 }

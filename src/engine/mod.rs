@@ -26,6 +26,7 @@ mod ownership;
 mod pull;
 mod reference;
 mod rfc3339;
+mod steps;
 mod survey;
 mod unix;
 mod volumes;
@@ -40,6 +41,7 @@ use tokio::sync::mpsc;
 use crate::model::action::{Connection, NetworkCreate, VolumeCreate};
 use crate::model::build::ImageBuild;
 use crate::model::container::{Adjustable, ContainerSpec, Files};
+use crate::model::image::Built;
 use crate::model::observed::{
     Container, ContainerId, Fault, ForeignPort, Headroom, ImageState, Network, NetworkId, Volume,
 };
@@ -98,20 +100,23 @@ pub trait Engine: Send + Sync + 'static {
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> impl Future<Output = Result<Option<ImageId>, EngineError>> + Send;
     /// Builds an image from a context; `output` gets every line that is said meanwhile. Its deadline is one without a word.
+    /// Returns what is in the engine now, with the images that are left between the steps.
     fn build(
         &self,
         build: Approved<ImageBuild>,
         context: Context,
         credentials: &[Credentials],
         output: &(dyn Fn(String) + Send + Sync),
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
-    /// Removes an image that was brought as `references`, never by force. One that has another name, that another image was
-    /// built on, or that a container uses, is a conflict; one that is gone a success. Returns its size in bytes, what it
-    /// shares with other images included.
+    ) -> impl Future<Output = Result<Built, EngineError>> + Send;
+    /// Removes an image that was brought as `references`, never by force, and those of `steps` that have no name and that
+    /// nothing else is built on. One that has another name, that another image was built on, that a container uses, or that
+    /// is named as one that was built here and is not labelled so, is a conflict; one that is gone a success. Returns its size
+    /// in bytes, what it shares with other images included.
     fn remove_image(
         &self,
         id: &ImageId,
         references: &BTreeSet<String>,
+        steps: &BTreeSet<ImageId>,
     ) -> impl Future<Output = Result<u64, EngineError>> + Send;
     /// Creates a network. One of ours with that name and spec is a success; a foreign one is a conflict.
     fn create_network(&self, network: Approved<NetworkCreate>) -> impl Future<Output = Result<(), EngineError>> + Send;

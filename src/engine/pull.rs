@@ -15,7 +15,7 @@ use super::client::Client;
 use super::errors::Failed;
 use super::images;
 use super::reference::Reference;
-use crate::model::observed::{Fault, ImageState};
+use crate::model::observed::Fault;
 use crate::model::platform::Platform;
 
 /// How long a pull may show no progress at all.
@@ -93,12 +93,11 @@ async fn once(
 /// Engine 20.10 answers "up to date" for an image of another platform.
 async fn fits(client: &Client, image: &str, platform: Option<&str>) -> Result<(), EngineError> {
     let Some(wanted) = platform else { return Ok(()) };
-    let ImageState::Present(found) = images::image(client, image).await? else { return Ok(()) };
-    if Platform::of(wanted).is(&found.platform) {
+    let Some(actual) = images::inspect(client, image).await?.as_ref().map(images::platform) else { return Ok(()) };
+    if Platform::of(wanted).is(&actual) {
         return Ok(());
     }
     // In the words of later engines.
-    let actual = found.platform;
     let message = format!("the image does not match the specified platform: wanted {wanted}, actual: {actual}");
     Err(EngineError { attempted: format!("pull {image}"), message, fault: Fault::Invalid })
 }

@@ -66,7 +66,8 @@ pub fn read(source: &Source, snapshot: &Snapshot, problems: &mut Problems) -> Do
             complete &= problems.count() == before;
             for mut root in roots {
                 let kind = header(At::root(&file, &root), &root, problems);
-                complete &= kind.is_some() || root.field("kind").and_then(Node::text).is_some_and(suggest::has_no_place);
+                complete &=
+                    kind.is_some() || root.field("kind").and_then(Node::text).is_some_and(suggest::has_no_place);
                 spare_kind(&mut root, kind);
                 list.extend(kind.map(|kind| Document { path: path.clone(), file: file.clone(), kind, root }));
             }

@@ -66,6 +66,8 @@ pub enum Call {
         id: ImageId,
         /// What it was brought as.
         references: BTreeSet<String>,
+        /// Images without a name that its build has left: those that nothing else is built on go with it.
+        steps: BTreeSet<ImageId>,
     },
     /// Create a container, not started, attached to the first of its networks.
     CreateContainer(Box<ContainerSpec>),

@@ -21,6 +21,9 @@ pub struct BroughtImage {
     pub object: Key,
     /// When, first.
     pub at: Timestamp,
+    /// Images without a name that its build has left between its steps and in its other stages: they go with it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub steps: BTreeSet<ImageId>,
     /// Since when nothing has needed it, without a gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unused_since: Option<Timestamp>,
@@ -37,6 +40,26 @@ pub struct Arrival {
     pub object: Key,
     /// When.
     pub at: Timestamp,
+    /// What its build has left on the way.
+    pub steps: Steps,
+}
+
+/// An image that a build has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// It.
+    pub id: ImageId,
+    /// What is left of the way to it.
+    pub steps: Steps,
+}
+
+/// Images without a name that a build has left in the engine: one for each step, and for each stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Those that were not there before it.
+    pub made: BTreeSet<ImageId>,
+    /// Those that were, and that it has built on: an earlier build's, or somebody else's.
+    pub reused: BTreeSet<ImageId>,
 }
 
 /// What the operator wants done with images that nothing needs any more.

@@ -70,6 +70,8 @@ pub struct Observed {
     pub pulled: BTreeMap<String, Timestamp>,
     /// Images that have come to the engine through this process, and that it had not had, until they are remembered.
     pub arrivals: Vec<Arrival>,
+    /// Images that were removed, with all that their builds have left, and that the history still has.
+    pub departed: BTreeSet<ImageId>,
     /// What registries said of the repositories that are followed.
     pub registries: BTreeMap<String, Repository>,
     /// What the host has left.
@@ -331,6 +333,8 @@ pub struct Image {
     pub volumes: BTreeSet<String>,
     /// What its programs are made for.
     pub platform: Platform,
+    /// Whether its labels say that this instance has built it.
+    pub is_ours: bool,
 }
 
 /// An action that failed.

@@ -87,8 +87,19 @@ pub struct Choice {
     /// What was found.
     #[serde(flatten)]
     pub tagged: Tagged,
+    /// What the same question had found before: none if the manifest asks it for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Tagged>,
     /// When.
     pub chosen_at: Timestamp,
+}
+
+impl Tagged {
+    /// The tag with its digest in short: `1.4.2@sha256:1a2b3c4d5e6f`.
+    pub fn in_short(&self) -> String {
+        let digest: String = self.digest.chars().take("sha256:".len() + SHORT_DIGEST).collect();
+        format!("{}@{digest}", self.tag)
+    }
 }
 
 impl Choice {

@@ -12,6 +12,9 @@ pub const RELEASES_MAX: usize = 5_000;
 /// Who began what no person asked for and no commit brought: somebody changed a manifest.
 pub const MANIFEST: &str = "manifest";
 
+/// Who began what an image policy has found in its registry.
+pub const IMAGE_POLICY: &str = "image policy";
+
 /// One entry of the release log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +27,7 @@ pub struct Release {
     pub object: Key,
     /// What was done, or what came of it.
     pub step: Step,
-    /// Who: the user at the socket, `commit 1a2b3c4`, or [`MANIFEST`]. What comes of a rollout is told of who began it.
+    /// Who: the user at the socket, `commit 1a2b3c4`, [`IMAGE_POLICY`], or [`MANIFEST`]. What comes of a rollout is told of who began it.
     pub by: String,
     /// The revision that it is about; none for what has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@
 //! by the next one, if it still stands; at worst, when the process dies right after a delivery, twice.
 
 mod delivery;
+mod followed;
 mod format;
 mod message;
 mod news;

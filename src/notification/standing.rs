@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::followed;
 use super::message::{Message, Object, Tone};
 use crate::model::declaration::Declaration;
 use crate::model::name::{Key, Kind, Name};
@@ -37,12 +38,12 @@ pub struct Lasting(BTreeMap<String, Timestamp>);
 
 impl Lasting {
     /// Whether trouble has lasted long enough to be told.
-    fn is_enough(&mut self, subject: &str, at: Timestamp) -> bool {
+    pub(super) fn is_enough(&mut self, subject: &str, at: Timestamp, patience: Span) -> bool {
         let since = *self.0.entry(subject.into()).or_insert(at);
-        at.since(since) >= PATIENCE
+        at.since(since) >= patience
     }
 
-    fn is_over(&mut self, subject: &str) {
+    pub(super) fn is_over(&mut self, subject: &str) {
         self.0.remove(subject);
     }
 }
@@ -55,6 +56,7 @@ pub fn standings(view: &View, lasting: &mut Lasting) -> Vec<Standing> {
     if view.passes > 0 {
         all.extend(view.objects.iter().filter_map(|(key, object)| workload(view, key, object)));
         all.extend(namespaces(view).into_iter().map(|namespace| removal(view, namespace)));
+        all.extend(followed::standings(view, lasting));
     }
     all
 }
@@ -65,7 +67,7 @@ fn engine(view: &View, lasting: &mut Lasting) -> Standing {
     let results = if view.engine.connected {
         lasting.is_over(&subject);
         vec![told("EngineReachable", Tone::Recovered, "the engine answers again")]
-    } else if !view.engine.message.is_empty() && lasting.is_enough(&subject, view.at) {
+    } else if !view.engine.message.is_empty() && lasting.is_enough(&subject, view.at, PATIENCE) {
         let message = "the engine does not answer; nothing is changed until it does";
         vec![told("EngineUnreachable", Tone::Bad, message).because(&view.engine.message)]
     } else {
@@ -95,7 +97,7 @@ fn source(view: &View, state: &SourceState, lasting: &mut Lasting) -> Standing {
         }
         // A mistake does not pass by itself; an unreadable directory or one that is being changed may.
         SourcePhase::LastGood | SourcePhase::Unknown
-            if !state.problems.is_empty() || lasting.is_enough(&subject, view.at) =>
+            if !state.problems.is_empty() || lasting.is_enough(&subject, view.at, PATIENCE) =>
         {
             let message = format!("the newest manifests are not in force, {in_force}");
             vec![told("SourceInvalid", Tone::Bad, &message).because(&problems(state))]

@@ -1,17 +1,17 @@
 //! Images that nothing needs any more: those that Evenkeel itself has brought are removed, after a while. An image that was
 //! there before, that any container uses, that a manifest asks for, or that a kept revision may need, stays.
 //!
-//! Whoever else brings images, such as a build, tells of them as a pull does (`Observed::arrivals`), and they are cleaned up
-//! here by the same rules.
+//! What was pulled and what was built here is told alike (`Observed::arrivals`), and cleaned up by the same rules.
 
 use std::collections::BTreeSet;
 
 use super::images;
 use super::world::{Decided, World};
 use crate::model::action::Call;
+use crate::model::build::is_built;
 use crate::model::cron::CronJobHistory;
 use crate::model::history::History;
-use crate::model::image::{Brought, BroughtImage};
+use crate::model::image::{Arrival, Brought, BroughtImage, Steps};
 use crate::model::observed::{Image, ImageState};
 use crate::model::revision::ImageId;
 
@@ -22,19 +22,13 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
     if !settings.is_on {
         return (after, decided);
     }
-    for arrival in &world.observed.arrivals {
-        let known = after.entry(arrival.id.clone()).or_insert_with(|| BroughtImage {
-            references: BTreeSet::new(),
-            object: arrival.object.clone(),
-            at: arrival.at,
-            unused_since: None,
-        });
-        known.references.insert(arrival.reference.clone());
-    }
+    world.observed.arrivals.iter().for_each(|arrival| note(&mut after, arrival));
+    built(world).for_each(|arrival| note(&mut after, &arrival));
     // What a source would say that cannot be read, or what a reference leads to, nobody knows.
     let Some(needed) = needed(world, history).filter(|_| world.desired.unknown_sources.is_empty()) else {
         return (after, decided);
     };
+    let cached = cached(world, &after, &needed);
     after.retain(|id, image| {
         if needed.contains(id) {
             image.unused_since = None;
@@ -42,9 +36,14 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
         }
         let due = *image.unused_since.get_or_insert(world.now) + settings.grace;
         match world.observed.images.get(&id.0) {
-            // Somebody was faster.
-            Some(ImageState::Missing) => return false,
-            Some(ImageState::Present(found)) if due <= world.now => remove(world, &mut decided, found, image),
+            // Somebody was faster, or it was removed here; then what its build has left is to go too.
+            Some(ImageState::Missing) if image.steps.is_empty() || world.observed.departed.contains(id) => {
+                return false;
+            }
+            Some(ImageState::Missing) => remove(world, &mut decided, id, image, &cached),
+            // Under another name it is somebody's.
+            Some(ImageState::Present(found)) if has_another_name(found, image) => {}
+            Some(ImageState::Present(_)) if due <= world.now => remove(world, &mut decided, id, image, &cached),
             Some(ImageState::Present(_)) => decided.wake(due),
             // From now on it is looked at.
             None => decided.wake(due.max(world.now)),
@@ -54,12 +53,47 @@ pub fn clean_up(world: World, brought: &Brought, history: &History) -> (Brought,
     (after, decided)
 }
 
-fn remove(world: World, decided: &mut Decided, found: &Image, image: &BroughtImage) {
-    // Under another name it is somebody's.
-    if found.tags.iter().any(|tag| !image.references.iter().any(|reference| names(reference, tag))) {
-        return;
-    }
-    let call = Call::RemoveImage { id: found.id.clone(), references: image.references.clone() };
+/// The steps of images that stay: the builder has them in its cache for the next build.
+fn cached(world: World, brought: &Brought, needed: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
+    let grace = world.desired.settings.images.grace;
+    let is_due = |image: &BroughtImage| image.unused_since.is_some_and(|since| since + grace <= world.now);
+    let staying = brought.iter().filter(|(id, image)| needed.contains(*id) || !is_due(image));
+    staying.flat_map(|(_, image)| image.steps.clone()).collect()
+}
+
+/// Images that are asked for and whose labels say that they were built here, also where nobody saw their build end: the call or
+/// the process was cut off, or the memory of it was lost. What they were built on is nobody's then.
+fn built<'w>(world: World<'w>) -> impl Iterator<Item = Arrival> + 'w {
+    world.desired.templates().filter(|(_, template)| is_built(&template.image)).filter_map(move |(key, template)| {
+        let ImageState::Present(found) = world.observed.images.get(&template.image)? else { return None };
+        let (id, reference, object) = (found.id.clone(), template.image.clone(), key.clone());
+        found.is_ours.then(|| Arrival { id, reference, object, at: world.now, steps: Steps::default() })
+    })
+}
+
+/// Notes an image that has come. Of what its build has found there, those are ours that an earlier build of ours has left.
+fn note(brought: &mut Brought, arrival: &Arrival) {
+    let is_ours = |step: &&ImageId| brought.values().any(|image| image.steps.contains(step));
+    let reused: Vec<ImageId> = arrival.steps.reused.iter().filter(is_ours).cloned().collect();
+    let known = brought.entry(arrival.id.clone()).or_insert_with(|| BroughtImage {
+        references: BTreeSet::new(),
+        object: arrival.object.clone(),
+        at: arrival.at,
+        steps: BTreeSet::new(),
+        unused_since: None,
+    });
+    known.references.insert(arrival.reference.clone());
+    known.steps.extend(arrival.steps.made.iter().cloned().chain(reused));
+}
+
+fn has_another_name(found: &Image, image: &BroughtImage) -> bool {
+    found.tags.iter().any(|tag| !image.references.iter().any(|reference| names(reference, tag)))
+}
+
+fn remove(world: World, decided: &mut Decided, id: &ImageId, image: &BroughtImage, cached: &BTreeSet<ImageId>) {
+    let steps = image.steps.difference(cached).cloned().collect();
+    let references = image.references.clone();
+    let call = Call::RemoveImage { id: id.clone(), references, steps };
     let grace = world.desired.settings.images.grace;
     decided.act(world, &image.object, call, format!("nothing has needed it for {grace}"));
 }
@@ -167,12 +201,19 @@ mod tests {
                 has_health_check: false,
                 volumes: BTreeSet::new(),
                 platform: Default::default(),
+                is_ours: false,
             };
             observed.images.insert(id.0.clone(), ImageState::Present(found.clone()));
             observed.images.insert(name.clone(), ImageState::Present(found));
             if fate.is_brought {
                 let unused_since = fate.unused_for.map(|minutes| NOW - Span::secs(60 * minutes));
-                let image = BroughtImage { references: [name.clone()].into(), object: key(), at: NOW, unused_since };
+                let image = BroughtImage {
+                    references: [name.clone()].into(),
+                    object: key(),
+                    at: NOW,
+                    steps: BTreeSet::new(),
+                    unused_since,
+                };
                 brought.insert(id.clone(), image);
             }
             if fate.is_kept_by_a_revision {
@@ -249,10 +290,17 @@ mod tests {
                 has_health_check: false,
                 volumes,
                 platform: Default::default(),
+                is_ours: false,
             };
             observed.images.insert(id(1).0, ImageState::Present(found));
             let unused_since = Some(NOW - Span::secs(60 * unused_for));
-            let image = BroughtImage { references: ["web:1".into()].into(), object: key(), at: NOW, unused_since };
+            let image = BroughtImage {
+                references: ["web:1".into()].into(),
+                object: key(),
+                at: NOW,
+                steps: BTreeSet::new(),
+                unused_since,
+            };
             let history = History { images: [(id(1), image)].into(), ..History::default() };
             let first = crate::plan::plan(&desired, &observed, &history, NOW);
             crate::plan::forecast(&desired, &observed, &history, NOW, &first).len()

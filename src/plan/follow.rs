@@ -163,7 +163,8 @@ fn choose(
             }
             Some(_) | None => {
                 let (repository, selection, tagged) = (repository.into(), selection.clone(), found.clone());
-                let choice = Choice { repository, selection, tagged, chosen_at: now };
+                let replaced = present.map(|present| present.tagged.clone());
+                let choice = Choice { repository, selection, tagged, replaced, chosen_at: now };
                 Verdict { choice: Some(choice), reason: "AsChosen", message: String::new() }
             }
         },
@@ -307,7 +308,7 @@ fn choice_with(written: &Template, image: &str, now: Timestamp) -> Option<Choice
     let (named, digest) = image.split_once('@')?;
     let (of, tag) = images::parts(named);
     let tagged = Tagged { tag: tag?.into(), digest: digest.into() };
-    (of == repository).then_some(Choice { repository, selection, tagged, chosen_at: now })
+    (of == repository).then_some(Choice { repository, selection, tagged, replaced: None, chosen_at: now })
 }
 
 /// The manifest's template of an object whose image is followed, with this image in it.

@@ -161,6 +161,7 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
                 has_health_check: false,
                 volumes: BTreeSet::new(),
                 platform: Platform::default(),
+                is_ours: false,
             };
             world.images.insert(id.0, ImageState::Present(pulled.clone()));
             world.images.insert(image.clone(), ImageState::Present(pulled));
@@ -175,11 +176,12 @@ fn play(world: &mut Observed, call: &Call, now: Timestamp) {
                 has_health_check: false,
                 volumes: BTreeSet::new(),
                 platform: Platform::default(),
+                is_ours: true,
             };
             world.images.insert(id.0, ImageState::Present(built.clone()));
             world.images.insert(build.image.clone(), ImageState::Present(built));
         }
-        Call::RemoveImage { id, references } => {
+        Call::RemoveImage { id, references, .. } => {
             let names = references.iter().map(|reference| super::images::tagged(reference)).chain([id.0.clone()]);
             world.images.extend(names.map(|name| (name, ImageState::Missing)));
         }

@@ -294,6 +294,7 @@ mod tests {
             has_health_check: false,
             volumes: [].into(),
             platform: Default::default(),
+            is_ours: false,
         };
         for (asked, pinned) in [("web:2", true), ("web:1", false)] {
             let mut desired = desired(good());

@@ -18,9 +18,10 @@ use crate::engine::{Engine, EngineError};
 use crate::metrics::{ActionResult, Metrics};
 use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
-use crate::model::image::{Arrival, Brought};
+use crate::model::image::{Arrival, Brought, Built, CleanUp, Steps};
 use crate::model::observed::{Failure, Fault};
 use crate::model::policy::Standing;
+use crate::model::revision::ImageId;
 use crate::model::status::{Event, Severity};
 use crate::model::text::{last_word, printable};
 use crate::model::time::{Span, Timestamp};
@@ -60,6 +61,7 @@ pub(super) struct Ledger {
     /// The last lines of the builds under way, by target.
     pub(super) outputs: BTreeMap<String, Vec<String>>,
     arrivals: Vec<Arrival>,
+    departed: BTreeSet<ImageId>,
     /// Whether anything but a start has ended since the last look: a created container is to be started.
     work_ended: bool,
     /// Targets that failed for the first time and were not told yet.
@@ -78,6 +80,8 @@ pub struct Progress {
     pub pulled: BTreeMap<String, Timestamp>,
     /// Images that they brought.
     pub arrivals: Vec<Arrival>,
+    /// Images that they removed.
+    pub departed: BTreeSet<ImageId>,
 }
 
 impl<E: Engine> Executor<E> {
@@ -131,6 +135,7 @@ impl<E: Engine> Executor<E> {
             failures: ledger.failures.clone(),
             pulled: ledger.pulled.clone(),
             arrivals: ledger.arrivals.clone(),
+            departed: ledger.departed.clone(),
         }
     }
 
@@ -162,10 +167,12 @@ impl<E: Engine> Executor<E> {
         self.shared.ledger().failures.retain(|target, _| keep(target));
     }
 
-    /// Forgets the images of which the history knows by now.
-    pub fn forget_arrivals(&self, known: &Brought) {
+    /// Forgets the images of which the history knows by now, or is not to know, and those of which it knows no more.
+    pub fn forget_images(&self, known: &Brought, clean_up: CleanUp) {
         let is_known = |a: &Arrival| known.get(&a.id).is_some_and(|image| image.references.contains(&a.reference));
-        self.shared.ledger().arrivals.retain(|arrival| !is_known(arrival));
+        let mut ledger = self.shared.ledger();
+        ledger.arrivals.retain(|arrival| clean_up.is_on && !is_known(arrival));
+        ledger.departed.retain(|id| known.contains_key(id));
     }
 
     /// Begins as many of `actions` as fit; the rest is planned again when one has ended.
@@ -305,15 +312,23 @@ impl Ledger {
             (Call::Pull { image, .. }, effect) => {
                 self.pulled.insert(image.clone(), now);
                 if let Effect::Brought(id) = effect {
-                    self.arrivals.push(Arrival { id, reference: image.clone(), object, at: now });
+                    self.departed.remove(&id);
+                    let (reference, steps) = (image.clone(), Steps::default());
+                    self.arrivals.push(Arrival { id, reference, object, at: now, steps });
                 }
             }
-            (Call::Build { build, .. }, _) => {
+            (Call::Build { build, .. }, effect) => {
+                if let Effect::Built(Built { id, steps }) = effect {
+                    self.departed.remove(&id);
+                    let (reference, object) = (build.image.clone(), object.clone());
+                    self.arrivals.push(Arrival { id, reference, object, at: now, steps });
+                }
                 let message = format!("built {} in {took}", build.image);
                 let (severity, reason) = (Severity::Normal, "Built".into());
                 self.untold.push(Event { at: now, object, severity, reason, message });
             }
-            (call @ Call::RemoveImage { .. }, Effect::Freed(bytes)) => {
+            (call @ Call::RemoveImage { id, .. }, Effect::Freed(bytes)) => {
+                self.departed.insert(id.clone());
                 let size =
                     if bytes == 0 { String::new() } else { format!(" (up to {} MB)", bytes.div_ceil(1_000_000)) };
                 let message = printable(&format!("{call}{size}: {}", action.cause));

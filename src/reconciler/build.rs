@@ -11,6 +11,7 @@ use crate::manifest::context;
 use crate::model::action::Call;
 use crate::model::build::ImageBuild;
 use crate::model::desired::Desired;
+use crate::model::image::Built;
 use crate::model::observed::Fault;
 use crate::model::text::printable;
 use crate::policy::Approved;
@@ -31,7 +32,7 @@ pub async fn build<E: Engine>(
     credentials: &[Credentials],
     output: &(dyn Fn(String) + Send + Sync),
     wake: &Wake,
-) -> Result<(), EngineError> {
+) -> Result<Built, EngineError> {
     let (context, trouble) = send((*build).clone());
     let outcome = engine.build(build, context, credentials, output).await;
     match (outcome, trouble.get()) {

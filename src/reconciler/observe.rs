@@ -48,6 +48,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         observed.failures = progress.failures;
         observed.pulled = progress.pulled;
         observed.arrivals = progress.arrivals;
+        observed.departed = progress.departed;
         for container in observed.containers.values_mut() {
             if let ContainerState::Running { since } = container.state {
                 container.probes = self.redactor.clean_probes(self.prober.results(&container.id, since));

@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::provide;
 use crate::engine::{Engine, EngineError};
 use crate::model::action::{Action, Call, Stop};
+use crate::model::image::Built;
 use crate::model::revision::ImageId;
 use crate::model::text::printable;
 
@@ -19,6 +20,8 @@ pub(super) enum Effect {
     Done,
     /// An image has come that the engine had not had.
     Brought(ImageId),
+    /// An image was built.
+    Built(Built),
     /// So many bytes are free again, at most.
     Freed(u64),
 }
@@ -46,13 +49,13 @@ impl<E: Engine> Shared<E> {
                 let target = call.target();
                 let output = |line: String| self.hear(&target, &line);
                 let build = gate.approve(call, build)?;
-                tokio::select! {
-                    outcome = build::build(engine.as_ref(), build, &credentials, &output, &self.wake) => outcome,
+                return tokio::select! {
+                    built = build::build(engine.as_ref(), build, &credentials, &output, &self.wake) => built.map(Effect::Built),
                     () = self.obsolete(call) => Err(build::obsolete(call)),
-                }
+                };
             }
-            Call::RemoveImage { id, references } => {
-                return engine.remove_image(id, references).await.map(Effect::Freed);
+            Call::RemoveImage { id, references, steps } => {
+                return engine.remove_image(id, references, steps).await.map(Effect::Freed);
             }
             Call::CreateContainer(spec) => {
                 let provided = provide::provide(&self.store, spec)?;

@@ -10,7 +10,8 @@ use super::Reconciler;
 use crate::engine::Engine;
 use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::name::Key;
-use crate::model::release::{MANIFEST, RELEASES_MAX, Release, Step};
+use crate::model::registry::{Choice, Tagged};
+use crate::model::release::{IMAGE_POLICY, MANIFEST, RELEASES_MAX, Release, Step};
 use crate::model::revision::RevisionId;
 use crate::model::status::{Plan, RevisionSummary};
 use crate::model::text::printable;
@@ -193,7 +194,8 @@ impl Look<'_> {
                 let reason = format!("revision {number} came before it was over");
                 news.push(end(last, Step::Superseded, at, reason, self.summary(to)));
             }
-            news.push(Release { by: self.beginner(to, at), ..self.entry(to, Step::RolloutStarted, at, "") });
+            let found = self.found(to).map(found_in_place).unwrap_or_default();
+            news.push(Release { by: self.beginner(to, at), ..self.entry(to, Step::RolloutStarted, at, &found) });
         }
         if let Some(failed_at) = failed_at.filter(|_| !has_failed) {
             let failed = self.entry(to, Step::RolloutFailed, failed_at, &why());
@@ -256,9 +258,21 @@ impl Look<'_> {
             self.history.revisions.iter().find(|known| known.id == *revision).and_then(|it| it.commit.as_ref());
         match (wish, commit) {
             (Some(wish), _) => wish.by.clone(),
+            (None, _) if self.found(revision).is_some() => IMAGE_POLICY.into(),
             (None, Some(commit)) => format!("commit {}", commit.short()),
             (None, None) => MANIFEST.into(),
         }
+    }
+
+    /// What the image policy has found since the log was last written, if that is what this revision is for.
+    fn found(&self, revision: &RevisionId) -> Option<&Choice> {
+        let choice = self.history.choice.as_ref().filter(|choice| choice.replaced.is_some())?;
+        let image = choice.image();
+        let is_its = self.history.revisions.iter().any(|it| it.id == *revision && it.template.image == image);
+        let is_told = self.last.is_some_and(|last| {
+            last.at > choice.chosen_at || last.revision.as_ref().is_some_and(|of| of.image == image)
+        });
+        (is_its && !is_told).then_some(choice)
     }
 
     fn summary(&self, revision: &RevisionId) -> Option<RevisionSummary> {
@@ -291,6 +305,12 @@ fn end(last: &Release, step: Step, at: Timestamp, reason: String, back_to: Optio
     // Of what began then there is one end.
     let id = format!("{} {step:?} {of} {}", last.object, last.at.0);
     Release { id, at, step, reason: short(&reason), back_to, ..last.clone() }
+}
+
+/// What an image policy has found, and in the place of what.
+fn found_in_place(choice: &Choice) -> String {
+    let before = choice.replaced.as_ref().map(Tagged::in_short).unwrap_or_default();
+    format!("{}: {before} -> {}", choice.selection, choice.tagged.in_short())
 }
 
 fn is_about(release: &Release, revision: &RevisionId) -> bool {

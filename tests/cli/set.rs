@@ -170,6 +170,43 @@ async fn the_variable_of_an_image_is_set_and_what_uses_it_is_named() {
     assert_eq!(text(dir.path(), "apps/api.yaml"), API.replace("NAME", "api").replace("api:${TAG}", "other:2"));
 }
 
+const FOLLOWED: &str = "\
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: NAME, namespace: shop}
+spec:
+  template:
+    image: shop/NAME
+    imagePolicy: POLICY
+";
+
+#[tokio::test]
+async fn where_a_policy_finds_the_tag_none_can_be_set() {
+    let dir = shop();
+    let follow = |name: &str, image: &str, policy: &str| {
+        let text = FOLLOWED.replace("shop/NAME", image).replace("NAME", name).replace("POLICY", policy);
+        fs::write(dir.path().join(format!("shop/apps/{name}.yaml")), &text).unwrap();
+        text
+    };
+    let ranged = follow("ranged", "shop/ranged", "{semver: '>=1.4 <2'}");
+    let numbered = follow("numbered", "shop/numbered", "{pattern: 'main-([0-9]+)', order: Numerical}");
+    let moving = follow("moving", "shop/moving:edge", "{digest: Follow}");
+    let digest = format!("@sha256:{}", "0123".repeat(16));
+    let mut said = String::new();
+    for words in ["ranged :1.4.2".to_string(), format!("numbered {digest}"), format!("moving {digest}")] {
+        said += &set(dir.path(), &words).await;
+    }
+    for (file, before) in [("ranged", &ranged), ("numbered", &numbered), ("moving", &moving)] {
+        assert_eq!(&text(dir.path(), &format!("apps/{file}.yaml")), before);
+    }
+    // Another tag is followed from then on, and another repository is looked through.
+    said += &set(dir.path(), "moving :stable").await;
+    said += &set(dir.path(), "ranged shop/other").await;
+    assert_eq!(text(dir.path(), "apps/moving.yaml"), moving.replace(":edge", ":stable"));
+    assert_eq!(text(dir.path(), "apps/ranged.yaml"), ranged.replace("image: shop/ranged", "image: shop/other"));
+    insta::assert_snapshot!(said);
+}
+
 #[tokio::test]
 async fn variables_of_the_configuration_win_and_are_not_overruled_in_vain() {
     let dir = shop();

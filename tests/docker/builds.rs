@@ -1,5 +1,6 @@
 //! Images that are built on the host, from a directory beside the manifests.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -140,4 +141,53 @@ on_each_engine! {
         bench.write("web.yaml", &web("1").template("imagePullSecrets", "[login]").to_string());
         eventually("the page is served", SOON, || file(bench, "/context/page"));
     }
+
+    fn what_was_built_and_nothing_needs_is_removed_with_its_steps(bench) {
+        let context = context(bench);
+        let config = bench.directory().join("evenkeel.yaml");
+        fs::write(&config, "images: {grace: 2s}\n").unwrap();
+        let _controller = bench.start_controller_with(&["--config", &config.display().to_string()]);
+        // No other test has built it.
+        let page = |number: u32| format!("{} {number}", bench.instance);
+        fs::write(context.join("page"), page(1)).unwrap();
+        bench.apply("web.yaml", &web("1").spec("revisionHistoryLimit", "1").spec("monitor", "0s").to_string());
+        let images: Vec<(String, BTreeSet<String>)> = (1..=3).map(|number| {
+            fs::write(context.join("page"), page(number)).unwrap();
+            eventually("the page is served", SOON, || match file(bench, "/context/page")? {
+                served if served == page(number) && bench.containers("web").len() == 1 => Ok(()),
+                other => Err(other),
+            });
+            assert_eq!(bench.applied(), 0);
+            let id = bench.running("web")[0].image().to_string();
+            (id.clone(), steps(bench, &id))
+        }).collect();
+        let [(first, before), (second, later), (third, last)] = &images[..] else { panic!("three were built") };
+        let own: Vec<&String> = before.iter().filter(|step| !later.contains(*step) && !last.contains(*step)).collect();
+        assert!(own.len() > 3, "a step of each line after the first that differs: {own:?}");
+        let is_there = |image: &str| bench.image_id(image).is_ok();
+        eventually("the first is gone, with what its build has left", SOON, || {
+            let left: Vec<&String> = own.iter().copied().chain([first]).filter(|image| is_there(image)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        });
+        throughout("what runs and what may be gone back to stays", Duration::from_secs(5), || {
+            let gone: Vec<&String> = [second, third].into_iter().chain(last).filter(|image| !is_there(image)).collect();
+            if gone.is_empty() { Ok(()) } else { Err(format!("{gone:?}")) }
+        });
+        let told = bench.evenkeel(&["events"]);
+        assert!(told.contains("ImageRemoved") && told.contains("evenkeel.local/shop:"), "{told}");
+        bench.evenkeel(&["rollout", "undo", "web", "-n", "shop"]);
+        eventually("the second page is served", SOON, || match file(bench, "/context/page")? {
+            served if served == page(2) => Ok(()),
+            other => Err(other),
+        });
+    }
+}
+
+/// What the controller has noted of the steps of an image's build.
+fn steps(bench: &Bench, image: &str) -> BTreeSet<String> {
+    let noted = fs::read_to_string(bench.state_directory().join("images.json")).unwrap();
+    let noted: serde_json::Value = serde_json::from_str(&noted).unwrap();
+    let known = noted.as_object().unwrap().values().find_map(|value| value.get(image));
+    let steps = known.unwrap_or_else(|| panic!("{image} is not noted: {noted}"))["steps"].as_array();
+    steps.into_iter().flatten().map(|step| step.as_str().unwrap().to_string()).collect()
 }

@@ -17,14 +17,14 @@ const ROLLED_BACK: i32 = 2;
 const CANARY: &str = "c4nary";
 
 /// A webhook on this machine that takes everything: the bodies that it was sent.
-struct Webhook {
+pub struct Webhook {
     url: String,
     bodies: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Webhook {
     /// Listens in the network of the engine, where the daemon is.
-    fn start(bench: &Bench) -> Self {
+    pub fn start(bench: &Bench) -> Self {
         let listener = bench.engine.listener();
         let url = format!("http://{}/hook/{CANARY}", listener.local_addr().expect("it listens"));
         let bodies = Arc::new(Mutex::new(Vec::new()));
@@ -37,6 +37,16 @@ impl Webhook {
             }
         });
         Self { url, bodies }
+    }
+
+    /// A configuration that names it.
+    pub fn config(&self) -> String {
+        format!("notifications: [{{name: ops, url: '{}'}}]\n", self.url)
+    }
+
+    /// Whether anything was told.
+    pub fn is_told(&self) -> bool {
+        !self.told().is_empty()
     }
 
     /// What was told: `RESULT NAME` each.

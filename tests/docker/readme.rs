@@ -1,10 +1,14 @@
-//! The README's five minutes and the how-tos, line by line as a reader would type them.
+//! The README's five minutes and the how-tos, line by line as a reader would type them, and every command of all other pages.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{Bench, Process, evenkeel_binary, eventually, on_an_engine_of_its_own};
+use crate::notifications::Webhook;
+use crate::support::{
+    Bench, Deployment, Process, Registry, evenkeel_binary, eventually, object, on_an_engine_of_its_own,
+};
 
 on_an_engine_of_its_own! {
     fn the_readmes_five_minutes_are_true(bench) {
@@ -25,6 +29,93 @@ on_an_engine_of_its_own! {
         bench.load_image("DEMO");
         type_along(bench, &fs::read_to_string(root().join("docs/howto.md")).unwrap());
     }
+
+    fn every_command_of_the_other_pages_works(bench) {
+        let registry = Registry::open(bench);
+        let webhook = Webhook::start(bench);
+        let checkout = checkout(bench, &registry);
+        fs::write(bench.directory().join("evenkeel.yaml"), webhook.config()).unwrap();
+        let _daemon = start(bench, "evenkeel run --source checkout/manifests");
+        follow(bench, "evenkeel apply --wait --timeout 2m");
+        let (mut elsewhere, mut typed) = (BTreeSet::new(), 0);
+        for line in other_pages().iter().flat_map(|page| commands(page)) {
+            match ELSEWHERE.iter().find(|(known, _)| line.starts_with(known)) {
+                Some((known, _)) => drop(elsewhere.insert(*known)),
+                None => {
+                    follow_in(bench, &checkout, &here(bench, &line));
+                    typed += 1;
+                }
+            }
+        }
+        assert!(typed > 5, "the pages have something to type");
+        assert_eq!(elsewhere, ELSEWHERE.iter().map(|(known, _)| *known).collect(), "all of them are on some page");
+        assert!(webhook.is_told(), "the test notification has come");
+        assert!(fs::read_to_string(checkout.join("manifests/web.yaml")).unwrap().contains(":sha-1a2b"));
+        let promoted = fs::read_to_string(checkout.join("manifests/production.yaml")).unwrap();
+        assert!(promoted.contains(&format!("/shop/api:2@{}", registry.digest("shop/api:2"))), "{promoted}");
+    }
+}
+
+/// Commands that no engine of its own is enough for, and where they are tested.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("make build", "the tests have built the program; `make test` begins with it"),
+    ("sudo deploy/install", "it needs root and systemd: tests/deploy.rs runs it with stand-ins for both"),
+    (
+        "install -d -m 700 /var/lib/evenkeel",
+        "a rebuilt machine: tests/docker/history.rs goes the same way with its own directory",
+    ),
+    ("cp -a BACKUP/sources", "the same"),
+    ("systemctl start evenkeel", "it needs systemd: tests/docker/deployed.rs shows what its unit leaves the daemon"),
+];
+
+/// A command as it is typed here: the remote host is this one, `/etc/evenkeel` the test's directory, and `deploy` the reader's own.
+fn here(bench: &Bench, line: &str) -> String {
+    let line = line.strip_prefix("ssh deploy@host ").unwrap_or(line);
+    let line = line.replace("/etc/evenkeel/", &format!("{}/", bench.directory().display()));
+    format!("deploy() {{ echo deployed; }}; {line}")
+}
+
+/// Every page but the how-tos.
+fn other_pages() -> Vec<String> {
+    let entries = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    pages.retain(|path| !path.ends_with("howto.md"));
+    pages.sort();
+    pages.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// The lines of a page's `sh` blocks.
+fn commands(page: &str) -> Vec<String> {
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+    blocks.flat_map(str::lines).map(String::from).collect()
+}
+
+/// A clone, one commit behind, of what the pages speak of.
+fn checkout(bench: &Bench, registry: &Registry) -> PathBuf {
+    bench.load_image("DEMO");
+    for tag in ["sha-0f9e", "sha-1a2b"] {
+        bench.engine.docker(&["tag", "evenkeel-demo:1", &format!("shop/web:{tag}")]);
+    }
+    let [old, new] = ["1", "2"].map(|tag| registry.push(&format!("evenkeel-demo:{tag}"), &format!("shop/api:{tag}")));
+    let web = Deployment::new("web", "shop/web:sha-0f9e");
+    let api = |namespace: &str, image: &str| {
+        Deployment::new("api", image).to_string().replace("namespace: shop", &format!("namespace: {namespace}"))
+    };
+    let origin = bench.directory().join("origin");
+    let job = "{schedule: '30 2 * * *', template: {image: 'evenkeel-demo:1', args: [job, --print, written]}}";
+    for (file, text) in [
+        ("web.yaml", web.to_string()),
+        ("backup.yaml", object("CronJob", "backup", job)),
+        ("staging.yaml", api("staging", &new)),
+        ("production.yaml", api("production", &old)),
+    ] {
+        write(&origin.join("manifests").join(file), &text);
+    }
+    let commit = "git add . && git -c user.name=a -c user.email=a@b commit --quiet --message";
+    follow_in(bench, &origin, &format!("git init --quiet . && {commit} first && git clone --quiet . ../checkout"));
+    fs::write(origin.join("manifests/web.yaml"), web.replicas(1).to_string()).unwrap();
+    follow_in(bench, &origin, &format!("{commit} second"));
+    bench.directory().join("checkout")
 }
 
 fn root() -> &'static Path {
@@ -99,8 +190,12 @@ fn start(bench: &Bench, line: &str) -> Process {
 }
 
 fn follow(bench: &Bench, line: &str) {
+    follow_in(bench, bench.directory(), line);
+}
+
+fn follow_in(bench: &Bench, directory: &Path, line: &str) {
     eprintln!("$ {line}");
-    let output = shell(bench, line).output().expect("bash can be run");
+    let output = shell(bench, line).current_dir(directory).output().expect("bash can be run");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     eprintln!("{out}{err}");
     // `plan` says by its exit code that there are changes.

@@ -184,7 +184,7 @@ pub fn perform(world: &mut World, call: &Call) -> Result<(), Refusal> {
             world.build(&build.image, App::default());
             Ok(())
         }
-        Call::RemoveImage { id, references } => world.remove_brought(id, references),
+        Call::RemoveImage { id, references, steps } => world.remove_brought(id, references, steps),
         Call::CreateContainer(spec) => world.create(spec, &Provided::default()).map(drop),
         Call::Connect(c) => world.connect(&c.container, &c.network, &c.aliases, c.address),
         Call::Reconnect(c) => {

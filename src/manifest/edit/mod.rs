@@ -2,6 +2,7 @@
 //! comes out is valid and differs in nothing else. It changes no file: [`super::write`] does.
 
 mod change;
+mod followed;
 mod scalar;
 mod several;
 #[cfg(test)]
@@ -116,15 +117,19 @@ pub fn candidates(opened: &Opened) -> (BTreeSet<Key>, Vec<Diagnostic>) {
 /// replaced too. All sources are given, because others may have the same file.
 pub fn image(opened: &[Opened], of: usize, key: &Key, wish: &Wish, literal: bool) -> Result<Edit, Refusal> {
     let read = Read::of(&opened[of]);
-    let Some(Image { object, entry, present }) = read.image(key) else {
+    let Some(found) = read.image(key) else {
         return Err(read.without_image(key));
     };
+    let Image { object, entry, present } = found;
     let text = entry.value.text().unwrap_or_default();
     let wanted = match (present, wish) {
         (Some(present), _) => wish.at(present),
         (None, Wish::Whole(image)) if literal => image.clone(),
         (None, _) => return Err(Refusal::Invalid(read.problems.into_sorted())),
     };
+    if let Some(why) = followed::contradiction(key, &found, &wanted) {
+        return Err(why.into());
+    }
     let is_there = if literal { text == wanted } else { present == Some(&wanted) };
     let of_variable = match literal || is_there {
         true => None,
@@ -224,6 +229,7 @@ impl Read {
 }
 
 /// The image of an object.
+#[derive(Clone, Copy)]
 struct Image<'r> {
     object: &'r Object,
     /// As it is written.

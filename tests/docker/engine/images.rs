@@ -1,5 +1,6 @@
 //! Images: looked up, and pulled from a real registry.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use base64::Engine as _;
@@ -103,5 +104,27 @@ on_each_engine! {
         bench.engine.docker(&["rmi", &image]);
         door.docker_config(&json!({"auths": {"ghcr.io": {"auth": auth}}, "credsStore": "evenkeel-no-such-helper"}));
         fails(door.pull(&image, &[]), Fault::Unauthorized, "docker-credential-evenkeel-no-such-helper cannot be run");
+    }
+
+    fn what_is_named_as_built_here_goes_only_with_the_labels_of_this_instance(bench) {
+        let door = Door::new(bench);
+        let name = format!("evenkeel.local/{}:1", bench.instance);
+        let references = BTreeSet::from([name.clone()]);
+        let remove = |id: &ImageId| door.run(door.docker.remove_image(id, &references, &BTreeSet::new()));
+        let ours = format!("LABEL evenkeel.dev/instance={}", bench.instance);
+        let of_another = "LABEL evenkeel.dev/instance=another evenkeel.dev/build=1";
+        for labels in [&[][..], &[of_another], &[&ours]] {
+            bench.shared_app_image(&name, "1", labels);
+            let Image { id, is_ours, .. } = door.image(&name).unwrap();
+            assert!(!is_ours, "{labels:?}");
+            fails(remove(&id).map(drop), Fault::Conflict, "its labels do not say so");
+            bench.engine.docker(&["rmi", &name]);
+        }
+        bench.shared_app_image(&name, "1", &[&format!("{ours} evenkeel.dev/build=1")]);
+        let Image { id, is_ours, .. } = door.image(&name).unwrap();
+        assert!(is_ours);
+        remove(&id).unwrap();
+        assert_eq!(door.image(&id.0), None);
+        remove(&id).expect("what is gone already is a success");
     }
 }

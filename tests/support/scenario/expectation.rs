@@ -36,6 +36,8 @@ pub enum Expectation {
     Asked { count: usize },
     /// Whether the engine has an image.
     OnHost { reference: String, there: bool },
+    /// How many images without a name builds have left.
+    Nameless { count: usize },
     /// What all these containers were made from.
     Image { pattern: String, reference: String },
     /// An environment variable of all these containers.
@@ -129,6 +131,7 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["registry", "asked", count, "times", "since", "mark"] => Ok(Expectation::Asked { count: number(count)? }),
         ["image", reference] => Ok(Expectation::OnHost { reference: reference.into(), there: true }),
         ["no", "image", reference] => Ok(Expectation::OnHost { reference: reference.into(), there: false }),
+        [count, "images", "without", "a", "name"] => Ok(Expectation::Nameless { count: number(count)? }),
         ["image", "of", pattern, "is", reference] => {
             Ok(Expectation::Image { pattern: pattern.into(), reference: reference.into() })
         }
@@ -244,7 +247,12 @@ impl Expectation {
             }
             Expectation::OnHost { reference, there } => {
                 let all: Vec<_> = scene.world.tags.keys().collect();
-                is(scene.world.image(reference).is_some() == *there, format!("there are {all:?}"))
+                let found = scene.world.image(&scene.names.image(reference));
+                is(found.is_some() == *there, format!("there are {all:?}"))
+            }
+            Expectation::Nameless { count } => {
+                let nameless = scene.world.nameless_images();
+                is(nameless == *count, format!("there are {nameless}"))
             }
             Expectation::Asked { count } => {
                 let asked = scene.calls.iter().filter(|call| call.name == "ask").count();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use evenkeel::model::container::label;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::observed::ContainerId;
-use evenkeel::model::view::{ObjectView, View};
+use evenkeel::model::view::{Detail, ObjectView, RevisionView, View};
 use tokio::sync::watch;
 
 use super::step::Allowance;
@@ -130,6 +130,9 @@ impl Invariants {
     }
 
     fn before_call(&self, world: &World, call: &Call) {
+        if call.name == "remove image" {
+            self.before_image_goes(world, call);
+        }
         let Some(container) = world.by_name(&call.target) else { return };
         let Some(key) = owner(world, &container.id, &self.instance) else {
             if call.changes {
@@ -149,6 +152,28 @@ impl Invariants {
             }
             "pause" => self.before_pause(world, container),
             _ => {}
+        }
+    }
+
+    /// No image goes that a container uses, or that a revision which is still shown may be gone back to.
+    fn before_image_goes(&self, world: &World, call: &Call) {
+        let going: BTreeSet<_> = call.target.split(", ").filter_map(|name| Some(&world.image(name)?.id)).collect();
+        for user in world.containers.values().filter(|container| going.contains(&container.image)) {
+            self.violated(world, format!("the image {} goes, which {} uses", call.target, user.name));
+        }
+        let views = hold(&self.views).clone();
+        for (key, object) in views.iter().flat_map(|views| views.borrow().objects.clone()) {
+            let Detail::Deployment { revisions, .. } = object.detail else { continue };
+            let exact = |revision: &RevisionView| match revision.digest.is_empty() {
+                true => revision.image.clone(),
+                false => revision.digest.clone(),
+            };
+            let is_of =
+                |revision: &&RevisionView| world.image(&exact(revision)).is_some_and(|image| going.contains(&image.id));
+            if let Some(revision) = revisions.iter().find(is_of) {
+                let number = revision.number;
+                self.violated(world, format!("the image {} goes, which revision {number} of {key} is of", call.target));
+            }
         }
     }
 
@@ -313,7 +338,7 @@ impl Invariants {
         *before = now;
     }
 
-    /// Every volume, and everything of other people, as it is. Volumes of ours are added to it, and never leave it.
+    /// Every volume, and everything of other people, as it is, images that no registry has among it. Volumes of ours are added to it, and never leave it.
     fn keepsakes(&self, world: &World) -> BTreeMap<String, String> {
         let volumes = world.volumes.values().filter(|volume| !volume.anonymous);
         let volumes = volumes.map(|volume| (format!("volume {}", volume.name), format!("{volume:?}")));
@@ -321,7 +346,9 @@ impl Invariants {
         let foreign = foreign.filter_map(|c| Some((format!("container {}", c.name), world.likeness(&c.id)?)));
         let networks = world.networks.values().filter(|network| !network.labels.contains_key("evenkeel.dev/instance"));
         let networks = networks.map(|network| (format!("network {}", network.name), format!("{network:?}")));
-        volumes.chain(foreign).chain(networks).collect()
+        let local = world.images.values().filter(|image| image.digests.is_empty() && !image.is_built);
+        let local = local.map(|image| (format!("image {}", image.id), format!("{image:?}")));
+        volumes.chain(foreign).chain(networks).chain(local).collect()
     }
 
     /// Every attempt of a job has a container of its own, which is started once and never again.

@@ -272,7 +272,10 @@ impl Stage {
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
             Step::Accident { verb, container } => self.accident(*verb, container),
-            Step::TagImage { reference, name } => self.sim.with(|world| world.tag_image(reference, name)),
+            Step::TagImage { reference, name } => {
+                let reference = self.names.image(reference);
+                self.sim.with(|world| world.tag_image(&reference, name))
+            }
             Step::RemoveImage { reference } => {
                 let reference = self.names.image(reference);
                 let removed = self.sim.with(|world| world.remove_image(&reference));

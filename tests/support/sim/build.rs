@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use evenkeel::model::build::ImageBuild;
+use evenkeel::model::image::{Built, Steps};
 use evenkeel::model::observed::Fault;
+use evenkeel::model::revision::ImageId;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Millis, millis};
@@ -116,7 +118,8 @@ fn steps(dockerfile: &str, target: Option<&str>) -> Result<Vec<Step>, Refusal> {
 
 impl World {
     /// Carries a build out: the image is there at its end, under its name. Built again after it was removed it is another one.
-    pub fn run_build(&mut self, script: &Script) -> Result<(), Refusal> {
+    /// Each stage leaves an image without a name, the same one for the same steps; the last one's is what it was built on.
+    pub fn run_build(&mut self, script: &Script) -> Result<Built, Refusal> {
         let mut stages: BTreeMap<String, App> = BTreeMap::new();
         let mut last = None;
         for step in &script.steps {
@@ -143,20 +146,38 @@ impl World {
             }
         }
         let Some(app) = last else { return refuse(400, Fault::Invalid, "file with no instructions in Dockerfile") };
-        if self.image(&script.image).is_some() {
+        let (steps, parent) = self.leave_steps(script, &app);
+        if let Some(there) = self.image(&script.image) {
             // Every step is in the builder's cache.
+            let id = there.id.clone();
             self.tell("image tag", None);
-            return Ok(());
+            return Ok(Built { id, steps });
         }
         let builds = self.builds.entry(script.image.clone()).or_insert(0);
         *builds += 1;
         let id = Sha256::digest(format!("{} {} {builds}", script.image, script.content));
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let image = Image { id: evenkeel::model::revision::ImageId(format!("sha256:{id}")), digests: Vec::new(), app };
-        self.tags.insert(script.image.clone(), image.id.clone());
-        self.images.insert(image.id.clone(), image);
+        let id = ImageId(format!("sha256:{id}"));
+        self.tags.insert(script.image.clone(), id.clone());
+        let image = Image { id: id.clone(), digests: Vec::new(), app, is_built: true, parent };
+        self.images.insert(id.clone(), image);
         self.tell("image tag", None);
-        Ok(())
+        Ok(Built { id, steps })
+    }
+
+    /// Puts what each stage ends with into the store. Returns what was made and reused, and the last one's.
+    fn leave_steps(&mut self, script: &Script, app: &App) -> (Steps, Option<ImageId>) {
+        let (mut steps, mut last) = (Steps::default(), None);
+        for stage in script.steps.chunk_by(|_, next| !matches!(next.kind, Kind::From { .. })) {
+            let words: Vec<&str> = stage.iter().map(|step| step.words.as_str()).collect();
+            let digest = Sha256::digest(words.join("\n"));
+            let id = ImageId(format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
+            let image = Image { id: id.clone(), digests: Vec::new(), app: app.clone(), is_built: true, parent: None };
+            let was_there = self.images.insert(id.clone(), image).is_some();
+            if was_there { &mut steps.reused } else { &mut steps.made }.insert(id.clone());
+            last = Some(id);
+        }
+        (steps, last)
     }
 
     /// The base image: the engine's own if it has it, else pulled.

@@ -11,6 +11,7 @@ use evenkeel::engine::{
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::build::ImageBuild;
 use evenkeel::model::container::{Adjustable, ContainerSpec};
+use evenkeel::model::image::Built;
 use evenkeel::model::name::Instance;
 use evenkeel::model::observed as seen;
 use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ForeignPort, ImageState, NetworkId, StartError};
@@ -125,7 +126,7 @@ impl Engine for Sim {
         mut context: Context,
         _credentials: &[Credentials],
         output: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), EngineError> {
+    ) -> Result<Built, EngineError> {
         let mut archive = Vec::new();
         while let Some(piece) = context.next().await {
             // The connection breaks off.
@@ -177,10 +178,15 @@ impl Engine for Sim {
         self.call(call, effect).await
     }
 
-    async fn remove_image(&self, id: &ImageId, references: &BTreeSet<String>) -> Result<u64, EngineError> {
+    async fn remove_image(
+        &self,
+        id: &ImageId,
+        references: &BTreeSet<String>,
+        steps: &BTreeSet<ImageId>,
+    ) -> Result<u64, EngineError> {
         let name = references.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let (sim, id, references) = (self.clone(), id.clone(), references.clone());
-        let effect = async move { sim.with(|world| world.remove_brought(&id, &references)) };
+        let (sim, id, references, steps) = (self.clone(), id.clone(), references.clone(), steps.clone());
+        let effect = async move { sim.with(|world| world.remove_brought(&id, &references, &steps)) };
         self.call(Call::change("remove image", name, 20), effect).await.map(|()| 0)
     }
 
@@ -530,6 +536,7 @@ impl World {
                 has_health_check: image.app.health_check.is_some(),
                 volumes: image.app.volumes.clone(),
                 platform: Platform::of(image.app.platform()),
+                is_ours: image.is_built,
             }),
         }
     }

@@ -19,6 +19,10 @@ pub struct Image {
     /// `repository@sha256:…`; empty for one that never saw a registry.
     pub digests: Vec<String>,
     pub app: App,
+    /// Whether it was built here by Evenkeel, or left on the way to such an image.
+    pub is_built: bool,
+    /// The step before, of one that was built.
+    pub parent: Option<ImageId>,
 }
 
 /// What a registry says, by what it was asked for.
@@ -96,6 +100,12 @@ impl World {
         by_id.or(by_tag).or_else(|| self.images.values().find(|image| image.digests.contains(&with_tag(name))))
     }
 
+    /// How many images without a name builds have left.
+    pub fn nameless_images(&self) -> usize {
+        let is_named = |image: &&Image| self.tags.values().any(|tagged| *tagged == image.id);
+        self.images.values().filter(|image| image.is_built && !is_named(image)).count()
+    }
+
     /// How long pulling takes now: the image's own time, or the registry's when it is slow.
     pub fn pull_time(&self, reference: &str) -> Millis {
         let known = self.registry.images.get(&with_tag(reference));
@@ -164,11 +174,25 @@ impl World {
         Ok(is_new.then_some(id))
     }
 
-    /// Removes an image that was brought as these references, unless something else needs it.
-    pub fn remove_brought(&mut self, id: &ImageId, references: &BTreeSet<String>) -> Result<(), Refusal> {
-        if !self.images.contains_key(id) {
-            return Ok(());
+    /// Removes an image that was brought as these references, unless something else needs it, and then the steps to it that
+    /// nothing needs any more.
+    pub fn remove_brought(
+        &mut self,
+        id: &ImageId,
+        references: &BTreeSet<String>,
+        steps: &BTreeSet<ImageId>,
+    ) -> Result<(), Refusal> {
+        if self.images.contains_key(id) {
+            self.remove_named(id, references)?;
         }
+        let needed: BTreeSet<ImageId> = self.images.values().filter_map(|image| image.parent.clone()).collect();
+        let is_named = |id: &ImageId| self.tags.values().any(|tagged| tagged == id);
+        let free: Vec<&ImageId> = steps.iter().filter(|step| !needed.contains(step) && !is_named(step)).collect();
+        free.into_iter().for_each(|step| drop(self.images.remove(step)));
+        Ok(())
+    }
+
+    fn remove_named(&mut self, id: &ImageId, references: &BTreeSet<String>) -> Result<(), Refusal> {
         let ours: BTreeSet<String> = references.iter().map(|reference| with_tag(reference)).collect();
         let mut tags = self.tags.iter().filter(|(_, tagged)| *tagged == id);
         if let Some((other, _)) = tags.find(|(tag, _)| !ours.contains(*tag)) {
@@ -200,7 +224,8 @@ fn image(reference: &str, app: App, pushed: bool) -> Image {
     };
     let repository = repository(reference);
     let digests = if pushed { vec![format!("{repository}@sha256:{}", hash("manifest"))] } else { Vec::new() };
-    Image { id: ImageId(format!("sha256:{}", hash("image"))), digests, app }
+    let id = ImageId(format!("sha256:{}", hash("image")));
+    Image { id, digests, app, is_built: false, parent: None }
 }
 
 /// `reference` with `:latest` if it has neither tag nor digest.
