@@ -85,6 +85,7 @@ fn places(desired: &Desired) -> Observed {
         has_health_check: false,
         volumes: BTreeSet::new(),
         is_ours: false,
+        platform: Default::default(),
     };
     let present = || ImageState::Present(image.clone());
     let mut observed = Observed::default();
@@ -132,6 +133,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
                 process: None,
                 health: Health::None,
                 restart_count: 0,
+                ended_at: None,
                 created_at: Timestamp(0),
                 networks: BTreeMap::from([("shop.default".to_string(), endpoint)]),
                 adjustable: Adjustable {

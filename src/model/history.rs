@@ -429,7 +429,7 @@ mod tests {
         let known: DeploymentHistory = serde_json::from_str(older).unwrap();
         assert_eq!(known.rollout, Rollout::Complete { revision: RevisionId("r".into()), monitored: None });
         // A field beside those that they know.
-        let written = serde_json::to_value(&progressing(15, 1).deployments.into_values().next()).unwrap();
+        let written = serde_json::to_value(progressing(15, 1).deployments.into_values().next()).unwrap();
         assert_eq!(written["rollout"]["progressing"]["waited"], "15s");
     }
 }
