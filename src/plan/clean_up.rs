@@ -234,18 +234,21 @@ mod tests {
         change(&mut desired, &mut observed);
         let known: DeploymentHistory = serde_json::from_value(json!({"revisions": revisions})).unwrap();
         let history = History { deployments: [(key(), known)].into(), ..History::default() };
-        let (by_owner, ports, promised, follows) =
-            (BTreeMap::new(), Default::default(), Default::default(), BTreeMap::new());
-        let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
-        let (desired, observed) = (&desired, &observed);
-        let world = World { desired, observed, now: NOW, by_owner, ports, promised, follows };
-        let (_, decided) = clean_up(world, &brought, &history);
+        let (_, decided) = cleaned(&desired, &observed, &brought, &history);
         let ids = decided.actions.iter().map(|action| match &action.call {
             Call::RemoveImage { id, .. } => id.clone(),
             other => panic!("{other}"),
         });
         let numbers = ids.map(|id| id.0.trim_start_matches("sha256:").parse().unwrap());
         numbers.collect()
+    }
+
+    fn cleaned(desired: &Desired, observed: &Observed, brought: &Brought, history: &History) -> (Brought, Decided) {
+        let (by_owner, ports, promised, follows) =
+            (BTreeMap::new(), Default::default(), Default::default(), BTreeMap::new());
+        let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
+        let world = World { desired, observed, now: NOW, by_owner, ports, promised, follows };
+        clean_up(world, brought, history)
     }
 
     const AN_HOUR: CleanUp = CleanUp { is_on: true, grace: Span::secs(3600) };
@@ -306,6 +309,52 @@ mod tests {
             crate::plan::forecast(&desired, &observed, &history, NOW, &first).len()
         };
         assert_eq!((steps(59), steps(60)), (0, 1));
+    }
+
+    #[test]
+    fn what_is_asked_for_and_has_our_labels_is_noted_although_nobody_saw_its_build_end() {
+        let name = "evenkeel.local/shop:1";
+        for is_ours in [true, false] {
+            let (mut desired, mut observed) = (Desired::default(), Observed::default());
+            let spec = json!({"template": {"image": name, "hostNetwork": true}});
+            desired.deployments.insert(key(), Declared::bare(serde_json::from_value(spec).unwrap()));
+            let (tags, volumes) = (vec![name.to_string()], BTreeSet::new());
+            let found = Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes, is_ours };
+            observed.images.insert(name.into(), ImageState::Present(found));
+            let (brought, _) = cleaned(&desired, &observed, &Brought::new(), &History::default());
+            assert_eq!(brought.get(&id(1)).map(|image| image.references.contains(name)), is_ours.then_some(true));
+        }
+    }
+
+    #[test]
+    fn the_steps_of_a_build_go_with_the_last_image_that_was_built_on_them_and_nobody_elses_do() {
+        let (mut desired, mut observed, mut brought) = (Desired::default(), Observed::default(), Brought::new());
+        desired.settings.images = AN_HOUR;
+        // The second build has found 10 of the first one's and 11 of somebody's in the cache.
+        for (number, made, reused) in [(1, vec![10], vec![]), (2, vec![20], vec![10, 11])] {
+            let steps =
+                Steps { made: made.into_iter().map(id).collect(), reused: reused.into_iter().map(id).collect() };
+            let reference = format!("evenkeel.local/shop:{number}");
+            observed.arrivals.push(Arrival { id: id(number), reference, object: key(), at: NOW, steps });
+            observed.images.insert(id(number).0, ImageState::Missing);
+        }
+        let going = |brought: &Brought, observed: &Observed| {
+            let (_, decided) = cleaned(&desired, observed, brought, &History::default());
+            let steps = |call: &Call| match call {
+                Call::RemoveImage { steps, .. } => steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                other => panic!("{other}"),
+            };
+            decided.actions.iter().map(|action| steps(&action.call)).collect::<Vec<_>>()
+        };
+        (brought, _) = cleaned(&desired, &observed, &brought, &History::default());
+        observed.arrivals.clear();
+        let since = |minutes: u64| Some(NOW - Span::secs(60 * minutes));
+        brought.get_mut(&id(1)).unwrap().unused_since = since(61);
+        assert_eq!(going(&brought, &observed)[0], Vec::<String>::new(), "the second one still has it");
+        brought.get_mut(&id(2)).unwrap().unused_since = since(61);
+        assert_eq!(going(&brought, &observed)[1], ["sha256:10", "sha256:20"]);
+        observed.departed = [id(1), id(2)].into();
+        assert!(going(&brought, &observed).is_empty());
     }
 
     #[test]
