@@ -319,7 +319,9 @@ mod tests {
             let spec = json!({"template": {"image": name, "hostNetwork": true}});
             desired.deployments.insert(key(), Declared::bare(serde_json::from_value(spec).unwrap()));
             let (tags, volumes) = (vec![name.to_string()], BTreeSet::new());
-            let found = Image { id: id(1), tags, digests: Vec::new(), has_health_check: false, volumes, is_ours };
+            let digests = Vec::new();
+            let platform = Default::default();
+            let found = Image { id: id(1), tags, digests, has_health_check: false, volumes, platform, is_ours };
             observed.images.insert(name.into(), ImageState::Present(found));
             let (brought, _) = cleaned(&desired, &observed, &Brought::new(), &History::default());
             assert_eq!(brought.get(&id(1)).map(|image| image.references.contains(name)), is_ours.then_some(true));
