@@ -216,19 +216,17 @@ pub async fn within(
     }
 }
 
-/// The progress of several objects together. It is over when none moves any more, or when one has failed and the others
-/// only wait.
+/// The progress of several objects together. It is over when each has arrived or failed: what waits for something that has
+/// failed counts as failed itself, and what waits for anything else still comes to its own end.
 pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) -> Progress {
     let mut progress = Progress::default();
-    let (mut moving, mut waiting, mut worst) = (false, false, Exit::Done);
+    let mut worst = Exit::Done;
     for (key, object) in objects {
         let standing = standing::of(key, object);
         match standing {
-            Standing::Moving(_) if matches!(object.status.phase.as_str(), "Waiting" | "Pending") => waiting = true,
-            Standing::Moving(_) => moving = true,
             Standing::RolledBack(_) if worst == Exit::Done => worst = Exit::RolledBack,
             Standing::Stalled(_) => worst = Exit::Stalled,
-            Standing::RolledBack(_) | Standing::Done(_) => {}
+            Standing::RolledBack(_) | Standing::Moving(_) | Standing::Done(_) => {}
         }
         match standing {
             Standing::Moving(_) => drop(progress.unfinished.insert(key.to_string())),
@@ -237,7 +235,6 @@ pub fn progress<'a>(objects: impl Iterator<Item = (&'a Key, &'a ObjectView)>) ->
         }
         progress.sentences.insert(key.to_string(), standing.text().into());
     }
-    let over = !moving && (!waiting || worst != Exit::Done);
-    progress.exit = over.then_some(worst);
+    progress.exit = progress.unfinished.is_empty().then_some(worst);
     progress
 }

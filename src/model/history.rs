@@ -171,6 +171,9 @@ pub struct Revision {
     pub created_at: Timestamp,
     /// What became of it.
     pub outcome: Outcome,
+    /// Why it failed, if there was none to go back to: it is tried on all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// What its gates found, by their titles.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gates: BTreeMap<String, GateRecord>,

@@ -198,6 +198,7 @@ fn record(
         commit: world.desired.commits.get(key).cloned(),
         created_at: world.now,
         outcome: Outcome::Pending,
+        failure: None,
         gates: BTreeMap::new(),
         rested_at: None,
     });

@@ -168,6 +168,7 @@ fn record(
         commit: good.commit.clone(),
         created_at: world.now,
         outcome: Outcome::Pending,
+        failure: None,
         gates: BTreeMap::new(),
         rested_at: None,
     });

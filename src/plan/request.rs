@@ -128,6 +128,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
         template_hash,
         restarts,
         outcome,
+        failure: None,
         gates: BTreeMap::new(),
         rested_at: None,
         ..revision.clone()
@@ -293,6 +294,7 @@ mod tests {
             commit: None,
             created_at: Timestamp(0),
             outcome,
+            failure: None,
             gates: BTreeMap::new(),
             rested_at: None,
         }

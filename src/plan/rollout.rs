@@ -53,6 +53,7 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
                 begin(world, decided, facts, history, goal, "RolloutStarted");
             } else if let Some(setback) = &facts.setback {
                 decided.wait(format!("the others: {}", setback.why));
+                decided.blocked = true;
             }
         }
         Rollout::Complete { revision, monitored } => match goal.filter(|goal| *goal != revision) {
@@ -296,6 +297,8 @@ fn fail(
 ) {
     let number = find(history, failed).map_or(0, |revision| revision.number);
     let Some(back) = newest_completed(history, failed) else {
+        let known = history.revisions.iter_mut().find(|revision| revision.id == *failed);
+        known.into_iter().for_each(|revision| revision.failure = Some(reason.clone()));
         return go_on(world, decided, facts, history, format!("revision {number} failed: {reason}"));
     };
     let last_log = blame::culprit_log(facts, failed);

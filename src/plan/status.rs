@@ -112,6 +112,9 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
     let waiting = decided.waiting.first().map(|first| format!("waiting for {first}"));
     let text = match (&history.rollout, phase) {
         (_, "Suspended") => "suspended by its manifest".into(),
+        (_, "Paused") if an_edit_waits(history) => {
+            "paused by `rollout pause`; its manifest asks for another revision, which waits for `rollout resume`".into()
+        }
         (_, "Paused") => "paused by `rollout pause`".into(),
         (Rollout::Stalled { reason, .. }, _) => {
             format!("{reason}; nothing more is tried until its manifest changes, or `evenkeel rollout undo` or `retry`")
@@ -125,6 +128,12 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
             .unwrap_or_else(|| format!("{available} of {desired} updated replicas are available")),
     };
     printable(&text)
+}
+
+/// Whether the manifest asks for another revision than the one that is being reached or runs.
+fn an_edit_waits(history: &DeploymentHistory) -> bool {
+    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+    history.pin.is_none() && wanted.is_some_and(|wanted| current(history) != Some(&wanted))
 }
 
 /// That what runs is not what the manifest asks for, because another revision was chosen.
@@ -302,8 +311,13 @@ pub fn job(world: World, key: &Key, spec: &JobSpec, history: &JobHistory, decide
         Some(JobState::Succeeded { .. }) => ("Complete", waiting.unwrap_or_default()),
         Some(JobState::Failed { reason, .. }) => ("Failed", reason.clone()),
         Some(JobState::Unknown { .. }) => {
-            let way_out = "whether it has run is not known, because its container or the history was lost: check what it did, then `evenkeel rollout retry` runs it again";
-            ("Unknown", way_out.to_string())
+            let name = &key.name;
+            let message = format!(
+                "whether it has run is not known, because its container or the history was lost: check what it did, then \
+                 `evenkeel rollout retry job/{name} -n {}` runs it again",
+                key.namespace
+            );
+            ("Unknown", message)
         }
     };
     let done = phase == "Complete";

@@ -24,10 +24,10 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
     let wanted = history.pin.as_ref().map(|pin| pin.chosen().clone()).or_else(|| declared.clone());
     let view = |revision: &Revision| {
         let (outcome, reason, last_log) = match &revision.outcome {
-            Outcome::Pending => (OutcomeWord::Pending, String::new(), Vec::new()),
+            Outcome::Pending => (OutcomeWord::Pending, failure(revision), Vec::new()),
             Outcome::Completed { .. } => (OutcomeWord::Completed, String::new(), Vec::new()),
             Outcome::Rejected { reason, last_log, .. } => (OutcomeWord::Rejected, reason.clone(), last_log.clone()),
-            Outcome::Superseded { .. } => (OutcomeWord::Superseded, String::new(), Vec::new()),
+            Outcome::Superseded { .. } => (OutcomeWord::Superseded, failure(revision), Vec::new()),
         };
         RevisionView {
             number: revision.number,
@@ -50,6 +50,11 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
         paused: history.paused,
         pinned: history.pin.is_some(),
     }
+}
+
+/// Why a revision failed that was tried on, because there was none to go back to.
+fn failure(revision: &Revision) -> String {
+    revision.failure.as_ref().map(|why| format!("failed: {why}")).unwrap_or_default()
 }
 
 /// What the revisions of a Deployment were made of.

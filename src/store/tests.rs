@@ -29,6 +29,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         "resources": {"limits": {"cpu": "500m", "memory": "512Mi"}}, "mounts": [{"path": "/x", "volume": "v"}],
     });
     let revision = Revision {
+        failure: None,
         gates: BTreeMap::new(),
         rested_at: None,
         number,

@@ -283,9 +283,25 @@ async fn apply_does_not_wait_for_what_a_failed_job_holds_up() {
     let web = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
     web.status.phase = "Waiting".into();
     web.status.waiting = vec!["job/shop/seed to complete".into()];
+    web.status.blocked = true;
     let said = applying(view).await.says("apply --wait").await;
     assert!(said.ends_with("--- exit 3\n"), "{said}");
     assert!(said.contains("job/shop/seed needs attention: Failed (exit code 1 after 1 attempt)"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_waits_for_what_only_waits_though_something_else_has_failed() {
+    let mut view = rolled_back();
+    let mut job = view.objects[&key("deployment/shop/web")].clone();
+    job.status.phase = "Waiting".into();
+    view.objects.insert(key("job/shop/new"), job);
+    view.sources[0].declares.insert(key("job/shop/new"));
+    let mut done = view.clone();
+    let job = done.objects.get_mut(&key("job/shop/new")).unwrap();
+    job.status.phase = "Failed".into();
+    let (said, code) = watch(&applying(view).await, "apply --wait", vec![("was rolled back", done)]).await;
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("job/shop/new needs attention: Failed"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,11 +183,15 @@ on_each_engine! {
     }
 }
 
-/// What the controller has noted of the steps of an image's build.
+/// What the controller has noted of the steps of an image's build: a moment after the image is there, which may run by then.
 fn steps(bench: &Bench, image: &str) -> BTreeSet<String> {
-    let noted = fs::read_to_string(bench.state_directory().join("images.json")).unwrap();
-    let noted: serde_json::Value = serde_json::from_str(&noted).unwrap();
-    let known = noted.as_object().unwrap().values().find_map(|value| value.get(image));
-    let steps = known.unwrap_or_else(|| panic!("{image} is not noted: {noted}"))["steps"].as_array();
-    steps.into_iter().flatten().map(|step| step.as_str().unwrap().to_string()).collect()
+    eventually("the steps of its build are noted", SOON, || {
+        let noted =
+            fs::read_to_string(bench.state_directory().join("images.json")).map_err(|error| error.to_string())?;
+        let noted: serde_json::Value = serde_json::from_str(&noted).map_err(|error| error.to_string())?;
+        let known = noted.as_object().and_then(|noted| noted.values().find_map(|value| value.get(image)));
+        let steps = known.and_then(|known| known["steps"].as_array()).into_iter().flatten();
+        let steps: BTreeSet<String> = steps.filter_map(|step| step.as_str().map(str::to_owned)).collect();
+        if steps.is_empty() { Err(format!("{image}: {noted}")) } else { Ok(steps) }
+    })
 }

@@ -76,7 +76,7 @@ on_each_engine! {
         fails(door.pull("sha256:0123", &[]), Fault::ImageMissing, "id");
         fails(door.pull("acme/UPPER:1", &[]), Fault::Invalid, "invalid");
         let other = door.run(door.docker.pull(&image, Some("linux/arm64"), &[], &|_| ()));
-        fails(other, Fault::ImageMissing, "linux/a");
+        fails(other, Fault::Invalid, "wanted linux/arm64, actual: linux/");
         registry.stop();
         fails(door.pull(&image, &[]), Fault::Unavailable, "refused");
     }

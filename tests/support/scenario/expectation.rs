@@ -26,6 +26,8 @@ pub enum Expectation {
     Containers { count: usize, state: Option<String>, pattern: String },
     /// An object's message.
     Message { key: Key, text: String },
+    /// What is told of one of its revisions.
+    Reason { key: Key, text: String },
     /// An event was told.
     Event { reason: String, key: Option<Key>, happened: bool },
     /// What a name leads to.
@@ -81,7 +83,7 @@ impl Expectation {
                 numbered(pattern)
             }
             Self::Setting { pattern, .. } => numbered(pattern),
-            Self::Event { .. } => true,
+            Self::Event { .. } | Self::Reason { .. } => true,
             _ => false,
         }
     }
@@ -113,6 +115,10 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         [count, state, "containers", "like", pattern] => {
             Ok(Expectation::Containers { count: number(count)?, state: Some(state.into()), pattern: pattern.into() })
         }
+        ["history", "of", object, "contains", ..] => Ok(Expectation::Reason {
+            key: key(object)?,
+            text: text.split_once(" contains ").map(|(_, rest)| rest.trim().to_string()).unwrap_or_default(),
+        }),
         ["message", "of", object, "contains", ..] => Ok(Expectation::Message {
             key: key(object)?,
             text: text.split_once(" contains ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
@@ -218,6 +224,15 @@ impl Expectation {
                     .map(|c| format!("{} {}", scene.names.show(&c.name), c.state_word()))
                     .collect();
                 is(fitting.len() == *count, format!("there are {} such, of {all:?}", fitting.len()))
+            }
+            Expectation::Reason { key, text } => {
+                let Some(Detail::Deployment { revisions, .. }) =
+                    scene.view.objects.get(key).map(|object| &object.detail)
+                else {
+                    return is(false, format!("{key} is not known"));
+                };
+                let told: Vec<&str> = revisions.iter().map(|revision| revision.reason.as_str()).collect();
+                is(told.iter().any(|reason| reason.contains(text)), format!("its revisions tell {told:?}"))
             }
             Expectation::Message { key, text } => {
                 let message = scene.view.objects.get(key).map(|object| object.status.message.clone());
