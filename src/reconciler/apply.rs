@@ -167,9 +167,10 @@ impl<E: Engine> Executor<E> {
         self.shared.ledger().failures.retain(|target, _| keep(target));
     }
 
-    /// Forgets the images of which the history knows by now, or is not to know, and those of which it knows no more.
-    pub fn forget_images(&self, known: &Brought, clean_up: CleanUp) {
-        let is_known = |a: &Arrival| known.get(&a.id).is_some_and(|image| image.references.contains(&a.reference));
+    /// Forgets the images of which the history knows by now, or is not to know, and those of which it knows no more. `seen`
+    /// are those that the history was made with: one that has come since may be known too, by its labels, but not whole.
+    pub fn forget_images(&self, seen: &[Arrival], known: &Brought, clean_up: CleanUp) {
+        let is_known = |arrival: &Arrival| seen.contains(arrival) && known.contains_key(&arrival.id);
         let mut ledger = self.shared.ledger();
         ledger.arrivals.retain(|arrival| clean_up.is_on && !is_known(arrival));
         ledger.departed.retain(|id| known.contains_key(id));

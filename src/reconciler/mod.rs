@@ -339,7 +339,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.undecided = false;
         self.time_rollouts(&plan.events);
         self.history = std::mem::take(&mut plan.history);
-        self.executor.forget_images(&self.history.images, self.desired.settings.images);
+        self.executor.forget_images(&observed.arrivals, &self.history.images, self.desired.settings.images);
         self.remember(&plan.events);
         self.log_releases(&plan);
         self.keep_contents();
