@@ -62,13 +62,7 @@ impl Apply {
         let client = Client::new(&self.reach.socket);
         let mut report = Report::new(screen, self.output);
         let applying = async {
-            let synced = match sync(&client, &sources, &mut report).await? {
-                Ok(synced) => synced,
-                Err(source) => {
-                    validate::print_problems(Exit::Invalid, &source.problems, self.output, screen)?;
-                    return Err(invalid(&source, screen));
-                }
-            };
+            let synced = synced(&client, &sources, &mut report, self.output, screen).await?;
             synced.sources.iter().try_for_each(|source| report.say(&in_force(source)))?;
             report.result.insert("sources".into(), synced.sources.iter().map(output::source).collect());
             if !self.wait {
@@ -102,8 +96,25 @@ impl Synced {
     }
 }
 
-/// Has the daemon read its sources, until the chosen ones are in force, or one is invalid.
-pub async fn sync(
+/// Has the daemon read its sources, until the chosen ones are in force; where one is invalid, its mistakes are printed.
+pub async fn synced(
+    client: &Client,
+    wanted: &[Source],
+    report: &mut Report<'_>,
+    output: Option<Machine>,
+    screen: &Screen,
+) -> Result<Synced, Failure> {
+    match sync(client, wanted, report).await? {
+        Ok(synced) => Ok(synced),
+        Err(source) => {
+            validate::print_problems(Exit::Invalid, &source.problems, output, screen)?;
+            Err(invalid(&source, screen))
+        }
+    }
+}
+
+/// The same, or the source that is invalid.
+async fn sync(
     client: &Client,
     wanted: &[Source],
     report: &mut Report<'_>,
@@ -161,7 +172,7 @@ fn unwatched(source: &Source, watched: &[SourceState]) -> Failure {
 }
 
 /// Prints every mistake that the daemon has found, and says how many there are.
-pub fn invalid(source: &SourceState, screen: &Screen) -> Failure {
+fn invalid(source: &SourceState, screen: &Screen) -> Failure {
     for problem in &source.problems {
         screen.note(&format!("{}\n", lines(&problem.rendered)));
     }

@@ -10,7 +10,6 @@ use super::edits;
 use super::failure::{Exit, Failure};
 use super::follow::{self, Report};
 use super::screen::Screen;
-use super::validate;
 use crate::manifest::Source;
 use crate::manifest::edit::Edit;
 use crate::model::time::Span;
@@ -44,13 +43,7 @@ impl Course {
         screen: &Screen,
     ) -> Result<Exit, Failure> {
         let following = async {
-            let synced = match apply::sync(client, sources, report).await? {
-                Ok(synced) => synced,
-                Err(source) => {
-                    validate::print_problems(Exit::Invalid, &source.problems, self.output, screen)?;
-                    return Err(apply::invalid(&source, screen));
-                }
-            };
+            let synced = apply::synced(client, sources, report, self.output, screen).await?;
             follow::views(client, report, |snapshot| edits::judge(edits, &synced, &snapshot.view)).await
         };
         follow::within(Some(self.timeout), screen, following).await

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cron::CronJobHistory;
+use super::gate::GateRecord;
 use super::image::Brought;
-use super::job::{FailedAttempt, JobHistory, RemovedJobs};
+use super::job::{JobHistory, RemovedJobs};
 use super::name::Key;
 use super::observed::ContainerId;
 use super::registry::Choice;
@@ -194,41 +195,6 @@ impl Revision {
     }
 }
 
-/// How it stands with one gate of a revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GateRecord {
-    /// When the rollout came to it.
-    pub asked_at: Timestamp,
-    /// What it found; none while it is under way.
-    pub result: Option<GateResult>,
-    /// The attempt of its Job that failed, after which a person asked for another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again_after: Option<u32>,
-    /// The attempts of its Job before the last one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier: Vec<FailedAttempt>,
-}
-
-impl GateRecord {
-    /// Whether it went well.
-    pub fn is_passed(&self) -> bool {
-        self.result.as_ref().is_some_and(|result| result.failure.is_none())
-    }
-}
-
-/// What a gate found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GateResult {
-    /// When.
-    pub at: Timestamp,
-    /// Why the revision cannot pass; none if it can.
-    pub failure: Option<String>,
-    /// The last log lines of its Job.
-    pub last_log: Vec<String>,
-}
-
 /// What became of a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -317,6 +283,17 @@ pub enum Rollout {
         /// Why, for people.
         reason: String,
     },
+}
+
+impl Rollout {
+    /// The revision that is being reached or runs.
+    pub fn revision(&self) -> Option<&RevisionId> {
+        match self {
+            Rollout::New => None,
+            Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
+            Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
+        }
+    }
 }
 
 /// The image that a template resolved to.

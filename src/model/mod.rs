@@ -11,6 +11,7 @@ pub mod cron;
 pub mod declaration;
 pub mod desired;
 pub mod fault;
+pub mod gate;
 pub mod history;
 pub mod image;
 pub mod job;

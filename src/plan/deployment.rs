@@ -283,11 +283,7 @@ fn act(
 fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, replicas: &[Replica]) {
     let newest = history.revisions.last().map(|revision| revision.id.clone());
     let back = newest.as_ref().and_then(|id| rollout::newest_completed(history, id));
-    let active = match &history.rollout {
-        Rollout::New => None,
-        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision.clone()),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to.clone()),
-    };
+    let active = history.rollout.revision().cloned();
     let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
     let chosen = history.pin.as_ref().map(|pin| pin.chosen().clone());
     let rested = releases::kept(history);

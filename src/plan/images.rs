@@ -7,11 +7,11 @@ use super::follow;
 use super::headroom;
 use super::rebuilt;
 use super::world::{Decided, World};
-use crate::model::action::{Action, Call};
+use crate::model::action::{Action, Call, pull_target};
 use crate::model::build::is_built;
 use crate::model::cron::CronJobHistory;
 use crate::model::desired::Desired;
-use crate::model::history::{History, Resolution, Rollout};
+use crate::model::history::{History, Resolution};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault, Image, ImageState};
 use crate::model::platform::Platform;
@@ -26,11 +26,7 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
     let mut images: BTreeSet<String> = effective.images().iter().map(|image| tagged(image)).collect();
     images.extend(rebuilt::awaited(desired, history).map(|good| tagged(good.reference())));
     for deployment in history.deployments.values() {
-        let active = match &deployment.rollout {
-            Rollout::New => None,
-            Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
-            Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
-        };
+        let active = deployment.rollout.revision();
         let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
         images.extend(active.map(|revision| revision.image.0.clone()));
     }
@@ -93,7 +89,7 @@ pub fn resolve(
     let present = world.observed.images.get(&image);
     // The registry has it for no other platform than the image on this host, or does not have it at all, as one that was made
     // here: that is all there is, and the engine refuses it.
-    let pulled = world.failure(&pull(world, object, image.clone(), template).target());
+    let pulled = world.failure(&pull_target(&image));
     let pulled = pulled.filter(|failed| failed.at >= resolution.seen_at).map(|failed| failed.fault);
     let is_unfit = pulled == Some(Fault::Invalid);
     let is_all = |found: &Image| is_unfit || pulled == Some(Fault::ImageMissing) || found.digests.is_empty();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::cron;
 use super::follow;
 use super::gates;
-use super::rollout::{current, newest_completed};
+use super::rollout::newest_completed;
 use crate::model::action::Request;
 use crate::model::command::Refusal;
 use crate::model::desired::Desired;
@@ -137,10 +137,8 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
 
 /// Pins an earlier revision until the manifest's template changes.
 fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: Manifest) -> Result<String, Refusal> {
-    let current = match &history.rollout {
-        Rollout::New => return Err(Refusal::impossible(format!("{key} has no revision yet"))),
-        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => revision.clone(),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => to.clone(),
+    let Some(current) = history.rollout.revision().cloned() else {
+        return Err(Refusal::impossible(format!("{key} has no revision yet")));
     };
     let chosen: Option<Revision> = match to {
         Some(number) => history.revisions.iter().find(|revision| revision.number == number).cloned(),
@@ -191,7 +189,7 @@ fn is_undone(history: &DeploymentHistory) -> Option<String> {
 fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String, u32>) -> Result<String, Refusal> {
     // A first revision that fails is not rejected: there is none to go back to. Its gates may be run again.
     let has_failed = |r: &Revision| r.gates.values().any(|record| record.result.is_some() && !record.is_passed());
-    let current = current(history).cloned();
+    let current = history.rollout.revision().cloned();
     // What somebody chose, if it failed, is meant before any other that did.
     let chosen = history.pin.as_ref().and(history.rejected_wish()).map(|revision| revision.id.clone());
     let is_to_forgive = |r: &&mut Revision| match &chosen {

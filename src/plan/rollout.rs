@@ -45,7 +45,8 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
         return;
     }
     // What is being reached or runs already is not left because the policy would refuse it now.
-    let goal = goal(facts, history).filter(|goal| !facts.barred.contains(goal) || Some(goal) == current(history));
+    let goal =
+        goal(facts, history).filter(|goal| !facts.barred.contains(goal) || Some(goal) == history.rollout.revision());
     decided.set_back = set_back(facts, history).map(|(why, _)| why.to_owned());
     match history.rollout.clone() {
         Rollout::New => {
@@ -94,7 +95,7 @@ fn goal(facts: &Facts, history: &DeploymentHistory) -> Option<RevisionId> {
         Some(Outcome::Rejected { .. }) => newest_completed(history, &wanted),
         _ => match &facts.setback {
             // One that is new in this release has nothing to go back to: it stays as it is.
-            Some(setback) => setback.to.clone().or_else(|| current(history).cloned()),
+            Some(setback) => setback.to.clone().or_else(|| history.rollout.revision().cloned()),
             None => Some(wanted),
         },
     }
@@ -105,15 +106,6 @@ fn set_back<'a>(facts: &'a Facts, history: &DeploymentHistory) -> Option<(&'a st
     let setback = facts.setback.as_ref().filter(|_| history.pin.is_none() && facts.wanted.is_some())?;
     let to = setback.to.as_ref().filter(|to| facts.wanted.as_ref() != Some(*to))?;
     Some((&setback.why, to))
-}
-
-/// The revision that is being reached or runs.
-pub fn current(history: &DeploymentHistory) -> Option<&RevisionId> {
-    match &history.rollout {
-        Rollout::New => None,
-        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
-    }
 }
 
 /// The revision to fall back to: the one that completed last, other than `but`.
@@ -129,7 +121,7 @@ fn begin(
     to: RevisionId,
     reason: &str,
 ) {
-    if let (Some((why, back)), Some(from)) = (set_back(facts, history), current(history).cloned())
+    if let (Some((why, back)), Some(from)) = (set_back(facts, history), history.rollout.revision().cloned())
         && *back == to
     {
         return turn_back(world, decided, facts, history, &from, to, why);
@@ -143,7 +135,8 @@ fn begin(
         }
         None => format!("revision {to} is being rolled out"),
     };
-    let given_up = current(history).filter(|_| reason == "RolloutSuperseded").and_then(|id| find(history, id));
+    let given_up =
+        history.rollout.revision().filter(|_| reason == "RolloutSuperseded").and_then(|id| find(history, id));
     let instead = given_up.map(|old| format!(" in place of revision {}, which had not got there", old.number));
     let message = message + &instead.unwrap_or_default();
     decided.tell(world, facts.key, Severity::Normal, reason, message);
@@ -297,8 +290,9 @@ fn fail(
 ) {
     let number = find(history, failed).map_or(0, |revision| revision.number);
     let Some(back) = newest_completed(history, failed) else {
-        let known = history.revisions.iter_mut().find(|revision| revision.id == *failed);
-        known.into_iter().for_each(|revision| revision.failure = Some(reason.clone()));
+        if let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == *failed) {
+            revision.failure = Some(reason.clone());
+        }
         return go_on(world, decided, facts, history, format!("revision {number} failed: {reason}"));
     };
     let last_log = blame::culprit_log(facts, failed);

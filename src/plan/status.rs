@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::replica::{Replica, find};
-use super::rollout::current;
 use super::world::{Decided, World};
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
 use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Rollout};
@@ -25,7 +24,7 @@ pub fn deployment(
     replicas: &[Replica],
     decided: &Decided,
 ) -> Status {
-    let current = current(history);
+    let current = history.rollout.revision();
     let counts = counts(spec, history, replicas, current);
     let revision = current.and_then(|id| find(history, id));
     let phase = match &decided.trouble {
@@ -133,7 +132,7 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
 /// Whether the manifest asks for another revision than the one that is being reached or runs.
 fn an_edit_waits(history: &DeploymentHistory) -> bool {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
-    history.pin.is_none() && wanted.is_some_and(|wanted| current(history) != Some(&wanted))
+    history.pin.is_none() && wanted.is_some_and(|wanted| history.rollout.revision() != Some(&wanted))
 }
 
 /// That what runs is not what the manifest asks for, because another revision was chosen.

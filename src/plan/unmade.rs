@@ -4,10 +4,9 @@
 use super::readiness::{Readiness, is_made};
 use super::replica::Replica;
 use super::world::{Decided, World};
-use crate::model::history::{DeploymentHistory, Rollout};
+use crate::model::history::DeploymentHistory;
 use crate::model::name::Key;
 use crate::model::observed::{ContainerState, ProbeResult, Probes};
-use crate::model::revision::RevisionId;
 use crate::model::status::Severity;
 use crate::model::time::{Span, Timestamp};
 
@@ -67,17 +66,8 @@ fn holds_up(replica: &Replica, history: &DeploymentHistory) -> bool {
     let Probes { startup, readiness, .. } = &replica.container.probes;
     let waits_for_probe = !matches!(replica.readiness, Readiness::Ready(_))
         && [startup, readiness].into_iter().flatten().any(|result| unmade(result).is_some());
-    let is_new = target(history) == Some(&replica.container.revision) && !replica.retiring;
+    let is_new = history.rollout.revision() == Some(&replica.container.revision) && !replica.retiring;
     is_new && (waits_for_probe || of_a_gate(replica).is_some())
-}
-
-/// The revision that is to run.
-fn target(history: &DeploymentHistory) -> Option<&RevisionId> {
-    match &history.rollout {
-        Rollout::New => None,
-        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
-    }
 }
 
 /// Whether some check of it was made in this run.

@@ -1,7 +1,8 @@
 //! What only one kind of object has, as the view tells it: a reading of the history. It decides nothing.
 
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
-use crate::model::history::{DeploymentHistory, GateRecord, GateResult, Outcome, Resolution, Revision, Rollout};
+use crate::model::gate::{GateRecord, GateResult};
+use crate::model::history::{DeploymentHistory, Outcome, Resolution, Revision};
 use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::schedule::Schedule;
 use crate::model::spec::CronJobSpec;
@@ -15,11 +16,7 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
     let Some(history) = history else {
         return Detail::Deployment { revisions: Vec::new(), paused: false, pinned: false };
     };
-    let current = match &history.rollout {
-        Rollout::New => None,
-        Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
-        Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
-    };
+    let current = history.rollout.revision();
     let declared = history.resolution.as_ref().and_then(Resolution::revision);
     let wanted = history.pin.as_ref().map(|pin| pin.chosen().clone()).or_else(|| declared.clone());
     let view = |revision: &Revision| {
