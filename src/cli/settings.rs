@@ -37,7 +37,7 @@ struct ConfigFile {
     /// The range that networks take their subnets from. Default: 10.201.0.0/16.
     subnet_pool: Option<String>,
     /// How much of the disk must be free before an image is pulled, such as 2Gi; 0 for never mind. Default: 5 % of the file
-    /// system of the engine's data root, at most 10Gi.
+    /// system of the engine's data root, at most 4Gi.
     min_free_disk: Option<Memory>,
     /// What becomes of images that nothing needs any more.
     images: ConfigImages,

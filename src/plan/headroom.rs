@@ -20,7 +20,7 @@ const LOOK_AGAIN: Span = Span::secs(10);
 /// Unless the operator says how much is to stay free for everybody else: a twentieth of the file system, but no more than
 /// this. An image takes its size twice while it is unpacked; on a large disk that is far less than any share of it.
 const MIN_FREE_SHARE: u64 = 20;
-const MIN_FREE_MAX: u64 = 10 << 30;
+const MIN_FREE_MAX: u64 = 4 << 30;
 
 /// Memory that replicas on their way up have been promised and may not have taken yet, so that two of them are not
 /// given the same.
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!((actions, short), (0, vec![words.to_string()]));
         let goes = (1, Vec::new());
         assert_eq!(before_a_pull(2 * GI, 40 * GI, None, &[]), goes);
-        assert_eq!(before_a_pull(10 * GI, 4000 * GI, None, &[]), goes, "a large disk is not held to its share");
+        assert_eq!(before_a_pull(4 * GI, 4000 * GI, None, &[]), goes, "a large disk is not held to its share");
         assert_eq!(before_a_pull(GI, 40 * GI, Some(GI), &[]), goes);
         assert_eq!(before_a_pull(0, 40 * GI, Some(0), &[]), goes, "0 is for never mind");
         assert_eq!(before_a_pull(3 * GI, 40 * GI, Some(4 * GI), &[]).0, 0);

@@ -145,7 +145,7 @@ on_each_engine! {
     fn what_was_built_and_nothing_needs_is_removed_with_its_steps(bench) {
         let context = context(bench);
         let config = bench.directory().join("evenkeel.yaml");
-        fs::write(&config, "images: {grace: 2s}\n").unwrap();
+        fs::write(&config, "minFreeDisk: 0\nimages: {grace: 2s}\n").unwrap();
         let _controller = bench.start_controller_with(&["--config", &config.display().to_string()]);
         // No other test has built it.
         let page = |number: u32| format!("{} {number}", bench.instance);

@@ -195,7 +195,7 @@ on_each_engine! {
             (reference, id)
         }).collect();
         let config = bench.directory().join("evenkeel.yaml");
-        fs::write(&config, "images: {grace: 2s}\n").unwrap();
+        fs::write(&config, "minFreeDisk: 0\nimages: {grace: 2s}\n").unwrap();
         let _controller = bench.start_controller_with(&["--config", &config.display().to_string()]);
         let web = |number: usize| {
             let web = Deployment::new("web", &pushed[number - 1].0).spec("monitor", "0s");

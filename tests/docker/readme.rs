@@ -176,7 +176,10 @@ fn shell(bench: &Bench, line: &str) -> std::process::Command {
     let binaries = evenkeel_binary();
     let path = format!("{}:{}", binaries.parent().unwrap().display(), std::env::var("PATH").unwrap());
     command.args(["-c", line]).current_dir(bench.directory()).env("PATH", path);
-    command.env("EVENKEEL_SOCKET", bench.socket()).env("EVENKEEL_STATE_DIR", bench.state_directory());
+    command
+        .env("EVENKEEL_CONFIG", bench.settings())
+        .env("EVENKEEL_SOCKET", bench.socket())
+        .env("EVENKEEL_STATE_DIR", bench.state_directory());
     command
 }
 

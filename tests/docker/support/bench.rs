@@ -35,6 +35,8 @@ impl Bench {
         let directory = tempfile::Builder::new().prefix("evenkeel-").tempdir().expect("a temporary directory");
         let manifests = directory.path().join("manifests");
         fs::create_dir(&manifests).expect("a directory for manifests");
+        // What a test finds is not to depend on how full this machine's disk is.
+        fs::write(directory.path().join("settings.yaml"), "minFreeDisk: 0\n").expect("settings can be written");
         eprintln!("bench: {test} on engine {} in {}", engine.generation, directory.path().display());
         Bench {
             instance: format!("t{}-{number}", std::process::id()),
@@ -150,7 +152,14 @@ impl Bench {
 
     /// The command line, beside the engine, without any option yet.
     pub fn command_line(&self) -> Command {
-        self.engine.command(evenkeel_binary())
+        let mut command = self.engine.command(evenkeel_binary());
+        command.env("EVENKEEL_CONFIG", self.settings());
+        command
+    }
+
+    /// The configuration file of every command here that is given no other.
+    pub fn settings(&self) -> PathBuf {
+        self.directory().join("settings.yaml")
     }
 
     /// A client command that must succeed (`get deployments`); returns what it prints.
