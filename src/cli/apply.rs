@@ -209,7 +209,7 @@ fn judge(synced: &Synced, view: &View) -> Result<Progress, Failure> {
         let sentence = format!("{key} is no longer declared and being removed");
         progress.sentences.insert(key.to_string(), sentence);
         progress.unfinished.insert(key.to_string());
-        progress.exit = progress.exit.filter(|exit| *exit != Exit::Done);
+        progress.exit = None;
     }
     for held in view.held.iter().filter(|held| is_meant(&held.namespace, &synced.sources, &view.sources)) {
         let count = counted(held.removes.len(), "object");

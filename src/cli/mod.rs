@@ -44,6 +44,7 @@ mod validate;
 mod version;
 mod yaml;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -126,7 +127,7 @@ impl Command {
 /// Does what the arguments of this process say, and gives its exit code.
 pub fn main() -> ExitCode {
     let screen = Screen::new();
-    let command = match Evenkeel::try_parse() {
+    let command = match Evenkeel::try_parse_from(namespace_last(std::env::args_os().collect())) {
         Ok(evenkeel) => evenkeel.command,
         Err(error) => return unparsed(&as_typed(error)),
     };
@@ -137,12 +138,26 @@ pub fn main() -> ExitCode {
     exit.code().into()
 }
 
+/// `-n NAMESPACE` before the command's name, where kubectl takes it too, goes to its end: the command says whether it knows it.
+fn namespace_last(mut words: Vec<OsString>) -> Vec<OsString> {
+    let count = match words.get(1).and_then(|word| word.to_str()) {
+        Some("-n" | "--namespace") if words.len() > 3 => 2,
+        Some(word) if word.starts_with("--namespace=") => 1,
+        _ => return words,
+    };
+    let moved: Vec<OsString> = words.drain(1..=count).collect();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(end..end, moved);
+    words
+}
+
 /// The same mistake without what the environment says: the usage under it would show those flags as required.
 fn as_typed(error: clap::Error) -> clap::Error {
     if !error.use_stderr() {
         return error;
     }
-    without_environment(Evenkeel::command()).try_get_matches().err().unwrap_or(error)
+    let words = namespace_last(std::env::args_os().collect());
+    without_environment(Evenkeel::command()).try_get_matches_from(words).err().unwrap_or(error)
 }
 
 fn without_environment(command: clap::Command) -> clap::Command {

@@ -68,6 +68,14 @@ impl File {
         self.line(self.line_number(pos) - 1)
     }
 
+    /// Where a place for people is, in bytes.
+    pub fn offset(&self, spot: &Spot) -> usize {
+        let Some(index) = spot.line.checked_sub(1) else { return 0 };
+        let line = self.line(index);
+        let within = line.char_indices().nth(spot.column - 1).map_or(line.len(), |(at, _)| at);
+        self.lines[index] + within
+    }
+
     fn line(&self, index: usize) -> &str {
         let end = self.lines.get(index + 1).copied().unwrap_or(self.text.len());
         self.text[self.lines[index]..end].trim_end_matches(['\n', '\r'])

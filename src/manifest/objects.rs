@@ -285,7 +285,8 @@ impl Builder<'_> {
         let value = match checked {
             Checked::Right(value) => value,
             Checked::Flawed(rest) => {
-                if let Some((value, metadata, spec)) = readable(key.kind, rest, &damage) {
+                let mut document = document;
+                if let Some((value, metadata, spec)) = readable(&mut document, rest, &damage) {
                     let object = Object { key: key.clone(), metadata, spec, value, document };
                     self.objects.flawed.insert(key, (object, damage));
                 }
@@ -347,22 +348,29 @@ fn spec(kind: Kind, value: &Json) -> Option<Spec> {
     })
 }
 
-/// The rest of a flawed manifest: without its wrong values or, where that leaves too little, without the fields that
-/// have them. A wrong image is not a missing one.
-fn readable(kind: Kind, mut rest: Json, damage: &Damage) -> Option<(Json, Metadata, Spec)> {
-    drop_nulls(&mut rest);
-    let read = |mut value: Json| {
-        let broken = damage.has("image");
+/// The rest of a flawed manifest: without its wrong values or, where that leaves too little, without the items or the fields that
+/// have them, and the document without them too. A wrong image is not a missing one.
+fn readable(document: &mut Document, mut rest: Json, damage: &Damage) -> Option<(Json, Metadata, Spec)> {
+    let kind = document.kind;
+    let read = |value: &Json| {
+        let (mut value, broken) = (value.clone(), damage.has("image"));
+        drop_nulls(&mut value);
         if let Some(template) = value.pointer_mut("/spec/template").and_then(Json::as_object_mut).filter(|_| broken) {
             template.entry("image").or_insert_with(|| "unknown".into());
         }
         let (metadata, spec) = (typed(&value["metadata"])?, spec(kind, &value["spec"])?);
         Some((value, metadata, spec))
     };
-    read(rest.clone()).or_else(|| {
-        damage.remove(&mut rest);
-        read(rest)
-    })
+    Damage::remove_empty(document, &mut rest);
+    if let Some(read) = read(&rest) {
+        return Some(read);
+    }
+    damage.remove_items(document, &mut rest);
+    if let Some(read) = read(&rest) {
+        return Some(read);
+    }
+    damage.remove_fields(document, &mut rest);
+    read(&rest)
 }
 
 fn drop_nulls(value: &mut Json) {

@@ -10,6 +10,7 @@ use super::headroom;
 use super::images;
 use super::last_good;
 use super::needs;
+use super::purpose::{purpose, wanted};
 use super::readiness;
 use super::replica::{Culprit, Replica, culprit, is_worn, template_of, worn_reason};
 use super::restarts::may_restart;
@@ -84,7 +85,7 @@ impl<'a> Scene<'a> {
 
     /// Whether a container is what the target revision wants: a moved tag can make one from another image, and a hand
     /// one with a limit that stays.
-    fn is_new(&self, container: &Container) -> bool {
+    pub fn is_new(&self, container: &Container) -> bool {
         container.revision == self.target.id
             && container.image == self.target.image
             && !upkeep::is_stuck_with_a_limit(container, &build::adjustable(self.key, &self.target.template))
@@ -225,25 +226,6 @@ pub fn create(scene: &Scene, decided: &mut Decided, cause: String, slot: Slot) {
         return decided.wait(format!("the name {}, which a container that is not ours has", spec.name));
     }
     decided.act(scene.world, scene.key, Call::CreateContainer(Box::new(spec)), cause);
-}
-
-/// Why there shall be another replica.
-fn purpose(scene: &Scene, history: &DeploymentHistory) -> String {
-    match &history.rollout {
-        Rollout::Progressing { .. } | Rollout::New => format!("revision {} is rolled out", scene.target.number),
-        Rollout::RollingBack { .. } => format!("going back to revision {}", scene.target.number),
-        Rollout::Complete { .. } | Rollout::Stalled { .. } => match history.whole {
-            Some(before) if before < scene.strategy.replicas => format!("{}, and {before} were before", wanted(scene)),
-            Some(_) | None => wanted(scene),
-        },
-    }
-}
-
-fn wanted(scene: &Scene) -> String {
-    match scene.strategy.replicas {
-        1 => "1 replica is wanted".to_owned(),
-        count => format!("{count} replicas are wanted"),
-    }
 }
 
 /// When the next new replica may be created; none when that is now.

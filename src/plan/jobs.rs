@@ -64,8 +64,11 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         let message = format!("a gate of {wards}");
         decided.status.conditions.push(Condition { kind: "Gate".into(), status: true, reason: "Gate".into(), message });
     }
-    let is_under_way = history.runs.last().is_some_and(|run| matches!(run.state, JobState::Started { .. }));
-    if idle && !is_under_way && !asked.is_entered(&history) {
+    let state = history.runs.last().map(|run| &run.state);
+    let is_under_way = matches!(state, Some(JobState::Started { .. }));
+    // What became of a run that nobody knows the end of matters when a rollout comes to the gate, and not before.
+    let is_told = asked.is_entered(&history) && !matches!(state, Some(JobState::Unknown { .. }));
+    if idle && !is_under_way && !is_told {
         let wards = gates::wards_in_words(world.desired, key).unwrap_or_default();
         decided.status = super::networks::ready(&format!("runs as a gate, when a rollout of {wards} comes to it"));
         return (history, decided);

@@ -26,6 +26,7 @@ mod needs;
 mod networks;
 mod policy;
 mod prune;
+mod purpose;
 mod quiet;
 mod readiness;
 mod rebuilt;

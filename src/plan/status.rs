@@ -168,9 +168,12 @@ fn conditions(history: &DeploymentHistory, counts: Replicas, phase: &str, messag
     };
     let enough = counts.available >= counts.desired;
     let available = format!("{} of {} replicas are available", counts.available, counts.desired);
-    let moving =
-        phase == "Waiting" || matches!(history.rollout, Rollout::Progressing { .. } | Rollout::RollingBack { .. });
-    let degraded = matches!(phase, "RolledBack" | "RollingBack" | "Stalled" | "Degraded");
+    // A first revision that failed is tried on, and nobody should wait for that.
+    let failed = matches!(history.rollout, Rollout::Progressing { failed_at: Some(_), .. });
+    let phase = if failed { "RolloutFailed" } else { phase };
+    let under_way = matches!(history.rollout, Rollout::Progressing { .. } | Rollout::RollingBack { .. });
+    let moving = phase == "Waiting" || under_way && !failed;
+    let degraded = failed || matches!(phase, "RolledBack" | "RollingBack" | "Stalled" | "Degraded");
     vec![
         condition("Available", enough, if enough { "MinimumReplicasAvailable" } else { "ReplicasMissing" }, &available),
         condition("Progressing", moving, phase, if moving { message } else { "" }),

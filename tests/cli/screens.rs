@@ -182,6 +182,19 @@ async fn the_socket_may_be_named_before_the_command_or_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_namespace_may_be_named_before_the_command_or_after_it() {
+    let daemon = Daemon::showing(calm()).await;
+    let answer = |said: String| said.split_once('\n').unwrap().1.to_owned();
+    let after = answer(says("get web -n staging", &daemon.socket()).await);
+    assert!(after.contains("there is no 'web' in namespace staging"), "{after}");
+    for words in ["-n staging get web", "--namespace staging get web", "--namespace=staging get web"] {
+        assert_eq!(answer(says(words, &daemon.socket()).await), after, "{words}");
+    }
+    let said = says("-n shop validate", &daemon.socket()).await;
+    assert!(said.contains("unexpected argument '-n'"), "a command that does not know it says so: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_fit_is_explained() {
     let lines = [
         "get deploy/nope",

@@ -41,6 +41,7 @@ pub fn validate(world: &World<'_>, problems: &mut Problems) {
     for (object, damage) in world.objects.flawed.values() {
         let mut broken = Problems::default();
         rules(object, &mut broken);
+        further_links(world, object, &mut broken);
         for problem in broken.into_sorted().into_iter().filter(|p| damage.spares(&object.document, &p.spot)) {
             problems.push(problem);
         }
@@ -88,23 +89,22 @@ fn no_image(at: At<'_>, problems: &mut Problems) {
 
 /// The rules from one object to others.
 fn links(world: &World<'_>, object: &Object, problems: &mut Problems) {
+    if let Some(template) = object.spec.template() {
+        references::template(world, object, template_at(object), template, problems);
+        required::environment(world, object, template, problems);
+    }
+    further_links(world, object, problems);
+}
+
+/// Those that do not begin in what all templates have.
+fn further_links(world: &World<'_>, object: &Object, problems: &mut Problems) {
     match &object.spec {
         Spec::Namespace(spec) => references::namespace(world, object, spec, problems),
         Spec::Network(_) | Spec::Volume(_) | Spec::ConfigMap(_) | Spec::Secret(_) => {}
-        Spec::Job(spec) => {
-            gates::image(world, object, &spec.template, problems);
-            references::template(world, object, template_at(object), &spec.template, problems);
-            required::environment(world, object, &spec.template, problems);
-        }
-        Spec::CronJob(spec) => {
-            references::quiesce(world, object, spec, problems);
-            references::template(world, object, template_at(object), &spec.template, problems);
-            required::environment(world, object, &spec.template, problems);
-        }
+        Spec::Job(spec) => gates::image(world, object, &spec.template, problems),
+        Spec::CronJob(spec) => references::quiesce(world, object, spec, problems),
         Spec::Deployment(spec) => {
             gates::links(world, object, spec, problems);
-            references::template(world, object, template_at(object), &spec.template, problems);
-            required::environment(world, object, &spec.template, problems);
             references::single_writer(world, object, spec, problems);
         }
     }

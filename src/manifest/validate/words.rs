@@ -4,6 +4,7 @@ use super::wrong;
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::place::At;
 use crate::manifest::suggest;
+use crate::model::platform::Platform;
 use crate::model::spec::Template;
 
 /// Signals of Linux, without `SIG`. The real-time ones are counted from RTMIN and RTMAX.
@@ -98,6 +99,12 @@ const LOG_OPTIONS: [(&str, &[&str]); 2] = [
     ("local", &["compress", "max-buffer-size", "max-file", "max-size", "mode"]),
 ];
 
+/// Architectures that programs are made for, by the names of images and by those that people know them by.
+const ARCHITECTURES: [&str; 15] = [
+    "386", "aarch64", "amd64", "arm", "arm64", "armel", "armhf", "i386", "loong64", "mips64le", "ppc64le", "riscv64",
+    "s390x", "x86-64", "x86_64",
+];
+
 /// The longest host name that Linux takes, in characters.
 const HOST_NAME_MAX: usize = 64;
 
@@ -105,6 +112,7 @@ const HOST_NAME_MAX: usize = 64;
 pub fn check(at: At<'_>, template: &Template, problems: &mut Problems) {
     user(at, template, problems);
     host_name(at, template, problems);
+    platform(at.field("platform"), template, problems);
     no_nul(at, template, problems);
     logging(at.field("logging"), template, problems);
     for name in template.ulimits.keys() {
@@ -180,6 +188,19 @@ fn host_name(at: At<'_>, template: &Template, problems: &mut Problems) {
         wrong(problems, at.field("hostname"), format!("'{name}' is not a host name"))
             .hint("letters, digits and '-', in parts with '.' between them, at most 64 characters");
     }
+}
+
+/// What an engine on Linux can run at all: that this one cannot, it says itself.
+fn platform(at: At<'_>, template: &Template, problems: &mut Problems) {
+    let Some(text) = &template.platform else { return };
+    let platform = Platform::of(text);
+    let is_whole = !platform.architecture.is_empty() && platform.to_string() == *text;
+    if !is_whole || !platform.os.eq_ignore_ascii_case("linux") {
+        wrong(problems, at, format!("'{text}' is not a platform of containers on Linux"))
+            .hint("write linux/ARCHITECTURE, such as linux/amd64 or linux/arm/v7");
+        return;
+    }
+    known(at, &platform.architecture, &platform.architecture, &ARCHITECTURES, "architecture", problems);
 }
 
 /// A NUL byte ends every text that a program is given, so none can be in one.

@@ -42,7 +42,8 @@ pub struct Gate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_job: Option<Name>,
     /// How long ago the run of `cronJob` may have ended when the rollout comes to this gate. Default: 24h.
-    #[serde(default = "a_day")]
+    #[serde(default = "a_day", skip_serializing_if = "is_a_day")]
+    #[schemars(extend("default" = "1day"))]
     pub within: Span,
     /// An HTTP GET to each new replica; any status from 200 to 399 is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,14 +63,17 @@ pub struct Gate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Exec>,
     /// How often a check that failed is tried again. A Job has its own `backoffLimit`. Default: 3.
-    #[serde(default = "three")]
+    #[serde(default = "three", skip_serializing_if = "is_three")]
+    #[schemars(extend("default" = 3))]
     #[schemars(range(max = 1000))]
     pub retries: u32,
     /// The time between two tries of a check, at least 100ms. Default: 2s.
-    #[serde(default = "two_seconds")]
+    #[serde(default = "two_seconds", skip_serializing_if = "is_two_seconds")]
+    #[schemars(extend("default" = "2s"))]
     pub period: Span,
     /// How long one try of a check may take. A Job has its own `activeDeadline`. Default: 5s.
-    #[serde(default = "five_seconds")]
+    #[serde(default = "five_seconds", skip_serializing_if = "is_five_seconds")]
+    #[schemars(extend("default" = "5s"))]
     pub timeout: Span,
 }
 
@@ -126,4 +130,18 @@ fn two_seconds() -> Span {
 }
 fn five_seconds() -> Span {
     Span::secs(5)
+}
+
+// What a gate leaves at its default is not shown: most of it means nothing to its sort.
+fn is_a_day(span: &Span) -> bool {
+    *span == a_day()
+}
+fn is_three(number: &u32) -> bool {
+    *number == three()
+}
+fn is_two_seconds(span: &Span) -> bool {
+    *span == two_seconds()
+}
+fn is_five_seconds(span: &Span) -> bool {
+    *span == five_seconds()
 }
