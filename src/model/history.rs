@@ -89,6 +89,9 @@ pub struct DeploymentHistory {
     pub restarts: u64,
     /// Whether `rollout pause` holds it.
     pub paused: bool,
+    /// Whether it was held in the last pass: paused, suspended or quiet. No time counts against what is held.
+    #[serde(skip)]
+    pub held: bool,
     /// The revision that `rollout undo` chose, or a rebuilt machine, until the manifest's template changes.
     pub pin: Option<Pin>,
     /// How many replicas it was to have when it last had all of them: with more, it is scaled and not healed.
@@ -292,6 +295,16 @@ impl Rollout {
             Rollout::New => None,
             Rollout::Complete { revision, .. } | Rollout::Stalled { revision, .. } => Some(revision),
             Rollout::Progressing { to, .. } | Rollout::RollingBack { to, .. } => Some(to),
+        }
+    }
+
+    /// Goes on after it was held: its time counts from `now`.
+    pub fn go_on(&mut self, now: Timestamp) {
+        match self {
+            Rollout::New | Rollout::Stalled { .. } | Rollout::Complete { monitored: None, .. } => {}
+            Rollout::Complete { monitored: Some(watch), .. }
+            | Rollout::Progressing { waited: watch, .. }
+            | Rollout::RollingBack { waited: watch, .. } => *watch = watch.held_until(now),
         }
     }
 }

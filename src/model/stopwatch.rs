@@ -44,6 +44,11 @@ impl Stopwatch {
         self.noted == Span::ZERO
     }
 
+    /// The same after it was held: it shows what was noted, and goes on from `now`.
+    pub fn held_until(self, now: Timestamp) -> Self {
+        Self { at: now, ..self }
+    }
+
     /// When it shows `limit`, if it is watched from now on as it has been since `watched_since`.
     pub fn reaches(&self, limit: Span, watched_since: Timestamp) -> Timestamp {
         self.at.max(watched_since) + Span(limit.0.saturating_sub(self.noted.0))

@@ -50,6 +50,11 @@ pub fn deployment(
             wanted(world, &mut decided, key, spec, &mut history)
         }
     };
+    let held = spec.suspend || history.paused || history.quiet;
+    if history.held && !held {
+        history.rollout.go_on(world.now);
+    }
+    history.held = held;
     let unresolved = wanted.is_none();
     let replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
