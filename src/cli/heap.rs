@@ -1,4 +1,4 @@
-//! How memory is asked of the system. It changes how much of it stays behind after a busy time, nothing else.
+//! How the daemon asks the system for memory. It changes how much stays behind after a busy time, nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,8 @@ const LARGE: libc::c_int = 64 * 1024;
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "mallopt takes two numbers and no memory of ours, and no other thread exists yet")]
 pub fn keep_small() {
-    // SAFETY: all are parameters that mallopt(3) documents, with values in their ranges; it refuses others and does nothing.
+    // SAFETY: both are parameters that mallopt(3) documents, with values in their ranges; it refuses others and does nothing.
     unsafe {
-        // The threads that read files would have heaps of their own, each with its own leftovers.
-        libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
     }

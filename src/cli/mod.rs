@@ -126,7 +126,6 @@ impl Command {
 
 /// Does what the arguments of this process say, and gives its exit code.
 pub fn main() -> ExitCode {
-    heap::keep_small();
     let screen = Screen::new();
     let command = match Evenkeel::try_parse_from(namespace_last(std::env::args_os().collect())) {
         Ok(evenkeel) => evenkeel.command,
@@ -177,7 +176,10 @@ fn unparsed(error: &clap::Error) -> ExitCode {
 /// The daemon gets two threads, so that a scrape never waits for a pass; a question needs none.
 fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = match command {
-        Command::Run(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Run(_) => {
+            heap::keep_small();
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     builder.worker_threads(2).enable_all().build().map_err(|error| Failure::new(format!("cannot start: {error}")))

@@ -45,24 +45,17 @@ impl History {
     /// Whether nothing that is written has changed since `before` but what stopwatches show: what is lost with that is time
     /// that is counted again.
     pub fn is_merely_later(&self, before: &History) -> bool {
-        self.without_watches() == before.without_watches()
-    }
-
-    fn without_watches(&self) -> History {
-        let mut history = self.clone();
-        for known in history.deployments.values_mut() {
-            known.ready_since.clear();
-            known.judged.clear();
-            known.told_unmade = false;
-            match &mut known.rollout {
-                Rollout::Progressing { waited, .. } | Rollout::RollingBack { waited, .. } => {
-                    *waited = Stopwatch::default();
-                }
-                Rollout::Complete { monitored, .. } => *monitored = None,
-                Rollout::New | Rollout::Stalled { .. } => {}
-            }
-        }
-        history
+        let History { deployments, jobs, cron_jobs, removed_jobs, confirmed, images } = before;
+        let same = |(key, known): (&Key, &DeploymentHistory)| {
+            deployments.get(key).is_some_and(|before| known.without_watches() == before.without_watches())
+        };
+        self.deployments.len() == deployments.len()
+            && self.deployments.iter().all(same)
+            && self.jobs == *jobs
+            && self.cron_jobs == *cron_jobs
+            && self.removed_jobs == *removed_jobs
+            && self.confirmed == *confirmed
+            && self.images == *images
     }
 }
 
@@ -120,6 +113,20 @@ pub struct DeploymentHistory {
 }
 
 impl DeploymentHistory {
+    fn without_watches(&self) -> Self {
+        let mut known = self.clone();
+        known.ready_since.clear();
+        known.judged.clear();
+        known.told_unmade = false;
+        known.held = false;
+        match &mut known.rollout {
+            Rollout::Progressing { waited, .. } | Rollout::RollingBack { waited, .. } => *waited = Stopwatch::default(),
+            Rollout::Complete { monitored, .. } => *monitored = None,
+            Rollout::New | Rollout::Stalled { .. } => {}
+        }
+        known
+    }
+
     /// The revision that completed last, of those that are meant.
     pub fn newest_completed(&self, is_meant: impl Fn(&Revision) -> bool) -> Option<(Timestamp, &Revision)> {
         let completed = self.revisions.iter().filter(|revision| is_meant(revision));

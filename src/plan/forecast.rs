@@ -31,9 +31,9 @@ pub fn forecast(
     now: Timestamp,
     first: &Plan,
 ) -> Vec<Action> {
-    // Most often there is nothing to do: then nothing is copied, and nothing planned again.
+    // Most often there is nothing to do: then nothing is planned again. Who is ready since when is found anew by each process.
     let checks = gates(&first.probes).next().is_some() || runs(desired, observed).next().is_some();
-    if first.actions.is_empty() && first.wake_at.is_none() && !checks && first.history == *history {
+    if first.actions.is_empty() && first.wake_at.is_none() && !checks && first.history.is_merely_later(history) {
         return Vec::new();
     }
     let mut world = observed.clone();

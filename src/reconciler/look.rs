@@ -67,6 +67,12 @@ impl Hints {
     }
 }
 
+/// What was found while nobody knew yet what is secret.
+struct Early {
+    listed: Vec<Listed>,
+    inspected: BTreeMap<ContainerId, Container>,
+}
+
 /// What earlier looks found and still holds.
 #[derive(Default)]
 pub struct Looker {
@@ -78,8 +84,8 @@ pub struct Looker {
     full_at: Option<Timestamp>,
     /// Places and images must be listed again, because the last attempt failed half-way.
     stale: bool,
-    /// A list that the next look need not ask for.
-    early: Option<Vec<Listed>>,
+    /// What the next look need not ask for.
+    early: Option<Early>,
     /// When the logs of containers that are not ready were last read.
     logs_at: BTreeMap<ContainerId, Timestamp>,
 }
@@ -112,20 +118,28 @@ impl Looker {
             self.stale = false;
         }
         self.look_at_images(engine, images).await?;
-        let listed = match self.early.take() {
-            Some(listed) => listed,
-            None => engine.list().await?,
+        let Early { listed, inspected } = match self.early.take() {
+            Some(early) => early,
+            None => Early { listed: engine.list().await?, inspected: BTreeMap::new() },
         };
-        let silent = self.inspect_changed(engine, &listed, &touched.containers, &busy, redactor).await?;
+        let silent = self.inspect_changed(engine, &listed, inspected, &touched.containers, &busy, redactor).await?;
         if full {
             self.full_at = Some(now);
         }
         Ok(self.observed(&listed, silent))
     }
 
-    /// Lists the containers for the next look, while the caller does something else. A failure is for that look to meet.
-    pub async fn list_early<E: Engine>(&mut self, engine: &E) {
-        self.early = engine.list().await.ok();
+    /// Asks for the containers of the next look, while the caller does something else. A failure is for that look to meet, and
+    /// so is what they wrote: it knows what is secret.
+    pub async fn look_early<E: Engine>(&mut self, engine: &E) {
+        let Ok(listed) = engine.list().await else { return };
+        let ours = listed.iter().filter(|listed| listed.whose == Whose::Ours).map(|listed| listed.id.clone());
+        let inspections = stream::iter(ours).map(|id| async move {
+            let container = asked(engine, &id).await.ok().flatten()?;
+            Some((id, container))
+        });
+        let inspected = inspections.buffer_unordered(INSPECTIONS).filter_map(std::future::ready).collect().await;
+        self.early = Some(Early { listed, inspected });
     }
 
     /// Which of the containers that run and are not ready are to be listened to now: now and then, because what Docker
@@ -192,6 +206,7 @@ impl Looker {
         &mut self,
         engine: &E,
         listed: &[Listed],
+        mut early: BTreeMap<ContainerId, Container>,
         touched: &BTreeSet<ContainerId>,
         busy: &BTreeSet<ContainerId>,
         redactor: &Redactor,
@@ -207,10 +222,17 @@ impl Looker {
         let doubtful = changed.cloned().chain(self.missing(listed));
         let idle = doubtful.filter(|listed| !busy.contains(&listed.id)).collect::<Vec<_>>();
         let known = &self.containers;
-        let inspections = stream::iter(idle).map(|listed| async move {
-            let known = known.get(&listed.id).map(|(_, container)| container);
-            let inspected = inspect(engine, &listed.id, known, redactor).await;
-            (listed, inspected)
+        let inspections = stream::iter(idle).map(|listed| {
+            let early = early.remove(&listed.id);
+            async move {
+                let known = known.get(&listed.id).map(|(_, container)| container);
+                let found = match early {
+                    Some(container) => Ok(Some(container)),
+                    None => asked(engine, &listed.id).await,
+                };
+                let inspected = inspect(engine, &listed.id, found, known, redactor).await;
+                (listed, inspected)
+            }
         });
         let inspected: Vec<_> = inspections.buffer_unordered(INSPECTIONS).collect().await;
         let mut silent = BTreeSet::new();
@@ -286,20 +308,25 @@ pub async fn hear<E: Engine>(
     heard.buffered(INSPECTIONS).collect().await
 }
 
-/// One container, with its last words if it is in trouble.
-async fn inspect<E: Engine>(
-    engine: &E,
-    id: &ContainerId,
-    known: Option<&Container>,
-    redactor: &Redactor,
-) -> Result<Option<Container>, EngineError> {
+/// One container as the engine shows it, secrets and all; none if it is gone.
+async fn asked<E: Engine>(engine: &E, id: &ContainerId) -> Result<Option<Container>, EngineError> {
     let late = || EngineError {
         attempted: format!("inspect {id}"),
         message: format!("no answer within {INSPECT_DEADLINE}"),
         fault: Fault::Timeout,
     };
-    let inspected = timeout(INSPECT_DEADLINE.std(), engine.inspect(id)).await.map_err(|_| late())??;
-    let Some(mut container) = inspected else {
+    timeout(INSPECT_DEADLINE.std(), engine.inspect(id)).await.map_err(|_| late())?
+}
+
+/// One container without secrets, and with its last words if it is in trouble.
+async fn inspect<E: Engine>(
+    engine: &E,
+    id: &ContainerId,
+    found: Result<Option<Container>, EngineError>,
+    known: Option<&Container>,
+    redactor: &Redactor,
+) -> Result<Option<Container>, EngineError> {
+    let Some(mut container) = found? else {
         return Ok(None);
     };
     redactor.clean_container(&mut container);

@@ -58,9 +58,9 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     }
     let mut looker = Looker::default();
     let (owned, now) = (setup.clone(), Clock::new().now());
-    // The engine takes its time for the list: meanwhile the manifests are read.
+    // The engine takes its time for the containers: meanwhile the manifests are read.
     let reading = tokio::task::spawn_blocking(move || read(&owned, &snapshots));
-    let ((), told) = tokio::join!(looker.list_early(engine), reading);
+    let ((), told) = tokio::join!(looker.look_early(engine), reading);
     let Told { peek, merged } = told.expect("reading ends")?;
     let Peek { history, secrets, sources, last_good, is_new, mut warnings, .. } = peek;
     let last_good = last_good.into_iter().flat_map(|last_good| last_good.deployments).collect();

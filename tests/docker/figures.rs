@@ -474,7 +474,6 @@ fn measured_plan(bench: &Bench) -> (f64, f64) {
 
 // ---- a process ------------------------------------------------------------------------------------------------------------
 
-/// User and system time so far. (Linux counts it in hundredths of a second.)
 /// The time that something says it took, and for how many ticks the machine's processors worked meanwhile.
 fn with_work(something: impl FnOnce() -> Duration) -> (Duration, u64) {
     let before = busy_ticks();
@@ -489,6 +488,7 @@ fn busy_ticks() -> u64 {
     ticks.enumerate().filter(|(column, _)| !matches!(column, 3 | 4)).map(|(_, ticks)| ticks).sum()
 }
 
+/// User and system time so far. (Linux counts it in hundredths of a second.)
 fn cpu_seconds(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let after_name = stat.rsplit_once(") ").unwrap().1;

@@ -165,6 +165,7 @@ impl Sketch<'_> {
             choice,
             restarts,
             paused,
+            held,
             pin,
             quiet,
             woken_at,
@@ -177,6 +178,7 @@ impl Sketch<'_> {
         self.add((
             restarts,
             paused,
+            held,
             quiet,
             told_unmade,
             woken_at.is_some(),
