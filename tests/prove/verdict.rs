@@ -1,5 +1,7 @@
 //! The verdict on a play with faults, by the undisturbed one. It plays nothing.
 
+use evenkeel::model::name::Kind;
+
 use crate::play::Play;
 use crate::support::scenario::expectation::Expectation;
 use crate::support::scenario::fault::Fault;
@@ -35,8 +37,8 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
     found
 }
 
-/// Whether a scenario comes to its end by what only the history knows: that a revision failed, what a person asked for, or
-/// what a source said before it could not be read.
+/// Whether a scenario comes to its end by what only the history knows: that a revision failed, what a person asked for, what a
+/// source said before it could not be read, or what a Job did before its manifest was away.
 fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
     let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
     let asks = |step: &Step| match step {
@@ -45,7 +47,10 @@ fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
         Step::Run { until: Some(Expectation::Phase { phase, .. }), .. } => !is_plain(phase),
         _ => false,
     };
-    scenario.script.iter().any(|line| asks(&line.step)) || !undisturbed.end.objects.values().all(is_plain)
+    let has = |is: &dyn Fn(&Step) -> bool| scenario.script.iter().any(|line| is(&line.step));
+    let a_job_was_away = has(&|step| matches!(step, Step::Delete { .. }))
+        && has(&|step| matches!(step, Step::Expect(Expectation::Runs { key, .. }) if key.kind == Kind::Job));
+    has(&asks) || a_job_was_away || !undisturbed.end.objects.values().all(is_plain)
 }
 
 fn effort(undisturbed: &Play, play: &Play, faults: usize) -> Vec<String> {
