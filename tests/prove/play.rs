@@ -10,8 +10,9 @@ use crate::support::scenario::expectation::Expectation;
 use crate::support::scenario::fault::Fault;
 use crate::support::scenario::file::{Line, Scenario};
 use crate::support::scenario::stage::Stage;
-use crate::support::scenario::step::Step;
+use crate::support::scenario::step::{Allowance, Step};
 use crate::support::sim::app::Millis;
+use crate::verdict;
 
 /// How much longer everything may take after a fault: an engine's call that nothing answers is given up after 3 minutes.
 const LONGER: Millis = 300_000;
@@ -68,6 +69,9 @@ async fn perform(scenario: &Scenario, faults: &[Fault]) -> Play {
         Err(problem) => return Play { wrongs: vec![problem], ..Play::default() },
     };
     stage.spoil(faults);
+    if faults.iter().any(Fault::loses_history) && verdict::remembers_a_job(scenario) {
+        stage.invariants.allow(Allowance::Repeats);
+    }
     let mut play = Play::default();
     follow_script(scenario, faults, &mut stage, &mut play).await;
     play.transcript = stage.journal.text.clone();

@@ -28,6 +28,9 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
         (true, false) => found.extend(play.end.differences_without_numbers(&undisturbed.end)),
         (false, false) => found.extend(play.end.differences(&undisturbed.end)),
     }
+    if faults.iter().any(Fault::ends_the_engine) {
+        found.retain(|difference| !was_killed(difference));
+    }
     if undisturbed.rests && !play.rests && !lost {
         found.push("it does not come to rest".into());
     }
@@ -38,7 +41,7 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
 }
 
 /// Whether a scenario comes to its end by what only the history knows: that a revision failed, what a person asked for, what a
-/// source said before it could not be read, or what a Job did before its manifest was away.
+/// source said before it could not be read, or what a Job did before its manifest changed or was away.
 fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
     let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
     let asks = |step: &Step| match step {
@@ -47,10 +50,21 @@ fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
         Step::Run { until: Some(Expectation::Phase { phase, .. }), .. } => !is_plain(phase),
         _ => false,
     };
+    scenario.script.iter().any(|line| asks(&line.step))
+        || remembers_a_job(scenario)
+        || !undisturbed.end.objects.values().all(is_plain)
+}
+
+/// Whether it counts the runs of a Job whose manifest changes or goes: what has run before, then only the history knows.
+pub fn remembers_a_job(scenario: &Scenario) -> bool {
     let has = |is: &dyn Fn(&Step) -> bool| scenario.script.iter().any(|line| is(&line.step));
-    let a_job_was_away = has(&|step| matches!(step, Step::Delete { .. }))
-        && has(&|step| matches!(step, Step::Expect(Expectation::Runs { key, .. }) if key.kind == Kind::Job));
-    has(&asks) || a_job_was_away || !undisturbed.end.objects.values().all(is_plain)
+    has(&|step| matches!(step, Step::Delete { .. } | Step::Edit { .. }))
+        && has(&|step| matches!(step, Step::Expect(Expectation::Runs { key, .. }) if key.kind == Kind::Job))
+}
+
+/// A run that an engine's end has killed has failed, and nobody begins another one: that is no difference.
+fn was_killed(difference: &str) -> bool {
+    difference.starts_with("job/") && difference.contains("is \"Failed\", not Some(\"Complete\")")
 }
 
 fn effort(undisturbed: &Play, play: &Play, faults: usize) -> Vec<String> {

@@ -24,6 +24,11 @@ impl Fault {
     pub fn loses_history(&self) -> bool {
         matches!(self, Fault::State { .. })
     }
+
+    /// Whether the engine ends, and with it what runs.
+    pub fn ends_the_engine(&self) -> bool {
+        matches!(self, Fault::Call { mode: FaultMode::EngineRestart { .. }, .. })
+    }
 }
 
 impl fmt::Display for Fault {

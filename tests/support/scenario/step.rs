@@ -57,6 +57,8 @@ pub enum Allowance {
     /// Names that lead to nobody, or to somebody who no longer answers, because the script itself takes replicas away.
     /// What the controller stops, drains and starts is still watched.
     Accidents,
+    /// A Job that runs again, because what remembers that it has run is lost on the way. No scenario says so itself.
+    Repeats,
 }
 
 /// A line of a script.
