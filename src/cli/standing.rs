@@ -83,7 +83,10 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
         let reason = with_reason(&failed.reason);
         let whose = if is_pinned(object) { ", which was chosen," } else { "" };
         let number = failed.number;
-        return Standing::RolledBack(format!("{key} was rolled back{now}: revision {number}{whose} failed{reason}"));
+        let way_out = format!("`evenkeel rollout retry {key}` tries it again");
+        return Standing::RolledBack(format!(
+            "{key} was rolled back{now}: revision {number}{whose} failed{reason}; {way_out}"
+        ));
     }
     // With the others of its release group.
     if object.status.phase == "RolledBack" {

@@ -346,6 +346,10 @@ pub struct Pin {
     /// Whether it ends with its rollout: a restart in place of a rejected revision chooses nothing for good.
     #[serde(default)]
     pub lapses: bool,
+    /// Whether nobody chose it: it is what had completed last on a machine that was rebuilt. In a release group it stays only as
+    /// long as those of the others do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// The revision that was chosen, where it failed and `revision` runs in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<RevisionId>,

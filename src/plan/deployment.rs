@@ -47,7 +47,7 @@ pub fn deployment(
         true => None,
         false => {
             follow::take(world, &mut decided, key, &mut history.choice);
-            wanted(world, &mut decided, key, spec, &mut history)
+            wanted(world, &mut decided, key, spec, past, &mut history)
         }
     };
     let held = spec.suspend || history.paused || history.quiet;
@@ -103,13 +103,15 @@ fn wanted(
     decided: &mut Decided,
     key: &Key,
     spec: &DeploymentSpec,
+    past: &History,
     history: &mut DeploymentHistory,
 ) -> Option<RevisionId> {
     let contents = build::contents(world, key, &spec.template);
     let hash = hash(spec, &contents, history);
     if let Some(pin) = history.pin.take() {
         let manifest = follow::manifest_hash_of(world, key, history);
-        history.pin = Some(pin).filter(|pin| pin.template == manifest.unwrap_or_else(|| hash.clone()));
+        let stays = !pin.restored || !releases::moves_on(world, past, key, spec);
+        history.pin = Some(pin).filter(|pin| stays && pin.template == manifest.unwrap_or_else(|| hash.clone()));
     }
     // The newest revision of this template keeps its image: the digest is resolved once.
     let known = history.revisions.iter().rev().find(|revision| revision.template_hash == hash);

@@ -281,30 +281,31 @@ pub fn open(
         // Its Job is decided with the memory of before this pass: at once, again.
         decided.wake(world.now);
     }
-    let has_failed = failure(history, &id).is_some();
+    let title = gate.title();
     // Where there is nothing to go back to, or nobody knows whether it has run, a person decides.
-    decided.blocked |= has_failed || is_unknown(past, key, gate);
-    decided.wait(waiting(past, key, gate, has_failed));
+    let stuck = match failure(history, &id) {
+        Some(_) => Some(format!("which failed: `evenkeel rollout retry {key}` runs it again")),
+        None => stuck(world, past, key, gate, history.rollout.revision().and_then(|id| find(history, id))),
+    };
+    decided.blocked |= stuck.is_some();
+    decided.wait(match stuck {
+        Some(why) => format!("its gate {title}, {why}"),
+        None => format!("its gate {title}"),
+    });
     false
 }
 
-/// Whether nobody knows what became of the Job that a gate is.
-fn is_unknown(past: &History, key: &Key, gate: &Gate) -> bool {
-    let run = gate.job.as_ref().and_then(|name| past.jobs.get(&key.sibling(Kind::Job, name))?.runs.last());
-    run.is_some_and(|run| matches!(run.state, JobState::Unknown { .. }))
-}
-
-/// What is waited for, and the way out where it will not come by itself.
-fn waiting(past: &History, key: &Key, gate: &Gate, has_failed: bool) -> String {
-    let title = gate.title();
-    if has_failed {
-        return format!("its gate {title}, which failed: `evenkeel rollout retry {key}` runs it again");
+/// Why the Job that a gate is does not come to its end by itself, and the way out.
+fn stuck(world: World, past: &History, key: &Key, gate: &Gate, revision: Option<&Revision>) -> Option<String> {
+    let job = key.sibling(Kind::Job, gate.job.as_ref()?);
+    if world.desired.jobs.get(&job)?.spec.suspend {
+        return Some("which its manifest suspends".into());
     }
-    if is_unknown(past, key, gate) {
-        let job = title.replace(' ', "/");
-        return format!("its gate {title}; nobody knows whether it has run: `evenkeel rollout retry {job}` runs it");
-    }
-    format!("its gate {title}")
+    let run = job_run(world, past, &job, &revision?.image)?;
+    matches!(run.state, JobState::Unknown { .. }).then(|| {
+        let Key { name, namespace, .. } = &job;
+        format!("of which nobody knows whether it has run: `evenkeel rollout retry job/{name} -n {namespace}` runs it")
+    })
 }
 
 /// The Deployments that a Job or CronJob is a gate of.

@@ -197,7 +197,7 @@ fn hold(world: World, past: &History, plan: &mut Plan, key: &Key, why: String) {
 /// One step of a removal; whether nothing is left.
 fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) -> bool {
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
-    let (decided, gone) = prune::remove(world, key, &mut history);
+    let (decided, gone) = prune::remove(world, key, past, &mut history);
     if gone {
         plan.history.confirmed.remove(key);
         plan.events.extend(decided.events);

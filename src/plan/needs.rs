@@ -151,7 +151,10 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
     let is_complete = |history: &History, key: &Key| match key.kind {
         Kind::Job => {
             let run = history.jobs.get(key).and_then(|job| job.runs.last());
-            run.is_some_and(|run| matches!(run.state, JobState::Succeeded { .. } | JobState::Failed { .. }))
+            let ended = |state: &JobState| {
+                matches!(state, JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. })
+            };
+            run.is_some_and(|run| ended(&run.state))
         }
         Kind::CronJob => history.cron_jobs.get(key).is_some_and(|known| known.under_way().next().is_none()),
         _ => history.deployments.get(key).is_some_and(|known| match known.rollout {

@@ -91,7 +91,7 @@ pub fn still_confirmed(confirmed: &Confirmed, orphans: &BTreeSet<Key>) -> Confir
 }
 
 /// One step of removing a workload; `true` when nothing of it is left and it can be forgotten.
-pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Decided, bool) {
+pub fn remove(world: World, key: &Key, past: &History, history: &mut DeploymentHistory) -> (Decided, bool) {
     let mut decided = Decided::default();
     let containers = world.containers(key);
     history.retiring.retain(|id, _| containers.iter().any(|container| container.id == *id));
@@ -106,7 +106,7 @@ pub fn remove(world: World, key: &Key, history: &mut DeploymentHistory) -> (Deci
         decided.tell(world, key, Severity::Normal, "Pruning", format!("it is no longer declared: {what} removed"));
     }
     for container in containers {
-        let template = template(history, container);
+        let template = run_template(past, container).unwrap_or_else(|| template(history, container));
         let retirement = history.retiring.entry(container.id.clone()).or_insert_with(|| Retirement {
             reason: "it is no longer declared".into(),
             drain: is_named(container),
@@ -181,6 +181,14 @@ fn template(history: &DeploymentHistory, container: &Container) -> Template {
         },
         |revision| (*revision.template).clone(),
     )
+}
+
+/// The template of a Job's or CronJob's run.
+fn run_template(past: &History, container: &Container) -> Option<Template> {
+    let own = past.jobs.get(&container.owner).into_iter().flat_map(|job| &job.runs);
+    let scheduled = past.cron_jobs.get(&container.owner).into_iter().flat_map(|known| &known.runs);
+    let mut runs = own.chain(scheduled.filter_map(|run| run.job.as_ref()));
+    runs.find(|run| run.revision == container.revision).map(|run| (*run.template).clone())
 }
 
 /// Removes networks of ours that are no longer declared and that nothing of ours uses.

@@ -27,7 +27,20 @@ pub fn wish(world: World, past: &History, key: &Key) -> Option<Wish> {
         let of_it = declared.spec.quiesce.iter().filter(|quiesce| *quiesce.deployment() == key.name);
         of_it.filter_map(move |quiesce| Some(Wish { run: under_way(world, past, cron_job)?, by: quiesce.by() }))
     });
-    wishes.min_by_key(|wish| wish.by)
+    wishes.chain(ending(world, past, key)).min_by_key(|wish| wish.by)
+}
+
+/// While a run that no manifest declares any more is being ended, what is quiet stays so: perhaps for that run.
+fn ending(world: World, past: &History, key: &Key) -> Option<Wish> {
+    past.deployments.get(key).filter(|known| known.quiet)?;
+    let is_left = |container: &&Container| {
+        let owner = &container.owner;
+        owner.kind == Kind::CronJob && owner.namespace == key.namespace && !world.desired.declares(owner)
+    };
+    let mut left = world.observed.containers.values().filter(is_left);
+    let container = left.find(|container| matches!(container.state, ContainerState::Running { .. }))?;
+    let run = format!("run {} of {}, which is being ended", container.revision, container.owner);
+    Some(Wish { run, by: QuiesceBy::Pause })
 }
 
 /// The run of a CronJob that has a container and is not over. One that nobody remembers is under way as well: the history was

@@ -175,7 +175,7 @@ fn record(
     history.choice = led_on(world, key, history, good, &template_hash);
     let pin = pinned(world, key, spec, history, &template_hash).filter(|_| history.choice.is_none());
     let message = words(key, good, pin.is_some());
-    history.pin = pin.map(|template| Pin { revision: id, template, lapses: false, failed: None });
+    history.pin = pin.map(|template| Pin { revision: id, template, lapses: false, restored: true, failed: None });
     decided.tell(world, key, Severity::Warning, "LastGoodRestored", message);
 }
 

@@ -38,6 +38,12 @@ pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, 
     }
 }
 
+/// Whether another member of the group asks for something new since all came back on a machine that was rebuilt.
+pub fn moves_on(world: World, past: &History, key: &Key, spec: &DeploymentSpec) -> bool {
+    let asks = |known: &DeploymentHistory| known.pin.is_none() && known.revisions.len() > 1;
+    others(world, key, spec).any(|other| past.deployments.get(other).is_some_and(asks))
+}
+
 /// Whether a member is where its manifest wants it.
 fn rests(history: &DeploymentHistory) -> bool {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);

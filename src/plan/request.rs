@@ -30,7 +30,8 @@ pub fn request(
             let declared = desired.deployments.get(key);
             let attempts = declared.map(|declared| attempts(history, key, &declared.spec)).unwrap_or_default();
             let history = after.deployments.entry(key.clone()).or_default();
-            let sentence = deployment(history, key, request, &attempts, &|history| manifest(desired, key, history))?;
+            let sentence =
+                deployment(history, key, request, &attempts, now, &|history| manifest(desired, key, history))?;
             let waits = match (request, declared.is_some_and(|declared| declared.spec.suspend)) {
                 (Request::Pause, _) => "",
                 (_, true) => ", once its manifest does not suspend it any more",
@@ -69,6 +70,7 @@ fn deployment(
     key: &Key,
     request: &Request,
     attempts: &BTreeMap<String, u32>,
+    now: Timestamp,
     manifest: Manifest,
 ) -> Result<String, Refusal> {
     match request {
@@ -82,7 +84,7 @@ fn deployment(
             history.paused = false;
             Ok(format!("{key} goes on"))
         }
-        Request::Restart => Ok(restart(history, key, manifest)),
+        Request::Restart => Ok(restart(history, key, now, manifest)),
         Request::Undo { to } => undo(history, key, *to, manifest),
         Request::Retry => retry(history, key, attempts),
         Request::RunNow => Err(Refusal::impossible(format!("{key} has no runs: only CronJobs do"))),
@@ -92,7 +94,7 @@ fn deployment(
 /// Replaces all replicas by new ones of the revision that runs. Where that was undone to, or runs because the manifest's was
 /// rejected, the copy is pinned: a restart must not bring back what somebody has just taken away. A revision of the
 /// manifest that nobody has taken away is the one that is restarted.
-fn restart(history: &mut DeploymentHistory, key: &Key, manifest: Manifest) -> String {
+fn restart(history: &mut DeploymentHistory, key: &Key, now: Timestamp, manifest: Manifest) -> String {
     let wanted = history.resolution.as_ref().and_then(Resolution::revision);
     let taken_away = history.pin.is_some() || history.rejected().is_some();
     let running = match &history.rollout {
@@ -106,16 +108,16 @@ fn restart(history: &mut DeploymentHistory, key: &Key, manifest: Manifest) -> St
         history.restarts = history.restarts.saturating_add(1);
         return format!("{key}: all replicas will be replaced");
     };
-    let copy = copy(history, &other);
+    let copy = copy(history, &other, now);
     let lapses = history.pin.as_ref().is_none_or(|pin| pin.lapses);
-    history.pin = Some(Pin { revision: copy.id.clone(), template, lapses, failed: None });
+    history.pin = Some(Pin { revision: copy.id.clone(), template, lapses, restored: false, failed: None });
     let message = format!("{key}: all replicas of revision {} will be replaced", other.number);
     history.revisions.push(copy);
     message
 }
 
 /// The same revision under another id: nothing but the count of restarts tells them apart.
-fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
+fn copy(history: &DeploymentHistory, revision: &Revision, now: Timestamp) -> Revision {
     let hash = |restarts| template_hash(&revision.template, &revision.contents, restarts);
     let id = |restarts| revision_id(&hash(restarts), &revision.image);
     let is_free = |restarts: &u64| !history.revisions.iter().any(|known| known.id == id(*restarts));
@@ -129,6 +131,7 @@ fn copy(history: &DeploymentHistory, revision: &Revision) -> Revision {
         restarts,
         outcome,
         failure: None,
+        created_at: now,
         gates: BTreeMap::new(),
         rested_at: None,
         ..revision.clone()
@@ -157,6 +160,13 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: M
         let way_out = "`evenkeel rollout undo --to N` goes to another one, `rollout history` lists them";
         return Err(Refusal::impossible(format!("{key}: {why}; {way_out}")));
     }
+    let wish = history.resolution.as_ref().and_then(Resolution::revision);
+    if to.is_none() && history.pin.is_none() && wish.as_ref() == Some(&chosen.id) {
+        let message =
+            format!("revision {} of {key} is what its manifest asks for, and it was undone already", chosen.number);
+        let way_out = "`evenkeel rollout undo --to N` goes to any, `rollout history` lists them";
+        return Err(Refusal::impossible(format!("{message}; {way_out}")));
+    }
     if let Outcome::Rejected { reason, .. } = &chosen.outcome {
         let message =
             format!("revision {} of {key} was rejected ({reason}); `rollout retry` tries it again", chosen.number);
@@ -165,7 +175,7 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: M
     let Some(template) = manifest(history) else {
         return Err(Refusal::impossible(format!("{key} has not been looked at yet")));
     };
-    history.pin = Some(Pin { revision: chosen.id.clone(), template, lapses: false, failed: None });
+    history.pin = Some(Pin { revision: chosen.id.clone(), template, lapses: false, restored: false, failed: None });
     Ok(format!("{key} goes to revision {} until its manifest's template changes", chosen.number))
 }
 
@@ -184,6 +194,13 @@ fn is_undone(history: &DeploymentHistory) -> Option<String> {
     }
 }
 
+/// Whether another revision runs than its manifest asks for, though that one did not fail itself.
+fn went_back_with_others(history: &DeploymentHistory) -> bool {
+    let wish = history.resolution.as_ref().and_then(Resolution::revision);
+    let Rollout::Complete { revision, .. } = &history.rollout else { return false };
+    history.pin.is_none() && wish.is_some_and(|wish| wish != *revision)
+}
+
 /// Forgives the rejected revision that the manifest asks for, and asks for its gates again that failed. All of that is one
 /// file's, so that a crash leaves no half of it.
 fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String, u32>) -> Result<String, Refusal> {
@@ -197,7 +214,11 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
         None => r.is_rejected() || Some(&r.id) == current.as_ref() && has_failed(r),
     };
     let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
-        return Err(Refusal::impossible(format!("{key} has no rejected revision")));
+        let why = match went_back_with_others(history) {
+            true => "that of another member of its release group failed",
+            false => "`evenkeel rollout status` says what it waits for",
+        };
+        return Err(Refusal::impossible(format!("{key} has no rejected revision: {why}")));
     };
     revision.outcome = Outcome::Pending;
     // Whoever wants the manifest's revision to be tried does not want another one to stay.
@@ -326,6 +347,18 @@ mod tests {
         assert_eq!(back.pin, None);
         assert!(undo_of(&mut back, Some(1)).unwrap().contains("goes to revision 1"));
         assert_eq!(back.pin.unwrap().revision, back.revisions[0].id);
+    }
+
+    #[test]
+    fn what_went_back_with_its_release_group_is_not_undone_forward() {
+        let mut back = history(|revisions| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None });
+        back.revisions[2].outcome = Outcome::Completed { at: Timestamp(3) };
+        let why = undo_of(&mut back, None).unwrap_err();
+        assert!(
+            why.contains("revision 3 of deployment/shop/web is what its manifest asks for, and it was undone"),
+            "{why}"
+        );
+        assert!(undo_of(&mut back, Some(3)).unwrap().contains("goes to revision 3"), "who names it means it");
     }
 
     #[test]

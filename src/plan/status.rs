@@ -68,7 +68,7 @@ fn counts(
     Replicas {
         desired: spec.replicas,
         current: staying().count() as u32,
-        updated: staying().filter(|r| Some(&r.container.revision) == current).count() as u32,
+        updated: staying().filter(|r| r.runs() && Some(&r.container.revision) == current).count() as u32,
         ready: staying().filter(|r| r.serves()).count() as u32,
         available: staying().filter(|r| r.available || r.is_trusted()).count() as u32,
     }

@@ -92,6 +92,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     // Nobody has probed: what has its name was ready when it got it.
     plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);
+    warnings.extend(plan.shortages.iter().map(|(key, shortage)| format!("{key} would wait: {}", shortage.message)));
     let steps = plan::forecast(&desired, &observed, &history, now, &plan);
     let held = plan.held.iter().map(|held| {
         let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);

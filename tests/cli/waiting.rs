@@ -146,7 +146,7 @@ async fn an_undo_that_failed_is_told_as_what_somebody_chose() {
     }
     insta::assert_snapshot!(Daemon::showing(view).await.says("rollout status web").await, @"
     $ evenkeel rollout status web
-    deployment/shop/web was rolled back to revision 1: revision 2, which was chosen, failed (not ready within 5m)
+    deployment/shop/web was rolled back to revision 1: revision 2, which was chosen, failed (not ready within 5m); `evenkeel rollout retry deployment/shop/web` tries it again
     --- exit 2
     ");
 }
@@ -221,7 +221,7 @@ async fn apply_waits_for_what_its_sources_declare() {
     insta::assert_snapshot!(daemon.says("apply --wait").await, @"
     $ evenkeel apply --wait
     source /srv/shop: generation 4 with 1 object is in force
-    deployment/shop/web was rolled back to revision 1: revision 2 failed (not ready within 5m)
+    deployment/shop/web was rolled back to revision 1: revision 2 failed (not ready within 5m); `evenkeel rollout retry deployment/shop/web` tries it again
     --- exit 2
     ");
 }
