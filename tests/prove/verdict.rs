@@ -47,7 +47,8 @@ fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
     let asks = |step: &Step| match step {
         Step::Request { .. } | Step::Confirm(_) | Step::LoseState | Step::LoseHistory => true,
         Step::Expect(Expectation::Source { .. } | Expectation::Problem { .. }) => true,
-        Step::Run { until: Some(Expectation::Phase { phase, .. }), .. } => !is_plain(phase),
+        Step::Run { until: Some(Expectation::Phase { phase, .. }), .. }
+        | Step::Expect(Expectation::Phase { phase, .. }) => !is_plain(phase),
         _ => false,
     };
     scenario.script.iter().any(|line| asks(&line.step))

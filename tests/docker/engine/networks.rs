@@ -3,7 +3,7 @@
 use evenkeel::model::action::VolumeCreate;
 
 use super::*;
-use crate::support::{Load, on_each_engine};
+use crate::support::{Load, eventually, on_each_engine};
 
 on_each_engine! {
     fn a_network_is_created_once_with_its_subnet(bench) {
@@ -92,8 +92,9 @@ on_each_engine! {
         let id = door.started(&spec);
         let before = door.look(&id);
         let address = before.networks[&network].address.unwrap();
-        bench.get(&format!("http://{address}:8080/")).unwrap();
-        let load = Load::start(bench, &format!("http://{address}:8080/"), &["1"]);
+        let url = format!("http://{address}:8080/");
+        eventually("it answers", Duration::from_secs(20), || bench.get(&url));
+        let load = Load::start(bench, &url, &["1"]);
         for aliases in [&["web"][..], &[], &["web", "www"], &[]] {
             std::thread::sleep(Duration::from_millis(300));
             door.run(door.docker.reconnect(&connection(&id, &network, aliases))).unwrap();
