@@ -175,6 +175,7 @@ mod tests {
             digest: "sha256:1".into(),
             restarts: 0,
             template: Declaration::of(&template),
+            taken_over: false,
             contents: [("secret/db".to_string(), ContentId("s-1".into()))].into(),
         }
     }

@@ -257,6 +257,11 @@ impl History {
         };
         let find = |number| pick(key, &revisions, |revision| revision.number, number);
         let (from, to) = (find(from)?, find(to)?);
+        if let Some(unknown) = [from, to].into_iter().find(|revision| revision.taken_over) {
+            let number = unknown.number;
+            return Err(Failure::new(format!("nobody remembers what revision {number} of {key} was made from"))
+                .hint("it ran when the history was lost; `docker inspect` of its containers shows what they are"));
+        }
         screen.print(&match self.output {
             None => difference::text(key, from, to, screen.out),
             Some(format) => output::render(&difference::value(key, from, to), format),

@@ -20,19 +20,8 @@ const LOOKS_AT: [(&str, &str); 6] = [
 ];
 
 /// Fields that are maps with names of the user's: like those of a list, their items mean nothing to each other.
-const MAPS: [&str; 11] = [
-    "annotations",
-    "data",
-    "env",
-    "extraHosts",
-    "files",
-    "labels",
-    "options",
-    "stringData",
-    "sysctls",
-    "ulimits",
-    "variables",
-];
+const MAPS: [&str; 10] =
+    ["annotations", "data", "env", "extraHosts", "files", "labels", "options", "sysctls", "ulimits", "variables"];
 
 /// Where something begins in its file, in bytes.
 type Place = usize;

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::history::Resolution;
 use super::job::{JobRun, JobState};
 use super::registry::Choice;
 use super::revision::RevisionId;
 use super::time::{Span, Timestamp};
+use super::wish::Resolution;
 
 /// The memory of a CronJob.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,10 +14,11 @@ use super::job::{JobHistory, RemovedJobs};
 use super::name::Key;
 use super::observed::ContainerId;
 use super::registry::Choice;
-use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash, revision_id};
+use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
 use super::spec::Template;
 use super::stopwatch::Stopwatch;
 use super::time::Timestamp;
+use super::wish::{Pin, Resolution};
 
 /// The memory of all objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,6 +128,16 @@ impl DeploymentHistory {
         known
     }
 
+    /// The revision that the manifest asks for, once its image is known.
+    pub fn asked_for(&self) -> Option<RevisionId> {
+        self.resolution.as_ref().and_then(Resolution::revision)
+    }
+
+    /// Whether the manifest asks for another revision than the one that is being reached or runs, and nobody chose that one.
+    pub fn is_behind_its_manifest(&self) -> bool {
+        self.pin.is_none() && self.asked_for().is_some_and(|wanted| self.rollout.revision() != Some(&wanted))
+    }
+
     /// The revision that completed last, of those that are meant.
     pub fn newest_completed(&self, is_meant: impl Fn(&Revision) -> bool) -> Option<(Timestamp, &Revision)> {
         let completed = self.revisions.iter().filter(|revision| is_meant(revision));
@@ -149,7 +160,7 @@ impl DeploymentHistory {
         if !self.revisions.iter().any(Revision::is_rejected) {
             return None;
         }
-        let wanted = self.resolution.as_ref()?.revision()?;
+        let wanted = self.asked_for()?;
         self.revisions.iter().find(|revision| revision.id == wanted).filter(|revision| revision.is_rejected())
     }
 }
@@ -158,12 +169,16 @@ impl DeploymentHistory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
-    /// Counts up from 1.
+    /// Counts up from 1; 0 for what was taken over.
     pub number: u64,
     /// Its id.
     pub id: RevisionId,
     /// The hash of its template.
     pub template_hash: TemplateHash,
+    /// Whether it is what ran when the history was lost: its containers may stay and start again, but nobody knows what they were
+    /// made from, so that no further one can be made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
     /// Its template, for going back to it.
     pub template: Arc<Template>,
     /// The contents that it uses.
@@ -313,52 +328,6 @@ impl Rollout {
             | Rollout::Progressing { waited: watch, .. }
             | Rollout::RollingBack { waited: watch, .. } => *watch = watch.held_until(now),
         }
-    }
-}
-
-/// The image that a template resolved to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Resolution {
-    /// The template.
-    pub template: TemplateHash,
-    /// When this template was first seen; a policy of Always wants a pull after this.
-    pub seen_at: Timestamp,
-    /// The image, once known.
-    pub image: Option<ImageId>,
-}
-
-impl Resolution {
-    /// The revision that the manifest asks for, once its image is known.
-    pub fn revision(&self) -> Option<RevisionId> {
-        self.image.as_ref().map(|image| revision_id(&self.template, image))
-    }
-}
-
-/// The revision that a person chose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Pin {
-    /// The revision.
-    pub revision: RevisionId,
-    /// The manifest's template at that time; another one ends the pin.
-    pub template: TemplateHash,
-    /// Whether it ends with its rollout: a restart in place of a rejected revision chooses nothing for good.
-    #[serde(default)]
-    pub lapses: bool,
-    /// Whether nobody chose it: it is what had completed last on a machine that was rebuilt. In a release group it stays only as
-    /// long as those of the others do.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub restored: bool,
-    /// The revision that was chosen, where it failed and `revision` runs in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed: Option<RevisionId>,
-}
-
-impl Pin {
-    /// What was asked for, whether it could be had or not.
-    pub fn chosen(&self) -> &RevisionId {
-        self.failed.as_ref().unwrap_or(&self.revision)
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::Resolution;
 use super::name::Key;
 use super::observed::Exit;
 use super::registry::Choice;
 use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
 use super::spec::Template;
 use super::time::Timestamp;
+use super::wish::Resolution;
 
 /// The memory of a Job: the newest revision and the one before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,7 +54,7 @@ pub struct GoodRevision {
 impl GoodRevision {
     /// The revision that completed last, if any has.
     pub fn of(history: &DeploymentHistory) -> Option<Self> {
-        let (at, revision) = history.newest_completed(|_| true)?;
+        let (at, revision) = history.newest_completed(|revision| !revision.taken_over)?;
         Some(Self {
             revision: revision.number,
             completed_at: at.to_string(),

@@ -63,6 +63,9 @@ pub struct RevisionParts {
     pub template: Declaration,
     /// The contents that it uses, by `configmap/NAME` or `secret/NAME`.
     pub contents: Contents,
+    /// Whether it is what ran when the history was lost, and nothing else here is known of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
 }
 
 /// What became of a revision.

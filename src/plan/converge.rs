@@ -17,6 +17,7 @@ use super::restarts::may_restart;
 use super::retire;
 use super::slots;
 use super::strategy::Effective;
+use super::taken_over;
 use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::Call;
@@ -100,7 +101,7 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     // Where another one of the same revision serves, it is neither the revision nor the world that keeps this one down.
     let one_serves = kept.iter().any(|r| r.readiness.is_ready());
     let (worn, kept): (Vec<&Replica>, Vec<&Replica>) =
-        kept.into_iter().partition(|r| one_serves && is_worn(history, r));
+        kept.into_iter().partition(|r| one_serves && !scene.target.taken_over && is_worn(history, r));
     let mut leaving: Vec<(&Replica, String)> = Vec::new();
     leaving.extend(surplus.iter().map(|r| (*r, wanted(scene))));
     leaving.extend(worn.iter().map(|r| (*r, worn_reason(history, r))));
@@ -167,7 +168,8 @@ fn retirement(replica: &Replica, reason: &str, history: &DeploymentHistory) -> (
 /// The revision whose stopped replicas are kept for a quick way back while a stop-first update is under way.
 fn retained(scene: &Scene, history: &DeploymentHistory) -> Option<crate::model::revision::RevisionId> {
     match &history.rollout {
-        Rollout::Progressing { to, .. } if scene.strategy.stop_first() => super::rollout::newest_completed(history, to),
+        Rollout::Progressing { to, .. } if scene.strategy.stop_first() => super::rollout::newest_completed(history, to)
+            .or_else(|| taken_over::unknown(scene.strategy, scene.replicas, history, to).map(|c| c.revision.clone())),
         _ => None,
     }
 }
@@ -221,6 +223,9 @@ fn create_missing(
 
 /// Creates the replica for `slot` of the scene's target.
 pub fn create(scene: &Scene, decided: &mut Decided, cause: String, slot: Slot) {
+    if scene.target.taken_over {
+        return taken_over::cannot_be_made(decided, scene.target);
+    }
     let spec = build::container(scene.world, scene.source(), slot, scene.is_ready_at_once());
     if scene.world.observed.foreign_names.contains(&spec.name) {
         return decided.wait(format!("the name {}, which a container that is not ours has", spec.name));

@@ -19,18 +19,20 @@ use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
 use super::strategy::{Effective, effective};
+use super::taken_over;
 use super::unmade;
 use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::create_target;
 use crate::model::desired::Declared;
-use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::{Key, Slot};
 use crate::model::observed::{Container, ContainerState, ProbeResult};
 use crate::model::revision::{Contents, ImageId, RevisionId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::{DeploymentSpec, PortRef, Probe, Template};
 use crate::model::status::{ProbePurpose, ProbeTask};
 use crate::model::time::Span;
+use crate::model::wish::Resolution;
 
 /// Decides for one Deployment. `past` is everybody's memory before this pass; the result holds this one's after it.
 pub fn deployment(
@@ -136,6 +138,9 @@ fn wanted(
     if let Some(known) = history.revisions.iter_mut().find(|revision| revision.id == id) {
         // Probes, limits and the like are not part of the revision: they follow the manifest.
         known.template = Arc::clone(&spec.template);
+        if std::mem::take(&mut known.taken_over) {
+            (known.contents, known.restarts) = (contents, history.restarts);
+        }
         return Some(id);
     }
     record(world, decided, key, spec, history, (hash, contents, image, id.clone())).then_some(id)
@@ -145,7 +150,10 @@ fn wanted(
 /// passes find that, and to compare takes a tenth of the time.
 pub fn hash(spec: &DeploymentSpec, contents: &Contents, history: &DeploymentHistory) -> TemplateHash {
     let is_same = |revision: &&Revision| {
-        revision.restarts == history.restarts && revision.contents == *contents && revision.template == spec.template
+        !revision.taken_over
+            && revision.restarts == history.restarts
+            && revision.contents == *contents
+            && revision.template == spec.template
     };
     match history.revisions.iter().rev().find(is_same) {
         Some(revision) => revision.template_hash.clone(),
@@ -197,6 +205,7 @@ fn record(
         number,
         id,
         template_hash,
+        taken_over: false,
         template: Arc::clone(&spec.template),
         contents,
         restarts: history.restarts,
@@ -299,6 +308,7 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
             || rested.contains(id)
             || replicas.iter().any(|replica| replica.container.revision == *id)
     };
+    taken_over::forget(history, replicas);
     let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);
     // What a newer manifest overtook never ran for long: it goes before what somebody may want to go back to.
     for overtaken_only in [true, false] {

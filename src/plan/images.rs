@@ -11,12 +11,13 @@ use crate::model::action::{Action, Call, pull_target};
 use crate::model::build::is_built;
 use crate::model::cron::CronJobHistory;
 use crate::model::desired::Desired;
-use crate::model::history::{History, Resolution};
+use crate::model::history::History;
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault, Image, ImageState};
 use crate::model::platform::Platform;
 use crate::model::revision::{ContentId, ImageId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
+use crate::model::wish::Resolution;
 use crate::policy as rules;
 
 /// Every image that the next plan wants to know about: references of manifests, and images of revisions that may be

@@ -11,7 +11,7 @@ use super::runs::{Runner, Terms};
 use super::world::{Decided, World};
 use crate::model::action::Call;
 use crate::model::desired::Declared;
-use crate::model::history::{History, Resolution};
+use crate::model::history::History;
 use crate::model::job::{JobHistory, JobRun, JobState, RemovedJob, RemovedJobs};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState};
@@ -19,6 +19,7 @@ use crate::model::policy::Refusal;
 use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::JobSpec;
 use crate::model::status::Condition;
+use crate::model::wish::Resolution;
 
 /// How many runs are remembered: a manifest that goes back to one of these revisions does not run it again.
 const RUNS_KEPT: usize = 10;

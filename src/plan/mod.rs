@@ -40,6 +40,7 @@ mod runs;
 mod slots;
 mod status;
 mod strategy;
+mod taken_over;
 mod unmade;
 mod upkeep;
 mod volumes;

@@ -14,7 +14,7 @@ use super::world::{Decided, World, index};
 use crate::model::action::pull_target;
 use crate::model::build::is_built;
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Revision};
+use crate::model::history::{DeploymentHistory, History, Outcome, Revision};
 use crate::model::last_good::GoodRevision;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Fault, ImageState, Observed};
@@ -23,6 +23,7 @@ use crate::model::revision::{Contents, ImageId, TemplateHash, revision_id, templ
 use crate::model::spec::{DeploymentSpec, Template};
 use crate::model::status::Severity;
 use crate::model::time::Timestamp;
+use crate::model::wish::Pin;
 
 /// What last completed of Deployments that have no history.
 pub fn awaited<'a>(desired: &'a Desired, history: &'a History) -> impl Iterator<Item = &'a GoodRevision> {
@@ -161,6 +162,7 @@ fn record(
         id: id.clone(),
         template_hash: template_hash.clone(),
         template: good.template.clone(),
+        taken_over: false,
         contents,
         restarts: history.restarts,
         image,

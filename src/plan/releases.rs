@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::last_good;
 use super::world::World;
-use crate::model::history::{DeploymentHistory, History, Resolution, Rollout};
+use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::Key;
 use crate::model::revision::RevisionId;
 use crate::model::spec::DeploymentSpec;
@@ -46,7 +46,7 @@ pub fn moves_on(world: World, past: &History, key: &Key, spec: &DeploymentSpec) 
 
 /// Whether a member is where its manifest wants it.
 fn rests(history: &DeploymentHistory) -> bool {
-    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+    let wanted = history.asked_for();
     history.pin.is_none()
         && running(history).is_some_and(|id| wanted.as_ref() == Some(id) && last_good::is_proven(history, id))
 }

@@ -9,12 +9,13 @@ use super::rollout::newest_completed;
 use crate::model::action::Request;
 use crate::model::command::Refusal;
 use crate::model::desired::Desired;
-use crate::model::history::{DeploymentHistory, History, Outcome, Pin, Resolution, Revision, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::{RevisionId, TemplateHash, revision_id, template_hash};
 use crate::model::spec::DeploymentSpec;
 use crate::model::time::Timestamp;
+use crate::model::wish::Pin;
 
 /// The history after `request`, with a sentence for people; or why it makes no sense.
 pub fn request(
@@ -84,7 +85,7 @@ fn deployment(
             history.paused = false;
             Ok(format!("{key} goes on"))
         }
-        Request::Restart => Ok(restart(history, key, now, manifest)),
+        Request::Restart => restart(history, key, now, manifest),
         Request::Undo { to } => undo(history, key, *to, manifest),
         Request::Retry => retry(history, key, attempts),
         Request::RunNow => Err(Refusal::impossible(format!("{key} has no runs: only CronJobs do"))),
@@ -94,8 +95,8 @@ fn deployment(
 /// Replaces all replicas by new ones of the revision that runs. Where that was undone to, or runs because the manifest's was
 /// rejected, the copy is pinned: a restart must not bring back what somebody has just taken away. A revision of the
 /// manifest that nobody has taken away is the one that is restarted.
-fn restart(history: &mut DeploymentHistory, key: &Key, now: Timestamp, manifest: Manifest) -> String {
-    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+fn restart(history: &mut DeploymentHistory, key: &Key, now: Timestamp, manifest: Manifest) -> Result<String, Refusal> {
+    let wanted = history.asked_for();
     let taken_away = history.pin.is_some() || history.rejected().is_some();
     let running = match &history.rollout {
         Rollout::Complete { revision, .. } | Rollout::RollingBack { to: revision, .. } => Some(revision.clone()),
@@ -106,14 +107,23 @@ fn restart(history: &mut DeploymentHistory, key: &Key, now: Timestamp, manifest:
     let other = other.and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned());
     let (Some(other), Some(template)) = (other, manifest(history)) else {
         history.restarts = history.restarts.saturating_add(1);
-        return format!("{key}: all replicas will be replaced");
+        return Ok(format!("{key}: all replicas will be replaced"));
     };
+    if other.taken_over {
+        let message = format!(
+            "{key}: nobody remembers what revision {} was made from, so that its replicas cannot be made again",
+            other.number
+        );
+        let way_out =
+            "`evenkeel rollout retry` tries the manifest's revision again, an edit of the manifest another one";
+        return Err(Refusal::impossible(format!("{message}; {way_out}")));
+    }
     let copy = copy(history, &other, now);
     let lapses = history.pin.as_ref().is_none_or(|pin| pin.lapses);
     history.pin = Some(Pin { revision: copy.id.clone(), template, lapses, restored: false, failed: None });
     let message = format!("{key}: all replicas of revision {} will be replaced", other.number);
     history.revisions.push(copy);
-    message
+    Ok(message)
 }
 
 /// The same revision under another id: nothing but the count of restarts tells them apart.
@@ -160,7 +170,7 @@ fn undo(history: &mut DeploymentHistory, key: &Key, to: Option<u64>, manifest: M
         let way_out = "`evenkeel rollout undo --to N` goes to another one, `rollout history` lists them";
         return Err(Refusal::impossible(format!("{key}: {why}; {way_out}")));
     }
-    let wish = history.resolution.as_ref().and_then(Resolution::revision);
+    let wish = history.asked_for();
     if to.is_none() && history.pin.is_none() && wish.as_ref() == Some(&chosen.id) {
         let message =
             format!("revision {} of {key} is what its manifest asks for, and it was undone already", chosen.number);
@@ -194,19 +204,12 @@ fn is_undone(history: &DeploymentHistory) -> Option<String> {
     }
 }
 
-/// Whether another revision runs than its manifest asks for, though that one did not fail itself.
-fn went_back_with_others(history: &DeploymentHistory) -> bool {
-    let wish = history.resolution.as_ref().and_then(Resolution::revision);
-    let Rollout::Complete { revision, .. } = &history.rollout else { return false };
-    history.pin.is_none() && wish.is_some_and(|wish| wish != *revision)
-}
-
 /// Forgives the rejected revision that the manifest asks for, and asks for its gates again that failed. All of that is one
 /// file's, so that a crash leaves no half of it.
 fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String, u32>) -> Result<String, Refusal> {
     // A first revision that fails is not rejected: there is none to go back to. Its gates may be run again.
     let has_failed = |r: &Revision| r.gates.values().any(|record| record.result.is_some() && !record.is_passed());
-    let current = history.rollout.revision().cloned();
+    let (current, wish) = (history.rollout.revision().cloned(), history.asked_for());
     // What somebody chose, if it failed, is meant before any other that did.
     let chosen = history.pin.as_ref().and(history.rejected_wish()).map(|revision| revision.id.clone());
     let is_to_forgive = |r: &&mut Revision| match &chosen {
@@ -214,7 +217,7 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
         None => r.is_rejected() || Some(&r.id) == current.as_ref() && has_failed(r),
     };
     let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
-        let why = match went_back_with_others(history) {
+        let why = match matches!(history.rollout, Rollout::Complete { .. }) && history.is_behind_its_manifest() {
             true => "that of another member of its release group failed",
             false => "`evenkeel rollout status` says what it waits for",
         };
@@ -222,7 +225,7 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     };
     revision.outcome = Outcome::Pending;
     // Whoever wants the manifest's revision to be tried does not want another one to stay.
-    let is_wanted = history.resolution.as_ref().and_then(Resolution::revision).as_ref() == Some(&revision.id);
+    let is_wanted = wish.as_ref() == Some(&revision.id);
     history.pin = history.pin.take().filter(|_| !is_wanted);
     if let (Some(pin), Some(chosen)) = (&mut history.pin, chosen) {
         (pin.revision, pin.failed) = (chosen, None);
@@ -297,6 +300,7 @@ fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Re
 mod tests {
     use super::*;
     use crate::model::revision::{Contents, ImageId};
+    use crate::model::wish::Resolution;
 
     /// A revision of the template and image with that number.
     fn revision(number: u64, outcome: Outcome) -> Revision {
@@ -306,6 +310,7 @@ mod tests {
             id: revision_id(&hash, &image),
             template_hash: hash,
             template: serde_json::from_value(serde_json::json!({"image": format!("web:{number}")})).unwrap(),
+            taken_over: false,
             contents: Contents::default(),
             restarts: 0,
             image,
@@ -359,6 +364,20 @@ mod tests {
             "{why}"
         );
         assert!(undo_of(&mut back, Some(3)).unwrap().contains("goes to revision 3"), "who names it means it");
+    }
+
+    #[test]
+    fn what_was_taken_over_cannot_be_restarted_because_that_makes_it_anew() {
+        let mut back = history(|revisions| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None });
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let template = |history: &DeploymentHistory| Some(history.resolution.as_ref()?.template.clone());
+        let mut taken_over = back.clone();
+        taken_over.revisions[1].taken_over = true;
+        let before = taken_over.clone();
+        let refusal = restart(&mut taken_over, &key, Timestamp(9), &template).unwrap_err();
+        assert!(refusal.message.contains("nobody remembers what revision 2 was made from"), "{}", refusal.message);
+        assert_eq!(taken_over, before);
+        assert!(restart(&mut back, &key, Timestamp(9), &template).unwrap().contains("all replicas of revision 2"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::monitor;
 use super::releases::Setback;
 use super::replica::{Replica, find};
 use super::strategy::Effective;
+use super::taken_over;
 use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
@@ -289,7 +290,7 @@ fn fail(
     reason: String,
 ) {
     let number = find(history, failed).map_or(0, |revision| revision.number);
-    let Some(back) = newest_completed(history, failed) else {
+    let Some(back) = taken_over::way_back(world, decided, facts, history, failed) else {
         if let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == *failed) {
             revision.failure = Some(reason.clone());
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::replica::{Replica, find};
 use super::world::{Decided, World};
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
-use crate::model::history::{DeploymentHistory, History, Outcome, Resolution, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Rollout};
 use crate::model::job::{JobHistory, JobState};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Container, ContainerState};
@@ -111,7 +111,7 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
     let waiting = decided.waiting.first().map(|first| format!("waiting for {first}"));
     let text = match (&history.rollout, phase) {
         (_, "Suspended") => "suspended by its manifest".into(),
-        (_, "Paused") if an_edit_waits(history) => {
+        (_, "Paused") if history.is_behind_its_manifest() => {
             "paused by `rollout pause`; its manifest asks for another revision, which waits for `rollout resume`".into()
         }
         (_, "Paused") => "paused by `rollout pause`".into(),
@@ -129,16 +129,10 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
     printable(&text)
 }
 
-/// Whether the manifest asks for another revision than the one that is being reached or runs.
-fn an_edit_waits(history: &DeploymentHistory) -> bool {
-    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
-    history.pin.is_none() && wanted.is_some_and(|wanted| history.rollout.revision() != Some(&wanted))
-}
-
 /// That what runs is not what the manifest asks for, because another revision was chosen.
 fn pinned(history: &DeploymentHistory) -> Option<String> {
     let pin = history.pin.as_ref()?;
-    let wanted = history.resolution.as_ref().and_then(Resolution::revision);
+    let wanted = history.asked_for();
     let revision = find(history, &pin.revision).filter(|revision| Some(&revision.id) != wanted.as_ref())?;
     let why = match pin.failed {
         None => "which was chosen",

@@ -2,7 +2,7 @@
 
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
 use crate::model::gate::{GateRecord, GateResult};
-use crate::model::history::{DeploymentHistory, Outcome, Resolution, Revision};
+use crate::model::history::{DeploymentHistory, Outcome, Revision};
 use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::schedule::Schedule;
 use crate::model::spec::CronJobSpec;
@@ -17,12 +17,12 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
         return Detail::Deployment { revisions: Vec::new(), paused: false, pinned: false };
     };
     let current = history.rollout.revision();
-    let declared = history.resolution.as_ref().and_then(Resolution::revision);
+    let declared = history.asked_for();
     let wanted = history.pin.as_ref().map(|pin| pin.chosen().clone()).or_else(|| declared.clone());
     let view = |revision: &Revision| {
         let (outcome, reason, last_log) = match &revision.outcome {
             Outcome::Pending => (OutcomeWord::Pending, failure(revision), Vec::new()),
-            Outcome::Completed { .. } => (OutcomeWord::Completed, String::new(), Vec::new()),
+            Outcome::Completed { .. } => (OutcomeWord::Completed, origin(revision), Vec::new()),
             Outcome::Rejected { reason, last_log, .. } => (OutcomeWord::Rejected, reason.clone(), last_log.clone()),
             Outcome::Superseded { .. } => (OutcomeWord::Superseded, failure(revision), Vec::new()),
         };
@@ -49,6 +49,11 @@ pub(super) fn deployment(history: Option<&DeploymentHistory>) -> Detail {
     }
 }
 
+/// Where a revision comes from that no manifest made.
+fn origin(revision: &Revision) -> String {
+    if revision.taken_over { "it ran when the history was lost".into() } else { String::new() }
+}
+
 /// Why a revision failed that was tried on, because there was none to go back to.
 fn failure(revision: &Revision) -> String {
     revision.failure.as_ref().map(|why| format!("failed: {why}")).unwrap_or_default()
@@ -65,6 +70,7 @@ pub(super) fn parts(history: &DeploymentHistory) -> Vec<RevisionParts> {
         restarts: revision.restarts,
         template: Declaration::of(&*revision.template),
         contents: revision.contents.clone(),
+        taken_over: revision.taken_over,
     };
     history.revisions.iter().map(parts).collect()
 }

@@ -36,6 +36,7 @@ fn deployment(number: u64) -> DeploymentHistory {
         id: RevisionId(format!("r{number}")),
         template_hash: TemplateHash("t1".into()),
         template: serde_json::from_value(template).unwrap(),
+        taken_over: false,
         contents: BTreeMap::from([("secret/s".to_string(), ContentId("s-1".into()))]),
         restarts: 0,
         image: ImageId("sha256:1".into()),

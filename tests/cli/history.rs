@@ -19,6 +19,7 @@ fn parts(number: u64, digest: char, template: &Value, secret: &str) -> RevisionP
         digest: format!("shop/api@sha256:{}", digest.to_string().repeat(64)),
         restarts: 0,
         template: Declaration::of(template),
+        taken_over: false,
         contents: [("secret/db".to_string(), ContentId(secret.into()))].into(),
     }
 }
