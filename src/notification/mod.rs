@@ -34,7 +34,7 @@ pub use receiver::{Place, Receiver, parse_url};
 use delivery::{Attempt, attempt, work};
 use message::{Message, Object, Tone};
 use queue::{Queue, Waiting};
-use standing::{ENGINE, Lasting, Standing, standings};
+use standing::{ALWAYS_NEWS, Lasting, Standing, standings};
 
 use crate::model::time::Timestamp;
 use crate::model::told::{Last, Subjects, Told};
@@ -182,7 +182,9 @@ impl Herald {
                 self.is_saved = false;
             }
             let is_told = self.lines[index].has_memory;
-            for standing in standings.iter().filter(|standing| is_told || standing.subject == ENGINE) {
+            for standing in
+                standings.iter().filter(|standing| is_told || ALWAYS_NEWS.contains(&standing.subject.as_str()))
+            {
                 self.tell(index, standing);
             }
             news::forget(&mut self.lines[index].known, &standings, view);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::message::{Message, Tone};
-use super::standing::{ENGINE, Standing};
+use super::standing::{ALWAYS_NEWS, Standing};
 use crate::model::told::{Last, Subjects};
 use crate::model::view::View;
 
@@ -19,14 +19,14 @@ pub enum Wish {
 
 /// What a receiver takes as told that was never told anything: whatever stands now is no news to anybody. Where
 /// something has no result yet and its containers are older than this memory (which was lost, or never was), its first
-/// good result is none either. That the engine is gone is always news.
+/// good result is none either. That the engine is gone, or the daemon in trouble, is always news.
 pub fn baseline(standings: &[Standing]) -> Subjects {
     let last = |standing: &Standing| match standing.results.last() {
         Some(message) if message.tone == Tone::Recovered => None,
         Some(message) => Some(message.last()),
         None => standing.is_old.then(Last::before_our_time),
     };
-    let known = standings.iter().filter(|standing| standing.subject != ENGINE);
+    let known = standings.iter().filter(|standing| !ALWAYS_NEWS.contains(&standing.subject.as_str()));
     known.filter_map(|standing| Some((standing.subject.clone(), last(standing)?))).collect()
 }
 

@@ -50,7 +50,7 @@ impl Lasting {
 
 /// How everything stands.
 pub fn standings(view: &View, lasting: &mut Lasting) -> Vec<Standing> {
-    let mut all = vec![engine(view, lasting)];
+    let mut all = vec![engine(view, lasting), daemon(view, lasting)];
     all.extend(view.sources.iter().map(|state| source(view, state, lasting)));
     // Before a pass was made, nothing is known of objects.
     if view.passes > 0 {
@@ -77,7 +77,28 @@ fn engine(view: &View, lasting: &mut Lasting) -> Standing {
 }
 
 /// What the engine is called, as a subject.
-pub const ENGINE: &str = "engine";
+const ENGINE: &str = "engine";
+
+/// Trouble that belongs to no object: a state directory that cannot be written, so that nothing is changed.
+fn daemon(view: &View, lasting: &mut Lasting) -> Standing {
+    let subject = DAEMON.to_string();
+    let told = |result, tone, message| Message::new(view.at, Object::other("Daemon", DAEMON), result, tone, message);
+    let results = match view.warnings.first() {
+        None => {
+            lasting.is_over(&subject);
+            vec![told("DaemonWell", Tone::Recovered, "its trouble is over")]
+        }
+        Some(why) if lasting.is_enough(&subject, view.at, PATIENCE) => vec![told("DaemonTroubled", Tone::Bad, why)],
+        Some(_) => Vec::new(),
+    };
+    Standing { subject, results, is_old: false }
+}
+
+/// What the daemon is called, as a subject.
+const DAEMON: &str = "evenkeel";
+
+/// Subjects whose trouble is news to a receiver that was never told anything, too.
+pub const ALWAYS_NEWS: [&str; 2] = [ENGINE, DAEMON];
 
 fn source(view: &View, state: &SourceState, lasting: &mut Lasting) -> Standing {
     let namespace = state.namespace.as_ref().map(|namespace| format!("={namespace}")).unwrap_or_default();
@@ -475,6 +496,21 @@ mod tests {
         assert!(told.contains("SourceInvalid") && told.contains("the directory is empty"), "{told}");
         assert_eq!(said_after(&at(61, SourcePhase::Loaded), &mut lasting), "");
         assert_eq!(said_after(&at(62, SourcePhase::Unknown), &mut lasting), "", "the minute begins anew");
+    }
+
+    #[test]
+    fn a_state_directory_that_cannot_be_written_for_a_minute_is_told() {
+        let mut lasting = Lasting::default();
+        let at = |seconds: i64, warnings: &[&str]| {
+            let warnings = warnings.iter().map(ToString::to_string).collect();
+            View { at: Timestamp(seconds * 1_000), warnings, ..View::default() }
+        };
+        let full = ["nothing is changed, because the history cannot be written: No space left on device"];
+        assert_eq!(said_after(&at(0, &full), &mut lasting), "");
+        let told = said_after(&at(60, &full), &mut lasting);
+        insta::assert_snapshot!(told, @"evenkeel: DaemonTroubled: nothing is changed, because the history cannot be written: No space left on device; ;");
+        assert_eq!(said_after(&at(61, &[]), &mut lasting), "");
+        assert_eq!(said_after(&at(62, &full), &mut lasting), "", "the minute begins anew");
     }
 
     #[test]

@@ -187,6 +187,12 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
         return;
     };
     let excused = blame::excuse(world, decided, facts, to, before);
+    if excused.is_some() && excused_at.is_none() {
+        let number = find(history, to).map_or(0, |revision| revision.number);
+        let message =
+            format!("the replicas before revision {number} fail as well: as long as they do, it is not its fault");
+        decided.tell(world, facts.key, Severity::Warning, "RolloutExcused", message);
+    }
     let waited = excused.map_or(waited, Stopwatch::begin);
     let excused_at = excused.or(excused_at);
     let mark = Mark { started_at, waited, available, excused_at };
