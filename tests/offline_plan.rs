@@ -105,6 +105,50 @@ async fn a_plan_says_for_how_long_nothing_serves_and_why() {
     assert!(cost.starts_with(expected) && cost.contains("volume data"), "{cost}");
 }
 
+/// Checks after a rollout, two of them of one program.
+const CHECKED: &str = "
+image web:1 ready after 1s
+image web:2 ready after 1s
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  minReady: 1s
+  gates:
+    after:
+      - {httpGet: {port: http, path: /health}}
+      - {exec: {command: [psql, -c, select 1]}}
+      - {exec: {command: [psql, -c, select 2]}}
+      - {tcpSocket: {port: http}, byName: true}
+  template:
+    image: web:1
+    ports: [{name: http, port: 80}]
+    drain: 0s
+    readinessProbe: {httpGet: {port: http}, period: 1s}
+--- script
+run until converged within 2m
+controller stop
+edit manifests/web.yaml s/web:1/web:2/
+--- transcript
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_names_the_checks_after_a_rollout_each_once() {
+    let outlook = planned(&played(CHECKED).await).await;
+    let checks = outlook.steps.iter().filter(|step| step.action.starts_with("check "));
+    let told: Vec<String> = checks.map(|step| format!("{}: {}", step.action, step.cause)).collect();
+    let because = "a gate of revision 2 after its rollout";
+    let expected = [
+        "check GET /health at each new replica",
+        "check command psql -c select 1 at each new replica",
+        "check command psql -c select 2 at each new replica",
+        "check TCP connection by name",
+    ];
+    assert_eq!(told, expected.map(|check| format!("{check}: {because}")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_plan_says_what_comes_back_in_place_of_the_manifests_revision() {
     let mut stage = played(REBUILT).await;

@@ -189,8 +189,11 @@ struct Outcome {
 fn play(case: &Case, desired: &Desired) -> Outcome {
     let (observed, history, now) = (case.observed(desired), Default::default(), Timestamp(1_000_000));
     let plan = plan::plan(desired, &observed, &history, now);
-    let steps = plan::forecast(desired, &observed, &history, now, &plan).into_iter().map(|action| action.call);
-    Outcome { refused: plan.refused, made: steps.collect() }
+    let calls = plan::forecast(desired, &observed, &history, now, &plan).into_iter().filter_map(|step| match step {
+        plan::Step::Act(action) => Some(action.call),
+        plan::Step::Check(_) => None,
+    });
+    Outcome { refused: plan.refused, made: calls.collect() }
 }
 
 /// What is wrong with the outcome of an escape.

@@ -113,7 +113,7 @@ spec:
     ports: [{name: http, port: 80}]
     drain: 1s
     labels: {planted: planted-canary}
-    lifecycle: {preStop: {exec: [flush]}}
+    lifecycle: {preStop: {exec: {command: [flush]}}}
     readinessProbe: {httpGet: {port: http}, period: 1s}
     env: {ONE: {secret: env, key: KEY_0}}
     envFrom: [{secret: env, prefix: ALL_}, {secret: changing}]

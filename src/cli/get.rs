@@ -25,16 +25,15 @@ use crate::server::wire::Snapshot;
   evenkeel get deployments -n shop      the Deployments of one namespace
   evenkeel get deploy,job               two kinds
   evenkeel get deploy/web -o yaml       one object, with all that is known of it
+  evenkeel get deploy/web job/seed      several of them
   evenkeel get cronjobs                 their schedules, next times and last results
   evenkeel get replicas                 the containers of Deployments and Jobs
   evenkeel get sources                  the manifest directories, and whether they are in force
   evenkeel get deployments --watch      go on with a line for every change")]
 pub struct Get {
-    /// all, deployments, jobs, cronjobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or KIND/NAME, or a NAME alone.
-    #[arg(value_name = "KIND[/NAME]", default_value = "all")]
-    what: String,
-    /// The object's name, after its kind.
-    name: Option<String>,
+    /// all, deployments, jobs, cronjobs, networks, volumes, configmaps, secrets, namespaces, several of these with commas between, replicas or sources; or objects: KIND/NAME …, KIND NAME …, or a NAME alone.
+    #[arg(value_name = "KIND[/NAME]", default_value = "all", num_args = 1..)]
+    what: Vec<String>,
     #[command(flatten)]
     scope: Scope,
     /// Another format than a table.
@@ -52,7 +51,7 @@ pub struct Get {
 enum Listing {
     /// Objects of these kinds, in this order.
     Of(Vec<Kind>),
-    One(Wanted),
+    Named(Vec<Wanted>),
     Replicas,
     Sources,
 }
@@ -72,8 +71,8 @@ impl Get {
     }
 
     fn listing(&self) -> Result<Listing, Failure> {
-        let named = self.name.is_some() || self.what.contains('/');
-        Ok(match self.what.as_str() {
+        let (word, named) = (self.word(), self.what.len() > 1 || self.word().contains('/'));
+        Ok(match word {
             "all" if !named => Listing::Of(Kind::ALL.into_iter().rev().collect()),
             "replicas" | "replica" | "containers" | "pods" | "po" if !named => Listing::Replicas,
             "sources" | "source" if !named => Listing::Sources,
@@ -81,15 +80,17 @@ impl Get {
                 Ok(kinds) => Listing::Of(kinds),
                 // No kind is called so; perhaps an object is.
                 Err(unknown) => match Wanted::parse(&[kinds.to_string()], self.scope.namespace.as_ref()) {
-                    Ok(wanted) => Listing::One(wanted),
+                    Ok(wanted) => Listing::Named(vec![wanted]),
                     Err(_) => return Err(unknown),
                 },
             },
-            what => {
-                let words: Vec<String> = std::iter::once(what.to_string()).chain(self.name.clone()).collect();
-                Listing::One(Wanted::parse(&words, self.scope.namespace.as_ref())?)
-            }
+            _ => Listing::Named(Wanted::parse_all(&self.what, self.scope.namespace.as_ref())?),
         })
+    }
+
+    /// The first word, which names a kind as a rule.
+    fn word(&self) -> &str {
+        self.what.first().map_or("all", String::as_str)
     }
 
     fn render(&self, listing: &Listing, snapshot: &Snapshot, screen: &Screen) -> Result<String, Failure> {
@@ -100,7 +101,7 @@ impl Get {
     fn tree(&self, listing: &Listing, view: &View) -> Result<Value, Failure> {
         let mut items: Vec<Value> = self.items(listing, view)?.into_iter().map(|(_, item)| item).collect();
         Ok(match (listing, items.pop()) {
-            (Listing::One(_), Some(one)) => one,
+            (Listing::Named(wanted), Some(one)) if wanted.len() == 1 => one,
             (_, last) => output::list(items.into_iter().chain(last).collect()),
         })
     }
@@ -109,9 +110,9 @@ impl Get {
     fn items(&self, listing: &Listing, view: &View) -> Result<Vec<(String, Value)>, Failure> {
         let namespace = self.scope.namespace.as_ref();
         Ok(match listing {
-            Listing::One(wanted) => {
-                let (key, object) = self.one(wanted, view)?;
-                vec![(key.to_string(), output::object(key, object))]
+            Listing::Named(wanted) => {
+                let objects = self.named(wanted, view)?.into_iter();
+                objects.map(|(key, object)| (key.to_string(), output::object(key, object))).collect()
             }
             Listing::Sources => {
                 let sources = rows::sources_of(view, namespace);
@@ -142,10 +143,22 @@ impl Get {
         Ok(tables.iter().map(|(_, table)| table.render(screen.out)).collect::<Vec<_>>().join("\n"))
     }
 
+    /// The objects that are meant, each once.
+    fn named<'a>(&self, wanted: &[Wanted], view: &'a View) -> Result<Vec<(&'a Key, &'a ObjectView)>, Failure> {
+        let mut found: Vec<(&Key, &ObjectView)> = Vec::new();
+        for one in wanted {
+            let (key, object) = self.one(one, view)?;
+            if !found.iter().any(|(known, _)| *known == key) {
+                found.push((key, object));
+            }
+        }
+        Ok(found)
+    }
+
     /// The object that is meant. What is neither a kind nor the name of one is more likely a slip of the first.
     fn one<'a>(&self, wanted: &Wanted, view: &'a View) -> Result<(&'a Key, &'a ObjectView), Failure> {
         let kinds: Vec<Kind> = Kind::ALL.into_iter().rev().collect();
-        wanted.find(view, &kinds).map_err(|missing| match (&wanted.kind, kind_of(&self.what)) {
+        wanted.find(view, &kinds).map_err(|missing| match (&wanted.kind, kind_of(self.word())) {
             (None, Err(unknown)) if !view.objects.keys().any(|key| key.name == wanted.name) => {
                 let name = &wanted.name;
                 Failure::new(format!("{}, and no object is called so", unknown.message)).hint(format!(
@@ -162,20 +175,30 @@ impl Get {
         let columns = Columns {
             namespace: self.scope.namespace.is_none(),
             wide: self.output == Some(Output::Wide),
-            prefixed: matches!(listing, Listing::Of(kinds) if kinds.len() > 1),
+            prefixed: match listing {
+                Listing::Of(kinds) => kinds.len() > 1,
+                Listing::Named(wanted) => wanted.iter().any(|one| one.kind != wanted[0].kind),
+                Listing::Replicas | Listing::Sources => false,
+            },
             now: snapshot.now,
         };
         let view = &snapshot.view;
         let namespace = self.scope.namespace.as_ref();
-        let of_kind = |kind: Kind| {
-            let objects: Vec<_> = selected(view, &[kind], namespace).collect();
-            (objects.iter().map(|(key, _)| key.to_string()).collect(), rows::objects(kind, &objects, &columns))
+        let of_kind = |kind: Kind, objects: &[(&Key, &ObjectView)]| {
+            (objects.iter().map(|(key, _)| key.to_string()).collect(), rows::objects(kind, objects, &columns))
         };
         let tables = match listing {
-            Listing::Of(kinds) => kinds.iter().copied().map(of_kind).collect(),
-            Listing::One(wanted) => {
-                let one = self.one(wanted, view)?;
-                vec![(vec![one.0.to_string()], rows::objects(one.0.kind, &[one], &columns))]
+            Listing::Of(kinds) => {
+                let all = |kind: &Kind| of_kind(*kind, &selected(view, &[*kind], namespace).collect::<Vec<_>>());
+                kinds.iter().map(all).collect()
+            }
+            Listing::Named(wanted) => {
+                let named = self.named(wanted, view)?;
+                let mut kinds: Vec<Kind> = named.iter().map(|(key, _)| key.kind).collect();
+                let mut seen = std::collections::BTreeSet::new();
+                kinds.retain(|kind| seen.insert(*kind));
+                let own = |kind| named.iter().copied().filter(|(key, _)| key.kind == kind).collect::<Vec<_>>();
+                kinds.into_iter().map(|kind| of_kind(kind, &own(kind))).collect()
             }
             Listing::Replicas => {
                 let owners: Vec<_> = selected(view, &Kind::ALL, namespace).collect();

@@ -37,6 +37,7 @@ mod schema;
 mod screen;
 mod set;
 mod settings;
+mod sheet;
 mod standing;
 mod supervisor;
 mod table;

@@ -29,6 +29,21 @@ impl Wanted {
         Ok(Self { kind, namespace: own_namespace.or(namespace.cloned()), name: parse_name(name)? })
     }
 
+    /// Understands what names one object or several: `KIND/NAME …`, `KIND NAME …` or `NAME`.
+    pub fn parse_all(words: &[String], namespace: Option<&Name>) -> Result<Vec<Self>, Failure> {
+        let whole = words.iter().filter(|word| word.contains('/')).count();
+        match words {
+            [kind, names @ ..] if whole == 0 && !names.is_empty() => {
+                names.iter().map(|name| Self::parse(&[kind.clone(), name.clone()], namespace)).collect()
+            }
+            _ if whole > 0 && whole < words.len() => {
+                let message = format!("'{}' names some with their kind and some without", words.join(" "));
+                Err(Failure::new(message).hint("write KIND/NAME for each, or KIND NAME NAME"))
+            }
+            _ => words.iter().map(|word| Self::parse(std::slice::from_ref(word), namespace)).collect(),
+        }
+    }
+
     /// The object, if exactly one fits. Without a kind, `kinds` are tried in their order.
     pub fn find<'a>(&self, view: &'a View, kinds: &[Kind]) -> Result<(&'a Key, &'a ObjectView), Failure> {
         let key = self.among(view.objects.keys(), kinds)?;
@@ -142,5 +157,20 @@ mod tests {
         assert!(parse(&["pod/web"]).unwrap_err().hint.contains("deployment"));
         assert_eq!(parse(&["deploymant/web"]).unwrap_err().hint, "did you mean deployment?");
         assert!(parse(&["a/b/c/d"]).is_err());
+    }
+
+    #[test]
+    fn several_are_named_as_in_kubectl() {
+        let parse = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let all = Wanted::parse_all(&words, None).map_err(|failure| failure.message)?;
+            Ok(all.into_iter().map(|one| (one.kind, one.name.to_string())).collect::<Vec<_>>())
+        };
+        let (deployment, job) = (Some(Kind::Deployment), Some(Kind::Job));
+        assert_eq!(parse(&["deploy/web", "job/seed"]), Ok(vec![(deployment, "web".into()), (job, "seed".into())]));
+        assert_eq!(parse(&["deploy", "web", "api"]), Ok(vec![(deployment, "web".into()), (deployment, "api".into())]));
+        assert_eq!(parse(&["web"]), Ok(vec![(None, "web".into())]));
+        let mixed: Result<_, String> = parse(&["deploy/web", "api"]);
+        assert_eq!(mixed, Err("'deploy/web api' names some with their kind and some without".into()));
     }
 }

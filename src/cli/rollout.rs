@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::args::{Machine, Reach, Scope, parse_span};
 use super::client::Client;
-use super::describe;
 use super::difference;
 use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
@@ -13,6 +12,7 @@ use super::object::Wanted;
 use super::output;
 use super::past::{job_table, revision_table};
 use super::screen::{Screen, lines};
+use super::sheet;
 use super::standing;
 use crate::model::action::Request;
 use crate::model::command::Answer;
@@ -238,7 +238,7 @@ impl History {
     ) -> Result<Exit, Failure> {
         let found = pick(key, revisions, |revision| revision.number, number)?;
         let text = match self.output {
-            None => describe::revision(found, now, screen.out),
+            None => sheet::revision(found, now, screen.out),
             Some(format) => {
                 let mut value = json!(found);
                 output::times(&mut value);

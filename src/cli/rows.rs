@@ -6,7 +6,7 @@ use super::screen::{Screen, Tone, phase_tone};
 use super::table::{Cell, Table, cell, toned};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::registry::in_short;
-use crate::model::status::ContainerStatus;
+use crate::model::status::{ContainerStatus, MONITORED};
 use crate::model::time::Timestamp;
 use crate::model::view::{Detail, ObjectView, RunWord, SourcePhase, SourceState, View};
 
@@ -53,10 +53,16 @@ fn has_revisions(kind: Kind) -> bool {
     matches!(kind, Kind::Deployment | Kind::Job)
 }
 
-/// What there is to say. Of a network or volume that is ready, the other columns have said it.
+/// What there is to say. Of a network or volume that is ready, the other columns have said it; of a Deployment of which there
+/// is nothing else, that it may still be rolled back.
 fn message(kind: Kind, object: &ObjectView) -> &str {
     let is_told = matches!(kind, Kind::Network | Kind::Volume) && object.status.phase == "Ready";
-    if is_told { "" } else { &object.status.message }
+    let monitored = object.status.conditions.iter().find(|condition| condition.kind == MONITORED);
+    match monitored.filter(|_| object.status.message.is_empty()) {
+        _ if is_told => "",
+        Some(monitored) => &monitored.message,
+        None => &object.status.message,
+    }
 }
 
 fn lead(columns: &Columns, namespaced: bool) -> Vec<&'static str> {

@@ -88,7 +88,10 @@ fn sentence(run: &RunView, waiting: &[String]) -> String {
             None => format!("run {id} begins"),
         },
         RunWord::Running => format!("run {id} is under way"),
-        RunWord::Retrying => format!("run {id} failed and is tried again"),
+        RunWord::Retrying => {
+            let why = if run.reason.is_empty() { String::new() } else { format!(" ({})", run.reason) };
+            format!("run {id} failed at its attempt {}{why} and is tried again", run.attempt.saturating_add(1))
+        }
         RunWord::Succeeded => {
             let took = run.started_at.zip(run.finished_at).map(|(start, end)| age::span(end.since(start)));
             format!("run {id} ended well after {}", took.unwrap_or_default())

@@ -3,7 +3,7 @@
 
 use super::failure::Exit;
 use crate::model::name::{Key, Kind};
-use crate::model::status::Replicas;
+use crate::model::status::{MONITORED, Replicas};
 use crate::model::view::{Detail, ObjectView, OutcomeWord, RevisionView};
 
 /// Where an object stands, in the words of `rollout status`.
@@ -84,9 +84,15 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
         let whose = if is_pinned(object) { ", which was chosen," } else { "" };
         let number = failed.number;
         let way_out = format!("`evenkeel rollout retry {key}` tries it again");
-        return Standing::RolledBack(format!(
-            "{key} was rolled back{now}: revision {number}{whose} failed{reason}; {way_out}"
-        ));
+        // A younger one was made since: a restart's, of what had come back.
+        let sentence = match &object.status.revision {
+            Some(current) if current.number > number => format!(
+                "{key} was rolled back earlier: revision {number}{whose} failed{reason}; revision {} runs now",
+                current.number
+            ),
+            _ => format!("{key} was rolled back{now}: revision {number}{whose} failed{reason}"),
+        };
+        return Standing::RolledBack(format!("{sentence}; {way_out}"));
     }
     // With the others of its release group.
     if object.status.phase == "RolledBack" {
@@ -102,11 +108,17 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
     }
     match &object.status.revision {
         Some(revision) if revision.number > 0 => {
-            let chosen = with_reason(&object.status.message);
-            Standing::Done(format!("{key} successfully rolled out: revision {}{chosen}", revision.number))
+            let more = with_reason(monitored(object).unwrap_or(&object.status.message));
+            Standing::Done(format!("{key} successfully rolled out: revision {}{more}", revision.number))
         }
         _ => Standing::Done(format!("{key} is {}", object.status.phase.to_lowercase())),
     }
+}
+
+/// That it would still be rolled back if it failed now, and until when.
+fn monitored(object: &ObjectView) -> Option<&str> {
+    let condition = object.status.conditions.iter().find(|condition| condition.kind == MONITORED)?;
+    object.status.message.is_empty().then_some(condition.message.as_str())
 }
 
 /// The revision that the manifest, or who chose another one, asks for, if it failed.

@@ -4,11 +4,12 @@
 use serde_json::{Map, Value as Json};
 
 use super::diagnostic::Problems;
-use super::expect::{accepts, expected, first_sentence, shape, words};
+use super::expect::{accepts, expected, first_sentence, is_one_field, published, shape, words};
 use super::file::{File, Pos};
 use super::format::{matches, way_out, well_formed};
 use super::suggest;
 use super::tree::{Entry, Node, Scalar, Value};
+use super::yaml::MERGE_KEY;
 use crate::model::text::printable;
 
 /// How much of a wrong value is quoted, in characters.
@@ -75,7 +76,7 @@ impl<'a> Walk<'a> {
     /// The JSON value of `node`. `owner` is where the field that holds it is named.
     fn value(&mut self, node: &Node, schema: &'a Json, owner: Pos) -> Json {
         let schema = self.resolve(schema);
-        if node.scalar().is_some_and(|scalar| scalar.broken) || self.problems.is_full() {
+        if node.is_unread() || self.problems.is_full() {
             self.broken = true;
             return Json::Null;
         }
@@ -132,12 +133,16 @@ impl<'a> Walk<'a> {
                 object.insert(key.clone(), self.inside(key.clone(), value, known, *key_pos));
             } else if further.is_object() {
                 object.insert(key.clone(), self.inside(key.clone(), value, further, *key_pos));
+            } else if key == MERGE_KEY && value.is_unread() {
+                self.broken = true;
             } else {
                 self.unknown_field(key, *key_pos, schema);
             }
         }
         self.above.pop();
-        let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // It may have been in what could not be merged in.
+        let is_whole = !node.field(MERGE_KEY).is_some_and(Node::is_unread);
+        let required = schema["required"].as_array().filter(|_| is_whole).map(Vec::as_slice).unwrap_or_default();
         for name in required.iter().filter_map(Json::as_str).filter(|name| node.field(name).is_none()) {
             let message = format!("{} needs the field '{name}'", self.here());
             let problem = self.problems.error(self.file, owner, message);
@@ -243,6 +248,7 @@ impl<'a> Walk<'a> {
             Value::Sequence(_) if expected.starts_with("a mapping") => {
                 Some("write 'NAME: value' lines without '- '".into())
             }
+            Value::Sequence(_) if expected == "{command}" => Some("write {command: […]}, as in Kubernetes".into()),
             Value::Scalar(_) if expected == "a mapping" => Some("write 'NAME: value' lines below it".into()),
             Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
         };
@@ -373,23 +379,4 @@ fn path_of(steps: &[String]) -> String {
         path.extend(step.chars().take(QUOTED_MAX));
     }
     if path.is_empty() { "the manifest".into() } else { path }
-}
-
-/// Whether what is expected is a mapping that needs one field only: `{port}`.
-/// Compose's `8080:80` as a port is written here.
-fn published(text: &str) -> Option<String> {
-    let (outside, port) = text.rsplit_once(':')?;
-    let (address, host_port) = outside.rsplit_once(':').map_or((None, outside), |(ip, port)| (Some(ip), port));
-    let number = |text: &str| text.parse::<u16>().ok();
-    let (host_port, port) = (number(host_port)?, number(port)?);
-    let address = match address {
-        Some(address) => format!(", hostIP: {}", address.parse::<std::net::IpAddr>().ok()?),
-        None => String::new(),
-    };
-    Some(format!("write {{port: {port}, hostPort: {host_port}{address}}}"))
-}
-
-fn is_one_field(expected: &str) -> bool {
-    let field = expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    field.is_some_and(|field| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::diagnostic::{Diagnostic, Spot};
 use super::documents::Document;
 use super::tree::{Entry, Node, Value};
+use super::yaml::MERGE_KEY;
 
 /// Fields whose rules look at another one too: where that is missing or wrong, nothing is said.
 const LOOKS_AT: [(&str, &str); 6] = [
@@ -49,6 +50,29 @@ impl Damage {
 
     fn is_in(&self, field: &str, item: Option<Place>) -> bool {
         self.0.get(field).is_some_and(|items| items.contains(&item))
+    }
+
+    /// Puts something in the place of what is needed and wrong, so that the rest can be read: nothing that is said of a damaged
+    /// part is told.
+    pub fn stand_in(&self, value: &mut Json) {
+        let mut needed = |mapping: &str, field: &str, with: &str| {
+            if let Some(fields) = value
+                .pointer_mut(mapping)
+                .and_then(Json::as_object_mut)
+                .filter(|_| self.has(field) || self.has(MERGE_KEY))
+            {
+                fields.entry(field).or_insert_with(|| with.into());
+            }
+        };
+        needed("/spec/template", "image", "unknown");
+        needed("/spec", "schedule", "@daily");
+        let mounts = value.pointer_mut("/spec/template/mounts").and_then(Json::as_array_mut);
+        for (index, mount) in mounts.filter(|_| self.has("mounts")).into_iter().flatten().enumerate() {
+            if let Some(fields) = mount.as_object_mut() {
+                // No two of them are the same.
+                fields.entry("path").or_insert_with(|| format!("/unknown/{index}").into());
+            }
+        }
     }
 
     /// Takes items without a value away.

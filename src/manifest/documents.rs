@@ -167,6 +167,10 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
         missing_header(at, root, problems);
         return None;
     };
+    // What could not be read there is told already.
+    if version.is_unread() || kind.is_unread() {
+        return None;
+    }
     if version.text() != Some(API_VERSION) {
         let found = version.text().unwrap_or_default();
         let problem = problems.error(at.file, at.field("apiVersion").pos, format!("apiVersion cannot be '{found}'"));

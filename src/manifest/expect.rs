@@ -68,3 +68,22 @@ pub fn first_sentence(text: &str) -> &str {
     let text = text.lines().next().unwrap_or_default();
     text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
 }
+
+/// Compose's `8080:80` as a port is written here.
+pub fn published(text: &str) -> Option<String> {
+    let (outside, port) = text.rsplit_once(':')?;
+    let (address, host_port) = outside.rsplit_once(':').map_or((None, outside), |(ip, port)| (Some(ip), port));
+    let number = |text: &str| text.parse::<u16>().ok();
+    let (host_port, port) = (number(host_port)?, number(port)?);
+    let address = match address {
+        Some(address) => format!(", hostIP: {}", address.parse::<std::net::IpAddr>().ok()?),
+        None => String::new(),
+    };
+    Some(format!("write {{port: {port}, hostPort: {host_port}{address}}}"))
+}
+
+/// Whether what is expected is a mapping that needs one field only: `{port}`.
+pub fn is_one_field(expected: &str) -> bool {
+    let field = expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    field.is_some_and(|field| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphabetic()))
+}

@@ -353,11 +353,9 @@ fn spec(kind: Kind, value: &Json) -> Option<Spec> {
 fn readable(document: &mut Document, mut rest: Json, damage: &Damage) -> Option<(Json, Metadata, Spec)> {
     let kind = document.kind;
     let read = |value: &Json| {
-        let (mut value, broken) = (value.clone(), damage.has("image"));
+        let mut value = value.clone();
         drop_nulls(&mut value);
-        if let Some(template) = value.pointer_mut("/spec/template").and_then(Json::as_object_mut).filter(|_| broken) {
-            template.entry("image").or_insert_with(|| "unknown".into());
-        }
+        damage.stand_in(&mut value);
         let (metadata, spec) = (typed(&value["metadata"])?, spec(kind, &value["spec"])?);
         Some((value, metadata, spec))
     };

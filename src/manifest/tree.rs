@@ -31,7 +31,7 @@ pub struct Scalar {
     pub plain: bool,
     /// Whether a variable was put in.
     pub substituted: bool,
-    /// Whether a variable could not be put in: reported already, so nothing more is said about it.
+    /// Whether a variable or what an alias repeats could not be put in: reported already, so nothing more is said about it.
     pub broken: bool,
 }
 
@@ -84,6 +84,11 @@ impl Node {
     /// The text of a scalar.
     pub fn text(&self) -> Option<&str> {
         self.scalar().map(|scalar| scalar.text.as_str())
+    }
+
+    /// Whether something could not be put in its place: that is reported already.
+    pub fn is_unread(&self) -> bool {
+        self.scalar().is_some_and(|scalar| scalar.broken)
     }
 
     /// Whether it is YAML's null: nothing, `~` or `null`.

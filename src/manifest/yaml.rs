@@ -131,7 +131,7 @@ impl Reader<'_> {
             Event::UnresolvedAlias(name) => {
                 let message = format!("no anchor '&{name}' is defined above in this document");
                 self.problems.error(self.file, pos, message).hint("a text that begins with '*' needs quotes");
-                self.leaf(nothing(pos), 0)?;
+                self.leaf(unread(pos), 0)?;
             }
             Event::Anchor(..) | Event::StreamStart | Event::StreamEnd => {}
             #[allow(
@@ -259,7 +259,7 @@ impl Reader<'_> {
 }
 
 /// The key under which YAML 1.1 merges another mapping in.
-const MERGE_KEY: &str = "<<";
+pub const MERGE_KEY: &str = "<<";
 
 /// The name of a field from the node in its place; none when it can have none, and then its value is passed over.
 fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mut Problems) -> (Option<String>, Pos) {
@@ -269,6 +269,9 @@ fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mu
         problems.error(file, pos, message).hint("a value that is a ${NAME} needs quotes: \"${NAME}\"");
         return (None, pos);
     };
+    if scalar.broken {
+        return (None, pos);
+    }
     if let Some(first) = places.get(&scalar.text) {
         let hint = format!("the first one is in line {}", file.line_number(*first));
         problems.error(file, pos, format!("'{}' is there twice", scalar.text)).hint(hint);
@@ -281,29 +284,40 @@ fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mu
 /// The mappings that a merge key names.
 fn merge_sources(file: &File, node: Node, problems: &mut Problems) -> Vec<Node> {
     let pos = node.pos;
-    let sources = match node.value {
-        Value::Sequence(items) => items,
+    let sources = match &node.value {
+        Value::Sequence(items) => items.clone(),
         Value::Mapping(_) => vec![node],
+        // Which fields it would have brought, nobody knows.
+        Value::Scalar(scalar) if scalar.broken => return vec![node],
         Value::Scalar(_) => Vec::new(),
     };
-    if sources.is_empty() || sources.iter().any(|source| !matches!(source.value, Value::Mapping(_))) {
+    let is_mergeable = |source: &Node| matches!(source.value, Value::Mapping(_)) || source.is_unread();
+    if sources.is_empty() || !sources.iter().all(is_mergeable) {
         problems.error(file, pos, "'<<' merges a mapping, or a list of mappings").hint("write '<<: *anchor'");
     }
     sources
 }
 
-/// The fields with those of the merged mappings that they do not have; an earlier mapping wins over a later one.
+/// The fields with those of the merged mappings that they do not have; an earlier mapping wins over a later one. One that could
+/// not be read stays as a field of its own.
 fn merged(mut entries: Vec<Entry>, merge: Vec<Node>) -> Vec<Entry> {
     for source in merge {
-        let Value::Mapping(further) = source.value else { continue };
+        let further = match source.value {
+            Value::Mapping(further) => further,
+            Value::Scalar(ref scalar) if scalar.broken => {
+                vec![Entry { key: MERGE_KEY.into(), key_pos: source.pos, value: source }]
+            }
+            Value::Scalar(_) | Value::Sequence(_) => continue,
+        };
         let known: std::collections::BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         entries.extend(further.into_iter().filter(|entry| !known.contains(&entry.key)));
     }
     entries
 }
 
-fn nothing(pos: Pos) -> Node {
-    Node { pos, value: Value::Scalar(Scalar { text: String::new(), plain: true, substituted: false, broken: false }) }
+/// What stands in the place of an alias that leads nowhere: nothing more is said of it.
+fn unread(pos: Pos) -> Node {
+    Node { pos, value: Value::Scalar(Scalar { text: String::new(), plain: true, substituted: false, broken: true }) }
 }
 
 fn position(span: &Span) -> Pos {

@@ -159,7 +159,7 @@ impl Metrics {
         self.image_bytes_removed.inc_by(bytes);
     }
 
-    /// Something happened. Rollouts are counted by their events' reasons.
+    /// Something happened. Rollouts are counted by what their events say, those that failed by the sort of failure.
     pub fn event(&self, event: &Event) {
         let severity = match event.severity {
             Severity::Normal => "normal",
@@ -172,7 +172,8 @@ impl Metrics {
             _ => {}
         }
         if let Some(result) = rollout_result(&event.reason) {
-            self.rollouts.with_label_values(&[result, &event.reason]).inc();
+            let reason = event.failure.map_or(event.reason.as_str(), |failure| failure.word());
+            self.rollouts.with_label_values(&[result, reason]).inc();
         }
     }
 

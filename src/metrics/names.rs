@@ -18,8 +18,10 @@ pub(super) const IMAGES_REMOVED: Named =
     ("evenkeel_images_removed_total", "Images removed that Evenkeel had pulled and nothing needed any more.");
 pub(super) const IMAGE_BYTES_REMOVED: Named =
     ("evenkeel_images_removed_bytes_total", "Bytes of those images, layers that other images share included.");
-pub(super) const ROLLOUTS: Named =
-    ("evenkeel_rollouts_total", "Rollouts that ended, by result and the reason of the event that says so.");
+pub(super) const ROLLOUTS: Named = (
+    "evenkeel_rollouts_total",
+    "Rollouts that ended, by result, and those that failed by the sort of failure; of the others it is the event's reason.",
+);
 pub(super) const ROLLOUT_DURATION: Named =
     ("evenkeel_rollout_duration_seconds", "Time from the begin of a rollout to its end, by result.");
 pub(super) const GATES: Named = ("evenkeel_gates_total", "Gates of rollouts that ended, by result: passed or failed.");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cron::CronJobHistory;
+use super::failure::FailureReason;
 use super::gate::GateRecord;
 use super::image::Brought;
 use super::job::{JobHistory, RemovedJobs};
@@ -239,6 +240,8 @@ pub enum Outcome {
         reason: String,
         /// The last log lines of the replica that failed.
         last_log: Vec<String>,
+        /// What sort of failure; none in what an older release wrote.
+        failure: Option<FailureReason>,
     },
     /// A newer revision came before it completed.
     Superseded {

@@ -10,6 +10,7 @@ pub mod container;
 pub mod cron;
 pub mod declaration;
 pub mod desired;
+pub mod failure;
 pub mod fault;
 pub mod gate;
 pub mod history;

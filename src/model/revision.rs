@@ -159,6 +159,11 @@ pub fn revision_id(template: &TemplateHash, image: &ImageId) -> RevisionId {
     RevisionId(hex(&Sha256::digest(format!("{template}@{image}").as_bytes()), ID_DIGITS))
 }
 
+/// A few digits that tell two texts apart, for people.
+pub fn short_hash(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()), 4)
+}
+
 /// The part of a template that cannot change in a living container.
 ///
 /// Left out are the settings that Evenkeel itself acts on (probes, drain, grace, dependencies, pull policy, what must be

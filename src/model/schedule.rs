@@ -93,13 +93,16 @@ fn cron(text: &str) -> Result<Cron, String> {
             let line = (0..FIELDS.len()).map(|place| if place == at { field } else { "*" }).collect::<Vec<_>>();
             parser.parse(&line.join(" "))
         };
-        let mut split = fields.split_whitespace().enumerate();
-        match split.find(|(at, field)| alone(*at, field).is_err()) {
-            Some((at, field)) => {
+        let wrong = fields.split_whitespace().enumerate().filter(|(at, field)| alone(*at, field).is_err());
+        let wrong: Vec<String> = wrong
+            .map(|(at, field)| {
                 let (name, values) = FIELDS[at];
-                format!("'{text}' is not a schedule: the {name} '{field}' is none ({values}; lists 1,2, ranges 1-5, steps */5)")
-            }
-            None => format!("'{text}' is not a schedule"),
+                format!("the {name} '{field}' is none ({values})")
+            })
+            .collect();
+        match wrong.is_empty() {
+            true => format!("'{text}' is not a schedule"),
+            false => format!("'{text}' is not a schedule: {}; {WRITTEN}", wrong.join(", ")),
         }
     })
 }
@@ -112,6 +115,9 @@ const FIELDS: [(&str, &str); 5] = [
     ("month", "1 to 12, or JAN to DEC"),
     ("day of the week", "0 to 7 with Sunday as both, or SUN to SAT"),
 ];
+
+/// How a field may be written.
+const WRITTEN: &str = "a field may be a list 1,2, a range 1-5 or in steps */5";
 
 fn time_zone(text: &str) -> Result<Tz, String> {
     text.parse().map_err(|_| {
@@ -211,6 +217,11 @@ mod tests {
         assert!(wrong("0 30 2 * * *").contains("has 6 fields"));
         assert!(wrong("@nightly").contains("@daily, @midnight"));
         assert!(wrong("61 * * * *").contains("'61 * * * *' is not a schedule: "));
+        let both = wrong("61 25 * * *");
+        assert!(
+            both.contains("the minute '61' is none (0 to 59), the hour '25' is none (0 to 23); a field may"),
+            "{both}"
+        );
         assert!(wrong("0 0 30 2 *").contains("never comes"));
         for right in ["30 2 * * *", "@daily", "*/5 8-18 * * MON-FRI", "0 0 29 2 *", "0 4 * * 7"] {
             assert_eq!(check_schedule(right), Ok(()), "{right}");

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
+use super::failure::FailureReason;
 use super::history::History;
 use super::name::{Key, Name};
 use super::observed::ContainerId;
@@ -71,6 +72,9 @@ pub struct Status {
 /// The condition of a Deployment that stays at another revision than its manifest asks for, because that was chosen.
 pub const PINNED: &str = "Pinned";
 
+/// The condition of a Deployment whose rollout is complete and would still be taken back if it failed now.
+pub const MONITORED: &str = "Monitored";
+
 /// The condition of an object with containers that somebody has renamed.
 pub const RENAMED: &str = "Renamed";
 
@@ -78,7 +82,7 @@ pub const RENAMED: &str = "Renamed";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Available, Progressing, Degraded, Drifted, Pinned, PruneHeld, Refused, Renamed …
+    /// Available, Progressing, Degraded, Drifted, Monitored, Pinned, PruneHeld, Refused, Renamed …
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.
@@ -171,6 +175,9 @@ pub struct Event {
     pub reason: String,
     /// A sentence for people.
     pub message: String,
+    /// What sort of failure ended the rollout, if it says that one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureReason>,
 }
 
 /// How much an event matters.

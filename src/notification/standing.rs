@@ -185,7 +185,11 @@ fn complete(view: &View, key: &Key, revision: &RevisionView) -> Message {
 }
 
 fn rolled_back(view: &View, key: &Key, failed: &RevisionView, current: Option<&RevisionView>) -> Message {
-    let back = current.map(|current| format!(" to revision {} ({})", current.number, in_short(&current.image)));
+    let back = current.map(|current| {
+        // A younger one is a restart's, of what had come back.
+        let way = if current.number > failed.number { "; now it is" } else { " to" };
+        format!("{way} revision {} ({})", current.number, in_short(&current.image))
+    });
     let message = format!(
         "revision {} ({}) failed and was rolled back{}",
         failed.number,

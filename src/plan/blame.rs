@@ -3,6 +3,7 @@
 use super::replica::{Replica, failure, is_refused};
 use super::rollout::Facts;
 use super::world::{Decided, World};
+use crate::model::failure::{FailureReason, RolloutFailure};
 use crate::model::history::DeploymentHistory;
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
@@ -75,9 +76,9 @@ pub fn fault(
     history: &DeploymentHistory,
     to: &RevisionId,
     mark: &Mark,
-) -> Option<String> {
+) -> Option<RolloutFailure> {
     if let Some(refused) = &facts.refused {
-        return Some(refused.clone());
+        return Some(RolloutFailure::new(FailureReason::CreateContainerError, refused));
     }
     let of_it = || facts.replicas.iter().filter(|r| r.container.revision == *to && !r.retiring);
     // Restarts of a time in which those before it failed too, and a while after it, are nobody's fault.
@@ -87,8 +88,8 @@ pub fn fault(
         decided.wake(until);
     }
     let mut judged = of_it().filter(|replica| !is_excused(replica));
-    if let Some(reason) = judged.find_map(|replica| failure(replica, history, mark.started_at)) {
-        return Some(reason);
+    if let Some(failure) = judged.find_map(|replica| failure(replica, history, mark.started_at)) {
+        return Some(failure);
     }
     // While a look does not end, nobody probes and nobody notices that one is ready.
     let culprit = of_it().find(|r| is_culprit(r) && !r.is_unprobed && !r.readiness.is_ready())?;
@@ -103,7 +104,8 @@ pub fn fault(
     let name = &culprit.container.name;
     let why = culprit.readiness.message();
     let why = if why.is_empty() { "it is not available yet" } else { why };
-    Some(format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline))
+    let message = format!("{name} made no progress for {}: {why}", facts.spec.progress_deadline);
+    Some(RolloutFailure::new(FailureReason::ProgressDeadlineExceeded, message))
 }
 
 /// How often the host may keep a new replica from starting (its port is taken, its disk full) while an old one that
@@ -111,7 +113,7 @@ pub fn fault(
 const STUCK_LIMIT: u32 = 2;
 
 /// Why a new replica cannot start on this host, where an old one stopped first to make room for it.
-pub fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<String> {
+pub fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<RolloutFailure> {
     let stopped = |r: &Replica| r.container.revision != *to && matches!(r.container.state, ContainerState::Exited(_));
     if !facts.strategy.stop_first() || !facts.replicas.iter().any(stopped) {
         return None;
@@ -122,7 +124,8 @@ pub fn stuck(world: World, facts: &Facts, to: &RevisionId) -> Option<String> {
         };
         let tries = world.container_failure(replica.container)?.count;
         let name = &replica.container.name;
-        (tries >= STUCK_LIMIT).then(|| format!("{name} cannot start on this host: {}", error.message))
+        let message = || format!("{name} cannot start on this host: {}", error.message);
+        (tries >= STUCK_LIMIT).then(|| RolloutFailure::new(FailureReason::CannotStartOnHost, message()))
     })
 }
 

@@ -11,6 +11,7 @@ use super::images;
 use super::last_good;
 use super::needs;
 use super::purpose::{purpose, wanted};
+use super::quiet;
 use super::readiness;
 use super::replica::{Culprit, Replica, culprit, is_worn, template_of, worn_reason};
 use super::restarts::may_restart;
@@ -360,6 +361,9 @@ fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, 
         ContainerState::Created { error: None } if scene.is_new(container) => purpose(scene, history),
         ContainerState::Created { error: None } => "it serves until new ones have taken over".into(),
         ContainerState::Created { error: Some(error) } => format!("its last start failed: {}", error.message),
+        ContainerState::Exited(exit) if quiet::was_hushed(history, exit) => {
+            "the run that wanted it quiet has ended".into()
+        }
         ContainerState::Exited(exit) => format!("it {}", super::readiness::exit_text(exit)),
         ContainerState::Running { .. }
         | ContainerState::Paused

@@ -10,6 +10,7 @@ use super::converge::{Scene, converge, revive};
 use super::follow;
 use super::gates::{self, Side};
 use super::images;
+use super::monitor;
 use super::policy;
 use super::quiet;
 use super::readiness::Readiness;
@@ -70,12 +71,12 @@ pub fn deployment(
             quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &wish);
         }
         _ if spec.suspend => {
-            if quiet::wakes(world, &mut decided, spec, &replicas, &mut history) {
+            if quiet::wakes(world, &mut decided, key, spec, &replicas, &mut history) {
                 act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
             }
         }
         _ => {
-            let wakes = quiet::wakes(world, &mut decided, spec, &replicas, &mut history);
+            let wakes = quiet::wakes(world, &mut decided, key, spec, &replicas, &mut history);
             releases::remember(world, past, key, spec, &mut history);
             let setback = releases::setback(world, past, key, spec, &history);
             let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
@@ -96,6 +97,7 @@ pub fn deployment(
     decided.probes.extend(gates::probes(key, spec, &history, &replicas));
     wake_for_min_ready(world, &mut decided, spec, &replicas);
     decided.status = status::deployment(unresolved, spec, &history, &replicas, &decided);
+    monitor::tell(world, &mut decided, spec, &history);
     (history, decided)
 }
 

@@ -19,18 +19,31 @@ use crate::model::platform::Platform;
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
 use crate::model::status::{Plan, ProbePurpose, ProbeTask};
 use crate::model::time::{Span, Timestamp};
+use crate::model::view::PlanStep;
 
 /// More passes than any sensible change takes; a way that does not end is cut here.
 const PASSES_MAX: usize = 5000;
 
-/// Every action from here to the end, in order. `first` is the plan for these inputs.
-pub fn forecast(
-    desired: &Desired,
-    observed: &Observed,
-    history: &History,
-    now: Timestamp,
-    first: &Plan,
-) -> Vec<Action> {
+/// Something on the way ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A call to the engine.
+    Act(Box<Action>),
+    /// A check after a rollout, which Evenkeel makes itself: nothing is changed by it.
+    Check(PlanStep),
+}
+
+impl From<Step> for PlanStep {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Act(action) => PlanStep::from(&*action),
+            Step::Check(check) => check,
+        }
+    }
+}
+
+/// Every action from here to the end, and every check after a rollout, in order. `first` is the plan for these inputs.
+pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: Timestamp, first: &Plan) -> Vec<Step> {
     // Most often there is nothing to do: then nothing is planned again. Who is ready since when is found anew by each process.
     let checks = gates(&first.probes).next().is_some() || runs(desired, observed).next().is_some();
     if first.actions.is_empty() && first.wake_at.is_none() && !checks && first.history.is_merely_later(history) {
@@ -51,6 +64,7 @@ pub fn forecast(
         let plan = super::plan(if std::mem::take(&mut first) { desired } else { &later }, &world, &history, now);
         let moved = plan.history != history;
         history = plan.history;
+        steps.extend(gates_due(desired, &world, &history, &plan.probes).into_iter().map(Step::Check));
         let checked = pass_gates(&mut world, &plan.probes);
         if plan.actions.is_empty() {
             match plan.wake_at {
@@ -64,7 +78,7 @@ pub fn forecast(
         now = now + Span::millis(100);
         for action in plan.actions {
             play(&mut world, &action.call, now);
-            steps.push(action);
+            steps.push(Step::Act(Box::new(action)));
         }
     }
     steps
@@ -101,6 +115,35 @@ pub fn assume_ready(world: &mut Observed) {
 
 fn gates(probes: &[ProbeTask]) -> impl Iterator<Item = &ProbeTask> + Clone {
     probes.iter().filter(|task| matches!(task.purpose, ProbePurpose::Gate(_)))
+}
+
+/// The checks after a rollout that are due, each once, at however many replicas it is made.
+fn gates_due(desired: &Desired, world: &Observed, history: &History, probes: &[ProbeTask]) -> Vec<PlanStep> {
+    let mut steps: Vec<PlanStep> = Vec::new();
+    for task in gates(probes) {
+        let ProbePurpose::Gate(number) = task.purpose else { continue };
+        let owner = world.containers.get(&task.container).map(|container| &container.owner);
+        let declared = owner.and_then(|owner| Some((owner, desired.deployments.get(owner)?)));
+        let Some((owner, declared)) = declared else { continue };
+        let Some(gate) = declared.spec.gates.after.get(usize::from(number)) else { continue };
+        let place = if gate.by_name { "" } else { " at each new replica" };
+        let step = PlanStep {
+            object: owner.clone(),
+            action: format!("check {}{place}", gate.title()),
+            cause: format!("a gate of {} after its rollout", reached(history, owner)),
+            downtime: None,
+        };
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+fn reached(history: &History, deployment: &Key) -> String {
+    let known = history.deployments.get(deployment);
+    let revision = known.and_then(|known| super::replica::find(known, known.rollout.revision()?));
+    revision.map_or_else(|| "it".into(), |revision| format!("revision {}", revision.number))
 }
 
 /// Each check after a rollout goes well. False when none was to be made.

@@ -56,7 +56,7 @@ use crate::model::revision::ContentId;
 use crate::model::status::{Condition, Plan, Status};
 use crate::model::time::Timestamp;
 
-pub use forecast::{assume_ready, forecast};
+pub use forecast::{Step, assume_ready, forecast};
 pub use images::of_interest as images_of_interest;
 pub use policy::declared as refusals;
 pub use prune::confirm;

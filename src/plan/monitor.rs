@@ -2,11 +2,13 @@
 
 use super::replica::{Replica, failure, find};
 use super::rollout::{Facts, newest_completed};
-use super::world::World;
+use super::world::{Decided, World};
+use crate::model::failure::{FailureReason, RolloutFailure};
 use crate::model::history::{DeploymentHistory, Outcome, Rollout};
 use crate::model::observed::ContainerState;
 use crate::model::revision::RevisionId;
 use crate::model::spec::DeploymentSpec;
+use crate::model::status::{Condition, MONITORED};
 use crate::model::stopwatch::Stopwatch;
 use crate::model::time::{Span, Timestamp};
 
@@ -28,9 +30,27 @@ fn is_monitored(world: World, spec: &DeploymentSpec, rollout: &Rollout) -> bool 
     go_on(world, spec, *monitored).is_some()
 }
 
+/// Says that the time is not over, and until when, where there is something to go back to. That it is over changes nothing, so
+/// nobody looks for it: the next look tells.
+pub fn tell(world: World, decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory) {
+    let Rollout::Complete { revision, monitored: Some(watch) } = &history.rollout else { return };
+    let wanted = history.asked_for();
+    let is_watched = !spec.suspend && !history.held && wanted.as_ref() == Some(revision) && history.pin.is_none();
+    let until = watch.reaches(spec.monitor, world.observed.watched_since);
+    if !is_watched || until <= world.now || newest_completed(history, revision).is_none() {
+        return;
+    }
+    decided.status.conditions.push(Condition {
+        kind: MONITORED.into(),
+        status: true,
+        reason: "MonitorTimeOpen".into(),
+        message: format!("monitored until {until}: if it fails before that, it is still rolled back"),
+    });
+}
+
 /// Why a complete revision is to be taken back after all, if it is. What somebody has gone back to, or was gone back to by
 /// itself, is never left for that.
-pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &RevisionId) -> Option<String> {
+pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &RevisionId) -> Option<RolloutFailure> {
     let Outcome::Completed { at } = find(history, of)?.outcome else { return None };
     let is_wanted = facts.wanted.as_ref() == Some(of) && history.pin.is_none();
     if !is_wanted || !is_monitored(world, facts.spec, &history.rollout) || newest_completed(history, of).is_none() {
@@ -43,6 +63,8 @@ pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &R
     let should_be = |r: &Replica| matches!(r.container.state, ContainerState::Running { since } if had_time(since));
     let is_lost = |r: &Replica| should_be(r) && r.readiness.is_not_ready() && !r.awaits_engine;
     let all_lost = new.clone().count() > 0 && new.all(is_lost);
-    let reason = crashed.or_else(|| all_lost.then(|| "none of its replicas is ready any more".into()))?;
-    Some(format!("within {} of its completion: {reason}", facts.spec.monitor))
+    let why = crashed.map(|failure| failure.message);
+    let why = why.or_else(|| all_lost.then(|| "none of its replicas is ready any more".into()))?;
+    let message = format!("within {} of its completion: {why}", facts.spec.monitor);
+    Some(RolloutFailure::new(FailureReason::Collapsed, message))
 }

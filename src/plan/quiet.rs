@@ -9,8 +9,9 @@ use crate::model::action::Call;
 use crate::model::cron::{run_id, scheduled_at};
 use crate::model::history::{DeploymentHistory, History, Retirement, Rollout};
 use crate::model::name::{Key, Kind};
-use crate::model::observed::{Container, ContainerState};
+use crate::model::observed::{Container, ContainerState, Exit};
 use crate::model::spec::{DeploymentSpec, Quiesce, QuiesceBy};
+use crate::model::status::Severity;
 
 /// That a run wants a Deployment quiet now.
 pub struct Wish {
@@ -99,11 +100,14 @@ pub fn hush(
     wish: &Wish,
 ) {
     let Wish { run, by } = wish;
-    history.quiet = true;
-    decided.quiet = Some(match by {
+    let why = match by {
         QuiesceBy::Stop => format!("stopped for {run}"),
         QuiesceBy::Pause => format!("paused for {run}"),
-    });
+    };
+    if !std::mem::replace(&mut history.quiet, true) {
+        decided.tell(world, key, Severity::Normal, "Quiesced", format!("its replicas are {why}"));
+    }
+    decided.quiet = Some(why);
     for replica in replicas.iter().filter(|replica| replica.runs()) {
         let container = replica.container;
         let mut retirement = history.retiring.remove(&container.id).unwrap_or_else(|| Retirement {
@@ -144,11 +148,17 @@ pub fn lasts(history: &DeploymentHistory) -> bool {
     history.quiet || history.woken_at.is_some()
 }
 
+/// Whether a replica that has ended was stopped for a run which is over.
+pub fn was_hushed(history: &DeploymentHistory, exit: &Exit) -> bool {
+    history.woken_at.is_some_and(|woken_at| exit.finished_at <= woken_at)
+}
+
 /// After the run they are replicas again like any others that were stopped or paused by hand. True while they have to come
 /// back: an update that begins then would find none of them available, and keep none for the case that it fails.
 pub fn wakes(
     world: World,
     decided: &mut Decided,
+    key: &Key,
     spec: &DeploymentSpec,
     replicas: &[Replica],
     history: &mut DeploymentHistory,
@@ -156,6 +166,8 @@ pub fn wakes(
     if std::mem::take(&mut history.quiet) {
         history.retiring.clear();
         history.woken_at = Some(world.now);
+        let message = "the run that wanted it quiet has ended: its replicas come back";
+        decided.tell(world, key, Severity::Normal, "QuiesceEnded", message);
     }
     let Some(woken_at) = history.woken_at else { return false };
     let available = replicas.iter().filter(|replica| replica.available).count();

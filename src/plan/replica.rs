@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::images;
 use super::readiness::{Readiness, is_named, is_unprobed, readiness};
 use super::world::World;
+use crate::model::failure::{FailureReason, RolloutFailure};
 use crate::model::fault;
 use crate::model::history::{DeploymentHistory, Revision};
 use crate::model::name::Key;
@@ -168,7 +169,7 @@ pub fn find<'a>(history: &'a DeploymentHistory, id: &RevisionId) -> Option<&'a R
 /// Only what the container itself did counts. Trouble of the engine, the registry or the host is nobody's fault.
 /// A replica from before the rollout is judged by the deadline alone: its restarts of long ago prove nothing. One end proves
 /// nothing either, whatever the restart policy: somebody may have killed it, or the engine in its own fall.
-pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Timestamp) -> Option<String> {
+pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Timestamp) -> Option<RolloutFailure> {
     use crate::model::observed::ProbeResult;
     let container = replica.container;
     let name = &container.name;
@@ -176,20 +177,23 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
         return None;
     }
     if let ContainerState::Created { error: Some(error) } = &container.state {
+        let message = || format!("{name} cannot start: {}", error.message);
         return is_own_fault(&error.message, replica.failed_tries)
-            .then(|| format!("{name} cannot start: {}", error.message));
+            .then(|| RolloutFailure::new(FailureReason::RunContainerError, message()));
     }
     if container.created_at < rollout_began || replica.awaits_engine {
         return None;
     }
     if let Some(ProbeResult::Failure { message }) = &container.probes.startup {
-        return Some(format!("{name} failed its startup probe: {message}"));
+        let message = format!("{name} failed its startup probe: {message}");
+        return Some(RolloutFailure::new(FailureReason::StartupProbeFailed, message));
     }
     let restarts = restarts(history, container);
     if restarts >= CRASH_LIMIT {
         let end = last_end(history, container);
         let why = replica.misfit.as_ref().map(|misfit| format!("; {misfit}")).unwrap_or_default();
-        return Some(format!("{name} was restarted {restarts} times without becoming available{end}{why}"));
+        let message = format!("{name} was restarted {restarts} times without becoming available{end}{why}");
+        return Some(RolloutFailure::new(FailureReason::CrashLoopBackOff, message));
     }
     None
 }

@@ -226,7 +226,7 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     revision.outcome = Outcome::Pending;
     // Whoever wants the manifest's revision to be tried does not want another one to stay.
     let is_wanted = wish.as_ref() == Some(&revision.id);
-    history.pin = history.pin.take().filter(|_| !is_wanted);
+    let dropped = history.pin.take_if(|_| is_wanted);
     if let (Some(pin), Some(chosen)) = (&mut history.pin, chosen) {
         (pin.revision, pin.failed) = (chosen, None);
     }
@@ -237,12 +237,21 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
         record.result = None;
     }
     let number = revision.number;
+    let dropped = dropped.and_then(|pin| no_longer_stays(history, &pin, number)).unwrap_or_default();
     if let Rollout::Stalled { revision, .. } = &history.rollout
         && history.revisions.iter().any(|r| r.id == *revision && matches!(r.outcome, Outcome::Pending))
     {
         history.rollout = Rollout::New;
     }
-    Ok(format!("revision {number} of {key} is tried again"))
+    Ok(format!("revision {number} of {key} is tried again{dropped}"))
+}
+
+/// What a retry takes away with it: that another revision was to stay. A restart's copy was to stay for its rollout only.
+fn no_longer_stays(history: &DeploymentHistory, pin: &Pin, tried: u64) -> Option<String> {
+    let chosen = history.revisions.iter().find(|revision| revision.id == *pin.chosen())?;
+    let what = if pin.restored { "the stay at" } else { "the undo to" };
+    let is_told = !pin.lapses && chosen.number != tried;
+    is_told.then(|| format!("; {what} revision {} ends with that", chosen.number))
 }
 
 /// The attempts of the Jobs that a Deployment's gates are, by the gates' titles.
@@ -326,7 +335,8 @@ mod tests {
 
     /// Revisions 1 and 2 completed, and 3, which the manifest asks for, did not.
     fn history(rollout: impl Fn(&[Revision]) -> Rollout) -> DeploymentHistory {
-        let rejected = Outcome::Rejected { at: Timestamp(3), reason: "it crashed".into(), last_log: Vec::new() };
+        let rejected =
+            Outcome::Rejected { at: Timestamp(3), reason: "it crashed".into(), last_log: Vec::new(), failure: None };
         let completed = |at| Outcome::Completed { at: Timestamp(at) };
         let revisions = vec![revision(1, completed(1)), revision(2, completed(2)), revision(3, rejected)];
         let newest = &revisions[2];

@@ -171,10 +171,11 @@ pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica)
 }
 
 fn stop(container: &Container, template: &Template) -> Stop {
+    let command = template.lifecycle.pre_stop.as_ref().and_then(|hook| hook.exec.clone());
     Stop {
         container: container.id.clone(),
         name: container.name.clone(),
-        pre_stop: template.lifecycle.pre_stop.as_ref().map(|hook| hook.exec.clone()).unwrap_or_default(),
+        pre_stop: command.map(|exec| exec.command).unwrap_or_default(),
         grace: template.termination_grace_period,
     }
 }

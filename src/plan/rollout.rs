@@ -10,6 +10,7 @@ use super::replica::{Replica, find};
 use super::strategy::Effective;
 use super::taken_over;
 use super::world::{Decided, World};
+use crate::model::failure::{FailureReason, RolloutFailure};
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
 use crate::model::registry::in_short;
@@ -61,7 +62,7 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
         Rollout::Complete { revision, monitored } => match goal.filter(|goal| *goal != revision) {
             Some(goal) => begin(world, decided, facts, history, goal, "RolloutStarted"),
             None => match monitor::collapse(world, facts, history, &revision) {
-                Some(reason) => fail(world, decided, facts, history, &revision, reason),
+                Some(failure) => fail(world, decided, facts, history, &revision, failure),
                 None => {
                     let monitored = monitor::go_on(world, facts.spec, monitored);
                     history.rollout = Rollout::Complete { revision, monitored };
@@ -175,8 +176,9 @@ fn turn_back(
 
 /// One look at a rollout under way: complete, failed, further on, or as before.
 fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, to: &RevisionId) {
-    if let Some(reason) = gates::failure(history, to) {
-        return fail(world, decided, facts, history, to, reason);
+    if let Some(message) = gates::failure(history, to) {
+        let failure = RolloutFailure::new(FailureReason::GateFailed, message);
+        return fail(world, decided, facts, history, to, failure);
     }
     if is_complete(facts, to) && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
@@ -197,8 +199,8 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     let excused_at = excused.or(excused_at);
     let mark = Mark { started_at, waited, available, excused_at };
     let fault = blame::fault(world, decided, facts, history, to, &mark).or_else(|| blame::stuck(world, facts, to));
-    if let Some(reason) = fault {
-        return fail(world, decided, facts, history, to, reason);
+    if let Some(failure) = fault {
+        return fail(world, decided, facts, history, to, failure);
     }
     let now_available = count_available(facts, to);
     let stepped_at = if now_available > available { Some(world.now) } else { stepped_at };
@@ -217,9 +219,9 @@ fn go_back(world: World, decided: &mut Decided, facts: &Facts, history: &mut Dep
         return;
     };
     let mark = Mark { started_at, waited, available, excused_at: None };
-    if let Some(reason) = blame::fault(world, decided, facts, history, to, &mark) {
-        let reason = format!("the revision to go back to fails as well: {reason}");
-        return stall(world, decided, facts, history, to, reason);
+    if let Some(RolloutFailure { reason, message }) = blame::fault(world, decided, facts, history, to, &mark) {
+        let message = format!("the revision to go back to fails as well: {message}");
+        return stall(world, decided, facts, history, to, RolloutFailure { reason, message });
     }
     let Mark { waited, available, .. } = blame::advance(world, facts, to, mark);
     history.rollout = Rollout::RollingBack { to: to.clone(), from, started_at, waited, available };
@@ -274,12 +276,27 @@ fn complete(
         count => format!("all {count} replicas run"),
     };
     let message = format!("{who} revision {number}; it took {took}");
-    decided.tell(world, facts.key, Severity::Normal, reason, message);
+    match failed_before(history) {
+        Some(of) => {
+            let failure = RolloutFailure::new(of, message);
+            decided.tell_failure(world, facts.key, Severity::Normal, reason, failure);
+        }
+        None => decided.tell(world, facts.key, Severity::Normal, reason, message),
+    }
     set_outcome(history, to, |_| Outcome::Completed { at: world.now });
     // Where the manifest's revision was rejected, the one that completed last runs anyway.
     history.pin = history.pin.take().filter(|pin| !pin.lapses || pin.revision != *to);
     let monitored = monitor::begin(world, facts.spec);
     history.rollout = Rollout::Complete { revision: to.clone(), monitored };
+}
+
+/// What sort of failure a rollback that ends now is the answer to.
+fn failed_before(history: &DeploymentHistory) -> Option<FailureReason> {
+    let Rollout::RollingBack { from, .. } = &history.rollout else { return None };
+    match &find(history, from)?.outcome {
+        Outcome::Rejected { failure, .. } => Some(failure.unwrap_or(FailureReason::Unknown)),
+        Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => Some(FailureReason::ReleaseGroup),
+    }
 }
 
 fn humantime_seconds(span: crate::model::time::Span) -> String {
@@ -293,38 +310,36 @@ fn fail(
     facts: &Facts,
     history: &mut DeploymentHistory,
     failed: &RevisionId,
-    reason: String,
+    failure: RolloutFailure,
 ) {
+    let RolloutFailure { reason: of, message: reason } = failure;
     let number = find(history, failed).map_or(0, |revision| revision.number);
+    let told = RolloutFailure::new(of, format!("revision {number} failed: {reason}"));
     let Some(back) = taken_over::way_back(world, decided, facts, history, failed) else {
         if let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == *failed) {
-            revision.failure = Some(reason.clone());
+            revision.failure = Some(reason);
         }
-        return go_on(world, decided, facts, history, format!("revision {number} failed: {reason}"));
+        return go_on(world, decided, facts, history, told);
     };
     let last_log = blame::culprit_log(facts, failed);
-    set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason: reason.clone(), last_log });
+    set_outcome(history, failed, |_| Outcome::Rejected { at: world.now, reason, last_log, failure: Some(of) });
     // What was undone stays undone, whichever revision takes its place.
     if let Some(pin) = history.pin.as_mut().filter(|pin| pin.revision == *failed) {
         pin.failed = Some(std::mem::replace(&mut pin.revision, back.clone()));
     }
     match facts.spec.on_failure {
-        OnFailure::Pause => {
-            stall(world, decided, facts, history, failed, format!("revision {number} failed: {reason}"))
-        }
-        OnFailure::Rollback => {
-            let why = format!("revision {number} failed: {reason}");
-            turn_back(world, decided, facts, history, failed, back, &why);
-        }
+        OnFailure::Pause => stall(world, decided, facts, history, failed, told),
+        OnFailure::Rollback => turn_back(world, decided, facts, history, failed, back, &told.message),
     }
 }
 
 /// A first revision that fails has none to go back to: its replicas are tried on, and a person should know.
-fn go_on(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, reason: String) {
-    let trouble = format!("{reason}; there is none to go back to");
+fn go_on(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory, of: RolloutFailure) {
+    let trouble = format!("{}; there is none to go back to", of.message);
     if let Rollout::Progressing { failed_at: failed_at @ None, .. } = &mut history.rollout {
         *failed_at = Some(world.now);
-        decided.tell(world, facts.key, Severity::Warning, "RolloutFailed", trouble.clone());
+        let failure = RolloutFailure::new(of.reason, trouble.clone());
+        decided.tell_failure(world, facts.key, Severity::Warning, "RolloutFailed", failure);
     }
     decided.trouble = Some(trouble);
     decided.blocked = true;
@@ -336,9 +351,10 @@ fn stall(
     facts: &Facts,
     history: &mut DeploymentHistory,
     revision: &RevisionId,
-    reason: String,
+    failure: RolloutFailure,
 ) {
-    decided.tell(world, facts.key, Severity::Warning, "Stalled", reason.clone());
+    let reason = failure.message.clone();
+    decided.tell_failure(world, facts.key, Severity::Warning, "Stalled", failure);
     history.rollout = Rollout::Stalled { revision: revision.clone(), at: world.now, reason };
 }
 

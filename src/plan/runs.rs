@@ -8,7 +8,7 @@ use super::images;
 use super::needs;
 use super::quiet;
 use super::readiness::exit_text;
-use super::replica::{is_own_fault, is_refused};
+use super::replica::{is_own_fault, is_refused, last_words};
 use super::world::{Decided, World, pause};
 use crate::model::action::{Call, Connection, Stop, create_target};
 use crate::model::history::History;
@@ -73,8 +73,8 @@ impl Runner<'_> {
             (JobState::Retrying { at }, _) => {
                 let again = *at + pause(Span::secs(10), run.attempt.saturating_add(1));
                 if again > self.world.now {
-                    let attempt = run.attempt.saturating_add(1);
-                    decided.wait(format!("the back-off after attempt {attempt} (until {again})"));
+                    let why = self.last_failure(run).map(|why| format!(", which failed: {why}")).unwrap_or_default();
+                    decided.wait(format!("the back-off after {}{why} (until {again})", self.attempt(run)));
                     return decided.wake(again);
                 }
                 run.attempt = run.attempt.saturating_add(1);
@@ -241,6 +241,18 @@ impl Runner<'_> {
         self.tell(decided, &before, run);
     }
 
+    /// The present attempt, in words. A person may have asked for more than there were to be.
+    fn attempt(&self, run: &JobRun) -> String {
+        let (attempt, all) = (run.attempt.saturating_add(1), self.terms.backoff_limit.saturating_add(1));
+        if attempt > all { format!("attempt {attempt}") } else { format!("attempt {attempt} of {all}") }
+    }
+
+    /// How the present attempt failed, with what it said last: `exited with code 1: "no such table"`.
+    fn last_failure(&self, run: &JobRun) -> Option<String> {
+        let failed = run.earlier.last().filter(|failed| failed.attempt == run.attempt)?;
+        Some(format!("{}{}", failed.reason, last_words(&failed.last_log)))
+    }
+
     fn tell(&self, decided: &mut Decided, before: &JobState, run: &JobRun) {
         if *before == run.state {
             return;
@@ -253,15 +265,20 @@ impl Runner<'_> {
             JobState::Pending => return,
             JobState::Started { .. } => {
                 let commit = run.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
-                (Severity::Normal, "JobStarted", format!("{word} was started{}", commit.unwrap_or_default()))
+                let again = if run.attempt > 0 { format!(", {}", self.attempt(run)) } else { String::new() };
+                (Severity::Normal, "JobStarted", format!("{word} was started{again}{}", commit.unwrap_or_default()))
             }
             JobState::Retrying { .. } => {
-                let attempt = run.attempt.saturating_add(1);
-                (Severity::Warning, "JobRetrying", format!("{of}attempt {attempt} failed and is tried again"))
+                let why = self.last_failure(run).map(|why| format!(": {why}")).unwrap_or_default();
+                let message = format!("{of}{} failed{why}; it is tried again", self.attempt(run));
+                (Severity::Warning, "JobRetrying", message)
             }
             JobState::Succeeded { exit, .. } => {
                 let took = exit.finished_at.since(exit.started_at);
                 (Severity::Normal, "JobComplete", format!("{of}it ended well after {took}"))
+            }
+            JobState::Failed { reason, .. } if run.attempt > 0 => {
+                (Severity::Warning, "JobFailed", format!("{of}{}: {reason}", self.attempt(run)))
             }
             JobState::Failed { reason, .. } => (Severity::Warning, "JobFailed", format!("{of}{reason}")),
             JobState::Unknown { .. } => {

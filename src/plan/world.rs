@@ -7,6 +7,7 @@ use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use crate::model::action::{Action, Call, container_target, is_build_target};
 use crate::model::desired::Desired;
+use crate::model::failure::RolloutFailure;
 use crate::model::name::{Key, Name};
 use crate::model::observed::{Container, Failure, Fault, Observed};
 use crate::model::policy::Refusal;
@@ -237,13 +238,23 @@ impl Decided {
 
     /// Tells something.
     pub fn tell(&mut self, world: World, object: &Key, severity: Severity, reason: &str, message: impl Into<String>) {
-        self.events.push(Event {
-            at: world.now,
-            object: object.clone(),
-            severity,
-            reason: reason.into(),
-            message: message.into(),
-        });
+        let (at, object, reason, message) = (world.now, object.clone(), reason.into(), message.into());
+        self.events.push(Event { at, object, severity, reason, message, failure: None });
+    }
+
+    /// Tells that a rollout has failed, and of what.
+    pub fn tell_failure(
+        &mut self,
+        world: World,
+        object: &Key,
+        severity: Severity,
+        reason: &str,
+        failure: RolloutFailure,
+    ) {
+        self.tell(world, object, severity, reason, failure.message);
+        if let Some(event) = self.events.last_mut() {
+            event.failure = Some(failure.reason);
+        }
     }
 }
 

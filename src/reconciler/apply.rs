@@ -287,6 +287,7 @@ impl<E: Engine> Shared<E> {
                         severity: Severity::Warning,
                         reason: publish::failed_word(&action.call).into(),
                         message: format!("{message}{}", last.unwrap_or_default()),
+                        failure: None,
                     });
                 } else {
                     tracing::warn!(object = %action.object, count, "{message}");
@@ -326,7 +327,7 @@ impl Ledger {
                 }
                 let message = format!("built {} in {took}", build.image);
                 let (severity, reason) = (Severity::Normal, "Built".into());
-                self.untold.push(Event { at: now, object, severity, reason, message });
+                self.untold.push(Event { at: now, object, severity, reason, message, failure: None });
             }
             (call @ Call::RemoveImage { id, .. }, Effect::Freed(bytes)) => {
                 self.departed.insert(id.clone());
@@ -334,7 +335,7 @@ impl Ledger {
                     if bytes == 0 { String::new() } else { format!(" (up to {} MB)", bytes.div_ceil(1_000_000)) };
                 let message = printable(&format!("{call}{size}: {}", action.cause));
                 let (severity, reason) = (Severity::Normal, "ImageRemoved".into());
-                self.untold.push(Event { at: now, object, severity, reason, message });
+                self.untold.push(Event { at: now, object, severity, reason, message, failure: None });
             }
             _ => {}
         }

@@ -140,7 +140,7 @@ fn result(run: &JobRun) -> (RunWord, &str) {
     match &run.state {
         JobState::Pending => (RunWord::Waiting, ""),
         JobState::Started { .. } => (RunWord::Running, ""),
-        JobState::Retrying { .. } => (RunWord::Retrying, ""),
+        JobState::Retrying { .. } => (RunWord::Retrying, run.earlier.last().map_or("", |failed| &failed.reason)),
         JobState::Succeeded { .. } => (RunWord::Succeeded, ""),
         JobState::Failed { reason, .. } => (RunWord::Failed, reason),
         JobState::Unknown { .. } => (RunWord::Unknown, "its container vanished before its result was seen"),

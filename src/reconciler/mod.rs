@@ -12,6 +12,7 @@ mod detail;
 mod effort;
 mod gate;
 mod handle;
+mod healing;
 pub mod herald;
 pub mod host;
 mod inquirer;
@@ -351,10 +352,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             // A stop takes as long as the program likes; what may be done beside it is seen in the next pass.
             self.wake.ring(Reason::Timer);
         }
-        let healing = begun.into_iter().filter_map(|action| publish::healing(&plan, &self.history, action, now));
+        let healing = begun.into_iter().filter_map(|action| healing::of(&plan, &self.history, action, now));
         let healing: Vec<Event> = healing.collect();
         self.remember(&healing);
-        self.remember(&publish::restarted(&self.plan, &plan, now));
+        self.remember(&healing::restarted(&self.plan, &plan, now));
         self.remember(&publish::newly_held(&self.plan, &plan, now));
         self.remember(&publish::newly_refused(&self.plan, &plan, now));
         self.remember(&publish::newly_short(&self.plan, &plan, now));

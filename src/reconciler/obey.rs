@@ -60,7 +60,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// The event of what a person asked for: who looks later must see that it was asked.
     fn tell(&mut self, object: Key, reason: &str, message: &str) {
         let (at, severity) = (self.clock.now(), Severity::Normal);
-        self.remember(&[Event { at, object, severity, reason: reason.into(), message: message.into() }]);
+        self.remember(&[Event { at, object, severity, reason: reason.into(), message: message.into(), failure: None }]);
     }
 
     /// Writes down what a person asked for, with who did. The release log comes first: it may then say too much, and never

@@ -93,7 +93,8 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);
     warnings.extend(plan.shortages.iter().map(|(key, shortage)| format!("{key} would wait: {}", shortage.message)));
-    let steps = plan::forecast(&desired, &observed, &history, now, &plan);
+    let ahead = plan::forecast(&desired, &observed, &history, now, &plan);
+    let steps: Vec<PlanStep> = ahead.into_iter().map(PlanStep::from).collect();
     let held = plan.held.iter().map(|held| {
         let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
         format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)
@@ -110,7 +111,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let removes = steps.iter().any(|step| !desired.declares(&step.object)) || !plan.held.is_empty();
     let unnamed = if removes { unnamed(&desired.dropped_sources) } else { None };
     Ok(Outlook {
-        steps: steps.iter().map(PlanStep::from).chain(waiting).collect(),
+        steps: steps.into_iter().chain(waiting).collect(),
         status: plan.status,
         refused: plan.refused,
         warnings: warnings.into_iter().chain(policy_warning).chain(unnamed).chain(held).collect(),

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use super::{Reconciler, detail};
 use crate::engine::Engine;
-use crate::model::action::{Action, Call};
+use crate::model::action::Call;
 use crate::model::desired::{Declared, Desired};
-use crate::model::history::{DeploymentHistory, History, Rollout};
+use crate::model::history::{DeploymentHistory, Rollout};
 use crate::model::name::{Key, Kind, engine_name};
 use crate::model::observed::ContainerId;
 use crate::model::policy::Refusal;
 use crate::model::registry::ImagePolicyStatus;
 use crate::model::revision::{Content, ContentId};
 use crate::model::spec::RestartPolicy;
-use crate::model::status::{ContainerStatus, Event, Plan, RENAMED, Severity, Shortage, Status};
-use crate::model::text::{last_word, printable};
+use crate::model::status::{Event, Plan, RENAMED, Severity, Shortage, Status};
+use crate::model::text::printable;
 use crate::model::time::Timestamp;
 use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, View};
 use crate::probe::Dial;
@@ -216,73 +216,6 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 }
 
-/// The event of an action that mends something outside a rollout: a person should see that there was something to mend.
-pub(super) fn healing(plan: &Plan, history: &History, action: &Action, now: Timestamp) -> Option<Event> {
-    let at_rest = plan.status.get(&action.object)?;
-    let mends = match &action.call {
-        Call::Start { .. } | Call::Restart(_) | Call::Unpause { .. } | Call::Update { .. } | Call::Connect(_) => true,
-        Call::CreateContainer(_)
-        | Call::CreateNetwork(_)
-        | Call::RemoveNetwork { .. }
-        | Call::CreateVolume(_)
-        | Call::Pull { .. }
-        | Call::Build { .. }
-        | Call::RemoveImage { .. }
-        | Call::Reconnect(_)
-        | Call::Stop(_)
-        | Call::Pause { .. }
-        | Call::Remove { .. } => false,
-    };
-    let phase = at_rest.phase.as_str();
-    let is_told = mends && action.object.kind == Kind::Deployment;
-    (is_told && matches!(phase, "Degraded" | "Complete" | "RolledBack")).then(|| Event {
-        at: now,
-        object: action.object.clone(),
-        severity: Severity::Normal,
-        reason: if scales(history, at_rest, action) { "Scaling" } else { "Healing" }.into(),
-        message: format!("{}: {}", action.call, action.cause),
-    })
-}
-
-/// Whether an action is the first start of a replica that there is because more are wanted than before.
-fn scales(history: &History, status: &Status, action: &Action) -> bool {
-    let before = history.deployments.get(&action.object).and_then(|known| known.whole);
-    let is_more = status.replicas.is_some_and(|replicas| before.is_some_and(|before| before < replicas.desired));
-    let Call::Start { container, .. } = &action.call else { return false };
-    let never_ran = |known: &ContainerStatus| known.id == container.0 && known.state == "Created";
-    is_more && status.containers.iter().any(never_ran)
-}
-
-/// The events of replicas that have ended since the last plan and were started again by the engine itself: the first time, and
-/// then each time that there are twice as many.
-pub(super) fn restarted(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Event> {
-    let deployments = plan.status.iter().filter(|(key, _)| key.kind == Kind::Deployment);
-    // What we start ourselves is told as healing.
-    let untold = deployments.filter(|(key, _)| !plan.actions.iter().any(|action| action.object == **key));
-    let news = untold.flat_map(|(key, status)| {
-        let known = before.status.get(key).map(|status| status.containers.as_slice()).unwrap_or_default();
-        let counts = |id: &str| known.iter().find(|container| container.id == id).map(|container| container.restarts);
-        status.containers.iter().filter_map(move |container| {
-            let earlier = counts(&container.id)?;
-            let is_told = container.restarts > earlier && (earlier + 1..=container.restarts).any(u32::is_power_of_two);
-            is_told.then(|| restart_of(key, container, now))
-        })
-    });
-    news.collect()
-}
-
-fn restart_of(key: &Key, container: &ContainerStatus, now: Timestamp) -> Event {
-    let times = if container.restarts == 1 { "once".into() } else { format!("{} times", container.restarts) };
-    let last = last_word(&container.last_log).map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
-    Event {
-        at: now,
-        object: key.clone(),
-        severity: Severity::Warning,
-        reason: "Restarted".into(),
-        message: printable(&format!("{} has ended and was started again, {times} so far{last}", container.name)),
-    }
-}
-
 /// The reason of the event that a call failed.
 pub(super) fn failed_word(call: &Call) -> &'static str {
     match call {
@@ -316,6 +249,7 @@ pub(super) fn newly_held(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Even
         severity: Severity::Warning,
         reason: "RemovalHeld".into(),
         message: held.reason.clone(),
+        failure: None,
     };
     news.map(event).collect()
 }
@@ -329,6 +263,7 @@ pub(super) fn newly_refused(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<E
         severity: Severity::Warning,
         reason: "Refused".into(),
         message: printable(&refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        failure: None,
     };
     news.map(event).collect()
 }
@@ -344,6 +279,7 @@ pub(super) fn newly_short(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<Eve
         severity: Severity::Warning,
         reason: shortage.reason.into(),
         message: format!("waiting for {}", shortage.message),
+        failure: None,
     };
     news.map(event).collect()
 }
@@ -355,7 +291,7 @@ pub(super) fn newly_renamed(before: &Plan, plan: &Plan, now: Timestamp) -> Vec<E
     let news = plan.status.iter().filter_map(|(key, status)| {
         let condition = renamed(status).filter(|condition| known(key).as_ref() != Some(condition))?;
         let (reason, message) = (condition.reason, condition.message);
-        Some(Event { at: now, object: key.clone(), severity: Severity::Warning, reason, message })
+        Some(Event { at: now, object: key.clone(), severity: Severity::Warning, reason, message, failure: None })
     });
     news.collect()
 }
@@ -373,6 +309,7 @@ pub(super) fn newly_unfollowed(before: &Plan, plan: &Plan, now: Timestamp) -> Ve
         severity: Severity::Warning,
         reason: followed.reason.clone(),
         message: followed.message.clone(),
+        failure: None,
     };
     news.map(event).collect()
 }

@@ -643,6 +643,7 @@ fn event(message: &str) -> Event {
         severity: Severity::Normal,
         reason: "Tested".into(),
         message: message.into(),
+        failure: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person sees. Each test is one screen, or a few that belong together.
 
-use evenkeel::model::view::Detail;
+use evenkeel::model::status::{Condition, MONITORED};
+use evenkeel::model::view::{Detail, View};
 use insta::assert_snapshot;
 
 use crate::daemon::{Daemon, says};
@@ -33,6 +34,60 @@ async fn get_lists_one_kind_in_the_columns_of_kubectl() {
         "get deploy,job -n shop",
     ];
     assert_snapshot!(screens(&lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_objects_are_named_as_in_kubectl() {
+    let lines = [
+        "get deploy/web job/migrate -n shop",
+        "get deploy api web web -n shop",
+        "get deploy/web job -n shop",
+        "get deploy/web job/nothing -n shop",
+        "describe job/migrate cronjob/backup -n shop",
+    ];
+    assert_snapshot!(screens(&lines).await);
+    let said = screens(&["get deploy/web ns/shop -o json"]).await;
+    assert!(said.contains(r#""kind": "List""#) && said.contains(r#""kind": "Namespace""#), "{said}");
+    let said = screens(&["describe job/migrate cronjob/backup -n shop -o json"]).await;
+    assert!(said.contains(r#""kind": "List""#) && said.matches(r#""events": ["#).count() == 2, "{said}");
+}
+
+/// A rollout that is complete and may still be rolled back.
+fn monitored() -> View {
+    let mut view = calm();
+    let web = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
+    let message = "monitored until 2026-01-02T03:05:05Z: if it fails before that, it is still rolled back".to_string();
+    let (kind, reason) = (MONITORED.to_string(), "MonitorTimeOpen".to_string());
+    web.status.conditions.push(Condition { kind, status: true, reason, message });
+    view
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_rollout_may_still_be_rolled_back_is_told() {
+    let daemon = Daemon::showing(monitored()).await;
+    let until = "monitored until 2026-01-02T03:05:05Z: if it fails before that, it is still rolled back";
+    assert!(daemon.says("get deploy/web -o wide").await.contains(until));
+    let said = daemon.says("describe deploy/web").await;
+    let condition = said.lines().find(|line| line.contains("Monitored")).unwrap();
+    assert!(condition.contains("MonitorTimeOpen") && condition.ends_with(until), "{said}");
+    let said = daemon.says("rollout status web").await;
+    assert!(said.contains(&format!("successfully rolled out: revision 2 ({until})\n")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_restarted_after_a_rollback_is_not_told_as_rolled_back_to_that() {
+    let mut view = busy();
+    let api = view.objects.get_mut(&key("deployment/shop/api")).unwrap();
+    let Detail::Deployment { revisions, .. } = &mut api.detail else { panic!("it is a Deployment") };
+    let mut copy = revisions.iter().find(|revision| revision.current).unwrap().clone();
+    revisions.iter_mut().for_each(|revision| revision.current = false);
+    copy.number = 7;
+    revisions.push(copy);
+    api.status.revision.as_mut().unwrap().number = 7;
+    let said = Daemon::showing(view).await.says("rollout status api").await;
+    let expected = "deployment/shop/api was rolled back earlier: revision 6 failed (shop.api.ffffffffff.0 exited with code 1, 3 \
+                    times); revision 7 runs now; `evenkeel rollout retry deployment/shop/api` tries it again\n";
+    assert!(said.contains(expected), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

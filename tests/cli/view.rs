@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel::model::cron::run_id;
+use evenkeel::model::failure::FailureReason;
 use evenkeel::model::job::FailedAttempt;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::registry::ImagePolicyStatus;
@@ -429,6 +430,7 @@ fn events() -> Vec<Event> {
         severity,
         reason: reason.into(),
         message: message.into(),
+        failure: (reason == "RolledBack").then_some(FailureReason::CrashLoopBackOff),
     };
     vec![
         event(500, "deployment/shop/api", Severity::Normal, "RolloutStarted", "revision 6 (shop/api:6) begins"),

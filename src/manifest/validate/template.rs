@@ -332,7 +332,8 @@ fn health_check(at: At<'_>, check: &HealthCheck, problems: &mut Problems) {
 fn lifecycle(at: At<'_>, template: &Template, problems: &mut Problems) {
     if let Some(hook) = &template.lifecycle.pre_stop {
         let at = at.field("lifecycle").field("preStop");
-        one_of(at, &[("sleep", hook.sleep.is_some()), ("exec", !hook.exec.is_empty())], problems);
+        one_of(at, &[("sleep", hook.sleep.is_some()), ("exec", hook.exec.is_some())], problems);
+        command(at, hook.exec.as_ref(), problems);
     }
     for (index, dependency) in template.depends_on.iter().enumerate() {
         let at = at.field("dependsOn").item(index);

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::probe::{Exec, Grpc, HttpGet, Probe, TcpSocket};
 use crate::model::name::{Key, Kind, Name};
+use crate::model::revision::short_hash;
+use crate::model::text::printable;
 use crate::model::time::Span;
 
 /// What has to go well around the rollout of a new revision, one after the other.
@@ -113,10 +115,24 @@ impl Gate {
             Gate { http_get: Some(get), .. } => format!("GET {}", get.path),
             Gate { grpc: Some(grpc), .. } if grpc.service.is_empty() => "gRPC health".into(),
             Gate { grpc: Some(grpc), .. } => format!("gRPC health of {}", grpc.service),
-            Gate { exec: Some(exec), .. } => format!("command {}", exec.command.first().map_or("", String::as_str)),
+            Gate { exec: Some(exec), .. } => format!("command {}", in_short(&exec.command)),
             _ => "TCP connection".into(),
         }
     }
+}
+
+/// How much of a command its title tells, in characters.
+const COMMAND_MAX: usize = 60;
+
+/// A command on one line. What is cut off of a long one tells two of them apart all the same: a few digits of its hash.
+fn in_short(command: &[String]) -> String {
+    let words: Vec<&str> = command.iter().flat_map(|word| word.split_whitespace()).collect();
+    let line = printable(&words.join(" "));
+    if line.chars().count() <= COMMAND_MAX {
+        return line;
+    }
+    let head: String = line.chars().take(COMMAND_MAX).collect();
+    format!("{}… ({})", head.trim_end(), short_hash(&command.join("\0")))
 }
 
 fn a_day() -> Span {
@@ -144,4 +160,29 @@ fn is_two_seconds(span: &Span) -> bool {
 }
 fn is_five_seconds(span: &Span) -> bool {
     *span == five_seconds()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn title(command: &[&str]) -> String {
+        let gate: Gate = serde_json::from_value(serde_json::json!({"exec": {"command": command}})).unwrap();
+        gate.title()
+    }
+
+    #[test]
+    fn two_commands_of_one_program_have_titles_of_their_own() {
+        assert_eq!(title(&["psql", "-c", "select 1"]), "command psql -c select 1");
+        assert_eq!(title(&["sh", "-c", "one\n  two"]), "command sh -c one two");
+        let long =
+            |end: &str| title(&["sh", "-c", &format!("{} {end}", "curl --fail http://localhost/health ".repeat(3))]);
+        let (a, b) = (long("a"), long("b"));
+        assert!(
+            a.starts_with("command sh -c curl --fail http://localhost/health curl --fail http") && a != b,
+            "{a} {b}"
+        );
+        assert_eq!(a, long("a"));
+        assert!(a.chars().count() < 80, "{a}");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::time::Span;
 
@@ -206,8 +206,22 @@ pub struct PreStop {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sleep: Option<Span>,
     /// Run this command in the container, for at most the termination grace period. Its failure does not prevent the stop.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub exec: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exec_or_list")]
+    pub exec: Option<Exec>,
+}
+
+/// As an older release wrote it into the history: the words of the command alone. A manifest may not.
+fn exec_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Exec>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Exec(Exec),
+        List(Vec<String>),
+    }
+    Ok(Option::<Written>::deserialize(from)?.map(|written| match written {
+        Written::Exec(exec) => exec,
+        Written::List(command) => Exec { command },
+    }))
 }
 
 fn root() -> String {
@@ -224,4 +238,20 @@ fn one_second() -> Span {
 }
 fn ten_seconds() -> Span {
     Span::secs(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_before_the_stop_is_read_as_kubernetes_writes_it_and_as_an_older_history_has_it() {
+        let read = |json: serde_json::Value| serde_json::from_value::<PreStop>(json).map(|hook| hook.exec);
+        let exec = Some(Exec { command: vec!["nginx".into(), "-s".into(), "quit".into()] });
+        assert_eq!(read(serde_json::json!({"exec": {"command": ["nginx", "-s", "quit"]}})).unwrap(), exec);
+        assert_eq!(read(serde_json::json!({"exec": ["nginx", "-s", "quit"]})).unwrap(), exec);
+        assert_eq!(read(serde_json::json!({"sleep": "5s"})).unwrap(), None);
+        let written = serde_json::to_value(PreStop { exec, ..PreStop::default() }).unwrap();
+        assert_eq!(written, serde_json::json!({"exec": {"command": ["nginx", "-s", "quit"]}}));
+    }
 }

@@ -28,8 +28,10 @@ pub enum Expectation {
     Message { key: Key, text: String },
     /// What is told of one of its revisions.
     Reason { key: Key, text: String },
-    /// An event was told.
-    Event { reason: String, key: Option<Key>, happened: bool },
+    /// An event was told, perhaps with a sort of failure.
+    Event { reason: String, failure: Option<String>, key: Option<Key>, happened: bool },
+    /// An object's condition.
+    Condition { kind: String, key: Key, holds: bool },
     /// What a name leads to.
     Addresses { count: usize, name: String, network: String },
     /// The changing calls since the last mark, by name.
@@ -69,6 +71,7 @@ impl Expectation {
     pub fn is_of_a_moment(&self) -> bool {
         match self {
             Self::Containers { .. } | Self::Event { .. } | Self::Addresses { .. } | Self::Ready { .. } => true,
+            Self::Condition { .. } => true,
             Self::Phase { phase, .. } => phase == "Unknown",
             _ => false,
         }
@@ -83,7 +86,7 @@ impl Expectation {
                 numbered(pattern)
             }
             Self::Setting { pattern, .. } => numbered(pattern),
-            Self::Event { .. } | Self::Reason { .. } => true,
+            Self::Event { .. } | Self::Reason { .. } | Self::Condition { .. } => true,
             _ => false,
         }
     }
@@ -123,11 +126,16 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
             key: key(object)?,
             text: text.split_once(" contains ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
         }),
-        ["event", reason] => Ok(Expectation::Event { reason: reason.into(), key: None, happened: true }),
-        ["event", reason, "on", object] => {
-            Ok(Expectation::Event { reason: reason.into(), key: Some(key(object)?), happened: true })
+        ["event", reason] => event(reason, None, None, true),
+        ["event", reason, "on", object] => event(reason, None, Some(key(object)?), true),
+        ["event", reason, "for", failure, "on", object] => event(reason, Some(failure), Some(key(object)?), true),
+        ["no", "event", reason] => event(reason, None, None, false),
+        ["condition", kind, "of", object] => {
+            Ok(Expectation::Condition { kind: kind.into(), key: key(object)?, holds: true })
         }
-        ["no", "event", reason] => Ok(Expectation::Event { reason: reason.into(), key: None, happened: false }),
+        ["no", "condition", kind, "of", object] => {
+            Ok(Expectation::Condition { kind: kind.into(), key: key(object)?, holds: false })
+        }
         [count, "addresses", "of", name, "on", network] => {
             Ok(Expectation::Addresses { count: number(count)?, name: name.into(), network: network.into() })
         }
@@ -166,6 +174,10 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         [object, "is", phase] => Ok(Expectation::Phase { key: key(object)?, phase: phase.into() }),
         _ => Err(format!("'{text}' is not something to expect; see tests/scenarios/README.md")),
     }
+}
+
+fn event(reason: &str, failure: Option<&str>, key: Option<Key>, happened: bool) -> Result<Expectation, String> {
+    Ok(Expectation::Event { reason: reason.into(), failure: failure.map(String::from), key, happened })
 }
 
 fn source_phase(text: &str) -> Result<SourcePhase, String> {
@@ -239,15 +251,24 @@ impl Expectation {
                 let message = scene.names.show(&message.unwrap_or_default());
                 is(message.contains(text), format!("it is '{message}'"))
             }
-            Expectation::Event { reason, key, happened } => {
+            Expectation::Event { reason, failure, key, happened } => {
                 let fits = |event: &&evenkeel::model::status::Event| {
-                    event.reason == *reason && key.as_ref().is_none_or(|key| *key == event.object)
+                    let of = event.failure.map(|failure| failure.word());
+                    event.reason == *reason
+                        && failure.as_ref().is_none_or(|failure| of == Some(failure))
+                        && key.as_ref().is_none_or(|key| *key == event.object)
                 };
                 let told = scene.view.events.iter().find(fits);
                 is(
                     told.is_some() == *happened,
                     told.map_or("there is none".into(), |e| format!("there is: {}", e.message)),
                 )
+            }
+            Expectation::Condition { kind, key, holds } => {
+                let status = scene.view.objects.get(key).map(|object| &object.status);
+                let all: Vec<_> = status.into_iter().flat_map(|status| &status.conditions).collect();
+                let found = all.iter().any(|condition| condition.kind == *kind && condition.status);
+                is(found == *holds, format!("its conditions are {all:?}"))
             }
             Expectation::Addresses { count, name, network } => {
                 let found = scene.world.resolve(network, name);
