@@ -141,10 +141,10 @@ async fn a_plan_names_the_checks_after_a_rollout_each_once() {
     let told: Vec<String> = checks.map(|step| format!("{}: {}", step.action, step.cause)).collect();
     let because = "a gate of revision 2 after its rollout";
     let expected = [
-        "check GET /health at each new replica",
+        "check GET /health at port http at each new replica",
         "check command psql -c select 1 at each new replica",
         "check command psql -c select 2 at each new replica",
-        "check TCP connection by name",
+        "check TCP connection to port http by name",
     ];
     assert_eq!(told, expected.map(|check| format!("{check}: {because}")));
 }

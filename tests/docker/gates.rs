@@ -88,7 +88,7 @@ on_each_engine! {
         let _controller = bench.start_controller();
         bench.apply("web.yaml", &web(&one));
         let told = bench.evenkeel(&["rollout", "history", "web", "--revision", "1", "-n", "shop"]);
-        assert!(told.contains("GET / by name afterwards") && told.contains("TCP connection by name afterwards"), "{told}");
+        assert!(told.contains("GET / at port 8080 by name afterwards") && told.contains("TCP connection to port 8080 by name afterwards"), "{told}");
         assert_eq!(told.matches("Passed").count(), 2, "{told}");
         bench.write("web.yaml", &web(&two));
         assert_eq!(bench.applied(), 2, "it is rolled back");

@@ -102,7 +102,7 @@ impl Gate {
         })
     }
 
-    /// What it is called in messages: `job migrate`, `GET /health`, `GET /health by name`.
+    /// What it is called in messages: `job migrate`, `GET /health at port http`, `… by name`.
     pub fn title(&self) -> String {
         let way = if self.by_name { " by name" } else { "" };
         format!("{}{way}", self.what())
@@ -112,11 +112,13 @@ impl Gate {
         match self {
             Gate { job: Some(job), .. } => format!("job {job}"),
             Gate { cron_job: Some(cron_job), .. } => format!("cronjob {cron_job}"),
-            Gate { http_get: Some(get), .. } => format!("GET {}", get.path),
-            Gate { grpc: Some(grpc), .. } if grpc.service.is_empty() => "gRPC health".into(),
-            Gate { grpc: Some(grpc), .. } => format!("gRPC health of {}", grpc.service),
+            Gate { http_get: Some(get), .. } => format!("GET {} at port {}", get.path, get.port),
+            Gate { grpc: Some(grpc), .. } if grpc.service.is_empty() => format!("gRPC health at port {}", grpc.port),
+            Gate { grpc: Some(grpc), .. } => format!("gRPC health of {} at port {}", grpc.service, grpc.port),
             Gate { exec: Some(exec), .. } => format!("command {}", in_short(&exec.command)),
-            _ => "TCP connection".into(),
+            Gate { tcp_socket: Some(socket), .. } => format!("TCP connection to port {}", socket.port),
+            // Such a one is refused when the manifest is read.
+            _ => "nothing".into(),
         }
     }
 }
@@ -169,6 +171,17 @@ mod tests {
     fn title(command: &[&str]) -> String {
         let gate: Gate = serde_json::from_value(serde_json::json!({"exec": {"command": command}})).unwrap();
         gate.title()
+    }
+
+    #[test]
+    fn the_same_check_of_two_ports_has_two_titles() {
+        let title = |check: serde_json::Value| serde_json::from_value::<Gate>(check).unwrap().title();
+        let get = |port: u16| title(serde_json::json!({"httpGet": {"port": port, "path": "/health"}, "byName": true}));
+        assert_eq!(get(80), "GET /health at port 80 by name");
+        assert_ne!(get(80), get(81));
+        let tcp = serde_json::json!({"tcpSocket": {"port": "db"}});
+        assert_eq!(title(tcp), "TCP connection to port db");
+        assert_eq!(title(serde_json::json!({"grpc": {"port": 50}})), "gRPC health at port 50");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Health checks and lifecycle hooks of a template.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
@@ -163,6 +164,15 @@ pub enum PortRef {
     Number(#[schemars(range(min = 1))] u16),
     /// The port's name in `ports`.
     Name(String),
+}
+
+impl fmt::Display for PortRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PortRef::Number(number) => number.fmt(f),
+            PortRef::Name(name) => name.fmt(f),
+        }
+    }
 }
 
 /// Docker's own health check, run inside the container. Without this field the image's own applies.
