@@ -197,6 +197,9 @@ pub fn unless_blind(view: &View, mut progress: Progress) -> Progress {
         progress.sentences.insert("engine".into(), sentence);
         progress.exit = None;
     }
+    if let Some(trouble) = view.warnings.first() {
+        progress.sentences.insert("evenkeel".into(), trouble.clone());
+    }
     progress
 }
 

@@ -93,7 +93,8 @@ fn cells(object: &ObjectView, now: Timestamp) -> Vec<Cell> {
             row
         }
         Detail::Job { attempt, started_at, finished_at, .. } => {
-            let begun = started_at.or(*finished_at).is_some() || object.status.phase == "Retrying";
+            let begun =
+                started_at.or(*finished_at).is_some() || matches!(object.status.phase.as_str(), "Retrying" | "Unknown");
             let attempts = attempt + u32::from(begun);
             let took = started_at.map(|start| age::span(finished_at.unwrap_or(now).since(start)));
             vec![status, cell(attempts.to_string()), cell(took.unwrap_or_default()), age, cell(image(object))]

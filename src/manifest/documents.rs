@@ -68,7 +68,7 @@ pub fn read(source: &Source, snapshot: &Snapshot, problems: &mut Problems) -> Do
                 let kind = header(At::root(&file, &root), &root, problems);
                 complete &=
                     kind.is_some() || root.field("kind").and_then(Node::text).is_some_and(suggest::has_no_place);
-                spare_kind(&mut root, kind);
+                spare_header(&mut root, kind);
                 list.extend(kind.map(|kind| Document { path: path.clone(), file: file.clone(), kind, root }));
             }
         } else {
@@ -78,12 +78,14 @@ pub fn read(source: &Source, snapshot: &Snapshot, problems: &mut Problems) -> Do
     Documents { list, complete }
 }
 
-/// A kind that is only misspelt has been told already.
-fn spare_kind(root: &mut Node, kind: Option<Kind>) {
-    let Value::Mapping(entries) = &mut root.value else { return };
-    let written = entries.iter_mut().find(|entry| entry.key == "kind").map(|entry| &mut entry.value.value);
-    if let (Some(Value::Scalar(scalar)), Some(kind)) = (written, kind) {
-        scalar.broken |= scalar.text != schema::title(kind);
+/// A kind or an apiVersion that is only misspelt has been told already.
+fn spare_header(root: &mut Node, kind: Option<Kind>) {
+    let (Value::Mapping(entries), Some(kind)) = (&mut root.value, kind) else { return };
+    for (name, right) in [("kind", schema::title(kind)), ("apiVersion", API_VERSION)] {
+        let written = entries.iter_mut().find(|entry| entry.key == name).map(|entry| &mut entry.value.value);
+        if let Some(Value::Scalar(scalar)) = written {
+            scalar.broken |= scalar.text != right;
+        }
     }
 }
 
@@ -180,7 +182,11 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
             }
             _ => format!("write '{API_VERSION}'"),
         });
-        return None;
+        // A slip of the pen is told with all else that is wrong; another program's manifest has nothing of ours.
+        let family = API_VERSION.split('/').next().unwrap_or(API_VERSION);
+        if !found.starts_with(family) && suggest::nearest(found, [API_VERSION]).is_none() {
+            return None;
+        }
     }
     let word = kind.text().unwrap_or_default();
     let found = Kind::ALL.into_iter().find(|kind| schema::title(*kind) == word);

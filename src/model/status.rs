@@ -38,6 +38,8 @@ pub struct Plan {
     pub shortages: BTreeMap<Key, Shortage>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
+    /// When what is told changes by itself, though there is nothing to do.
+    pub retell_at: Option<Timestamp>,
 }
 
 /// How an object stands.

@@ -100,7 +100,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
     plan.history.images = brought;
     plan.actions.extend(decided.actions);
     plan.wake_at = [plan.wake_at, decided.wake_at].into_iter().flatten().min();
-    if needs::is_newly_met(desired, history, &plan.history) {
+    if needs::is_newly_met(desired, history, &plan.history) || releases::has_news(desired, history, &plan.history) {
         // What waited for it is decided with the memory of before this pass: at once, again.
         plan.wake_at = Some(now);
     }
@@ -246,5 +246,6 @@ fn take(world: World, plan: &mut Plan, key: &Key, mut decided: Decided) {
     plan.events.extend(decided.events);
     plan.probes.extend(decided.probes);
     plan.wake_at = [plan.wake_at, decided.wake_at].into_iter().flatten().min();
+    plan.retell_at = [plan.retell_at, decided.retell_at].into_iter().flatten().min();
     plan.status.insert(key.clone(), decided.status);
 }

@@ -30,8 +30,8 @@ fn is_monitored(world: World, spec: &DeploymentSpec, rollout: &Rollout) -> bool 
     go_on(world, spec, *monitored).is_some()
 }
 
-/// Says that the time is not over, and until when, where there is something to go back to. That it is over changes nothing, so
-/// nobody looks for it: the next look tells.
+/// Says that the time is not over, and until when, where there is something to go back to. That it is over changes nothing but
+/// what is told.
 pub fn tell(world: World, decided: &mut Decided, spec: &DeploymentSpec, history: &DeploymentHistory) {
     let Rollout::Complete { revision, monitored: Some(watch) } = &history.rollout else { return };
     let wanted = history.asked_for();
@@ -40,6 +40,7 @@ pub fn tell(world: World, decided: &mut Decided, spec: &DeploymentSpec, history:
     if !is_watched || until <= world.now || newest_completed(history, revision).is_none() {
         return;
     }
+    decided.retell_at = Some(until);
     decided.status.conditions.push(Condition {
         kind: MONITORED.into(),
         status: true,

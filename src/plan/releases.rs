@@ -6,8 +6,11 @@
 
 use std::collections::BTreeSet;
 
+use super::build;
+use super::deployment;
 use super::last_good;
 use super::world::World;
+use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::Key;
 use crate::model::revision::RevisionId;
@@ -32,6 +35,8 @@ pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, 
     if is_noted || !is_at_rest(key) || !others(world, key, spec).all(is_at_rest) {
         return;
     }
+    // What was chosen against the group is what all of it asks for by now.
+    history.pin = None;
     let running = running(history).cloned();
     if let Some(revision) = history.revisions.iter_mut().find(|revision| Some(&revision.id) == running.as_ref()) {
         revision.rested_at = Some(world.now);
@@ -44,11 +49,12 @@ pub fn moves_on(world: World, past: &History, key: &Key, spec: &DeploymentSpec) 
     others(world, key, spec).any(|other| past.deployments.get(other).is_some_and(asks))
 }
 
-/// Whether a member is where its manifest wants it.
+/// Whether a member is where its manifest wants it, whoever else may have chosen that as well.
 fn rests(history: &DeploymentHistory) -> bool {
     let wanted = history.asked_for();
-    history.pin.is_none()
-        && running(history).is_some_and(|id| wanted.as_ref() == Some(id) && last_good::is_proven(history, id))
+    let is_wanted = |id: &RevisionId| wanted.as_ref() == Some(id);
+    history.pin.as_ref().is_none_or(|pin| is_wanted(pin.chosen()))
+        && running(history).is_some_and(|id| is_wanted(id) && last_good::is_proven(history, id))
 }
 
 fn running(history: &DeploymentHistory) -> Option<&RevisionId> {
@@ -68,12 +74,34 @@ pub fn setback(
 ) -> Option<Setback> {
     let group = spec.release_group.as_ref()?;
     let of_others = || others(world, key, spec).filter_map(|other| Some((other, past.deployments.get(other)?)));
-    let (failed, number) = of_others().find_map(|(other, known)| Some((other, failure(known)?)))?;
+    let still_failed = |(other, known)| Some((other, failure(known).filter(|_| still_asks(world, other, known))?));
+    let (failed, number) = of_others().find_map(still_failed)?;
     let why = format!("release group '{group}' goes back together: revision {number} of {failed} failed");
     let disproved = of_others().map(|(_, known)| known).chain([history]).flat_map(|known| {
         known.revisions.iter().filter(|revision| revision.is_rejected()).filter_map(|revision| revision.rested_at)
     });
     Some(Setback { why, to: newest_rested(history, &disproved.collect()) })
+}
+
+/// Whether a member's manifest is the one that its revision was last made by. It may have been edited in this very pass, and then
+/// the others need not wait for another one.
+fn still_asks(world: World, member: &Key, history: &DeploymentHistory) -> bool {
+    let (Some(declared), Some(resolution)) = (world.desired.deployments.get(member), &history.resolution) else {
+        return false;
+    };
+    let contents = build::contents(world, member, &declared.spec.template);
+    deployment::hash(&declared.spec, &contents, history) == resolution.template
+}
+
+/// Whether something has come about in this pass that other members go by: they have decided with the memory of before it.
+pub fn has_news(desired: &Desired, before: &History, after: &History) -> bool {
+    let grouped = desired.deployments.iter().filter(|(_, declared)| declared.spec.release_group.is_some());
+    let told = |history: &History, key: &Key| {
+        let known = history.deployments.get(key)?;
+        Some((failure(known), rests(known), known.pin.is_some()))
+    };
+    let mut keys = grouped.map(|(key, _)| key);
+    keys.any(|key| told(before, key) != told(after, key))
 }
 
 /// The number of the revision that a member went back from.

@@ -214,14 +214,15 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     let chosen = history.pin.as_ref().and(history.rejected_wish()).map(|revision| revision.id.clone());
     let is_to_forgive = |r: &&mut Revision| match &chosen {
         Some(chosen) => r.id == *chosen,
-        None => r.is_rejected() || Some(&r.id) == current.as_ref() && has_failed(r),
+        // One of long ago that nobody asks for stays rejected.
+        None => r.is_rejected() && Some(&r.id) == wish.as_ref() || Some(&r.id) == current.as_ref() && has_failed(r),
     };
     let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
         let why = match matches!(history.rollout, Rollout::Complete { .. }) && history.is_behind_its_manifest() {
             true => "that of another member of its release group failed",
             false => "`evenkeel rollout status` says what it waits for",
         };
-        return Err(Refusal::impossible(format!("{key} has no rejected revision: {why}")));
+        return Err(Refusal::impossible(format!("no revision that {key} is asked for was rejected: {why}")));
     };
     revision.outcome = Outcome::Pending;
     // Whoever wants the manifest's revision to be tried does not want another one to stay.
@@ -388,6 +389,23 @@ mod tests {
         assert!(refusal.message.contains("nobody remembers what revision 2 was made from"), "{}", refusal.message);
         assert_eq!(taken_over, before);
         assert!(restart(&mut back, &key, Timestamp(9), &template).unwrap().contains("all replicas of revision 2"));
+    }
+
+    #[test]
+    fn a_revision_of_long_ago_that_nobody_asks_for_stays_rejected() {
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let retried = |history: &mut DeploymentHistory| retry(history, &key, &BTreeMap::new());
+        let runs = |revisions: &[Revision]| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None };
+        // The manifest was put back to revision 2.
+        let mut put_back = history(runs);
+        let second = &put_back.revisions[1];
+        let (template, image) = (second.template_hash.clone(), Some(second.image.clone()));
+        put_back.resolution = Some(Resolution { template, seen_at: Timestamp(4), image });
+        let before = put_back.clone();
+        let why = retried(&mut put_back).unwrap_err().message;
+        assert!(why.contains("no revision that deployment/shop/web is asked for was rejected"), "{why}");
+        assert_eq!(put_back, before);
+        assert!(retried(&mut history(runs)).unwrap().contains("revision 3 of deployment/shop/web is tried again"));
     }
 
     #[test]

@@ -181,6 +181,10 @@ impl Runner<'_> {
         if deadline > self.world.now {
             return decided.wake(deadline);
         }
+        let killed_at = deadline + run.template.termination_grace_period;
+        decided.wait(format!(
+            "its program to end: its activeDeadline of {limit} is over, it is told to stop and killed about {killed_at}"
+        ));
         self.stop(decided, run, container, format!("it has run for its activeDeadline of {limit}"));
     }
 

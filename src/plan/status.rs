@@ -102,6 +102,9 @@ fn wanted_is_rejected(history: &DeploymentHistory, running: &RevisionId) -> bool
     history.rejected_wish().is_some_and(|revision| revision.id != *running)
 }
 
+/// Said behind what holds an edit up.
+const EDIT_WAITS: &str = "; its manifest asks for another revision, which waits until that has ended";
+
 fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired: u32, available: usize) -> String {
     let whose = if history.pin.is_some() { ", which was chosen," } else { "" };
     let reason = history.rejected_wish().and_then(|revision| match &revision.outcome {
@@ -118,7 +121,10 @@ fn message(history: &DeploymentHistory, decided: &Decided, phase: &str, desired:
         (Rollout::Stalled { reason, .. }, _) => {
             format!("{reason}; nothing more is tried until its manifest changes, or `evenkeel rollout undo` or `retry`")
         }
-        (_, "Quiesced") => decided.quiet.clone().unwrap_or_default(),
+        (_, "Quiesced") => {
+            let waits = if history.is_behind_its_manifest() { EDIT_WAITS } else { "" };
+            format!("{}{waits}", decided.quiet.as_deref().unwrap_or_default())
+        }
         _ if decided.trouble.is_some() => decided.trouble.clone().unwrap_or_default(),
         (_, "RolledBack" | "RollingBack") => reason.or_else(|| decided.set_back.clone()).unwrap_or_default(),
         (_, "Complete") => waiting.or_else(|| pinned(history)).unwrap_or_default(),

@@ -145,6 +145,8 @@ pub struct Decided {
     pub shortage: Option<Shortage>,
     /// When to look again.
     pub wake_at: Option<Timestamp>,
+    /// When what is told of it changes by itself, though there is nothing to do.
+    pub retell_at: Option<Timestamp>,
     /// How it stands.
     pub status: Status,
 }

@@ -331,10 +331,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if let Err(error) = self.save(&plan.history)
             && !plan.history.is_merely_later(&self.history)
         {
-            self.store_failed(format!("nothing is changed, because the history cannot be written: {error}"));
+            let why = format!("nothing is changed, because the history cannot be written: {error}");
             self.watched_since = now; // No probe was begun either.
             // What was seen is true all the same: a dead replica must not be told as ready for want of a disk.
-            self.plan.status.clone_from(&plan.status);
+            self.plan.status = publish::held_up(std::mem::take(&mut plan.status), &why);
+            self.store_failed(why);
             return now + TROUBLE_PAUSE;
         }
         self.undecided = false;
@@ -363,7 +364,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.remember(&publish::newly_unfollowed(&self.plan, &plan, now));
         self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
-        let next = plan.wake_at.map_or(now + pause, |at| at.min(now + pause)).max(now);
+        let due = [plan.wake_at, plan.retell_at].into_iter().flatten().min();
+        let next = due.map_or(now + pause, |at| at.min(now + pause)).max(now);
         self.plan = plan;
         self.passes += 1;
         next

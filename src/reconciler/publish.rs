@@ -314,6 +314,18 @@ pub(super) fn newly_unfollowed(before: &Plan, plan: &Plan, now: Timestamp) -> Ve
     news.map(event).collect()
 }
 
+/// How objects stand while nothing can be done: what is on its way says why it does not go on.
+pub(super) fn held_up(mut statuses: BTreeMap<Key, Status>, why: &str) -> BTreeMap<Key, Status> {
+    for status in statuses.values_mut().filter(|status| !is_settled(status)) {
+        let moving =
+            status.conditions.iter_mut().filter(|condition| condition.kind == "Progressing" && condition.status);
+        moving.for_each(|condition| condition.message = why.into());
+        status.waiting.insert(0, why.into());
+        status.message = why.into();
+    }
+    statuses
+}
+
 /// Whether an object is where it should be, or where it will stay until a person acts.
 fn is_settled(status: &Status) -> bool {
     !matches!(

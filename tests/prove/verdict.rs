@@ -16,7 +16,9 @@ const CHANGES: usize = 60;
 pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]) -> Vec<String> {
     let mut found = play.wrongs.clone();
     let loses = faults.iter().any(Fault::loses_history);
-    let lost = loses && needs_history(scenario, undisturbed);
+    let ends_the_engine = faults.iter().any(Fault::ends_the_engine);
+    let lost =
+        loses && needs_history(scenario, undisturbed) || ends_the_engine && ended_well_by_its_signal(undisturbed, play);
     if !lost {
         found.extend(play.departures.iter().cloned());
     }
@@ -28,7 +30,7 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
         (true, false) => found.extend(play.end.differences_without_numbers(&undisturbed.end)),
         (false, false) => found.extend(play.end.differences(&undisturbed.end)),
     }
-    if faults.iter().any(Fault::ends_the_engine) {
+    if ends_the_engine {
         found.retain(|difference| !was_killed(difference));
     }
     if undisturbed.rests && !play.rests && !lost {
@@ -61,6 +63,13 @@ pub fn remembers_a_job(scenario: &Scenario) -> bool {
     let has = |is: &dyn Fn(&Step) -> bool| scenario.script.iter().any(|line| is(&line.step));
     has(&|step| matches!(step, Step::Delete { .. } | Step::Edit { .. }))
         && has(&|step| matches!(step, Step::Expect(Expectation::Runs { key, .. }) if key.kind == Kind::Job))
+}
+
+/// Whether a Job that fails otherwise was just running when the engine stopped: its program ended well at the signal, so it is
+/// complete, and what depends on it goes another way.
+fn ended_well_by_its_signal(undisturbed: &Play, play: &Play) -> bool {
+    let jobs = undisturbed.end.objects.iter().filter(|(key, phase)| key.kind == Kind::Job && *phase == "Failed");
+    jobs.into_iter().any(|(key, _)| play.end.objects.get(key).is_some_and(|phase| phase == "Complete"))
 }
 
 /// A run that an engine's end has killed has failed, and nobody begins another one: that is no difference.

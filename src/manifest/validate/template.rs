@@ -225,6 +225,11 @@ fn probes(at: At<'_>, template: &Template, problems: &mut Problems) {
     for (name, probe) in probes {
         if let Some(probe) = probe {
             check_probe(at.field(name), probe, template, problems);
+            if name != "readinessProbe" && probe.success_threshold > 1 {
+                let hint = "remove it: as in Kubernetes, only a readinessProbe takes more than one success";
+                wrong(problems, at.field(name).field("successThreshold"), format!("a {name}'s successThreshold is 1"))
+                    .hint(hint);
+            }
         }
     }
     if let Some(check) = &template.health_check {

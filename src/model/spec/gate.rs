@@ -43,7 +43,8 @@ pub struct Gate {
     /// has, one is begun, and has to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_job: Option<Name>,
-    /// How long ago the run of `cronJob` may have ended when the rollout comes to this gate. Default: 24h.
+    /// How long ago the run of `cronJob` may have ended when the rollout comes to this gate; with 0s a new one is made every time.
+    /// Default: 24h.
     #[serde(default = "a_day", skip_serializing_if = "is_a_day")]
     #[schemars(extend("default" = "1day"))]
     pub within: Span,

@@ -39,8 +39,8 @@ on_an_engine_of_its_own! {
         let id = door.serving(&image);
         let mark = door.run(door.docker.changed(None)).unwrap();
         bench.engine.kill();
-        // Refused, or reset where a connection was still open.
-        fails(door.run(door.docker.list()), Fault::Unavailable, "docker.sock: connection re");
+        // Refused, or broken off where a connection was still open.
+        fails(door.run(door.docker.list()), Fault::Unavailable, "docker.sock: ");
         fails(door.run(door.docker.changed(Some(mark.clone()))), Fault::Unavailable, "");
         fails(door.run(door.docker.start(&id)), Fault::Unavailable, "");
         bench.engine.start_again();

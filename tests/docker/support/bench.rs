@@ -239,7 +239,7 @@ impl Bench {
 
     /// The containers of an object in every namespace, dead or alive, by name.
     pub fn containers(&self, object: &str) -> Vec<Container> {
-        self.containers_with(&[&self.mine(), &format!("label=evenkeel.dev/name={object}")])
+        self.containers_with(&[&self.mine(), &format!("evenkeel.dev/name={object}")])
     }
 
     /// All containers of this instance, by name.
@@ -249,26 +249,25 @@ impl Bench {
 
     /// The same without those that only claim to be of this instance; of an engine that may be gone at the moment.
     pub fn try_all_ours(&self) -> Result<Vec<Container>, String> {
-        self.try_containers_with(&[&self.mine(), "label=evenkeel.dev/slot"])
+        self.try_containers_with(&[&self.mine(), "evenkeel.dev/slot"])
     }
 
     #[track_caller]
-    fn containers_with(&self, filters: &[&str]) -> Vec<Container> {
-        self.try_containers_with(filters).unwrap_or_else(|e| panic!("docker ps: {e}"))
+    fn containers_with(&self, labels: &[&str]) -> Vec<Container> {
+        self.try_containers_with(labels).unwrap_or_else(|e| panic!("the containers cannot be listed: {e}"))
     }
 
-    fn try_containers_with(&self, filters: &[&str]) -> Result<Vec<Container>, String> {
-        let mut arguments = vec!["ps", "--all", "--quiet", "--no-trunc"];
-        arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter]));
-        let ids = self.engine.try_docker(&arguments)?;
+    fn try_containers_with(&self, labels: &[&str]) -> Result<Vec<Container>, String> {
+        let ids = self.engine.containers_with(labels)?;
         // One that goes between the two calls is not there.
-        let mut found: Vec<_> = ids.lines().filter_map(|id| self.engine.inspect(id)).map(Container).collect();
+        let mut found: Vec<_> = ids.iter().filter_map(|id| self.engine.inspect(id)).map(Container).collect();
         found.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(found)
     }
 
+    /// The label that everything of this instance has.
     fn mine(&self) -> String {
-        format!("label=evenkeel.dev/instance={}", self.instance)
+        format!("evenkeel.dev/instance={}", self.instance)
     }
 
     /// The running containers of an object.
@@ -291,7 +290,7 @@ impl Bench {
 
     /// The id that the engine has for a reference now.
     pub fn image_id(&self, reference: &str) -> Result<String, String> {
-        Ok(self.engine.try_docker(&["image", "inspect", "--format", "{{.Id}}", reference])?.trim().to_string())
+        self.engine.image_id(reference)
     }
 
     /// Whether any running replica of an object is of this image.
@@ -412,7 +411,7 @@ impl Bench {
         }
         eprintln!(
             "---- containers\n{}",
-            self.engine.try_docker(&["ps", "-a", "--filter", &self.mine()]).unwrap_or_else(|e| e)
+            self.engine.try_docker(&["ps", "-a", "--filter", &format!("label={}", self.mine())]).unwrap_or_else(|e| e)
         );
         eprintln!("----");
     }
@@ -428,8 +427,9 @@ impl Bench {
                 let filter = format!("label={label}={}", self.instance);
                 // An engine that a test has killed has nothing to clean: it ends with the test.
                 let Ok(ids) = self.engine.try_docker(&[&list[..], &["--filter", &filter]].concat()) else { return };
-                for id in ids.lines() {
-                    let _ = self.engine.try_docker(&[&remove[..], &[id]].concat());
+                let ids: Vec<&str> = ids.lines().collect();
+                if !ids.is_empty() {
+                    let _ = self.engine.try_docker(&[&remove[..], &ids].concat());
                 }
             }
         }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::api;
+
 /// A private engine. Its containers, ports and addresses live in a network namespace of its own, so whatever talks to
 /// them must be started by [`Engine::command`].
 pub struct Engine {
@@ -139,11 +141,35 @@ impl Engine {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// `docker inspect` of one object; `None` when there is none.
+    /// `docker inspect` of one object; `None` when there is none. Asked of the engine itself: tests look many times, and each start
+    /// of the docker client takes longer than its question.
     pub fn inspect(&self, object: &str) -> Option<Value> {
-        let json = self.try_docker(&["inspect", object]).ok()?;
-        let list: Value = serde_json::from_str(&json).expect("docker inspect prints JSON");
-        list.get(0).cloned()
+        let paths = ["containers/{}/json", "images/{}/json", "networks/{}", "volumes/{}"];
+        paths.iter().find_map(|path| self.ask(&path.replace("{}", object)).ok())
+    }
+
+    /// The ids of the containers with all these labels (`NAME=VALUE`), dead or alive.
+    pub fn containers_with(&self, labels: &[&str]) -> Result<Vec<String>, String> {
+        let filters = serde_json::json!({ "label": labels }).to_string();
+        let listed = self.ask(&format!("containers/json?all=true&filters={}", encoded(&filters)))?;
+        let ids = listed.as_array().into_iter().flatten().filter_map(|container| container["Id"].as_str());
+        Ok(ids.map(str::to_string).collect())
+    }
+
+    /// The id that the engine has for an image's reference now.
+    pub fn image_id(&self, reference: &str) -> Result<String, String> {
+        let found = self.ask(&format!("images/{reference}/json"))?;
+        Ok(found["Id"].as_str().unwrap_or_default().to_string())
+    }
+
+    /// What the engine answers to a question, if it has an answer.
+    fn ask(&self, path: &str) -> Result<Value, String> {
+        let (status, answer) =
+            api::try_call(&self.socket, "GET", &format!("/{path}")).ok_or("the engine does not answer")?;
+        match status {
+            200 => Ok(serde_json::from_str(&answer).expect("the engine answers in JSON")),
+            _ => Err(format!("{path}: {status} {answer}")),
+        }
     }
 
     /// SIGKILL, as a crash. Only for an engine of one's own.
@@ -207,6 +233,12 @@ fn script(arguments: &[&str]) -> Output {
     let output = Command::new(path).args(arguments).output().expect("scripts/engine can be run");
     assert!(output.status.success(), "scripts/engine {}: {}", arguments.join(" "), text(&output.stderr));
     output
+}
+
+/// A text as a parameter of a URL.
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") };
+    text.bytes().map(byte).collect()
 }
 
 pub(super) fn text(bytes: &[u8]) -> String {
