@@ -17,8 +17,9 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
     let mut found = play.wrongs.clone();
     let loses = faults.iter().any(Fault::loses_history);
     let ends_the_engine = faults.iter().any(Fault::ends_the_engine);
-    let lost =
-        loses && needs_history(scenario, undisturbed) || ends_the_engine && ended_well_by_its_signal(undisturbed, play);
+    let ends_otherwise = ends_the_engine
+        && (ended_well_by_its_signal(undisturbed, play) || play.departures.iter().any(waits_for_a_killed_job));
+    let lost = loses && needs_history(scenario, undisturbed) || ends_otherwise;
     if !lost {
         found.extend(play.departures.iter().cloned());
     }
@@ -75,6 +76,13 @@ fn ended_well_by_its_signal(undisturbed: &Play, play: &Play) -> bool {
 /// A run that an engine's end has killed has failed, and nobody begins another one: that is no difference.
 fn was_killed(difference: &str) -> bool {
     difference.starts_with("job/") && difference.contains("is \"Failed\", not Some(\"Complete\")")
+}
+
+/// The same, where the script waits for its end, and nothing of it is played after that.
+fn waits_for_a_killed_job(departure: &String) -> bool {
+    departure.contains("until job/")
+        && departure.contains("is Complete within")
+        && departure.contains("it is Failed: exited with code 137")
 }
 
 fn effort(undisturbed: &Play, play: &Play, faults: usize) -> Vec<String> {
