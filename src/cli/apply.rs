@@ -142,6 +142,28 @@ async fn sync(
     Err(Failure::new(format!("the manifests are not in force: {reason}")).exit(Exit::Invalid))
 }
 
+/// Has the daemon look at its sources, and waits for the first view that it decided with what it found there. One that cannot
+/// decide anything for now (its engine or its state directory is in trouble) is not waited for.
+pub async fn looked(client: &Client) -> Result<Snapshot, Failure> {
+    let Answer::Synced { sources, pass, started_at } = client.post("/v1/look", &()).await? else {
+        return Err(Failure::new("the daemon's answer is not understood"));
+    };
+    let synced = Synced { sources, pass, started_at };
+    let mut looks = 0;
+    loop {
+        let snapshot: Snapshot = client.get("/v1/view").await?;
+        let view = &snapshot.view;
+        looks += 1;
+        if synced.is_seen(view) || !view.engine.connected || !view.warnings.is_empty() || looks == LOOKS {
+            return Ok(snapshot);
+        }
+        tokio::time::sleep(PAUSE / 5).await;
+    }
+}
+
+/// How often it is looked whether the daemon has decided.
+const LOOKS: u32 = 100;
+
 /// The states of the sources that are meant: all of the daemon's when none is named.
 pub fn chosen(wanted: &[Source], watched: Vec<SourceState>) -> Result<Vec<SourceState>, Failure> {
     if wanted.is_empty() {

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::apply;
 use super::args::{Machine, Reach, Scope, parse_span};
 use super::client::Client;
 use super::difference;
@@ -138,7 +139,8 @@ impl Target {
     /// Asks something of the object, and says what came of it.
     async fn request(&self, request: Request, screen: &Screen) -> Result<Exit, Failure> {
         let client = self.client();
-        let snapshot: Snapshot = client.get("/v1/view").await?;
+        // What was edited a moment ago would otherwise count as an edit after what is asked for.
+        let snapshot = apply::looked(&client).await?;
         let kinds: &[Kind] = match request {
             Request::Retry => &[Kind::Deployment, Kind::Job],
             Request::RunNow => &[Kind::CronJob],
@@ -157,11 +159,12 @@ impl Status {
     async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         let client = self.target.client();
         let mut report = Report::new(screen, self.output);
+        // Whoever asks right after an edit means that edit.
+        let snapshot = apply::looked(&client).await?;
         let exit = if self.wait {
             let waiting = follow::views(&client, &mut report, |snapshot| self.judge(&snapshot.view));
             follow::within(self.timeout, screen, waiting).await?
         } else {
-            let snapshot: Snapshot = client.get("/v1/view").await?;
             let progress = self.judge(&snapshot.view)?;
             report.tell(progress.sentences)?;
             progress.exit.unwrap_or(Exit::TimedOut)

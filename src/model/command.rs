@@ -42,6 +42,8 @@ pub enum Command {
     },
     /// Read all sources now, and answer when it is known which manifests are in force. Does not wait for the engine.
     Sync,
+    /// The same for who only wants to know how it stands: what failed before keeps its pause.
+    Look,
     /// End the loop: begin nothing new, let actions under way end, write down what must be. Answered when that is done.
     Shutdown,
 }

@@ -49,6 +49,7 @@ pub fn cron_job(
     let pass = Pass { world, key, spec, contents, past, barred: !refused.is_empty() };
     decided.refuse(refused);
     pass.adopt(&mut history);
+    pass.note_ends(&mut decided, &mut history);
     pass.take_time(&mut decided, &mut history);
     pass.serve_gates(&mut decided, &mut history);
     pass.proceed(&mut decided, &mut history);
@@ -148,6 +149,19 @@ impl Pass<'_> {
         }
         if history.runs.len() > remembered {
             history.runs.sort_by_key(|run| run.scheduled_at);
+        }
+    }
+
+    /// Notes which runs have ended since they were last seen: what has ended is in nobody's way.
+    fn note_ends(&self, decided: &mut Decided, history: &mut CronJobHistory) {
+        for run in history.runs.iter_mut().filter(|run| !run.is_over()) {
+            let Some(attempt) = run.job.as_ref().map(|job| job.attempt) else { continue };
+            let id = run_id(run.scheduled_at);
+            let is_present = |container: &&&Container| container.revision == id && container.slot == attempt;
+            let container = self.world.containers(self.key).iter().find(is_present);
+            if container.is_some_and(|container| matches!(container.state, ContainerState::Exited(_))) {
+                self.step(decided, run, false);
+            }
         }
     }
 

@@ -52,7 +52,13 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 self.tell(key, "RemovalConfirmed", &message);
                 Ok(Answer::Done { message })
             }
-            Command::Sync => Ok(self.sync().await),
+            Command::Sync => {
+                self.sources.forget_rejections();
+                // Whoever asks may have mended what a build needs far away.
+                self.executor.forget_failures(|target| !is_build_target(target));
+                Ok(self.read_sources().await)
+            }
+            Command::Look => Ok(self.read_sources().await),
             Command::Shutdown => Err(Refusal::impossible("the loop handles a shutdown itself")),
         }
     }
@@ -78,11 +84,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     }
 
     /// Reads the sources until they are quiet, for at most two seconds.
-    async fn sync(&mut self) -> Answer {
+    async fn read_sources(&mut self) -> Answer {
         let deadline = self.clock.now() + Span::secs(2);
-        self.sources.forget_rejections();
-        // Whoever asks may have mended what a build needs far away.
-        self.executor.forget_failures(|target| !is_build_target(target));
         while let Some(again) = self.load(self.clock.now(), Occasion::Command) {
             if again > deadline {
                 break;

@@ -50,6 +50,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/v1/releases", get(releases))
         .route("/v1/image-set", post(image_set))
         .route("/v1/sync", post(sync))
+        .route("/v1/look", post(look))
         .route("/v1/request", post(request))
         .route("/v1/confirm", post(confirm))
         .fallback(|| async { refuse(Refusal::not_found("this version of Evenkeel's daemon does not have that path")) })
@@ -174,6 +175,10 @@ async fn revisions(State(parts): State<Parts>, Query(query): Query<RevisionsQuer
 
 async fn sync(State(parts): State<Parts>) -> Response {
     command(&parts, Command::Sync).await
+}
+
+async fn look(State(parts): State<Parts>) -> Response {
+    command(&parts, Command::Look).await
 }
 
 async fn releases(State(parts): State<Parts>) -> Response {

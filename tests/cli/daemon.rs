@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use evenkeel::metrics::Metrics;
-use evenkeel::model::command::{Command, Reply};
+use evenkeel::model::command::{Answer, Command, Reply};
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::view::View;
 use evenkeel::server::socket::Socket;
@@ -61,8 +61,8 @@ impl Daemon {
     ) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (commands, received) = mpsc::channel(8);
-        tokio::spawn(answer_all(received, asked.clone(), Box::new(answer)));
         let (views, parts) = parts(view, Metrics::new());
+        tokio::spawn(answer_all(received, asked.clone(), parts.views.clone(), Box::new(answer)));
         let parts = Parts { commands, ..parts };
         let (listener, file) = Socket::claim(&dir.path().join("evenkeel.sock"), None).await.unwrap().into_parts();
         tokio::spawn(async move {
@@ -100,8 +100,20 @@ pub fn parts(view: View, metrics: Metrics) -> (watch::Sender<Arc<View>>, Parts) 
     (views, parts)
 }
 
-async fn answer_all(mut received: mpsc::Receiver<Envelope>, asked: Arc<Mutex<Vec<Command>>>, answer: Answering) {
+async fn answer_all(
+    mut received: mpsc::Receiver<Envelope>,
+    asked: Arc<Mutex<Vec<Command>>>,
+    views: watch::Receiver<Arc<View>>,
+    answer: Answering,
+) {
     while let Some((command, reply)) = received.recv().await {
+        // What it shows is what it has decided last; nobody is asked for more.
+        if matches!(command, Command::Look) {
+            let view = views.borrow().clone();
+            let (sources, pass, started_at) = (view.sources.clone(), view.passes, view.started_at);
+            let _ = reply.send(Ok(Answer::Synced { sources, pass, started_at }));
+            continue;
+        }
         let answered = answer(&command);
         asked.lock().unwrap().push(command);
         let _ = reply.send(answered);

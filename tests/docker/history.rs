@@ -39,4 +39,23 @@ on_each_engine! {
         let told = bench.evenkeel(&["describe", "deployment/web", "-n", "shop"]);
         assert!(told.contains("Pinned:") && told.contains("LastGoodRestored"), "{told}");
     }
+
+    fn what_is_asked_right_after_an_edit_is_about_that_edit(bench) {
+        let [one, two, three] = ["1", "2", "3"].map(|version| bench.app_image(version, &[]));
+        let web = |image: &str| Deployment::new("web", image).replicas(2).to_string();
+        let ask = |words: &[&str]| bench.evenkeel(&[words, &["web", "-n", "shop"]].concat());
+        let _controller = bench.start_controller();
+        bench.apply("web.yaml", &web(&one));
+        bench.write("web.yaml", &web(&two));
+        let told = ask(&["rollout", "status"]);
+        assert!(told.contains("successfully rolled out: revision 2"), "{told}");
+
+        bench.write("web.yaml", &web(&three));
+        let told = ask(&["rollout", "undo", "--to", "1"]);
+        assert!(told.contains("goes to revision 1"), "{told}");
+        ask(&["rollout", "status"]);
+        bench.settled("web", 2, &one, SOON);
+        let told = bench.evenkeel(&["describe", "deployment/web", "-n", "shop"]);
+        assert!(told.contains("stays at revision 1, which was chosen"), "{told}");
+    }
 }
