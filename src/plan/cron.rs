@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::adopt;
 use super::build;
 use super::follow;
 use super::gates;
@@ -15,7 +16,7 @@ use super::policy;
 use super::runs::{Runner, Terms};
 use super::world::{Decided, World};
 use crate::model::action::{Call, Stop};
-use crate::model::cron::{CronJobHistory, CronRun, run_id, scheduled_at};
+use crate::model::cron::{CronJobHistory, CronRun, run_id};
 use crate::model::desired::Declared;
 use crate::model::history::History;
 use crate::model::job::{JobRun, JobState};
@@ -48,7 +49,7 @@ pub fn cron_job(
     follow::take(world, &mut decided, key, &mut history.choice);
     let pass = Pass { world, key, spec, contents, past, barred: !refused.is_empty() };
     decided.refuse(refused);
-    pass.adopt(&mut history);
+    adopt::runs(world, key, spec, &pass.contents, &mut history);
     pass.note_ends(&mut decided, &mut history);
     pass.take_time(&mut decided, &mut history);
     pass.serve_gates(&mut decided, &mut history);
@@ -110,48 +111,6 @@ enum Step {
 }
 
 impl Pass<'_> {
-    /// Containers of runs that nobody remembers: the history was lost. They are seen to their end, and count as under way.
-    fn adopt(&self, history: &mut CronJobHistory) {
-        let remembered = history.runs.len();
-        for container in self.world.containers(self.key) {
-            let Some(at) = scheduled_at(&container.revision) else { continue };
-            // Containers come by slot, so the newest attempt is the last.
-            if let Some(known) = history.runs.iter_mut().find(|run| run.scheduled_at == at) {
-                let older = known.job.as_mut().filter(|job| is_adopted(job) && container.slot > job.attempt);
-                older.into_iter().for_each(|job| job.attempt = container.slot);
-                continue;
-            }
-            let job = Some(JobRun {
-                revision: container.revision.clone(),
-                template_hash: container.template.clone(),
-                template: Arc::clone(&self.spec.template),
-                contents: self.contents.clone(),
-                image: container.image.clone(),
-                digest: None,
-                commit: None,
-                created_at: container.created_at,
-                attempt: container.slot,
-                state: JobState::Pending,
-                earlier: Vec::new(),
-            });
-            let is_over = matches!(container.state, ContainerState::Exited(_));
-            history.runs.push(CronRun {
-                scheduled_at: at,
-                // The times of a schedule are whole minutes.
-                by_hand: at.0.rem_euclid(60_000) != 0,
-                replaced: false,
-                // How often it may still be tried is not known of one that has ended.
-                backoff_limit: if is_over { container.slot } else { self.spec.backoff_limit },
-                active_deadline: self.spec.active_deadline,
-                resolution: None,
-                job,
-            });
-        }
-        if history.runs.len() > remembered {
-            history.runs.sort_by_key(|run| run.scheduled_at);
-        }
-    }
-
     /// Notes which runs have ended since they were last seen: what has ended is in nobody's way.
     fn note_ends(&self, decided: &mut Decided, history: &mut CronJobHistory) {
         for run in history.runs.iter_mut().filter(|run| !run.is_over()) {
@@ -382,11 +341,6 @@ impl Pass<'_> {
         });
         decided.act(self.world, self.key, call, "a newer run takes its place");
     }
-}
-
-/// Whether a run was found by its container in this very pass.
-fn is_adopted(job: &JobRun) -> bool {
-    matches!(job.state, JobState::Pending)
 }
 
 /// Whether the present attempt of a run was started, or an earlier one was.

@@ -5,6 +5,7 @@
 //! the next pass sees the result and plans the next bit. Start with [`plan`], then `deployment`, `rollout` (the phases)
 //! and `converge` (the steps).
 
+mod adopt;
 mod blame;
 mod budget;
 mod build;

@@ -1,0 +1,58 @@
+//! Runs of a CronJob that nobody remembers, because the history was lost: their containers tell of them.
+
+use std::sync::Arc;
+
+use super::world::World;
+use crate::model::cron::{CronJobHistory, CronRun, scheduled_at};
+use crate::model::job::{JobRun, JobState};
+use crate::model::name::Key;
+use crate::model::observed::ContainerState;
+use crate::model::revision::Contents;
+use crate::model::spec::CronJobSpec;
+
+/// Containers of runs that nobody remembers: the history was lost. They are seen to their end, and count as under way.
+pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, history: &mut CronJobHistory) {
+    let remembered = history.runs.len();
+    for container in world.containers(key) {
+        let Some(at) = scheduled_at(&container.revision) else { continue };
+        // Containers come by slot, so the newest attempt is the last.
+        if let Some(known) = history.runs.iter_mut().find(|run| run.scheduled_at == at) {
+            let older = known.job.as_mut().filter(|job| is_adopted(job) && container.slot > job.attempt);
+            older.into_iter().for_each(|job| job.attempt = container.slot);
+            continue;
+        }
+        let job = Some(JobRun {
+            revision: container.revision.clone(),
+            template_hash: container.template.clone(),
+            template: Arc::clone(&spec.template),
+            contents: contents.clone(),
+            image: container.image.clone(),
+            digest: None,
+            commit: None,
+            created_at: container.created_at,
+            attempt: container.slot,
+            state: JobState::Pending,
+            earlier: Vec::new(),
+        });
+        let is_over = matches!(container.state, ContainerState::Exited(_));
+        history.runs.push(CronRun {
+            scheduled_at: at,
+            // The times of a schedule are whole minutes.
+            by_hand: at.0.rem_euclid(60_000) != 0,
+            replaced: false,
+            // How often it may still be tried is not known of one that has ended.
+            backoff_limit: if is_over { container.slot } else { spec.backoff_limit },
+            active_deadline: spec.active_deadline,
+            resolution: None,
+            job,
+        });
+    }
+    if history.runs.len() > remembered {
+        history.runs.sort_by_key(|run| run.scheduled_at);
+    }
+}
+
+/// Whether a run was found by its container in this very pass.
+fn is_adopted(job: &JobRun) -> bool {
+    matches!(job.state, JobState::Pending)
+}
