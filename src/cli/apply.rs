@@ -145,8 +145,9 @@ async fn sync(
 /// Has the daemon look at its sources, and waits for the first view that it decided with what it found there. One that cannot
 /// decide anything for now (its engine or its state directory is in trouble) is not waited for.
 pub async fn looked(client: &Client) -> Result<Snapshot, Failure> {
-    let Answer::Synced { sources, pass, started_at } = client.post("/v1/look", &()).await? else {
-        return Err(Failure::new("the daemon's answer is not understood"));
+    // A daemon of before an upgrade does not know the question; what it shows is good enough.
+    let Ok(Answer::Synced { sources, pass, started_at }) = client.post("/v1/look", &()).await else {
+        return client.get("/v1/view").await;
     };
     let synced = Synced { sources, pass, started_at };
     let mut looks = 0;
