@@ -14,7 +14,7 @@ use super::suggest;
 use super::tree::{Node, Value};
 use super::yaml::{self, Budget};
 use crate::model::name::Kind;
-use crate::model::spec::API_VERSION;
+use crate::model::spec::{API_GROUP, API_VERSION};
 
 /// A document that declares an object.
 #[derive(Clone)]
@@ -183,8 +183,7 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
             _ => format!("write '{API_VERSION}'"),
         });
         // A slip of the pen is told with all else that is wrong; another program's manifest has nothing of ours.
-        let family = API_VERSION.split('/').next().unwrap_or(API_VERSION);
-        if !found.starts_with(family) && suggest::nearest(found, [API_VERSION]).is_none() {
+        if !found.starts_with(API_GROUP) && suggest::nearest(found, [API_VERSION]).is_none() {
             return None;
         }
     }

@@ -10,7 +10,7 @@ use super::door;
 use super::file::File;
 use super::tree::Node;
 use super::yaml::{self, Budget};
-use crate::model::spec::API_VERSION;
+use crate::model::spec::API_GROUP;
 
 /// What the manifests of a source name, as paths relative to it. A path may still hold a `${NAME}`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,8 +54,7 @@ impl Named {
 
     /// Whether the YAML file at `path` is a ConfigMap's content and no manifest of ours.
     pub fn is_content(&self, path: &Path, bytes: &[u8]) -> bool {
-        let family = API_VERSION.split('/').next().unwrap_or(API_VERSION);
-        let ours = |line: &str| line.starts_with("apiVersion:") && line.contains(family);
+        let ours = |line: &str| line.starts_with("apiVersion:") && line.contains(API_GROUP);
         let named = self.contents.contains(path) || self.contents.iter().any(|named| matches(named, path));
         named && !String::from_utf8_lossy(bytes).lines().any(ours)
     }

@@ -2,6 +2,7 @@
 
 use super::replica::{Replica, failure, is_refused};
 use super::rollout::Facts;
+use super::unmade;
 use super::world::{Decided, World};
 use crate::model::failure::{FailureReason, RolloutFailure};
 use crate::model::history::DeploymentHistory;
@@ -49,19 +50,19 @@ pub struct Mark {
 }
 
 /// Time counts against a revision only while one of its replicas runs and is not available; waiting for the engine, the
-/// registry, a dependency or the pause between steps does not.
+/// registry, a dependency or the pause between steps does not, nor does the time in which its checks cannot be made.
 pub fn advance(world: World, facts: &Facts, to: &RevisionId, mark: Mark) -> Mark {
     let available = count_available(facts, to);
-    if available > mark.available || !has_culprit(facts, to) {
-        Mark { waited: Stopwatch::begin(world.now), available: available.max(mark.available), ..mark }
-    } else {
-        let limit = facts.spec.progress_deadline;
-        Mark { waited: mark.waited.note(limit, world.observed.watched_since, world.now), ..mark }
+    let is_of_it = |r: &&Replica| r.container.revision == *to && !r.retiring;
+    let mut culprits = facts.replicas.iter().filter(is_of_it).filter(|r| is_culprit(r)).peekable();
+    if available > mark.available || culprits.peek().is_none() {
+        return Mark { waited: Stopwatch::begin(world.now), available: available.max(mark.available), ..mark };
     }
-}
-
-fn has_culprit(facts: &Facts, to: &RevisionId) -> bool {
-    facts.replicas.iter().any(|r| r.container.revision == *to && !r.retiring && is_culprit(r))
+    if culprits.all(unmade::is_unready_for_it) {
+        return Mark { waited: mark.waited.held_until(world.now), ..mark };
+    }
+    let limit = facts.spec.progress_deadline;
+    Mark { waited: mark.waited.note(limit, world.observed.watched_since, world.now), ..mark }
 }
 
 fn is_culprit(replica: &Replica) -> bool {

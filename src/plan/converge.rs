@@ -81,7 +81,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether something is being done to a replica: to one that does not run, that may be its start.
-    fn is_busy(&self, replica: &Replica) -> bool {
+    pub fn is_busy(&self, replica: &Replica) -> bool {
         self.world.is_busy(replica.container)
     }
 
@@ -123,19 +123,6 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     let retained = retained(scene, history);
     for (replica, _) in &leaving {
         retire::step(scene, decided, history, replica, retained.as_ref() == Some(&replica.container.revision));
-    }
-}
-
-/// Starts what has ended while nothing else may change, such as after a crash of the engine: up to `replicas` run,
-/// first those of revisions that have proved themselves.
-pub fn revive(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory) {
-    let running = scene.replicas.iter().filter(|r| r.runs() || scene.is_busy(r)).count();
-    let room = (scene.strategy.replicas as usize).saturating_sub(running);
-    let ended = |r: &&Replica| matches!(r.container.state, ContainerState::Exited(_)) && !scene.is_busy(r);
-    let mut ended: Vec<&Replica> = scene.replicas.iter().filter(ended).collect();
-    ended.sort_by_cached_key(|r| !last_good::is_proven(history, &r.container.revision));
-    for replica in ended.into_iter().take(room) {
-        start(scene, decided, history, replica);
     }
 }
 
@@ -325,7 +312,7 @@ fn join(scene: &Scene, decided: &mut Decided, history: &DeploymentHistory, repli
 }
 
 /// Brings one stopped or new container to its start: attached to all networks, without a name, then started.
-fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
+pub fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory, replica: &Replica) {
     let container = replica.container;
     let at_once = scene.is_new(container) && scene.is_ready_at_once();
     if join(scene, decided, history, replica) {

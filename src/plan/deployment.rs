@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::blame;
 use super::build::{self, Source};
-use super::converge::{Scene, converge, revive};
+use super::converge::{Scene, converge};
 use super::follow;
 use super::gates::{self, Side};
 use super::images;
@@ -19,10 +19,10 @@ use super::releases;
 use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
+use super::stay::stay;
 use super::strategy::{Effective, effective};
 use super::taken_over;
 use super::unmade;
-use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::create_target;
 use crate::model::desired::Declared;
@@ -287,14 +287,7 @@ fn act(
     let places = build::places(world, key, &target.template);
     let is_open = hold || gates::open(world, decided, past, key, spec, history, Side::Before);
     let scene = Scene { world, key, spec, strategy, target: &target, replicas, past, places, is_open };
-    if !hold {
-        return converge(&scene, decided, history);
-    }
-    history.retiring.clear();
-    for replica in replicas {
-        upkeep::upkeep(&scene, decided, history, replica);
-    }
-    revive(&scene, decided, history);
+    if hold { stay(&scene, decided, history) } else { converge(&scene, decided, history) }
 }
 
 /// Forgets the oldest revisions beyond the limit; never one that runs, is being reached, or is the newest that completed.

@@ -40,6 +40,7 @@ mod rollout;
 mod runs;
 mod slots;
 mod status;
+mod stay;
 mod strategy;
 mod taken_over;
 mod unmade;

@@ -63,11 +63,15 @@ fn since(replica: &Replica, history: &DeploymentHistory) -> Option<Timestamp> {
 
 /// Whether the update that is under way cannot go on before the replica's check is made. A liveness probe holds up nothing.
 fn holds_up(replica: &Replica, history: &DeploymentHistory) -> bool {
-    let Probes { startup, readiness, .. } = &replica.container.probes;
-    let waits_for_probe = !matches!(replica.readiness, Readiness::Ready(_))
-        && [startup, readiness].into_iter().flatten().any(|result| unmade(result).is_some());
     let is_new = history.rollout.revision() == Some(&replica.container.revision) && !replica.retiring;
-    is_new && (waits_for_probe || of_a_gate(replica).is_some())
+    is_new && (is_unready_for_it(replica) || of_a_gate(replica).is_some())
+}
+
+/// Whether it may well be ready, and the check that would say so cannot be made.
+pub fn is_unready_for_it(replica: &Replica) -> bool {
+    let Probes { startup, readiness, .. } = &replica.container.probes;
+    !matches!(replica.readiness, Readiness::Ready(_))
+        && [startup, readiness].into_iter().flatten().any(|result| unmade(result).is_some())
 }
 
 /// Whether some check of it was made in this run.

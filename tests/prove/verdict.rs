@@ -31,6 +31,9 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
         (true, false) => found.extend(play.end.differences_without_numbers(&undisturbed.end)),
         (false, false) => found.extend(play.end.differences(&undisturbed.end)),
     }
+    if loses && scenario.script.iter().any(|line| matches!(line.step, Step::Confirm(_))) {
+        found.retain(|difference| !waits_for_its_confirmation(difference));
+    }
     if ends_the_engine {
         found.retain(|difference| !was_killed(difference));
     }
@@ -71,6 +74,11 @@ pub fn remembers_a_job(scenario: &Scenario) -> bool {
 fn ended_well_by_its_signal(undisturbed: &Play, play: &Play) -> bool {
     let jobs = undisturbed.end.objects.iter().filter(|(key, phase)| key.kind == Kind::Job && *phase == "Failed");
     jobs.into_iter().any(|(key, _)| play.end.objects.get(key).is_some_and(|phase| phase == "Complete"))
+}
+
+/// A removal whose confirmation is forgotten waits for another one.
+fn waits_for_its_confirmation(difference: &str) -> bool {
+    difference.ends_with("is \"there\", not None")
 }
 
 /// A run that an engine's end has killed has failed, and nobody begins another one: that is no difference.

@@ -9,6 +9,8 @@ use crate::model::name::Name;
 
 /// The `apiVersion` of every manifest.
 pub const API_VERSION: &str = "evenkeel.dev/v1";
+/// What every version of it begins with.
+pub const API_GROUP: &str = "evenkeel.dev";
 
 /// An object's name, its namespace, and notes about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -22,7 +22,7 @@ pub use deployment::{DeploymentSpec, OnFailure, Strategy, StrategyType};
 pub use gate::{Gate, Gates};
 pub use image_policy::{DigestPolicy, INTERVAL_MIN, ImagePolicy, TagOrder};
 pub use job::JobSpec;
-pub use metadata::{API_VERSION, Metadata};
+pub use metadata::{API_GROUP, API_VERSION, Metadata};
 pub use namespace::{NamespaceDefaults, NamespaceSpec, VariablesFile};
 pub use network::NetworkSpec;
 pub use probe::{Exec, Grpc, HealthCheck, HttpGet, Lifecycle, Loopback, PortRef, PreStop, Probe, TcpSocket};

@@ -79,17 +79,20 @@ impl Expectation {
 
     /// Whether it tells revisions apart, or knows what happened: neither outlives the state directory.
     pub fn is_of_history(&self) -> bool {
-        let numbered =
-            |pattern: &str| pattern.split('.').any(|part| part.starts_with('r') && part[1..].parse::<u32>().is_ok());
         match self {
             Self::Containers { pattern, .. } | Self::Image { pattern, .. } | Self::Env { pattern, .. } => {
-                numbered(pattern)
+                is_numbered(pattern)
             }
-            Self::Setting { pattern, .. } => numbered(pattern),
+            Self::Setting { pattern, .. } => is_numbered(pattern),
             Self::Event { .. } | Self::Reason { .. } | Self::Condition { .. } => true,
             _ => false,
         }
     }
+}
+
+/// Whether a pattern of containers says which revision: only a transcript calls them that.
+pub fn is_numbered(pattern: &str) -> bool {
+    pattern.split('.').any(|part| part.starts_with('r') && part[1..].parse::<u32>().is_ok())
 }
 
 /// Where an expectation looks.

@@ -7,7 +7,7 @@ use evenkeel::model::name::{Key, Name};
 use evenkeel::model::observed::{DiskSpace, Fault};
 use evenkeel::model::quantity::Memory;
 
-use super::expectation::{Expectation, parse_expectation};
+use super::expectation::{Expectation, is_numbered, parse_expectation};
 use crate::support::sim::app::{App, Millis, millis};
 use crate::support::sim::calls::FaultMode;
 use crate::support::sim::image::Mood;
@@ -292,6 +292,9 @@ fn request(words: &[&str]) -> Result<Request, String> {
 fn fail(text: &str) -> Result<Step, String> {
     let (what, how) = text.split_once(" with ").ok_or("say how it fails: 'fail create shop.web.* with error'")?;
     let (call, target) = what.rsplit_once(' ').ok_or("say which call on what fails: 'create shop.web.*'")?;
+    if is_numbered(target) {
+        return Err(format!("'{target}' says which revision, and a call cannot be known by that: 'shop.web.*'"));
+    }
     let words: Vec<&str> = how.split_whitespace().collect();
     let (mode, times) = match words[..] {
         [ref mode @ .., n, "times"] => (mode.to_vec(), n.parse().map_err(|_| format!("'{n}' is not a number"))?),
