@@ -137,6 +137,7 @@ pub fn run_tone(result: RunWord) -> Tone {
         RunWord::Succeeded => Tone::Good,
         RunWord::Failed | RunWord::Unknown => Tone::Bad,
         RunWord::Waiting | RunWord::Running | RunWord::Retrying => Tone::Busy,
+        RunWord::Replaced => Tone::Plain,
     }
 }
 

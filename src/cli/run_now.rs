@@ -96,6 +96,7 @@ fn sentence(run: &RunView, waiting: &[String]) -> String {
             let took = run.started_at.zip(run.finished_at).map(|(start, end)| age::span(end.since(start)));
             format!("run {id} ended well after {}", took.unwrap_or_default())
         }
+        RunWord::Replaced => format!("run {id} was stopped: {}", run.reason),
         RunWord::Failed | RunWord::Unknown => {
             let last = last_word(&run.last_log).map(|line| format!("; its log ends with: {line}")).unwrap_or_default();
             format!("run {id} failed: {}{last}", run.reason)
@@ -107,6 +108,6 @@ fn exit(run: &RunView) -> Option<Exit> {
     match run.result {
         RunWord::Waiting | RunWord::Running | RunWord::Retrying => None,
         RunWord::Succeeded => Some(Exit::Done),
-        RunWord::Failed | RunWord::Unknown => Some(Exit::Stalled),
+        RunWord::Failed | RunWord::Replaced | RunWord::Unknown => Some(Exit::Stalled),
     }
 }

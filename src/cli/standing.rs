@@ -144,9 +144,10 @@ fn all_updated(object: &ObjectView) -> bool {
 }
 
 fn moving(phase: &str, object: &ObjectView) -> String {
+    let way = if phase == "RollingBack" { "back" } else { "updated" };
     match object.status.replicas {
         Some(replicas) => format!(
-            "is {}: {} of {} replicas updated, {} available",
+            "is {}: {} of {} replicas {way}, {} available",
             spaced(phase),
             replicas.updated,
             replicas.desired,

@@ -188,6 +188,8 @@ pub enum RunWord {
     Succeeded,
     /// It failed for good.
     Failed,
+    /// It was stopped, because a newer run took its place (`concurrencyPolicy: Replace`).
+    Replaced,
     /// Its container vanished before the result was seen.
     Unknown,
 }
@@ -196,7 +198,7 @@ impl RunWord {
     /// Whether nothing more comes of it.
     pub fn is_over(self) -> bool {
         match self {
-            RunWord::Succeeded | RunWord::Failed | RunWord::Unknown => true,
+            RunWord::Succeeded | RunWord::Failed | RunWord::Replaced | RunWord::Unknown => true,
             RunWord::Waiting | RunWord::Running | RunWord::Retrying => false,
         }
     }

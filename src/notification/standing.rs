@@ -263,10 +263,10 @@ fn job(view: &View, key: &Key, object: &ObjectView) -> Option<Message> {
     Some(message.of_revision(&revision.id, None, &revision.image))
 }
 
-/// The newest run that is over. Each one is a result of its own.
+/// The newest run that has come to an end of its own. Each one is a result.
 fn cron_job(view: &View, key: &Key, object: &ObjectView) -> Option<Message> {
     let Detail::CronJob { runs, .. } = &object.detail else { return None };
-    let run = runs.iter().rfind(|run| run.result.is_over())?;
+    let run = runs.iter().rfind(|run| run.result.is_over() && run.result != RunWord::Replaced)?;
     let told = |result, tone, message: &str| Message::new(view.at, key.into(), result, tone, message);
     let message = match run.result {
         RunWord::Succeeded => told("JobComplete", Tone::Good, &format!("the run of {} ended well", run.scheduled_at)),
@@ -275,7 +275,7 @@ fn cron_job(view: &View, key: &Key, object: &ObjectView) -> Option<Message> {
             let message = format!("whether the run of {} has run to its end is not known", run.scheduled_at);
             told("JobUnknown", Tone::Bad, &message)
         }
-        RunWord::Waiting | RunWord::Running | RunWord::Retrying => return None,
+        RunWord::Waiting | RunWord::Running | RunWord::Retrying | RunWord::Replaced => return None,
     };
     let failed = run.result != RunWord::Succeeded;
     let log = if failed { run.last_log.as_slice() } else { &[] };

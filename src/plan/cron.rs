@@ -223,13 +223,14 @@ impl Pass<'_> {
         let purpose = || if by_hand { "it was asked for".into() } else { format!("its time has come: {at}") };
         let terms = Terms { backoff_limit: run.backoff_limit, active_deadline: run.active_deadline, idempotent: false };
         let Self { world, key, past, spec, .. } = *self;
-        let runner = Runner { world, key, past, terms, quiesce: &spec.quiesce, purpose: &purpose };
+        let replaced = run.replaced;
+        let runner = Runner { world, key, past, terms, replaced, quiesce: &spec.quiesce, purpose: &purpose };
         if matches!(job.state, JobState::Unknown { .. }) && runner.container(job).is_some() {
             // It was out of sight, and is back.
             job.state = JobState::Started { at: self.world.now };
         }
         match overdue {
-            _ if run.replaced => runner.give_way(decided, job, "a newer run takes its place"),
+            _ if replaced => runner.give_way(decided, job, "a newer run takes its place"),
             Some(why) => runner.give_way(decided, job, &why),
             None if waits && leaves => decided.wait("the run before it to end, whose place it takes"),
             None if waits => {}

@@ -53,7 +53,8 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
                 run.try_again();
             }
             let purpose = || purpose(world, key, past);
-            let runner = Runner { world, key, past, terms: Terms::from(spec), quiesce: &[], purpose: &purpose };
+            let terms = Terms::from(spec);
+            let runner = Runner { world, key, past, terms, replaced: false, quiesce: &[], purpose: &purpose };
             runner.advance(&mut decided, &mut run);
             history.runs.push(run);
         }

@@ -47,6 +47,8 @@ pub struct Runner<'a> {
     pub past: &'a History,
     /// What bounds the run.
     pub terms: Terms,
+    /// Whether a newer run takes its place: that it ends then is no failure.
+    pub replaced: bool,
     /// The Deployments that are kept quiet while it runs.
     pub quiesce: &'a [Quiesce],
     /// Why it runs, for people.
@@ -280,6 +282,9 @@ impl Runner<'_> {
             JobState::Succeeded { exit, .. } => {
                 let took = exit.finished_at.since(exit.started_at);
                 (Severity::Normal, "JobComplete", format!("{of}it ended well after {took}"))
+            }
+            JobState::Failed { reason, .. } if self.replaced => {
+                (Severity::Normal, "JobReplaced", format!("{of}{reason}"))
             }
             JobState::Failed { reason, .. } if run.attempt > 0 => {
                 (Severity::Warning, "JobFailed", format!("{of}{}: {reason}", self.attempt(run)))

@@ -195,7 +195,10 @@ pub(super) fn cron_job(history: Option<&CronJobHistory>, spec: Option<&CronJobSp
 
 fn run(run: &CronRun) -> RunView {
     let job = run.job.as_ref();
-    let (result, reason) = job.map_or((RunWord::Waiting, ""), result);
+    let (result, reason) = match job.map_or((RunWord::Waiting, ""), result) {
+        (RunWord::Failed, reason) if run.replaced => (RunWord::Replaced, reason),
+        other => other,
+    };
     let Course { started_at, finished_at, exit_code, last_log } = job.map(course).unwrap_or_default();
     RunView {
         id: run_id(run.scheduled_at).to_string(),
