@@ -67,6 +67,21 @@ fn a_mistake_in_a_scenario_is_reported_with_its_line() {
     }
 }
 
+#[test]
+fn a_secret_that_is_told_is_found() {
+    // What no Secret holds is not known for one, so it is told: in place of a secret that leaks.
+    let text = "image web:1 exits with 1 after 1s, says \"the password is canary-planted\"\n\
+                --- manifests/web.yaml\n\
+                apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n\
+                spec: {template: {image: \"web:1\"}}\n\
+                # canary-planted\n\
+                --- script\nrun for 5m\n";
+    let problems = play(&Scenario::parse("x.txt", text).unwrap()).problems.join("\n");
+    for place in ["what is shown", "what happened", "the state directory"] {
+        assert!(problems.contains(&format!("the secret canary-planted is in {place}")), "{place}: {problems}");
+    }
+}
+
 /// The first lines in which two transcripts differ.
 fn difference(expected: &str, found: &str) -> String {
     let pairs = expected.lines().map(Some).chain(std::iter::repeat(None)).zip(found.lines().map(Some).chain([None]));

@@ -89,8 +89,13 @@ impl Engine for Docker {
         images::image(&self.client, &self.ownership.instance, reference).await
     }
 
-    async fn last_log(&self, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
-        logs::last(&self.client, id, lines).await
+    async fn last_log(
+        &self,
+        id: &ContainerId,
+        lines: u32,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<String>, EngineError> {
+        logs::last(&self.client, id, lines, until).await
     }
 
     async fn pull(

@@ -10,15 +10,25 @@ use super::EngineError;
 use super::client::{CALL, Client};
 use super::errors::Failed;
 use super::inspect::short;
+use super::rfc3339;
 use crate::model::observed::ContainerId;
 use crate::model::text::printable;
+use crate::model::time::Timestamp;
 
 /// The most bytes that are read, and the most characters of a line that are kept.
 const READ_MAX: usize = 4 << 20;
 const LINE_MAX: usize = 1000;
 
-pub(super) async fn last(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
-    let result = tokio::time::timeout(CALL, read(client, id, lines)).await.unwrap_or(Err(Failed::Late(CALL)));
+/// How many more lines are read where only those of before some time are meant.
+const LATER: u32 = 200;
+
+pub(super) async fn last(
+    client: &Client,
+    id: &ContainerId,
+    lines: u32,
+    until: Option<Timestamp>,
+) -> Result<Vec<String>, EngineError> {
+    let result = tokio::time::timeout(CALL, read(client, id, lines, until)).await.unwrap_or(Err(Failed::Late(CALL)));
     match result {
         // Log drivers such as `none` and `syslog` cannot be read; a container that is gone has no log.
         Err(failed) if failed.is(404) || failed.says("does not support reading") => Ok(Vec::new()),
@@ -26,10 +36,13 @@ pub(super) async fn last(client: &Client, id: &ContainerId, lines: u32) -> Resul
     }
 }
 
-async fn read(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<String>, Failed> {
-    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+async fn read(client: &Client, id: &ContainerId, lines: u32, until: Option<Timestamp>) -> Result<Vec<String>, Failed> {
+    let asked = if until.is_some() { lines + LATER } else { lines };
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&asked.to_string());
+    // The engine's own `until` knows whole seconds only.
+    let options = options.timestamps(until.is_some()).build();
     let mut chunks = client.session().await?.calls.logs(&id.0, Some(options));
-    let mut tail = Tail::new(lines as usize);
+    let mut tail = Tail::new(lines as usize, until);
     let mut read = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| client.failed(error))?;
@@ -46,13 +59,15 @@ async fn read(client: &Client, id: &ContainerId, lines: u32) -> Result<Vec<Strin
 struct Tail {
     lines: VecDeque<String>,
     keep: usize,
+    /// Lines come with their times, and later ones are not meant.
+    until: Option<Timestamp>,
     output: Vec<u8>,
     error: Vec<u8>,
 }
 
 impl Tail {
-    fn new(keep: usize) -> Self {
-        Self { lines: VecDeque::new(), keep, output: Vec::new(), error: Vec::new() }
+    fn new(keep: usize, until: Option<Timestamp>) -> Self {
+        Self { lines: VecDeque::new(), keep, until, output: Vec::new(), error: Vec::new() }
     }
 
     /// A long line comes in several chunks, and the chunks of both streams alternate.
@@ -70,7 +85,15 @@ impl Tail {
     }
 
     fn push(&mut self, line: &[u8]) {
-        let line: String = printable(&String::from_utf8_lossy(line)).chars().take(LINE_MAX).collect();
+        let text = String::from_utf8_lossy(line);
+        let text = match self.until {
+            Some(until) => match text.split_once(' ') {
+                Some((at, said)) if rfc3339::timestamp(at).is_some_and(|at| at <= until) => said,
+                _ => return,
+            },
+            None => &text,
+        };
+        let line: String = printable(text).chars().take(LINE_MAX).collect();
         self.lines.push_back(line.trim_end().to_owned());
         if self.lines.len() > self.keep {
             self.lines.pop_front();
@@ -92,7 +115,11 @@ mod tests {
     use super::*;
 
     fn tail(keep: usize, chunks: &[(bool, &str)]) -> Vec<String> {
-        let mut tail = Tail::new(keep);
+        tail_until(None, keep, chunks)
+    }
+
+    fn tail_until(until: Option<Timestamp>, keep: usize, chunks: &[(bool, &str)]) -> Vec<String> {
+        let mut tail = Tail::new(keep, until);
         for (is_error, text) in chunks {
             let message = text.as_bytes().to_vec().into();
             tail.take(if *is_error { LogOutput::StdErr { message } } else { LogOutput::StdOut { message } });
@@ -104,6 +131,13 @@ mod tests {
     fn lines_of_both_streams_stay_whole() {
         let lines = tail(9, &[(false, "one "), (true, "bad\n"), (false, "line\nlast")]);
         assert_eq!(lines, ["bad", "one line", "last"]);
+    }
+
+    #[test]
+    fn what_was_said_later_is_left_out() {
+        let said = "1970-01-01T00:00:01.5Z bad 1\n1970-01-01T00:00:01.6Z  bad 2\n1970-01-01T00:00:02Z started\n";
+        assert_eq!(tail_until(Some(Timestamp(1_700)), 9, &[(true, said)]), ["bad 1", " bad 2"]);
+        assert_eq!(tail_until(Some(Timestamp(1_700)), 1, &[(true, said)]), [" bad 2"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ use crate::model::observed::{
 use crate::model::platform::Platform;
 use crate::model::revision::ImageId;
 use crate::model::secret::{Login, SecretBytes};
-use crate::model::time::Span;
+use crate::model::time::{Span, Timestamp};
 use crate::policy::Approved;
 
 pub use auth::credentials_of;
@@ -87,8 +87,14 @@ pub trait Engine: Send + Sync + 'static {
     fn volumes(&self) -> impl Future<Output = Result<Vec<Volume>, EngineError>> + Send;
     /// What the engine has under a reference or id: `GET /images/{name}/json`.
     fn image(&self, reference: &str) -> impl Future<Output = Result<ImageState, EngineError>> + Send;
-    /// The last lines of a container's log, control characters removed: `GET /containers/{id}/logs`.
-    fn last_log(&self, id: &ContainerId, lines: u32) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+    /// The last lines of a container's log, or of what it had said until then, control characters removed:
+    /// `GET /containers/{id}/logs`.
+    fn last_log(
+        &self,
+        id: &ContainerId,
+        lines: u32,
+        until: Option<Timestamp>,
+    ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
 
     /// Pulls an image; `progress` gets a line for people now and then. Its deadline is one without any progress. Returns the
     /// image if the engine had not had it before, under any name.

@@ -1,9 +1,10 @@
 //! Notifications against real receivers on this machine. Time is virtual where nothing but pauses passes, and nobody
 //! sleeps to wait for something.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,6 +96,7 @@ struct World {
 
 impl World {
     fn new() -> Arc<Self> {
+        Log::start();
         let world = Self::default();
         *world.began.lock().unwrap() = Some(Instant::now());
         Arc::new(world)
@@ -235,23 +237,29 @@ impl Running {
     }
 }
 
-/// Everything that is logged on this thread, at the lowest level, by whatever crate.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+thread_local! {
+    /// Everything that is logged on this thread, at the lowest level, by whatever crate.
+    static LOGGED: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Writes it down. It is there for every thread before anything is logged: whether anybody wants a line is found out once, by the
+/// first thread that comes to it.
+struct Log;
 
 impl Log {
-    fn start(&self) -> tracing::subscriber::DefaultGuard {
-        tracing::subscriber::set_default(self.clone())
+    fn start() {
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| tracing::subscriber::set_global_default(Log).expect("no other test sets one"));
     }
 
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+    fn text() -> String {
+        LOGGED.with_borrow(String::clone)
     }
 }
 
 impl tracing::field::Visit for Log {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        self.0.lock().unwrap().push_str(&format!("{field}={value:?}\n"));
+        LOGGED.with_borrow_mut(|text| text.push_str(&format!("{field}={value:?}\n")));
     }
 }
 
@@ -261,16 +269,16 @@ impl tracing::Subscriber for Log {
     }
 
     fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        span.record(&mut self.clone());
+        span.record(&mut Log);
         tracing::span::Id::from_u64(1)
     }
 
     fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
-        values.record(&mut self.clone());
+        values.record(&mut Log);
     }
 
     fn event(&self, event: &tracing::Event<'_>) {
-        event.record(&mut self.clone());
+        event.record(&mut Log);
     }
 
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
@@ -405,8 +413,6 @@ async fn a_full_queue_drops_its_oldest_and_counts_them() {
 
 #[tokio::test]
 async fn neither_the_url_nor_a_header_is_seen_anywhere() {
-    let log = Log::default();
-    let _logging = log.start();
     let noisy = format!("404 Not Found\r\nX: {CANARY}");
     let (world, mut server) = (World::new(), Server::answering(&[&noisy, "200 OK", "503 Unavailable"]).await);
     let files = BTreeMap::from([
@@ -428,13 +434,13 @@ async fn neither_the_url_nor_a_header_is_seen_anywhere() {
     running.show(&[("web", "RolledBack", 2)]);
     let request = server.request().await;
     assert!(request.contains(CANARY) && request.contains(HEADER), "{request}");
-    world.until("the refusal is told", |_| log.text().contains("a notification is refused")).await;
+    world.until("the refusal is told", |_| Log::text().contains("a notification is refused")).await;
     running.show(&[("web", "Complete", 3)]);
     server.request().await;
     running.show(&[("web", "RolledBack", 4)]);
     server.request().await;
-    world.until("each is in trouble", |_| log.text().matches("tried again").count() >= 4).await;
-    let mut seen = format!("{}{:?}{:?}", log.text(), world.disk.lock().unwrap(), at("ops", "/url"));
+    world.until("each is in trouble", |_| Log::text().matches("tried again").count() >= 4).await;
+    let mut seen = format!("{}{:?}{:?}", Log::text(), world.disk.lock().unwrap(), at("ops", "/url"));
     for file in ["/url", "/bad", "/closed", "/tls", "/missing"] {
         let said = timeout(SOON, test(&at("ops", file), &sender(), world.clone())).await.unwrap();
         seen += &format!("{said:?}\n");

@@ -136,9 +136,16 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
         if !may_restart(world, &mut decided, history, container, "") {
             continue;
         }
-        let files = files_of(world, key, history, container);
-        let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files };
-        decided.act(world, key, call, KEPT);
+        // An address of before may belong to somebody else by now. Its names stay: nobody could tell when to give them back.
+        let places = build::places(world, key, &template(history, container));
+        let start = || Call::Start {
+            container: container.id.clone(),
+            name: container.name.clone(),
+            files: files_of(world, key, history, container),
+        };
+        let attach = upkeep::missing_network(&places, container, true);
+        let attach = attach.or_else(|| upkeep::reset(&places, container, true));
+        decided.act(world, key, attach.unwrap_or_else(start), KEPT);
     }
     decided
 }

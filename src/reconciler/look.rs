@@ -8,25 +8,21 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::timeout;
 
 use super::redact::Redactor;
+use super::words::{has_nothing_to_add, in_trouble, last_said, last_words, runs_anew};
 use crate::engine::{Engine, EngineError, EventMark, Listed, Whose};
 use crate::model::action::container_target;
 use crate::model::name::Key;
-use crate::model::observed::{
-    Container, ContainerId, ContainerState, Fault, Health, ImageState, Network, Observed, Volume,
-};
-use crate::model::text::printable;
+use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network, Observed, Volume};
 use crate::model::time::{Span, Timestamp};
 
 /// How often everything is looked at anew, whatever the engine's events say.
 const FULL_LOOK_EVERY: Span = Span::secs(300);
 /// One container that does not answer must not hold up the others.
-const INSPECT_DEADLINE: Span = Span::secs(5);
+pub(super) const INSPECT_DEADLINE: Span = Span::secs(5);
 /// Inspections at once.
-const INSPECTIONS: usize = 8;
+pub(super) const INSPECTIONS: usize = 8;
 /// How often the log of a container that is not ready is read.
 const LOGS_EVERY: Span = Span::secs(5);
-/// Log lines that are kept of a container in trouble.
-const LOG_LINES: u32 = 20;
 
 /// What the engine's events said since the last look. Only hints: a periodic full look makes up for lost ones.
 #[derive(Debug, Clone, Default)]
@@ -122,7 +118,8 @@ impl Looker {
             Some(early) => early,
             None => Early { listed: engine.list().await?, inspected: BTreeMap::new() },
         };
-        let silent = self.inspect_changed(engine, &listed, inspected, &touched.containers, &busy, redactor).await?;
+        let changed = self.changed(&listed, &touched.containers, &busy);
+        let silent = self.inspect_all(engine, changed, inspected, redactor, now).await?;
         if full {
             self.full_at = Some(now);
         }
@@ -144,13 +141,18 @@ impl Looker {
 
     /// Which of the containers that run and are not ready are to be listened to now: now and then, because what Docker
     /// takes for well may have said in its log why it is not.
-    pub fn to_hear(&mut self, unready: &BTreeSet<ContainerId>, now: Timestamp) -> Vec<ContainerId> {
+    pub fn to_hear(
+        &mut self,
+        unready: &BTreeSet<ContainerId>,
+        now: Timestamp,
+    ) -> Vec<(ContainerId, Option<Timestamp>)> {
         self.logs_at.retain(|id, _| unready.contains(id));
         let is_due = |id: &&ContainerId| self.logs_at.get(*id).is_none_or(|at| now.since(*at) >= LOGS_EVERY);
         let due: Vec<_> =
             unready.iter().filter(|id| self.containers.contains_key(*id)).filter(is_due).cloned().collect();
         self.logs_at.extend(due.iter().map(|id| (id.clone(), now)));
-        due
+        let until = |id: &ContainerId| self.containers.get(id).and_then(|(_, known)| last_said(known, now));
+        due.into_iter().map(|id| (id.clone(), until(&id))).collect()
     }
 
     /// Keeps what was heard, as if the look had found it.
@@ -201,16 +203,13 @@ impl Looker {
         self.containers.keys().filter(|id| in_flight.contains(&container_target(id))).cloned().collect()
     }
 
-    /// Inspects what the list shows to have changed, and what it leaves out. Returns the containers that did not answer.
-    async fn inspect_changed<E: Engine>(
+    /// What the list shows to have changed, and what it leaves out, unless something is being done to it.
+    fn changed(
         &mut self,
-        engine: &E,
         listed: &[Listed],
-        mut early: BTreeMap<ContainerId, Container>,
         touched: &BTreeSet<ContainerId>,
         busy: &BTreeSet<ContainerId>,
-        redactor: &Redactor,
-    ) -> Result<BTreeSet<ContainerId>, EngineError> {
+    ) -> Vec<Listed> {
         // Whoever renames a container takes it out of our hands: from here on it is as foreign as any.
         for listed in listed.iter().filter(|listed| listed.whose != Whose::Ours) {
             self.containers.remove(&listed.id);
@@ -220,9 +219,20 @@ impl Looker {
             touched.contains(&listed.id) || known.is_none_or(|(fingerprint, _)| *fingerprint != listed.fingerprint)
         });
         let doubtful = changed.cloned().chain(self.missing(listed));
-        let idle = doubtful.filter(|listed| !busy.contains(&listed.id)).collect::<Vec<_>>();
+        doubtful.filter(|listed| !busy.contains(&listed.id)).collect()
+    }
+
+    /// Inspects those that have changed. Returns the containers that did not answer.
+    async fn inspect_all<E: Engine>(
+        &mut self,
+        engine: &E,
+        changed: Vec<Listed>,
+        mut early: BTreeMap<ContainerId, Container>,
+        redactor: &Redactor,
+        now: Timestamp,
+    ) -> Result<BTreeSet<ContainerId>, EngineError> {
         let known = &self.containers;
-        let inspections = stream::iter(idle).map(|listed| {
+        let inspections = stream::iter(changed).map(|listed| {
             let early = early.remove(&listed.id);
             async move {
                 let known = known.get(&listed.id).map(|(_, container)| container);
@@ -230,7 +240,7 @@ impl Looker {
                     Some(container) => Ok(Some(container)),
                     None => asked(engine, &listed.id).await,
                 };
-                let inspected = inspect(engine, &listed.id, found, known, redactor).await;
+                let inspected = inspect(engine, &listed.id, found, known, redactor, now).await;
                 (listed, inspected)
             }
         });
@@ -295,19 +305,6 @@ impl Looker {
     }
 }
 
-/// The last words of some containers.
-pub async fn hear<E: Engine>(
-    engine: &E,
-    containers: Vec<ContainerId>,
-    redactor: &Redactor,
-) -> Vec<(ContainerId, Vec<String>)> {
-    let heard = stream::iter(containers).map(|id| async move {
-        let words = last_words(engine, &id, redactor).await;
-        (id, words)
-    });
-    heard.buffered(INSPECTIONS).collect().await
-}
-
 /// One container as the engine shows it, secrets and all; none if it is gone.
 async fn asked<E: Engine>(engine: &E, id: &ContainerId) -> Result<Option<Container>, EngineError> {
     let late = || EngineError {
@@ -325,6 +322,7 @@ async fn inspect<E: Engine>(
     found: Result<Option<Container>, EngineError>,
     known: Option<&Container>,
     redactor: &Redactor,
+    now: Timestamp,
 ) -> Result<Option<Container>, EngineError> {
     let Some(mut container) = found? else {
         return Ok(None);
@@ -333,39 +331,7 @@ async fn inspect<E: Engine>(
     if let Some(known) = known.filter(|known| has_nothing_to_add(known, &container)) {
         container.last_log.clone_from(&known.last_log);
     } else if in_trouble(&container) || known.is_some_and(|known| runs_anew(known, &container)) {
-        container.last_log = last_words(engine, id, redactor).await;
+        container.last_log = last_words(engine, id, last_said(&container, now), redactor).await;
     }
     Ok(Some(container))
-}
-
-/// A log that cannot be read (another driver, a full disk) is no reason to look away from the container.
-async fn last_words<E: Engine>(engine: &E, id: &ContainerId, redactor: &Redactor) -> Vec<String> {
-    let lines = timeout(INSPECT_DEADLINE.std(), engine.last_log(id, LOG_LINES)).await;
-    let lines = lines.unwrap_or(Ok(Vec::new())).unwrap_or_default();
-    lines.iter().map(|line| printable(&redactor.clean(line))).collect()
-}
-
-/// Whether a container is as dead as when its last words were heard.
-fn has_nothing_to_add(known: &Container, container: &Container) -> bool {
-    let is_dead = matches!(container.state, ContainerState::Exited(_));
-    is_dead && known.state == container.state && !known.last_log.is_empty()
-}
-
-/// Whether it has been started again since it was last seen to run: what the run before said may be why.
-fn runs_anew(known: &Container, container: &Container) -> bool {
-    let since = |container: &Container| match container.state {
-        ContainerState::Running { since } => Some(since),
-        _ => None,
-    };
-    since(known).is_some_and(|before| since(container).is_some_and(|now| now != before))
-}
-
-fn in_trouble(container: &Container) -> bool {
-    match &container.state {
-        ContainerState::Exited(_) | ContainerState::Restarting { .. } => true,
-        ContainerState::Running { .. } => {
-            matches!(container.health, Health::Unhealthy { .. } | Health::Starting) || container.restart_count > 0
-        }
-        ContainerState::Created { .. } | ContainerState::Paused | ContainerState::Removing => false,
-    }
 }

@@ -35,6 +35,7 @@ mod setup;
 mod sole;
 pub mod sources;
 mod watched;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 
 use tokio::time::timeout;
 
-use super::look::hear;
 use super::sole::Claim;
+use super::words::hear;
 use super::{Reconciler, RunError, TROUBLE_PAUSE, publish};
 use crate::engine::{Engine, EngineError};
 use crate::model::observed::{ContainerState, Fault, Observed};

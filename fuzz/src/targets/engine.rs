@@ -69,7 +69,7 @@ async fn make(docker: &Docker, answer: &Answer<'_>) {
         b'n' => docker.networks().await.err(),
         b'v' => docker.volumes().await.err(),
         b'g' => docker.image(answer.image).await.err(),
-        b'o' => docker.last_log(&id, 20).await.map(|lines| lines.iter().for_each(|line| printable(line))).err(),
+        b'o' => docker.last_log(&id, 20, None).await.map(|lines| lines.iter().for_each(|line| printable(line))).err(),
         b'e' => {
             let since = EventMark { nanos: 1, beyond_containers: false, touched: Vec::new() };
             docker.changed(Some(since)).await.err()

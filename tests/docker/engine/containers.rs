@@ -289,7 +289,11 @@ on_each_engine! {
         let restarting = |container: &Container| container.state == ContainerState::Restarting { exit_code: 3 };
         let container = door.eventually(&id, "it restarts", |container| restarting(container) && container.restart_count > 1);
         assert!(container.created_at.0 > 1_700_000_000_000);
-        assert!(door.run(door.docker.last_log(&id, 50)).unwrap().iter().any(|line| line.contains("told to crash with 3")));
+        let said = |until| door.run(door.docker.last_log(&id, 50, until)).unwrap();
+        let crashed = |line: &String| line.contains("told to crash with 3") && !line.contains("Z ");
+        assert!(said(None).iter().any(crashed));
+        assert!(said(Some(container.created_at + Span::secs(86_400))).iter().any(crashed));
+        assert_eq!(said(Some(container.created_at)), [""; 0]);
         door.run(door.docker.stop(&id, Span::ZERO)).unwrap();
         assert!(matches!(door.look(&id).state, ContainerState::Exited(exit) if exit.code == 3));
     }
@@ -315,7 +319,7 @@ on_each_engine! {
             let spec = door.spec(&image, json!({"command": ["/app"], "args": words, "logging": logging, "tty": tty}));
             let id = door.started(&spec);
             door.eventually(&id, "it ends", |container| matches!(container.state, ContainerState::Exited(_)));
-            door.run(door.docker.last_log(&id, 2)).unwrap()
+            door.run(door.docker.last_log(&id, 2, None)).unwrap()
         };
         let wanted = ["one[31m", "job of version 1 ends with 3"];
         assert_eq!(job(json!(null), false), wanted);
@@ -323,8 +327,8 @@ on_each_engine! {
         assert_eq!(job(json!(null), true), wanted);
         assert!(job(json!({"driver": "none"}), false).is_empty());
         let fresh = door.created(&door.spec(&image, json!({})));
-        assert!(door.run(door.docker.last_log(&fresh, 10)).unwrap().is_empty());
-        assert!(door.run(door.docker.last_log(&ContainerId("0".repeat(64)), 10)).unwrap().is_empty());
+        assert!(door.run(door.docker.last_log(&fresh, 10, None)).unwrap().is_empty());
+        assert!(door.run(door.docker.last_log(&ContainerId("0".repeat(64)), 10, None)).unwrap().is_empty());
     }
 
     fn a_command_in_a_container_is_waited_for_but_not_for_ever(bench) {

@@ -22,6 +22,7 @@ use crate::support::sim::{Life, Sim};
 /// A running controller.
 pub struct Controller {
     pub views: watch::Receiver<Arc<View>>,
+    metrics: Arc<Metrics>,
     commands: mpsc::Sender<(Command, oneshot::Sender<Reply>)>,
     handle: Handle,
     task: JoinHandle<Result<(), RunError>>,
@@ -36,12 +37,18 @@ impl Controller {
         let instance = Name::new(DEFAULT_INSTANCE).expect("the default instance is a name");
         let (view_sender, views) = watch::channel(Arc::new(View::starting(instance, sim.timestamp())));
         let (commands, command_receiver) = mpsc::channel(64);
-        let desk = Desk { views: view_sender, commands: command_receiver, metrics: Arc::new(Metrics::new()) };
+        let metrics = Arc::new(Metrics::new());
+        let desk = Desk { views: view_sender, commands: command_receiver, metrics: metrics.clone() };
         let clock = Clock::starting_at(sim.timestamp());
         let outside = Outside { dial: process.clone(), registries: Arc::new(process.clone()) };
         let (reconciler, handle) = Reconciler::new(setup, desk, Arc::new(process), outside, Arc::new(store), clock);
         let task = tokio::spawn(reconciler.run());
-        Ok(Controller { views, commands, handle, task, life })
+        Ok(Controller { views, metrics, commands, handle, task, life })
+    }
+
+    /// What Prometheus would be told.
+    pub fn metrics(&self, view: &View) -> String {
+        self.metrics.render(view).expect("metrics can be written")
     }
 
     /// Says that files have changed.

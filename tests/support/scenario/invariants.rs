@@ -420,7 +420,8 @@ impl Invariants {
         hold(&self.allowed).contains(&allowance)
     }
 
-    fn violated(&self, world: &World, what: String) {
+    /// Something that must never be.
+    pub fn violated(&self, world: &World, what: String) {
         hold(&self.violations).push(format!("at {}.{:03}: {what}", world.now / 1000, world.now % 1000));
     }
 }

@@ -4,6 +4,7 @@
 //! [`file`] and [`step`] and [`expectation`] are the language, [`stage`] plays it, [`journal`] writes the transcript,
 //! [`invariants`] watches.
 
+pub mod canaries;
 pub mod controller;
 pub mod disk;
 pub mod expectation;

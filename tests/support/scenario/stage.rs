@@ -22,6 +22,7 @@ use evenkeel::reconciler::Setup;
 use evenkeel::reconciler::rules::Place;
 use tokio::time::{Duration, sleep};
 
+use super::canaries::{self, Canaries};
 use super::controller::Controller;
 use super::disk::FailingDisk;
 use super::expectation::{Expectation, Scene};
@@ -56,6 +57,7 @@ pub struct Stage {
     pub journal: Journal,
     pub invariants: Invariants,
     pub disk: FailingDisk,
+    canaries: Canaries,
     /// Whether something goes wrong that the script does not know of.
     disturbed: bool,
     dir: tempfile::TempDir,
@@ -85,6 +87,7 @@ impl Stage {
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
         let mut stage = Stage {
             disk: FailingDisk::new(&sim, dir.path().join("state")),
+            canaries: Canaries::of(scenario),
             disturbed: false,
             sim,
             names: Names::default(),
@@ -215,7 +218,35 @@ impl Stage {
         self.invariants.not_busy(lasted, passes);
         let mut findings = self.findings.lock().expect("no test panics while it holds this");
         self.sim.with(|world| self.invariants.after_step(world, &mut findings));
+        drop(findings);
+        self.listen();
         done
+    }
+
+    /// No secret is told anywhere.
+    fn listen(&mut self) {
+        if self.canaries.is_empty() {
+            return;
+        }
+        let view = serde_json::to_string(&*self.view()).expect("a view can be written");
+        let happened = canaries::happened(&self.journal.text);
+        let state = canaries::state(&self.path("state"));
+        let calls = canaries::calls(&self.sim.calls().made);
+        let metrics = self.controller.as_ref().map(|controller| controller.metrics(&self.view)).unwrap_or_default();
+        self.sim.with(|world| {
+            let labels = canaries::labels(world);
+            let told = [
+                ("what is shown", view.as_str()),
+                ("what happened", &happened),
+                ("the state directory", &state),
+                ("the calls", &calls),
+                ("the labels", &labels),
+                ("the metrics", &metrics),
+            ];
+            for found in self.canaries.found_in(told) {
+                self.invariants.violated(world, found);
+            }
+        });
     }
 
     /// Writes down what has happened.

@@ -49,7 +49,10 @@ pub struct Container {
     pub env: BTreeMap<String, String>,
     pub volumes: Vec<String>,
     pub anonymous_volumes: Vec<String>,
-    pub log: Vec<String>,
+    /// When a run of it ended last.
+    pub ended_at: Option<Millis>,
+    /// Each line with when it was written.
+    pub log: Vec<(Millis, String)>,
     /// Its program was to end, with this code, while it was paused: it does as soon as it is resumed.
     pub ends_when_resumed: Option<i64>,
     /// A person made it hang.

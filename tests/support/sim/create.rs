@@ -101,6 +101,7 @@ impl World {
             env: BTreeMap::new(),
             volumes: Vec::new(),
             anonymous_volumes: Vec::new(),
+            ended_at: None,
             log: Vec::new(),
             ends_when_resumed: None,
             hung: false,

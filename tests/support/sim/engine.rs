@@ -18,12 +18,12 @@ use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ForeignPort,
 use evenkeel::model::platform::Platform;
 use evenkeel::model::revision::ImageId;
 use evenkeel::model::spec::Protocol;
-use evenkeel::model::time::Span;
+use evenkeel::model::time::{Span, Timestamp};
 use evenkeel::policy::Approved;
 use tokio::time::{Duration, sleep};
 
 use super::Sim;
-use super::app::PLATFORM;
+use super::app::{Millis, PLATFORM};
 use super::build::Script;
 use super::calls::Call;
 use super::container::{Container, Endpoint, Health, State};
@@ -78,14 +78,21 @@ impl Engine for Sim {
         self.call(Call::look("image", reference, 1), effect).await
     }
 
-    async fn last_log(&self, id: &ContainerId, lines: u32) -> Result<Vec<String>, EngineError> {
+    async fn last_log(
+        &self,
+        id: &ContainerId,
+        lines: u32,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<String>, EngineError> {
         let (sim, id) = (self.clone(), id.clone());
         let call = Call::look("log", self.name_of(&id), 2);
         let effect = async move {
             sim.with(|world| {
-                let log = &world.get(&id)?.log;
+                let meant = |at: Millis| until.is_none_or(|until| World::timestamp(at) <= until);
+                let log = world.get(&id)?.log.iter().filter(|(at, _)| meant(*at)).map(|(_, line)| line);
+                let log: Vec<&String> = log.collect();
                 let last = &log[log.len().saturating_sub(lines as usize)..];
-                Ok(last.iter().chain(&world.gossip).cloned().collect())
+                Ok(last.iter().copied().chain(&world.gossip).cloned().collect())
             })
         };
         self.call(call, effect).await
@@ -465,7 +472,7 @@ impl World {
             process: self.process(container),
             health: self.health(&container.health),
             restart_count: container.restart_count,
-            ended_at: None,
+            ended_at: container.ended_at.map(World::timestamp),
             created_at: World::timestamp(container.created_at),
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
             adjustable: container.adjustable.clone(),

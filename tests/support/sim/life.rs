@@ -79,7 +79,7 @@ impl World {
         container.runs += 1;
         container.hung = false;
         container.ends_when_resumed = None;
-        container.log.push("started".into());
+        container.log.push((now, "started".into()));
         container.health = match container.health_check {
             Some(_) => Health::Starting { failures: 0 },
             None => Health::None,
@@ -154,8 +154,9 @@ impl World {
         let by_itself = !container.stopped_by_call;
         if by_itself && !container.app.last_words.is_empty() {
             let words = container.app.last_words.clone();
-            container.log.extend(words);
+            container.log.extend(words.into_iter().map(|line| (now, line)));
         }
+        container.ended_at = Some(now);
         container.state = State::Exited(Exit {
             code,
             out_of_memory: false,
