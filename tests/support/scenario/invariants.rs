@@ -226,8 +226,10 @@ impl Invariants {
         }
         let named = container.endpoints.values().any(|endpoint| !endpoint.aliases.is_empty());
         let drain = container.spec.as_ref().map_or(0, |spec| spec.template.drain.0);
-        let drained =
-            container.unnamed_at.is_none_or(|at| world.now - at >= drain) || self.is_new_to_all(world, container);
+        // A run that began without a name has nothing to drain.
+        let is_of_before = |at| matches!(container.state, State::Running { since } if since > at);
+        let drained = container.unnamed_at.is_none_or(|at| is_of_before(at) || world.now - at >= drain);
+        let drained = drained || self.is_new_to_all(world, container);
         if named || !drained {
             let name = &container.name;
             let since = container.unnamed_at.map(|at| world.now - at);
