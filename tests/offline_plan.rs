@@ -105,6 +105,52 @@ async fn a_plan_says_for_how_long_nothing_serves_and_why() {
     assert!(cost.starts_with(expected) && cost.contains("volume data"), "{cost}");
 }
 
+/// Two replicas that all stop before the first new one starts, on a host that has no memory for one more beside them.
+const RECREATED: &str = "
+image web:1 ready after 1s
+image web:2 ready after 1s
+host memory 64Mi
+allow downtime
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  strategy: {type: Recreate}
+  minReady: 1s
+  template:
+    image: web:1
+    ports: [{name: http, port: 80}]
+    resources: {requests: {memory: 512Mi}}
+    drain: 0s
+    readinessProbe: {httpGet: {port: http}, period: 1s}
+--- script
+run until converged within 2m
+controller stop
+edit manifests/web.yaml s/web:1/web:2/
+--- transcript
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_that_nothing_serves_where_all_replicas_go_at_once() {
+    let outlook = planned(&played(RECREATED).await).await;
+    let costs: Vec<&str> = outlook.steps.iter().filter_map(|step| step.downtime.as_deref()).collect();
+    assert!(costs.iter().all(|cost| cost.starts_with("nothing serves deployment/shop/web for 1s")), "{costs:?}");
+    assert_eq!(costs.len(), 2, "one for each that stops");
+    assert_eq!(outlook.warnings, [""; 0], "what stops first asks for no room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_warns_of_what_would_wait_for_memory_though_it_is_not_the_first_step() {
+    let text = RECREATED.replace("strategy: {type: Recreate}", "progressDeadline: 5m");
+    let outlook = planned(&played(&text).await).await;
+    let [warning] = &outlook.warnings[..] else { panic!("{:?}", outlook.warnings) };
+    let expected = "deployment/shop/web would wait for memory on the host: one more replica asks for 512Mi, and 64Mi are available";
+    assert!(warning.starts_with(expected), "{warning}");
+    assert!(outlook.steps.iter().all(|step| step.downtime.is_none()));
+}
+
 /// Checks after a rollout, two of them of one program.
 const CHECKED: &str = "
 image web:1 ready after 1s

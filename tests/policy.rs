@@ -189,10 +189,11 @@ struct Outcome {
 fn play(case: &Case, desired: &Desired) -> Outcome {
     let (observed, history, now) = (case.observed(desired), Default::default(), Timestamp(1_000_000));
     let plan = plan::plan(desired, &observed, &history, now);
-    let calls = plan::forecast(desired, &observed, &history, now, &plan).into_iter().filter_map(|step| match step {
-        plan::Step::Act(action) => Some(action.call),
-        plan::Step::Check(_) => None,
-    });
+    let calls =
+        plan::forecast(desired, &observed, &history, now, &plan).steps.into_iter().filter_map(|step| match step {
+            plan::Step::Act(action) => Some(action.call),
+            plan::Step::Check(_) => None,
+        });
     Outcome { refused: plan.refused, made: calls.collect() }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::apply::Synced;
 use super::args::SetupArgs;
 use super::client::Client;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::settings::Settings;
 use super::validate;
@@ -20,7 +20,7 @@ use crate::manifest::{Diagnostic, Source, snapshot};
 use crate::model::command::Answer;
 use crate::model::name::{Key, Kind};
 use crate::model::text::printable;
-use crate::model::view::View;
+use crate::model::view::{Detail, View};
 use crate::server::wire::{ImageSetBody, Snapshot};
 
 /// How often a directory that another command is editing is tried again.
@@ -179,7 +179,28 @@ pub fn judge(edits: &[&Edit], synced: &Synced, view: &View) -> Result<Progress, 
         is_still_asked_for(edit, view)?;
     }
     let objects = view.objects.iter().filter(|(key, _)| waited.contains(key));
-    Ok(follow::unless_blind(view, follow::progress(objects)))
+    let mut progress = follow::progress(objects);
+    if progress.exit == Some(Exit::Done) {
+        let chosen = |edit: &&Edit| Some((edit.object.to_string(), chosen_against(edit, view)?));
+        let chosen: Vec<_> = edits.iter().filter_map(chosen).collect();
+        progress.exit = Some(if chosen.is_empty() { Exit::Done } else { Exit::Stalled });
+        progress.sentences.extend(chosen);
+    }
+    Ok(follow::unless_blind(view, progress))
+}
+
+/// What runs by somebody's choice in place of the image that was asked for: that is at rest, and not what was asked for.
+fn chosen_against(edit: &Edit, view: &View) -> Option<String> {
+    let object = &view.objects[&edit.object];
+    let runs = object.status.revision.as_ref().filter(|revision| revision.image != edit.after)?;
+    let Detail::Deployment { pinned: true, revisions, .. } = &object.detail else { return None };
+    let asked = revisions.iter().rev().find(|revision| revision.image == edit.after);
+    let to = asked.map(|revision| format!(" --to {}", revision.number)).unwrap_or_default();
+    let (key, number, image) = (&edit.object, runs.number, &runs.image);
+    Some(format!(
+        "{key} stays at revision {number} ({image}), which was chosen: `evenkeel rollout undo {key}{to}` takes it to {}",
+        edit.after
+    ))
 }
 
 /// To call it done would be to speak of something else.

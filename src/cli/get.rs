@@ -284,6 +284,7 @@ fn selected<'a, 's>(
 
 fn nothing(namespace: Option<&Name>, view: &View) -> String {
     match namespace {
+        _ if view.passes == 0 => "Nothing is known yet: the engine was not seen since the daemon began.".into(),
         Some(name) => format!("Nothing found in namespace {name}."),
         None if view.objects.is_empty() => "Nothing is declared; see `evenkeel get sources`.".into(),
         None => "Nothing found.".into(),

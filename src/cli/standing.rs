@@ -107,6 +107,8 @@ fn settled(key: &Key, object: &ObjectView) -> Standing {
         return Standing::Moving(format!("{key} {}{}", moving("Complete", object), waiting(object)));
     }
     match &object.status.revision {
+        // It runs, and what its manifest asks for waits for somebody.
+        Some(_) if object.status.blocked => Standing::Stalled(format!("{key} needs attention{}", waiting(object))),
         Some(revision) if revision.number > 0 => {
             let more = with_reason(monitored(object).unwrap_or(&object.status.message));
             Standing::Done(format!("{key} successfully rolled out: revision {}{more}", revision.number))

@@ -47,6 +47,9 @@ pub struct GoodRevision {
     /// Its image with the registry's digest; none where no registry has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Whether a person chose it, against its manifest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chosen: bool,
     /// Its template.
     pub template: Arc<Template>,
 }
@@ -60,6 +63,7 @@ impl GoodRevision {
             completed_at: at.to_string(),
             commit: revision.commit.clone(),
             digest: revision.digest.clone(),
+            chosen: history.pin.as_ref().is_some_and(|pin| !pin.lapses && !pin.restored && pin.revision == revision.id),
             template: revision.template.clone(),
         })
     }

@@ -306,7 +306,7 @@ mod tests {
             };
             let history = History { images: [(id(1), image)].into(), ..History::default() };
             let first = crate::plan::plan(&desired, &observed, &history, NOW);
-            crate::plan::forecast(&desired, &observed, &history, NOW, &first).len()
+            crate::plan::forecast(&desired, &observed, &history, NOW, &first).steps.len()
         };
         assert_eq!((steps(59), steps(60)), (0, 1));
     }

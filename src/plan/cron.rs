@@ -461,7 +461,7 @@ mod tests {
         let (_, history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
         let ahead = |at| {
             let plan = crate::plan::plan(&desired, &Observed::default(), &history, at);
-            crate::plan::forecast(&desired, &Observed::default(), &history, at, &plan).len()
+            crate::plan::forecast(&desired, &Observed::default(), &history, at, &plan).steps.len()
         };
         assert_eq!(ahead(BEFORE_THE_GAP), 0);
     }

@@ -17,7 +17,7 @@ use crate::model::observed::{
 };
 use crate::model::platform::Platform;
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
-use crate::model::status::{Plan, ProbePurpose, ProbeTask};
+use crate::model::status::{Plan, ProbePurpose, ProbeTask, Shortage};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::PlanStep;
 
@@ -42,17 +42,26 @@ impl From<Step> for PlanStep {
     }
 }
 
+/// What is ahead.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// Every step, in order, if the host has room for each.
+    pub steps: Vec<Step>,
+    /// Who of them would wait, by what the host has now.
+    pub shortages: BTreeMap<Key, Shortage>,
+}
+
 /// Every action from here to the end, and every check after a rollout, in order. `first` is the plan for these inputs.
-pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: Timestamp, first: &Plan) -> Vec<Step> {
+pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: Timestamp, first: &Plan) -> Ahead {
     // Most often there is nothing to do: then nothing is planned again. Who is ready since when is found anew by each process.
     let checks = gates(&first.probes).next().is_some() || runs(desired, observed).next().is_some();
     if first.actions.is_empty() && first.wake_at.is_none() && !checks && first.history.is_merely_later(history) {
-        return Vec::new();
+        return Ahead::default();
     }
     let mut world = observed.clone();
     let mut history = history.clone();
     let mut now = now;
-    let mut steps = Vec::new();
+    let Ahead { mut steps, mut shortages } = Ahead::default();
     assume_ready(&mut world);
     // What the host will have when each step is due, nobody knows.
     world.headroom = Headroom::default();
@@ -61,7 +70,12 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
     // shown.
     let later = without_further_times(desired, &history);
     for _ in 0..PASSES_MAX {
-        let plan = super::plan(if std::mem::take(&mut first) { desired } else { &later }, &world, &history, now);
+        let asked = if std::mem::take(&mut first) { desired } else { &later };
+        if observed.headroom != Headroom::default() {
+            let as_it_is = Observed { headroom: observed.headroom, ..world.clone() };
+            shortages.extend(super::plan(asked, &as_it_is, &history, now).shortages);
+        }
+        let plan = super::plan(asked, &world, &history, now);
         let moved = plan.history != history;
         history = plan.history;
         steps.extend(gates_due(desired, &world, &history, &plan.probes).into_iter().map(Step::Check));
@@ -81,7 +95,7 @@ pub fn forecast(desired: &Desired, observed: &Observed, history: &History, now: 
             steps.push(Step::Act(Box::new(action)));
         }
     }
-    steps
+    Ahead { steps, shortages }
 }
 
 /// The same without times of CronJobs that are still to come, and without images that are still to be removed.

@@ -97,7 +97,9 @@ pub fn record(
         if let Some(why) = unmade(replicas, &id, number).filter(|_| result.is_none() && side == Side::After) {
             decided.wait(format!("its gate {}: {why}", gate.title()));
         }
-        if failure(&result) == failure(&record.result) {
+        // A check goes on where there is nothing to go back to: that it fails at another replica too, or otherwise, is no news.
+        let still_fails = gate.object(key).is_none() && is_failed(&result) && is_failed(&record.result);
+        if failure(&result) == failure(&record.result) || still_fails {
             continue;
         }
         if let Some(GateResult { failure, .. }) = &result {
@@ -109,6 +111,10 @@ pub fn record(
         }
         record.result = result;
     }
+}
+
+fn is_failed(result: &Option<GateResult>) -> bool {
+    result.as_ref().is_some_and(|result| result.failure.is_some())
 }
 
 /// What a check found at every new replica; none while one of them has not answered.

@@ -58,7 +58,7 @@ use crate::model::revision::ContentId;
 use crate::model::status::{Condition, Plan, Status};
 use crate::model::time::Timestamp;
 
-pub use forecast::{Step, assume_ready, forecast};
+pub use forecast::{Ahead, Step, assume_ready, forecast};
 pub use images::of_interest as images_of_interest;
 pub use policy::declared as refusals;
 pub use prune::confirm;
@@ -105,6 +105,8 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
     if needs::is_newly_met(desired, history, &plan.history) || releases::has_news(desired, history, &plan.history) {
         // What waited for it is decided with the memory of before this pass: at once, again.
         plan.wake_at = Some(now);
+        // Nor does anybody wait in vain before that.
+        plan.status.values_mut().for_each(|status| status.blocked = false);
     }
     registries(world, &mut plan);
     plan.actions = images::one_each(std::mem::take(&mut plan.actions));

@@ -14,6 +14,7 @@ use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Revision, Rollout};
 use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
+use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, Template};
 
 /// Whether all networks and volumes of a template are there; if not, it says which are waited for.
@@ -102,10 +103,15 @@ pub fn dependencies_met(
     template: &Template,
 ) -> bool {
     let mut met = true;
+    if let Some(member) = releases::stalled_member(world, history, owner) {
+        decided.blocked = true;
+        decided.wait(format!("deployment {} of its release group, which has stalled", member.name));
+        met = false;
+    }
     for key in template.depends_on.iter().filter_map(|dependency| dependency.key(owner)) {
         let waiting = match key.kind {
             Kind::Job => job_standing(decided, job_state(world, history, &key), &key.name),
-            _ if deployment_is_available(world, history, &key) => None,
+            _ if deployment_is_available(world, history, &key) && !is_halfway(world, history, owner, &key) => None,
             _ => {
                 let stuck = why_stuck(world, history, &key, &mut BTreeSet::new());
                 decided.blocked |= stuck.is_some();
@@ -146,23 +152,37 @@ fn why_stuck(world: World, past: &History, key: &Key, seen: &mut BTreeSet<Key>) 
     })
 }
 
-/// Whether a pass has brought something to where others wait for it to be, or to where they wait in vain.
+/// How something stands that others wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Course {
+    OnItsWay,
+    /// Where they wait for it to be.
+    Done,
+    /// Where they wait in vain.
+    Stuck,
+}
+
+fn course(history: &History, key: &Key) -> Course {
+    match key.kind {
+        Kind::Job => match history.jobs.get(key).and_then(|job| job.runs.last()).map(|run| &run.state) {
+            Some(JobState::Succeeded { .. }) => Course::Done,
+            Some(JobState::Failed { .. } | JobState::Unknown { .. }) => Course::Stuck,
+            Some(JobState::Pending | JobState::Started { .. } | JobState::Retrying { .. }) | None => Course::OnItsWay,
+        },
+        Kind::CronJob => match history.cron_jobs.get(key) {
+            Some(known) if known.under_way().next().is_none() => Course::Done,
+            Some(_) | None => Course::OnItsWay,
+        },
+        _ => match history.deployments.get(key).map(|known| &known.rollout) {
+            Some(Rollout::Complete { .. }) => Course::Done,
+            Some(Rollout::Stalled { .. } | Rollout::Progressing { failed_at: Some(_), .. }) => Course::Stuck,
+            Some(Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. }) | None => Course::OnItsWay,
+        },
+    }
+}
+
+/// Whether a pass has brought something to where others wait for it to be, or to where they wait in vain, or away from there.
 pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> bool {
-    let is_complete = |history: &History, key: &Key| match key.kind {
-        Kind::Job => {
-            let run = history.jobs.get(key).and_then(|job| job.runs.last());
-            let ended = |state: &JobState| {
-                matches!(state, JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Unknown { .. })
-            };
-            run.is_some_and(|run| ended(&run.state))
-        }
-        Kind::CronJob => history.cron_jobs.get(key).is_some_and(|known| known.under_way().next().is_none()),
-        _ => history.deployments.get(key).is_some_and(|known| match known.rollout {
-            Rollout::Complete { .. } | Rollout::Stalled { .. } => true,
-            Rollout::Progressing { failed_at, .. } => failed_at.is_some(),
-            Rollout::New | Rollout::RollingBack { .. } => false,
-        }),
-    };
     let dependencies =
         desired.templates().flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
     let gates = desired
@@ -172,7 +192,10 @@ pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> boo
         .filter(|job| gates::wards(desired, job).next().is_some())
         .cloned();
     let mut awaited = dependencies.chain(gates);
-    awaited.any(|key| is_complete(after, &key) && !is_complete(before, &key))
+    awaited.any(|key| match (course(before, &key), course(after, &key)) {
+        (Course::Done, Course::OnItsWay) => false,
+        (before, after) => before != after,
+    })
 }
 
 /// Whether as many replicas as declared have been ready for `minReady`, and none of them is about to be replaced.
@@ -196,9 +219,31 @@ fn is_settled(world: World, past: &History, key: &Key, spec: &DeploymentSpec, hi
         Rollout::Stalled { .. } => return true,
         Rollout::Complete { revision, .. } => revision,
     };
-    if history.paused || spec.suspend {
-        return true;
-    }
+    history.paused || spec.suspend || runs_what_is_asked(world, past, key, spec, history, revision)
+}
+
+/// Whether a Deployment is held before it runs what its manifest asks for, and its release group waits for that: what comes after
+/// it in the group stays behind it, or the group would be left half forward.
+fn is_halfway(world: World, past: &History, owner: &Key, key: &Key) -> bool {
+    let Some((declared, history)) = world.desired.deployments.get(key).zip(past.deployments.get(key)) else {
+        return false;
+    };
+    let runs = match &history.rollout {
+        Rollout::Complete { revision, .. } => runs_what_is_asked(world, past, key, &declared.spec, history, revision),
+        Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => false,
+    };
+    !runs && releases::are_together(world, owner, key)
+}
+
+/// Whether a Deployment that is complete need not move.
+fn runs_what_is_asked(
+    world: World,
+    past: &History,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    revision: &RevisionId,
+) -> bool {
     let contents = super::build::contents(world, key, &spec.template);
     let wanted = super::deployment::hash(spec, &contents, history);
     // What somebody has gone back to, or was gone back to by itself, stays until the manifest asks for something new.

@@ -172,12 +172,14 @@ fn record(
         outcome: Outcome::Pending,
         failure: None,
         gates: BTreeMap::new(),
-        rested_at: None,
+        // What last completed of each member is the best that is known of what its release group was at rest with.
+        rested_at: spec.release_group.as_ref().map(|_| world.now),
     });
     history.choice = led_on(world, key, history, good, &template_hash);
     let pin = pinned(world, key, spec, history, &template_hash).filter(|_| history.choice.is_none());
     let message = words(key, good, pin.is_some());
-    history.pin = pin.map(|template| Pin { revision: id, template, lapses: false, restored: true, failed: None });
+    history.pin =
+        pin.map(|template| Pin { revision: id, template, lapses: false, restored: !good.chosen, failed: None });
     decided.tell(world, key, Severity::Warning, "LastGoodRestored", message);
 }
 

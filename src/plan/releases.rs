@@ -125,6 +125,24 @@ pub fn kept(history: &DeploymentHistory) -> Vec<RevisionId> {
     rested.into_iter().take(2).map(|revision| revision.id.clone()).collect()
 }
 
+/// Another member whose newest revision has failed and that goes neither way, because a person is to say: none begins before that.
+pub fn stalled_member<'a>(world: World<'a>, past: &History, key: &Key) -> Option<&'a Key> {
+    let declared = world.desired.deployments.get(key)?;
+    let has_stalled = |history: &DeploymentHistory| {
+        matches!(history.rollout, Rollout::Stalled { .. }) && history.rejected().is_some()
+    };
+    let is_stalled = |member: &&Key| {
+        past.deployments.get(*member).is_some_and(|known| has_stalled(known) && still_asks(world, member, known))
+    };
+    others(world, key, &declared.spec).find(is_stalled)
+}
+
+/// Whether two Deployments are in one group.
+pub fn are_together(world: World, one: &Key, other: &Key) -> bool {
+    let declared = world.desired.deployments.get(one);
+    declared.is_some_and(|declared| others(world, one, &declared.spec).any(|member| member == other))
+}
+
 /// The other members of a Deployment's group.
 fn others<'a>(world: World<'a>, key: &Key, spec: &DeploymentSpec) -> impl Iterator<Item = &'a Key> {
     let group = spec.release_group.as_ref();

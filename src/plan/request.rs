@@ -219,7 +219,9 @@ fn retry(history: &mut DeploymentHistory, key: &Key, attempts: &BTreeMap<String,
     };
     let Some(revision) = history.revisions.iter_mut().rev().find(is_to_forgive) else {
         let why = match matches!(history.rollout, Rollout::Complete { .. }) && history.is_behind_its_manifest() {
-            true => "that of another member of its release group failed",
+            true => {
+                "that of another member of its release group failed, and is the one to retry: `evenkeel rollout status` names it"
+            }
             false => "`evenkeel rollout status` says what it waits for",
         };
         return Err(Refusal::impossible(format!("no revision that {key} is asked for was rejected: {why}")));

@@ -21,7 +21,7 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
         return;
     };
     let template = template_of(scene.spec, history, &replica.container.revision);
-    let gap = gap(scene, replica, template);
+    let gap = gap(scene, history, replica, template);
     leave(scene.world, decided, scene.key, replica.container, template, &mut retirement, gap);
     history.retiring.insert(replica.container.id.clone(), retirement);
 }
@@ -59,9 +59,9 @@ impl Gap {
 }
 
 /// What is missing once `replica`, made from `template`, has stopped, and for how long.
-fn gap(scene: &Scene, replica: &Replica, template: &Template) -> Gap {
-    let others =
-        scene.replicas.iter().any(|r| r.readiness.is_ready() && !r.retiring && r.container.id != replica.container.id);
+fn gap(scene: &Scene, history: &DeploymentHistory, replica: &Replica, template: &Template) -> Gap {
+    let leaves = |r: &Replica| r.container.id == replica.container.id || history.retiring.contains_key(&r.container.id);
+    let others = scene.replicas.iter().any(|r| r.readiness.is_ready() && !leaves(r));
     if !replica.readiness.is_ready() {
         return Gap::default();
     }

@@ -50,6 +50,15 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     let goal =
         goal(facts, history).filter(|goal| !facts.barred.contains(goal) || Some(goal) == history.rollout.revision());
     decided.set_back = set_back(facts, history).map(|(why, _)| why.to_owned());
+    if let (Rollout::Complete { revision, .. }, Some(setback)) = (&history.rollout, &facts.setback)
+        && goal.as_ref() == Some(revision)
+        && history.pin.is_none()
+        && setback.to.is_none()
+        && facts.wanted.as_ref().is_some_and(|wanted| wanted != revision)
+    {
+        decided.wait(format!("the others: {}", setback.why));
+        decided.blocked = true;
+    }
     match history.rollout.clone() {
         Rollout::New => {
             if let Some(goal) = goal {
@@ -251,7 +260,9 @@ fn recover(
 
 fn is_complete(facts: &Facts, to: &RevisionId) -> bool {
     let others = facts.replicas.iter().any(|r| r.container.revision != *to && r.runs());
-    count_available(facts, to) >= facts.strategy.replicas && !others
+    // One that was told to stop before somebody changed his mind is still to come back.
+    let is_busy = facts.replicas.iter().any(|r| r.container.revision == *to && r.runs() && r.is_busy);
+    count_available(facts, to) >= facts.strategy.replicas && !others && !is_busy
 }
 
 fn complete(

@@ -308,10 +308,12 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             // The engine may take its time: until it was looked at, nobody shall think that all is done.
             self.publish();
         }
-        if !self.engine_state.connected {
-            self.meet_engine().await?;
-        }
-        let next = match self.observe(began).await {
+        let met = if self.engine_state.connected { Ok(()) } else { self.meet_engine().await? };
+        let observed = match met {
+            Ok(()) => self.observe(began).await,
+            Err(error) => Err(error),
+        };
+        let next = match observed {
             Ok(observed) if self.sources.all_read() => self.decide(&observed),
             // Before the manifests are read there is nothing to compare with. What was seen meanwhile is remembered.
             Ok(_) => began + LOOK_EVERY,

@@ -16,9 +16,12 @@ const LOOK_DEADLINE: Span = Span::secs(120);
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Claims an engine that is new or came back. One that does not answer is met at the next look.
-    pub(super) async fn meet_engine(&mut self) -> Result<(), RunError> {
-        let Ok(Ok(identity)) = timeout(LOOK_DEADLINE.std(), self.engine.identify()).await else {
-            return Ok(());
+    pub(super) async fn meet_engine(&mut self) -> Result<Result<(), EngineError>, RunError> {
+        // Before it has said which one it is, nobody knows whether another controller has it.
+        let identity = match timeout(LOOK_DEADLINE.std(), self.engine.identify()).await {
+            Ok(Ok(identity)) => identity,
+            Ok(Err(error)) => return Ok(Err(error)),
+            Err(_) => return Ok(Err(too_late())),
         };
         let held = self.claim.as_ref().is_some_and(|claim| claim.is_on(&identity));
         if !held && !identity.id.is_empty() {
@@ -28,7 +31,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.platform = identity.version.platform;
         self.engine_state.version = identity.version.version;
         self.engine_state.api = identity.version.api;
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The world as it is, with what is under way and what the probes found.

@@ -16,7 +16,7 @@ use crate::model::name::Key;
 use crate::model::policy::{Refusal, Standing};
 use crate::model::status::Status;
 use crate::model::view::PlanStep;
-use crate::plan;
+use crate::plan::{self, Ahead};
 use crate::policy;
 use crate::store::{Peek, Store, source_name};
 
@@ -92,9 +92,13 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     // Nobody has probed: what has its name was ready when it got it.
     plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);
-    warnings.extend(plan.shortages.iter().map(|(key, shortage)| format!("{key} would wait: {}", shortage.message)));
-    let ahead = plan::forecast(&desired, &observed, &history, now, &plan);
-    let steps: Vec<PlanStep> = ahead.into_iter().map(PlanStep::from).collect();
+    // What the host has left matters only to what is ahead, and takes a call to the engine. If it cannot be known, nobody waits for it.
+    if !plan.actions.is_empty() || !plan.history.is_merely_later(&history) {
+        observed.headroom = engine.identify().await.map(|_| engine.headroom()).unwrap_or_default();
+    }
+    let Ahead { steps, shortages } = plan::forecast(&desired, &observed, &history, now, &plan);
+    warnings.extend(shortages.iter().map(|(key, shortage)| format!("{key} would wait for {}", shortage.message)));
+    let steps: Vec<PlanStep> = steps.into_iter().map(PlanStep::from).collect();
     let held = plan.held.iter().map(|held| {
         let confirm = format!("evenkeel prune confirm {} {}", held.namespace, held.id);
         format!("a removal in namespace {} is held ({}); confirm with: {confirm}", held.namespace, held.reason)

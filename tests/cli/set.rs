@@ -6,7 +6,7 @@ use std::path::Path;
 
 use evenkeel::model::command::{Answer, Command, Reply};
 use evenkeel::model::declaration::Declaration;
-use evenkeel::model::view::{ProblemView, SourcePhase, SourceState, View};
+use evenkeel::model::view::{Detail, ProblemView, SourcePhase, SourceState, View};
 use serde_json::json;
 
 use crate::daemon::{Daemon, says};
@@ -369,6 +369,21 @@ async fn a_newer_image_of_somebody_else_is_not_called_done() {
     error: deployment/shop/web asks for shop/web:3 by now: somebody has changed it
     --- exit 1
     ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_image_that_somebody_chose_is_not_called_done() {
+    let mut view = calm();
+    let web = view.objects.get_mut(&key("deployment/shop/web")).unwrap();
+    let Detail::Deployment { pinned, revisions, .. } = &mut web.detail else { panic!("it is one") };
+    *pinned = true;
+    let known: Vec<_> = revisions.iter().map(|revision| (revision.number, revision.image.clone())).collect();
+    let (number, image) = known.last().unwrap();
+    web.status.revision.as_mut().unwrap().image = "shop/web:1".into();
+    let daemon = watching(view, image).await;
+    let said = daemon.says(&format!("set image web {image} --wait --timeout 2s")).await;
+    assert!(said.contains("(shop/web:1), which was chosen: `evenkeel rollout undo"), "{said}");
+    assert!(said.contains(&format!("--to {number}` takes it to {image}")) && said.ends_with("--- exit 3\n"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

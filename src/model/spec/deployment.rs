@@ -93,7 +93,7 @@ pub enum OnFailure {
     /// Go back to the newest revision that completed.
     #[default]
     Rollback,
-    /// Stop changing and wait for a person; what is ready stays.
+    /// Stop changing and wait for a person; what is ready stays, and replicas that stopped first stay stopped.
     Pause,
 }
 
