@@ -122,6 +122,11 @@ fn checked(world: World, replicas: &[Replica], id: &RevisionId, number: u8, gate
     let new = replicas.iter().filter(|replica| replica.container.revision == *id && !replica.retiring);
     let mut all_well = true;
     for replica in new {
+        // One that is not ready (again, after a restart of the engine) is not asked: it would blame the revision for its start.
+        if !replica.readiness.is_ready() {
+            all_well = false;
+            continue;
+        }
         match replica.container.probes.gates.get(&number) {
             Some(ProbeResult::Success) => {}
             Some(ProbeResult::Failure { message }) => {
@@ -149,7 +154,8 @@ pub fn probes(key: &Key, spec: &DeploymentSpec, history: &DeploymentHistory, rep
     let Some(revision) = gated(history).filter(|revision| !revision.gates.is_empty()) else { return Vec::new() };
     let is_open = |side, gate| revision.gates.get(&title(side, gate)).is_some_and(|record| !record.is_passed());
     let checks = all(spec).filter(|(side, _, gate)| is_open(*side, gate));
-    let new = || replicas.iter().filter(|r| r.container.revision == revision.id && !r.retiring);
+    let is_asked = |r: &&Replica| r.container.revision == revision.id && !r.retiring && r.readiness.is_ready();
+    let new = || replicas.iter().filter(is_asked);
     let tasks = checks.filter_map(|(_, number, gate)| Some((number, gate, gate.probe()?)));
     let tasks = tasks.flat_map(|(number, gate, probe)| {
         new().filter_map(move |replica| {

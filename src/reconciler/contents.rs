@@ -40,6 +40,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Masks the secrets in force, and those that containers of earlier revisions may still speak of.
     pub(super) fn mask_secrets(&mut self) {
         self.redactor = Redactor::new(self.contents.iter().chain(&self.store.secrets()));
+        // What was heard before they were known, such as before the first manifests are read, may hold some of them.
+        self.looker.clean(&self.redactor);
         self.executor.set_redactor(self.redactor.clone());
         self.inquirer.set_redactor(self.redactor.clone());
     }

@@ -167,6 +167,11 @@ impl Looker {
         }
     }
 
+    /// Takes secrets out of all that it remembers.
+    pub fn clean(&mut self, redactor: &Redactor) {
+        self.containers.values_mut().for_each(|(_, container)| redactor.clean_container(container));
+    }
+
     /// Looks at everything anew the next time: what was said to have changed may be lost with a look that failed.
     pub fn start_over(&mut self) {
         self.full_at = None;

@@ -63,6 +63,7 @@ impl Redactor {
         if let Health::Unhealthy { message } = &mut container.health {
             *message = self.clean(message);
         }
+        container.last_log.iter_mut().for_each(|line| *line = self.clean(line));
     }
 
     /// What servers answered to probes.

@@ -31,6 +31,12 @@ impl Canaries {
         self.0.is_empty()
     }
 
+    /// Those of them that stand in these files by now: where everything is forgotten, nobody knows what was secret before.
+    pub fn of_now(&self, files: impl Iterator<Item = String>) -> Self {
+        let text: String = files.collect();
+        Self(self.0.iter().filter(|canary| text.contains(canary.as_str())).cloned().collect())
+    }
+
     /// Where which of them is told, of these texts.
     pub fn found_in<'a>(&self, told: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
         let found = told.into_iter().flat_map(|(place, text)| {

@@ -311,8 +311,10 @@ impl Invariants {
             self.violated(world, problem);
         }
         if !self.allows(Allowance::Downtime) && !self.allows(Allowance::Accidents) {
+            // A call that nothing answers holds back whatever was noticed.
+            let noticed = if *hold(&self.in_trouble) { NOTICED_WITHIN + PATIENCE } else { NOTICED_WITHIN };
             for (lookup, silence) in std::mem::take(&mut findings.longest_silence) {
-                if silence > NOTICED_WITHIN {
+                if silence > noticed {
                     self.violated(world, format!("{lookup} led to a replica that did not answer for {silence} ms"));
                 }
             }

@@ -58,6 +58,10 @@ pub struct Stage {
     pub invariants: Invariants,
     pub disk: FailingDisk,
     canaries: Canaries,
+    /// The files of the scenario, by their paths in it.
+    files: Vec<String>,
+    /// Whether the history is going to be lost.
+    forgets: bool,
     /// Whether something goes wrong that the script does not know of.
     disturbed: bool,
     dir: tempfile::TempDir,
@@ -88,6 +92,8 @@ impl Stage {
         let mut stage = Stage {
             disk: FailingDisk::new(&sim, dir.path().join("state")),
             canaries: Canaries::of(scenario),
+            files: scenario.files.keys().cloned().collect(),
+            forgets: false,
             disturbed: false,
             sim,
             names: Names::default(),
@@ -123,6 +129,7 @@ impl Stage {
     /// Lets these things go wrong from now on.
     pub fn spoil(&mut self, faults: &[Fault]) {
         self.disturbed = !faults.is_empty();
+        self.forgets = faults.iter().any(Fault::loses_history);
         if self.disturbed {
             self.invariants.expect_trouble();
         }
@@ -227,6 +234,10 @@ impl Stage {
     fn listen(&mut self) {
         if self.canaries.is_empty() {
             return;
+        }
+        if self.forgets {
+            self.canaries =
+                self.canaries.of_now(self.files.iter().filter_map(|file| fs::read_to_string(self.path(file)).ok()));
         }
         let view = serde_json::to_string(&*self.view()).expect("a view can be written");
         let happened = canaries::happened(&self.journal.text);
