@@ -225,14 +225,17 @@ fn is_settled(world: World, past: &History, key: &Key, spec: &DeploymentSpec, hi
 /// Whether a Deployment is held before it runs what its manifest asks for, and its release group waits for that: what comes after
 /// it in the group stays behind it, or the group would be left half forward.
 fn is_halfway(world: World, past: &History, owner: &Key, key: &Key) -> bool {
+    // Most are in none, and what is asked for takes hashes to tell.
+    if !releases::are_together(world, owner, key) {
+        return false;
+    }
     let Some((declared, history)) = world.desired.deployments.get(key).zip(past.deployments.get(key)) else {
         return false;
     };
-    let runs = match &history.rollout {
-        Rollout::Complete { revision, .. } => runs_what_is_asked(world, past, key, &declared.spec, history, revision),
-        Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => false,
-    };
-    !runs && releases::are_together(world, owner, key)
+    match &history.rollout {
+        Rollout::Complete { revision, .. } => !runs_what_is_asked(world, past, key, &declared.spec, history, revision),
+        Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => true,
+    }
 }
 
 /// Whether a Deployment that is complete need not move.
