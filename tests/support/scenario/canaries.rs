@@ -22,7 +22,9 @@ impl Canaries {
     /// Those of a scenario; most have none.
     pub fn of(scenario: &Scenario) -> Self {
         let is_part = |c: char| !c.is_ascii_alphanumeric() && c != '-';
-        let words = scenario.files.values().flat_map(|text| text.split(is_part));
+        // What the script writes into a file becomes secret then.
+        let texts = scenario.files.values().chain(scenario.script.iter().map(|line| &line.text));
+        let words = texts.flat_map(|text| text.split(is_part));
         Self(words.filter(|word| word.starts_with(CANARY)).map(str::to_owned).collect())
     }
 
