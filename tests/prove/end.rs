@@ -118,7 +118,7 @@ impl End {
 fn unnumbered(name: &str) -> String {
     let numbered = |part: &&str| part.strip_prefix('r').is_some_and(|number| number.parse::<u32>().is_ok());
     let parts: Vec<&str> = name.split('.').collect();
-    let end = parts.iter().position(|part| numbered(part)).unwrap_or(parts.len());
+    let end = parts.iter().position(numbered).unwrap_or(parts.len());
     parts[..end].join(".")
 }
 

@@ -114,7 +114,7 @@ fn half_released(view: &View, state_dir: &Path) -> Vec<String> {
             let Some(current) = settled(history) else { continue };
             let (own, others): (Vec<_>, Vec<_>) = history.revisions.iter().partition(|known| known.id == current);
             let is_good = |known: &&Revision| known.rested_at.is_some_and(|at| !disproved.contains(&at));
-            let has_rested = |revisions: &[&Revision]| revisions.iter().any(|known| is_good(known));
+            let has_rested = |revisions: &[&Revision]| revisions.iter().any(&is_good);
             if has_rested(&others) && !has_rested(&own) {
                 found.push(format!("{failed} went back, and {key} of its release group {group} did not go with it"));
             }

@@ -18,7 +18,8 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
     let loses = faults.iter().any(Fault::loses_history);
     let ends_the_engine = faults.iter().any(Fault::ends_the_engine);
     let ends_otherwise = ends_the_engine
-        && (ended_well_by_its_signal(undisturbed, play) || play.departures.iter().any(waits_for_a_killed_job));
+        && (ended_well_by_its_signal(undisturbed, play)
+            || play.departures.iter().any(|departure| waits_for_a_killed_job(departure)));
     let lost = loses && needs_history(scenario, undisturbed) || ends_otherwise;
     if !lost {
         found.extend(play.departures.iter().cloned());
@@ -87,7 +88,7 @@ fn was_killed(difference: &str) -> bool {
 }
 
 /// The same, where the script waits for its end, and nothing of it is played after that.
-fn waits_for_a_killed_job(departure: &String) -> bool {
+fn waits_for_a_killed_job(departure: &str) -> bool {
     departure.contains("until job/")
         && departure.contains("is Complete within")
         && departure.contains("it is Failed: exited with code 137")
