@@ -40,13 +40,16 @@ fn figure(name: &str, measure: fn(&Bench)) {
     run(Engine::shared(26), name, measure);
 }
 
+/// Starts fifty and removes them again: how long it took, and the machine's work for it.
+type Way<'a> = &'a dyn Fn() -> (Duration, u64);
+
 #[test]
 #[ignore = "a figure: make bench"]
 fn fifty_deployments_from_nothing() {
     figure("fifty_deployments", |bench| {
         let image = bench.app_image("1", &[]);
         bench.write("all.yaml", &deployments(&image, 50));
-        let ways: [(&str, &dyn Fn() -> (Duration, u64)); 4] = [
+        let ways: [(&str, Way); 4] = [
             ("floor, 8 at once", &|| floor_of_starting(bench, &image, 50, 8)),
             ("floor, 50 at once", &|| floor_of_starting(bench, &image, 50, 50)),
             ("compose", &|| {
