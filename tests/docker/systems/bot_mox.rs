@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{SOON, TOOLS, build, copy, edit, exec, hasten, hub, ids, nobody_noticed, repository, request, run_now};
 use crate::support::registry::{PASSWORD, USER};
-use crate::support::{Bench, Load, Process, Registry, eventually, on_an_engine_of_its_own};
+use crate::support::{Bench, Engine, Load, Process, Registry, eventually, on_an_engine_of_its_own, run};
 
 const CHECKED: [&str; 4] = ["api/v1/health", "", "storage/v1/status", "rest/v1/notes"];
 
@@ -313,15 +313,33 @@ fn restarted_without_a_controller(system: &BotMox, controller: Process) {
     assert_eq!(code, 0, "{steps}");
 }
 
+fn from_nothing(system: &BotMox) -> Process {
+    dry_run(system);
+    system.release("1", &["sha-1"], |_| ());
+    let controller = system.controller();
+    assert_eq!(system.applied(), 0, "deployed from nothing");
+    system.serves("1");
+    serves_https(system.bench);
+    controller
+}
+
+#[test]
+fn the_core_of_bot_mox() {
+    run(Engine::own(20), "bot_mox", |bench| {
+        let system = BotMox::new(bench, "production", "http://localhost/", "sha-1");
+        let controller = from_nothing(&system);
+        system.write("the first note", "a plan");
+        let data = system.data();
+        let _controller = a_good_tag(&system, controller);
+        assert_eq!(system.data(), data);
+    });
+}
+
 on_an_engine_of_its_own! {
+    #[ignore = "minutes: make systems"]
     fn bot_mox_from_nothing_to_a_restored_backup(bench) {
         let system = BotMox::new(bench, "production", "http://localhost/", "sha-1");
-        dry_run(&system);
-        system.release("1", &["sha-1"], |_| ());
-        let controller = system.controller();
-        assert_eq!(system.applied(), 0, "deployed from nothing");
-        system.serves("1");
-        serves_https(bench);
+        let controller = from_nothing(&system);
         everything_is_limited(bench);
         system.write("the first note", "a plan");
         let controller = a_good_tag(&system, controller);
@@ -330,6 +348,7 @@ on_an_engine_of_its_own! {
         restarted_without_a_controller(&system, controller);
     }
 
+    #[ignore = "minutes: make systems"]
     fn the_local_profile_follows_a_tag_that_moves(bench) {
         let system = BotMox::new(bench, "local", "http://localhost:8080/", "sha-1");
         system.release("1", &["main-latest"], |_| ());

@@ -8,7 +8,7 @@ use super::{
     SOON, TOOLS, applied, build, copy, edit, exec, hub, ids, killed_in_an_update, nobody_noticed, repository, request,
     run_now,
 };
-use crate::support::{Bench, Load, eventually, on_an_engine_of_its_own};
+use crate::support::{Bench, Engine, Load, Process, eventually, on_an_engine_of_its_own, run};
 
 const BACKEND: &str = "ghcr.io/hubnity/backend";
 const URL: &str = "http://127.0.0.1:9090/api/v1/";
@@ -88,7 +88,7 @@ fn second_release(bench: &Bench) {
 }
 
 /// The controller is killed in the middle of it, and nobody notices.
-fn updated_while_the_controller_dies(bench: &Bench, controller: crate::support::Process) -> crate::support::Process {
+fn updated_while_the_controller_dies(bench: &Bench, controller: Process) -> Process {
     second_release(bench);
     let load = Load::start_with(bench, URL, &["1", "2"], &["--connections", "4", "--rate", "100"]);
     bench.evenkeel(&["set", "image", "deployment/backend", ":2", "-n", "hubnity"]);
@@ -134,7 +134,7 @@ fn backed_up_and_restored(bench: &Bench) {
     assert_eq!((restored_notes, restored_upload), (notes, upload));
 }
 
-fn restarted_without_a_controller(bench: &Bench, controller: crate::support::Process) {
+fn restarted_without_a_controller(bench: &Bench, controller: Process) {
     let before = data(bench);
     let containers = ids(bench, "backend");
     assert!(controller.terminate(SOON).success());
@@ -149,21 +149,37 @@ fn restarted_without_a_controller(bench: &Bench, controller: crate::support::Pro
     assert_eq!(ids(bench, "backend"), containers, "nothing was replaced");
 }
 
+fn from_nothing_to_the_second_release(bench: &Bench) -> Process {
+    hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);
+    manifests(bench);
+    release(bench, "1", |_| ());
+    let controller = bench.start_controller();
+    assert_eq!(applied(bench), 0, "deployed from nothing");
+    answers(bench);
+    write(bench, "the first note", "a plan");
+    updated_while_the_controller_dies(bench, controller)
+}
+
+#[test]
+fn the_core_of_hubnity() {
+    run(Engine::own(26), "hubnity", |bench| {
+        let _controller = from_nothing_to_the_second_release(bench);
+        let (notes, upload, _) = data(bench);
+        assert!(notes.contains("the first note"), "{notes}");
+        assert_eq!(upload, "a plan");
+    });
+}
+
 on_an_engine_of_its_own! {
+    #[ignore = "minutes: make systems"]
     fn hubnity_from_nothing_to_a_restored_backup(bench) {
-        hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);
-        manifests(bench);
-        release(bench, "1", |_| ());
-        let controller = bench.start_controller();
-        assert_eq!(applied(bench), 0, "deployed from nothing");
-        answers(bench);
-        write(bench, "the first note", "a plan");
-        let controller = updated_while_the_controller_dies(bench, controller);
+        let controller = from_nothing_to_the_second_release(bench);
         bad_releases_go_back(bench);
         backed_up_and_restored(bench);
         restarted_without_a_controller(bench, controller);
     }
 
+    #[ignore = "minutes: make systems"]
     fn nobody_notices_an_update_behind_nginx_on_the_host(bench) {
         hub(bench, &["postgres:15", "redis:7", "nginx:1.22"]);
         manifests(bench);

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use self::checkouts::{Checkout, Developer};
 use super::{SOON, TOOLS, applied, build, copy, hub, repository, request, run_now};
-use crate::support::{Bench, Container, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, throughout};
+use crate::support::{
+    Bench, Container, Engine, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, run, throughout,
+};
 
 /// Long enough for a source that says less to be believed.
 const A_WHILE: Duration = Duration::from_secs(7);
@@ -306,7 +308,21 @@ fn all_lost_but_the_engine(tecket: &Tecket, controller: Process) {
     tecket.migrated("production", "1 2 6 7 8 8");
 }
 
+#[test]
+fn the_core_of_tecket() {
+    run(Engine::own(26), "tecket", |bench| {
+        hub(bench, &["mariadb:10.11"]);
+        let tecket = Tecket::new(bench);
+        let controller = tecket.controller();
+        deployed_side_by_side(&tecket);
+        let _controller = fast_forwarded(&tecket, controller);
+        assert!(tecket.tickets("production").contains("a customer's ticket"));
+        tecket.nothing_was_ever_applied_half("production", &["1", "2"]);
+    });
+}
+
 on_an_engine_of_its_own! {
+    #[ignore = "minutes: make systems"]
     fn tecket_from_two_checkouts_to_a_restored_backup(bench) {
         hub(bench, &["mariadb:10.11"]);
         let tecket = Tecket::new(bench);
