@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use self::checkouts::{Checkout, Developer};
-use super::{SOON, TOOLS, applied, build, copy, hub, repository, request, run_now};
+use super::{SOON, TOOLS, applied, copy, edit, hub, repository, request, run_now};
 use crate::support::{
     Bench, Container, Engine, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, run, throughout,
 };
@@ -25,6 +25,8 @@ struct Tecket<'a> {
 impl<'a> Tecket<'a> {
     /// One repository with two branches, two checkouts, and the secrets of each elsewhere.
     fn new(bench: &'a Bench) -> Self {
+        // What the Dockerfile begins with.
+        bench.engine.docker(&["tag", TOOLS, "node:18-slim"]);
         let secrets = bench.directory().join("secrets");
         copy(&repository("manifests/examples/tecket/example-secrets"), &secrets);
         let developer = Developer::new(bench.directory(), &repository("manifests/examples/tecket"), &secrets);
@@ -38,19 +40,11 @@ impl<'a> Tecket<'a> {
         self.bench.start_controller_of(&[source(&self.production, "production"), source(&self.staging, "staging")])
     }
 
-    /// What `deploy` does after the pull, with the tests' base image.
-    fn built(&self, checkout: &Checkout) {
-        let (version, node) = (checkout.version(), format!("NODE={TOOLS}"));
-        let options = ["--build-arg", &node, "--build-arg", &format!("VERSION={version}")];
-        build(self.bench, &format!("tecket/app:{version}"), &checkout.directory.join("app"), &options);
-    }
-
     /// The script of the example, as a person runs it in a checkout; its exit code.
     fn deploy(&self, checkout: &Checkout) -> i32 {
         let mut path = vec![self.bench.engine.programs(), evenkeel_binary().parent().unwrap().to_path_buf()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
         let mut command = self.bench.engine.command(checkout.directory.join("deploy"));
-        command.args(["--build-arg", &format!("NODE={TOOLS}")]);
         command.env("PATH", std::env::join_paths(path).unwrap()).env("EVENKEEL_SOCKET", self.bench.socket());
         let output = command.output().unwrap();
         eprintln!("deploy:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -111,8 +105,8 @@ impl<'a> Tecket<'a> {
         assert_eq!(self.sql(namespace, "SELECT version FROM migration_runs ORDER BY id"), versions, "{namespace}");
     }
 
-    /// Every commit changes two files that belong together: the version in one is the release in the other, in every
-    /// revision that was ever made of them.
+    /// Every commit changes two files that belong together: the version that one makes the image of is the release in the
+    /// other, in every revision that was ever made of them.
     #[track_caller]
     fn nothing_was_ever_applied_half(&self, namespace: &str, releases: &[&str]) {
         let history = self.bench.evenkeel(&["rollout", "history", "app", "-n", namespace]);
@@ -122,16 +116,21 @@ impl<'a> Tecket<'a> {
         for revision in 2..=last {
             let revision = revision.to_string();
             let told = self.bench.evenkeel(&["rollout", "history", "app", "-n", namespace, "--diff", "1", &revision]);
-            let to = |field: &str, prefix: &str| {
-                let line =
-                    told.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_else(|| panic!("{field}: {told}"));
-                line.split(" -> ").nth(1).unwrap().trim_start_matches(prefix).to_string()
-            };
-            let (image, release) = (to("spec.template.image: ", "tecket/app:"), to("spec.template.env.RELEASE: ", ""));
-            assert_eq!(image, release, "{namespace}: {told}");
-            found.push(release);
+            let release = told.lines().find_map(|line| line.strip_prefix("spec.template.env.RELEASE: 1 -> "));
+            let image = told.lines().find_map(|line| line.strip_prefix("  + evenkeel.local/"));
+            let (Some(release), Some(image)) = (release, image) else { panic!("{namespace}: {told}") };
+            assert_eq!(self.version_of(&format!("evenkeel.local/{image}")), release, "{namespace}: {told}");
+            found.push(release.to_string());
         }
         assert_eq!(found, releases, "{namespace}:\n{history}");
+    }
+
+    /// Of what sources an image is.
+    fn version_of(&self, image: &str) -> String {
+        let each = "{{range .Config.Env}}{{println .}}{{end}}";
+        let variables = self.bench.engine.docker(&["image", "inspect", "--format", each, image]);
+        let version = variables.lines().find_map(|line| line.strip_prefix("VERSION="));
+        version.expect("the Dockerfile sets it").to_string()
     }
 }
 
@@ -140,7 +139,6 @@ fn port(namespace: &str) -> u16 {
 }
 
 fn deployed_side_by_side(tecket: &Tecket) {
-    tecket.built(&tecket.production);
     tecket.applied(0);
     for namespace in ["production", "staging"] {
         tecket.serves(namespace, "1");
@@ -155,19 +153,14 @@ fn deployed_side_by_side(tecket: &Tecket) {
     assert!(!tecket.tickets("staging").contains("customer"), "they share nothing");
 }
 
-/// A fast-forward, pulled while there is no controller, and built when there is one again.
+/// A fast-forward, pulled while there is no controller.
 fn fast_forwarded(tecket: &Tecket, controller: Process) -> Process {
     let staging = tecket.container("staging", "app");
     tecket.developer.release("main", "2", |_| ());
     controller.kill();
     tecket.production.git(&["pull", "--ff-only"]);
-    let controller = tecket.controller();
-    eventually("the image is waited for", SOON, || {
-        let told = tecket.bench.evenkeel(&["describe", "deployment/app", "-n", "production"]);
-        if told.contains("tecket/app:2: it is not on this host") { Ok(()) } else { Err(told) }
-    });
     assert_eq!(tecket.version("production").as_deref(), Ok("version 1"), "what runs goes on");
-    tecket.built(&tecket.production);
+    let controller = tecket.controller();
     tecket.applied(0);
     tecket.serves("production", "2");
     tecket.migrated("production", "1 2");
@@ -182,24 +175,30 @@ fn merged_forced_and_switched(tecket: &Tecket) {
     staging.commit("Notes of a trial");
     developer.release("staging", "3", |_| ());
     staging.git(&["pull", "--no-rebase", "--no-edit"]);
-    tecket.built(staging);
     tecket.applied(0);
     tecket.serves("staging", "3");
     // A forced update: what was pulled before is not history any more.
     developer.release_instead("staging", "4");
     staging.git(&["fetch"]);
     staging.git(&["reset", "--hard", "origin/staging"]);
-    tecket.built(staging);
     tecket.applied(0);
     tecket.serves("staging", "4");
-    // Another branch.
-    developer.release("hotfix", "5", |_| ());
+    // Another branch, with the version that production has and other code: an image belongs to its environment.
+    developer.release("hotfix", "2", |sources| {
+        edit(&sources.join("app/server.js"), "[200, `version", "[200, `hotfix, version")
+    });
     staging.git(&["fetch"]);
     staging.git(&["checkout", "hotfix"]);
-    tecket.built(staging);
+    tecket.applied(0);
+    assert_eq!(tecket.version("staging").as_deref(), Ok("hotfix, version 2"));
+    tecket.serves("production", "2");
+    developer.release("hotfix", "5", |sources| {
+        edit(&sources.join("app/server.js"), "[200, `hotfix, version", "[200, `version")
+    });
+    staging.git(&["pull", "--ff-only"]);
     tecket.applied(0);
     tecket.serves("staging", "5");
-    tecket.migrated("staging", "1 3 4 5");
+    tecket.migrated("staging", "1 3 4 2 5");
 }
 
 /// git is killed when one of two files that belong together is written, and leaves its lock behind.
@@ -207,7 +206,6 @@ fn interrupted(tecket: &Tecket) {
     let production = &tecket.production;
     let before = tecket.container("production", "app");
     tecket.developer.release("main", "6", |_| ());
-    tecket.built(&tecket.developer.checkout);
     production.git(&["fetch"]);
     let unchanged = || {
         let now = tecket.container("production", "app");
@@ -235,11 +233,21 @@ fn interrupted(tecket: &Tecket) {
     tecket.migrated("production", "1 2 6");
 }
 
-/// A version that crashes at its start: the port has one owner, so the old container is started again. The next one is well.
+/// A version that cannot be built, and one that crashes at its start: the port has one owner, so the old container is started
+/// again. The next one is well.
 fn failed_gone_back_and_mended(tecket: &Tecket) {
     let (before, tickets) = (tecket.container("production", "app"), tecket.tickets("production"));
+    let dockerfile = fs::read_to_string(tecket.production.directory.join("app/Dockerfile")).unwrap();
+    tecket.developer.release("main", "6-broken", |sources| {
+        fs::write(sources.join("app/Dockerfile"), format!("{dockerfile}RUN echo no such module && false\n")).unwrap();
+    });
+    assert_eq!(tecket.deploy(&tecket.production), 3);
+    let told = tecket.bench.evenkeel(&["describe", "deployment/app", "-n", "production"]);
+    assert!(told.contains("no such module"), "{told}");
+    assert_eq!(tecket.container("production", "app").started_at(), before.started_at(), "what runs goes on");
     let server = fs::read_to_string(tecket.production.directory.join("app/server.js")).unwrap();
     tecket.developer.release("main", "7", |sources| {
+        fs::write(sources.join("app/Dockerfile"), dockerfile).unwrap();
         fs::write(sources.join("app/server.js"), "throw new Error('there is no such module');\n").unwrap();
     });
     assert_eq!(tecket.deploy(&tecket.production), 2);
@@ -335,7 +343,7 @@ on_an_engine_of_its_own! {
         dumped_drilled_and_restored(&tecket);
         let controller = restarted_without_a_controller(&tecket, controller);
         tecket.nothing_was_ever_applied_half("production", &["1", "2", "6", "7", "8"]);
-        tecket.nothing_was_ever_applied_half("staging", &["1", "3", "4", "5"]);
+        tecket.nothing_was_ever_applied_half("staging", &["1", "3", "4", "2", "5"]);
         all_lost_but_the_engine(&tecket, controller);
     }
 }
