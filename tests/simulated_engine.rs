@@ -118,7 +118,7 @@ async fn a_crashing_program_is_restarted_with_growing_pauses() {
     let (sim, id) = world("exits with 3 after 1s").await;
     sim.start(&id).await.unwrap();
     sleep(Duration::from_millis(1_050)).await;
-    assert_eq!(look(&sim, &id).await.state, ContainerState::Restarting { exit_code: 3 });
+    assert_eq!(look(&sim, &id).await.state, ContainerState::Restarting { exit_code: 3, out_of_memory: false });
     secs(10).await;
     // Runs of 1 s with pauses of 0.1, 0.2, 0.4, 0.8, 1.6 s: the sixth run ends at 9.1 s, its pause of 3.2 s is not over.
     assert_eq!(look(&sim, &id).await.restart_count, 5);

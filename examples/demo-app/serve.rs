@@ -5,7 +5,7 @@
 //! - `GRPC_PORT=50051`: there, gRPC's health service says what `/healthz` does;
 //! - `WARMUP=15s`: `/healthz` answers 503 for so long; `NEVER_READY=1`: for ever; `SICK_AFTER=5s`: again after so long;
 //! - `CRASH=3`: exits at once with that code; `CRASH_AFTER=5s`: after so long (with `CRASH`, or 1);
-//! - `IGNORE_TERM=1`: does not stop when asked.
+//! - `IGNORE_TERM=1`: does not stop when asked; `HUNGRY=1`: takes memory until it is killed for it.
 //!
 //! Paths: `/` and `/healthz`; `/slow?ms=500` answers late; `/sick` and `/well` switch `/healthz`; `/exit?code=3` crashes;
 //! `/env?name=X` and `/file?path=/x` show what the container was given. SIGTERM: no new connections, idle ones are closed, requests in flight are answered.
@@ -38,6 +38,7 @@ pub fn run() -> Result<ExitCode, String> {
     let identity = Identity::read();
     println!("{identity} starts");
     crash_when_told()?;
+    eat_when_told();
     let server = Arc::new(Server::new(identity)?);
     let listener = listen(port)?;
     println!("{} listens on {port}", server.identity);
@@ -79,6 +80,14 @@ fn crash_when_told() -> Result<(), String> {
         (None, None) => {}
     }
     Ok(())
+}
+
+fn eat_when_told() {
+    let mut eaten: Vec<Vec<u8>> = Vec::new();
+    while setting("HUNGRY").is_some() {
+        // Written to, or the kernel gives nothing.
+        eaten.push(vec![1; 1 << 20]);
+    }
 }
 
 fn crash(code: i32) {

@@ -81,15 +81,16 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
 fn container_state(state: EngineState) -> ContainerState {
     let at = |text: &Option<String>| text.as_deref().and_then(timestamp).unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or(0);
+    let out_of_memory = state.oom_killed.unwrap_or(false);
     match state.status.unwrap_or(Word::EMPTY) {
         Word::RUNNING | Word::STOPPING => ContainerState::Running { since: at(&state.started_at) },
         Word::PAUSED => ContainerState::Paused,
-        Word::RESTARTING => ContainerState::Restarting { exit_code },
+        Word::RESTARTING => ContainerState::Restarting { exit_code, out_of_memory },
         // Half removed: its removal has to be tried again.
         Word::REMOVING | Word::DEAD => ContainerState::Removing,
         Word::EXITED => ContainerState::Exited(Exit {
             code: exit_code,
-            out_of_memory: state.oom_killed.unwrap_or(false),
+            out_of_memory,
             started_at: at(&state.started_at),
             finished_at: at(&state.finished_at),
         }),
@@ -254,7 +255,14 @@ mod tests {
         };
         for (given, wanted) in [
             (json!({"Status": "paused"}), ContainerState::Paused),
-            (json!({"Status": "restarting", "ExitCode": 1}), ContainerState::Restarting { exit_code: 1 }),
+            (
+                json!({"Status": "restarting", "ExitCode": 1}),
+                ContainerState::Restarting { exit_code: 1, out_of_memory: false },
+            ),
+            (
+                json!({"Status": "restarting", "ExitCode": 137, "OOMKilled": true}),
+                ContainerState::Restarting { exit_code: 137, out_of_memory: true },
+            ),
             (json!({"Status": "removing"}), ContainerState::Removing),
             (json!({"Status": "dead"}), ContainerState::Removing),
             (

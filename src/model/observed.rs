@@ -175,6 +175,8 @@ pub enum ContainerState {
     Restarting {
         /// The exit code of the last run.
         exit_code: i64,
+        /// Whether the kernel ended it for want of memory.
+        out_of_memory: bool,
     },
     /// Ended.
     Exited(Exit),

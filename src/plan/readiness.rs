@@ -67,8 +67,9 @@ pub fn readiness(
             return Readiness::NotReady(format!("cannot start: {}", error.message));
         }
         ContainerState::Paused => return Readiness::NotReady("paused".into()),
-        ContainerState::Restarting { exit_code } => {
-            return Readiness::NotReady(format!("exited with code {exit_code}; Docker is restarting it"));
+        ContainerState::Restarting { exit_code, out_of_memory } => {
+            let how = exit_words(*exit_code, *out_of_memory);
+            return Readiness::NotReady(format!("{how}; Docker is restarting it"));
         }
         ContainerState::Exited(exit) => return Readiness::NotReady(exit_text(exit)),
         ContainerState::Removing => return Readiness::NotReady("being removed".into()),
@@ -114,16 +115,30 @@ pub fn readiness(
 
 /// How a container ended, for people.
 pub fn exit_text(exit: &crate::model::observed::Exit) -> String {
-    let cause = match exit.code {
-        _ if exit.out_of_memory => " (out of memory)",
-        126 => " (not executable)",
-        127 => " (command not found)",
-        137 => " (SIGKILL)",
-        139 => " (SIGSEGV)",
-        143 => " (SIGTERM)",
+    exit_words(exit.code, exit.out_of_memory)
+}
+
+/// The same, with what the number means. (128 + n after signal n; the rest of the meanings are a shell's.)
+pub fn exit_words(code: i64, out_of_memory: bool) -> String {
+    let meaning = match code {
+        _ if out_of_memory => " (out of memory: more than resources.limits.memory, or than the host has)",
+        126 => " (not executable: its permissions, or made for another platform)",
+        127 => " (command not found: it is not in the image, or not in PATH)",
+        129 => " (SIGHUP)",
+        130 => " (SIGINT)",
+        131 => " (SIGQUIT)",
+        132 => " (SIGILL: an instruction that this processor does not have)",
+        134 => " (SIGABRT: the program gave up by itself)",
+        135 => " (SIGBUS: the program crashed)",
+        136 => " (SIGFPE: the program crashed)",
+        137 => " (SIGKILL: killed from outside)",
+        139 => " (SIGSEGV: the program crashed)",
+        141 => " (SIGPIPE: what it wrote to was closed)",
+        143 => " (SIGTERM: asked to end)",
+        159 => " (SIGSYS: a system call that is not allowed)",
         _ => "",
     };
-    format!("exited with code {}{cause}", exit.code)
+    format!("exited with code {code}{meaning}")
 }
 
 /// Whether the container has a name other than its own on some network.

@@ -218,7 +218,9 @@ fn restarts(history: &DeploymentHistory, container: &Container) -> u32 {
 /// How a container that crashes ended, with its last words: `; it exited with code 1: "no DATABASE_URL"`.
 fn last_end(history: &DeploymentHistory, container: &Container) -> String {
     let end = match &container.state {
-        ContainerState::Restarting { exit_code } => Some(format!("it exited with code {exit_code}")),
+        ContainerState::Restarting { exit_code, out_of_memory } => {
+            Some(format!("it {}", super::readiness::exit_words(*exit_code, *out_of_memory)))
+        }
         ContainerState::Exited(exit) => Some(format!("it {}", super::readiness::exit_text(exit))),
         ContainerState::Created { .. }
         | ContainerState::Running { .. }

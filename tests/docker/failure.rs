@@ -143,6 +143,18 @@ on_each_engine! {
         assert!(described.contains("told to crash with 7"), "{described}");
     }
 
+    fn a_version_that_wants_more_memory_than_its_limit_is_told_so(bench) {
+        let (one, hungry) = (bench.app_image("1", &[]), bench.app_image("2", &["ENV HUNGRY=1"]));
+        let _controller = bench.start_controller();
+        let before = good(bench, &one);
+        let limited = Deployment::new("web", &hungry).replicas(2).spec("progressDeadline", "10s");
+        bench.write("web.yaml", &limited.template("resources", "{limits: {memory: 32Mi}}").to_string());
+        assert_eq!(bench.applied(), ROLLED_BACK);
+        eventually("only the old ones are left", SOON, || only_these(bench, &before));
+        let described = bench.evenkeel(&["describe", "deployment", "web", "-n", "shop"]);
+        assert!(described.contains("exited with code 137 (out of memory"), "{described}");
+    }
+
     fn an_entrypoint_that_does_not_exist_never_replaces_what_works(bench) {
         let one = bench.app_image("1", &[]);
         let _controller = bench.start_controller();

@@ -286,7 +286,8 @@ on_each_engine! {
         let mut spec = door.spec(&image, json!({}));
         spec.restart_policy = RestartPolicy::Always;
         let id = door.started(&spec);
-        let restarting = |container: &Container| container.state == ContainerState::Restarting { exit_code: 3 };
+        let again = ContainerState::Restarting { exit_code: 3, out_of_memory: false };
+        let restarting = |container: &Container| container.state == again;
         let container = door.eventually(&id, "it restarts", |container| restarting(container) && container.restart_count > 1);
         assert!(container.created_at.0 > 1_700_000_000_000);
         let said = |until| door.run(door.docker.last_log(&id, 50, until)).unwrap();

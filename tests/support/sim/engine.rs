@@ -494,7 +494,9 @@ impl World {
             }
             State::Running { since } => ContainerState::Running { since: World::timestamp(*since) },
             State::Paused { .. } => ContainerState::Paused,
-            State::Restarting { exit_code } => ContainerState::Restarting { exit_code: *exit_code },
+            State::Restarting { exit_code } => {
+                ContainerState::Restarting { exit_code: *exit_code, out_of_memory: false }
+            }
             State::Exited(exit) => ContainerState::Exited(exit.clone()),
             State::Removing => ContainerState::Removing,
         }
