@@ -7,7 +7,7 @@ use super::{SOON, TOOLS, build, copy, edit, exec, hasten, hub, ids, nobody_notic
 use crate::support::registry::{PASSWORD, USER};
 use crate::support::{Bench, Engine, Load, Process, Registry, eventually, on_an_engine_of_its_own, run};
 
-const CHECKED: [&str; 4] = ["api/v1/health", "", "storage/v1/status", "rest/v1/notes"];
+const CHECKED: [&str; 5] = ["api/v1/health", "", "storage/v1/status", "rest/v1/notes", "auth/v1/health"];
 
 /// The system on a bench: an environment's manifests, and where its images come from.
 struct BotMox<'a> {
