@@ -120,6 +120,25 @@ on_each_engine! {
         });
     }
 
+    fn a_build_that_takes_long_holds_nothing_else_up(bench) {
+        let context = context(bench);
+        let slow = DOCKERFILE.replace("\"/built\"]", "\"/built\", \"--sleep\", \"20s\"]");
+        fs::write(context.join("Dockerfile"), slow).unwrap();
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        let _controller = bench.start_controller();
+        bench.apply("beside.yaml", &Deployment::new("beside", &one).to_string());
+        bench.write("web.yaml", &web("1").to_string());
+        eventually("it is being built", SOON, || {
+            let told = bench.try_evenkeel(&["describe", "deployment/web", "-n", "shop"])?;
+            if told.contains("build evenkeel.local/") { Ok(()) } else { Err(told) }
+        });
+        bench.write("beside.yaml", &Deployment::new("beside", &two).to_string());
+        bench.settled("beside", 1, &two, SOON);
+        assert_eq!(bench.containers("web").len(), 0, "the build was over before the update");
+        assert_eq!(bench.applied(), 0);
+        assert_eq!(file(bench, "/built").unwrap().trim(), "version 1");
+    }
+
     fn a_base_image_comes_from_a_private_registry(bench) {
         let context = context(bench);
         let image = bench.app_image("1", &[]);

@@ -20,6 +20,20 @@ fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
 }
 
+/// A Secret and a ConfigMap.
+fn configuration(bench: &Bench) {
+    let secret = bench.directory().join("login.env");
+    fs::write(&secret, "PASSWORD=c4nary\n").unwrap();
+    bench.write("login.yaml", &object("Secret", "login", &format!("{{envFiles: ['{}']}}", secret.display())));
+    bench.write("page.yaml", &object("ConfigMap", "page", "{data: {index.html: hello}}"));
+}
+
+/// A Deployment that has both, as a variable and as files: what is compared with them may not change over a restart.
+fn configured(name: &str, image: &str) -> Deployment {
+    let deployment = Deployment::new(name, image).template("env", "{PASSWORD: {secret: login, key: PASSWORD}}");
+    deployment.template("mounts", "[{configMap: page, path: /page}, {secret: login, path: /run/login}]")
+}
+
 /// A Prometheus beside the engine, with the alerts, that scrapes the daemon each second.
 struct Prometheus<'a> {
     bench: &'a Bench,
@@ -115,9 +129,10 @@ on_each_engine! {
 
     fn another_version_of_evenkeel_restarts_none_of_fifty_containers(bench) {
         let image = bench.app_image("1", &[]);
+        configuration(bench);
         for number in 0..5 {
             let name = format!("web{number}");
-            bench.write(&format!("{name}.yaml"), &Deployment::new(&name, &image).replicas(10).to_string());
+            bench.write(&format!("{name}.yaml"), &configured(&name, &image).replicas(10).to_string());
         }
         let daemon = bench.start_controller();
         assert_eq!(bench.applied(), 0);
@@ -133,6 +148,31 @@ on_each_engine! {
         assert!(changed.is_empty(), "{changed:?}");
         assert!(!daemon.output().contains("set aside"), "{}", daemon.output());
         assert_eq!(ids(), before);
+    }
+
+    fn a_copy_of_the_state_that_was_made_in_the_middle_of_an_update_is_a_backup(bench) {
+        let [one, two] = ["1", "2"].map(|version| bench.app_image(version, &[]));
+        configuration(bench);
+        let daemon = bench.start_controller();
+        bench.apply("web.yaml", &configured("web", &one).replicas(3).to_string());
+        bench.write("web.yaml", &configured("web", &two).replicas(3).to_string());
+        eventually("the update has begun", SOON, || bench.has_begun("web", &two));
+        let (state, copy) = (bench.state_directory(), bench.directory().join("copy"));
+        assert!(Command::new("cp").arg("-a").args([&state, &copy]).status().unwrap().success());
+        assert_eq!(bench.applied(), 0);
+        let ids = || bench.running("web").iter().map(|c| c.id().to_string()).collect::<Vec<_>>();
+        let before = ids();
+        daemon.kill();
+
+        fs::remove_dir_all(&state).unwrap();
+        fs::rename(&copy, &state).unwrap();
+        let _daemon = bench.start_controller();
+        assert_eq!(bench.applied(), 0);
+        assert_eq!(ids(), before, "something was replaced");
+        let history = bench.evenkeel(&["rollout", "history", "web", "-n", "shop"]);
+        assert!(history.lines().any(|line| line.starts_with("2*")), "{history}");
+        bench.evenkeel(&["rollout", "undo", "web", "-n", "shop"]);
+        bench.settled("web", 3, &one, SOON);
     }
 
     fn the_rights_that_the_unit_leaves_are_enough(bench) {
