@@ -14,7 +14,7 @@ const BACKEND: &str = "ghcr.io/hubnity/backend";
 const URL: &str = "http://127.0.0.1:9090/api/v1/";
 
 /// The manifests as they are in the example, with shorter times and the secrets elsewhere.
-fn manifests(bench: &Bench) {
+pub(super) fn manifests(bench: &Bench) {
     let (example, secrets) = (repository("manifests/examples/hubnity"), bench.directory().join("secrets"));
     copy(&example, &bench.manifests);
     copy(&example.join("example-secrets"), &secrets);
