@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::notifications::Webhook;
-use crate::support::{
-    Bench, Deployment, Process, Registry, evenkeel_binary, eventually, object, on_an_engine_of_its_own,
-};
+use crate::support::reader::{CURL, commands, statements};
+use crate::support::registry::{PASSWORD, USER};
+use crate::support::{Bench, Deployment, Reader, Registry, object, on_an_engine_of_its_own};
+use crate::systems::hub;
 
 on_an_engine_of_its_own! {
     fn the_readmes_five_minutes_are_true(bench) {
@@ -22,12 +22,32 @@ on_an_engine_of_its_own! {
         let readme = fs::read_to_string(root().join("README.md")).unwrap();
         let from = readme.find("## Five minutes").expect("the section is there");
         let to = readme[from + 2..].find("\n## ").expect("another follows") + from;
-        type_along(bench, &readme[from..to]);
+        for command in commands(&readme[..from]).iter().chain(&commands(&readme[to..])) {
+            assert!(REST_OF_README.iter().any(|(known, _)| command.starts_with(known)), "who tests {command}?");
+        }
+        type_along(Reader::new(bench), bench.directory(), &readme[from..to]);
     }
 
     fn every_line_of_the_how_tos_works(bench) {
         bench.load_image("DEMO");
-        type_along(bench, &fs::read_to_string(root().join("docs/howto.md")).unwrap());
+        hub(bench, &["nginx:1.22", "caddy:2"]);
+        let registry = Registry::private(bench);
+        registry.push("evenkeel-demo:1", "shop/app:1.4");
+        // CI has committed something that the host does not have yet.
+        let mut ci = Reader::new(bench);
+        ci.types("git init --quiet --initial-branch main ci && git init --quiet --initial-branch main . && git remote add origin ./ci");
+        let commit = "git -C ci add . && git -C ci -c user.name=a -c user.email=a@b commit --quiet --allow-empty --message";
+        ci.types(&format!("{commit} first && git fetch --quiet && git checkout --quiet --track origin/main"));
+        let pulled = "apiVersion: evenkeel.dev/v1\nkind: Namespace\nmetadata: {name: ci}\n";
+        write(&bench.directory().join("ci/manifests/ci/namespace.yaml"), pulled);
+        ci.types(&format!("{commit} second"));
+        let reader = Reader::new(bench)
+            .with("registry.example.com", &registry.address)
+            .with("'ci'", &format!("'{USER}'"))
+            .with("'pa55'", &format!("'{PASSWORD}'"))
+            .with("curl ", CURL);
+        type_along(reader, bench.directory(), &fs::read_to_string(root().join("docs/howto.md")).unwrap());
+        assert!(bench.manifests.join("ci/namespace.yaml").exists(), "the commit has been pulled");
     }
 
     fn every_command_of_the_other_pages_works(bench) {
@@ -35,14 +55,16 @@ on_an_engine_of_its_own! {
         let webhook = Webhook::start(bench);
         let checkout = checkout(bench, &registry);
         fs::write(bench.directory().join("evenkeel.yaml"), webhook.config()).unwrap();
-        let _daemon = start(bench, "evenkeel run --source checkout/manifests");
-        follow(bench, "evenkeel apply --wait --timeout 2m");
+        let mut operator = Reader::new(bench);
+        operator.types("evenkeel run --source checkout/manifests &");
+        operator.types("evenkeel apply --wait --timeout 2m");
+        let mut reader = Reader::new(bench).at(&checkout);
         let (mut elsewhere, mut typed) = (BTreeSet::new(), 0);
         for line in other_pages().iter().flat_map(|page| commands(page)) {
             match ELSEWHERE.iter().find(|(known, _)| line.starts_with(known)) {
                 Some((known, _)) => drop(elsewhere.insert(*known)),
                 None => {
-                    follow_in(bench, &checkout, &here(bench, &line));
+                    reader.types(&here(bench, &line));
                     typed += 1;
                 }
             }
@@ -55,6 +77,13 @@ on_an_engine_of_its_own! {
         assert!(promoted.contains(&format!("/shop/api:2@{}", registry.digest("shop/api:2"))), "{promoted}");
     }
 }
+
+/// Where the commands of README's other sections are tested.
+const REST_OF_README: [(&str, &str); 3] = [
+    ("make demo", "tests/docker/demo.rs"),
+    ("docker run -d --name evenkeel", "tests/docker/in_a_container.rs"),
+    ("make ", "the targets of the tests, which are these"),
+];
 
 /// Commands that no engine of its own is enough for, and where they are tested.
 const ELSEWHERE: [(&str, &str); 5] = [
@@ -84,12 +113,6 @@ fn other_pages() -> Vec<String> {
     pages.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
-/// The lines of a page's `sh` blocks.
-fn commands(page: &str) -> Vec<String> {
-    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
-    blocks.flat_map(str::lines).map(String::from).collect()
-}
-
 /// A clone, one commit behind, of what the pages speak of.
 fn checkout(bench: &Bench, registry: &Registry) -> PathBuf {
     bench.load_image("DEMO");
@@ -112,9 +135,10 @@ fn checkout(bench: &Bench, registry: &Registry) -> PathBuf {
         write(&origin.join("manifests").join(file), &text);
     }
     let commit = "git add . && git -c user.name=a -c user.email=a@b commit --quiet --message";
-    follow_in(bench, &origin, &format!("git init --quiet . && {commit} first && git clone --quiet . ../checkout"));
+    let mut author = Reader::new(bench).at(&origin);
+    author.types(&format!("git init --quiet . && {commit} first && git clone --quiet . ../checkout"));
     fs::write(origin.join("manifests/web.yaml"), web.replicas(1).to_string()).unwrap();
-    follow_in(bench, &origin, &format!("{commit} second"));
+    author.types(&format!("{commit} second"));
     bench.directory().join("checkout")
 }
 
@@ -123,26 +147,22 @@ fn root() -> &'static Path {
 }
 
 /// Does what a page says: writes the files that it shows, and types its commands.
-fn type_along(bench: &Bench, page: &str) {
-    let (mut daemons, mut typed) = (Vec::new(), 0);
-    for step in steps(page) {
+fn type_along(mut reader: Reader, directory: &Path, page: &str) {
+    let steps = steps(page);
+    assert!(steps.len() > 10, "the page has something to type");
+    for step in steps {
         match step {
-            Step::File { path, text } => write(&bench.directory().join(path), text),
-            Step::Command(line) => match line.strip_suffix(" &") {
-                Some(daemon) => daemons.push(start(bench, daemon)),
-                None => follow(bench, line),
-            },
+            Step::File { path, text } => write(&directory.join(path), &reader.reads(text)),
+            Step::Command(line) => reader.types(&line),
         }
-        typed += 1;
     }
-    assert!(typed > 10, "the page has something to type");
 }
 
 enum Step<'a> {
-    /// A `yaml` block under a line that is a path and a colon.
+    /// Another block under a line that is a path and a colon.
     File { path: &'a str, text: &'a str },
-    /// A line of a `sh` block.
-    Command(&'a str),
+    /// A command of a `sh` block.
+    Command(String),
 }
 
 fn steps(page: &str) -> Vec<Step<'_>> {
@@ -150,10 +170,11 @@ fn steps(page: &str) -> Vec<Step<'_>> {
     let parts: Vec<&str> = page.split("```").collect();
     for pair in parts.chunks(2) {
         let [prose, block] = pair else { break };
-        if let Some(lines) = block.strip_prefix("sh\n") {
+        let (language, text) = block.split_once('\n').unwrap_or_default();
+        if language == "sh" {
             // The build was the test's own.
-            steps.extend(lines.lines().filter(|line| !line.starts_with("make ")).map(Step::Command));
-        } else if let (Some(text), Some(path)) = (block.strip_prefix("yaml\n"), named(prose)) {
+            steps.extend(statements(text).into_iter().filter(|line| !line.starts_with("make ")).map(Step::Command));
+        } else if let Some(path) = named(prose) {
             steps.push(Step::File { path, text });
         }
     }
@@ -165,43 +186,8 @@ fn named(prose: &str) -> Option<&str> {
     prose.trim_end().lines().last()?.strip_prefix('`')?.strip_suffix("`:")
 }
 
-fn write(path: &PathBuf, text: &str) {
+fn write(path: &Path, text: &str) {
     eprintln!("writing {}", path.display());
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
-}
-
-fn shell(bench: &Bench, line: &str) -> std::process::Command {
-    let mut command = bench.engine.command(Path::new("/bin/bash"));
-    let binaries = evenkeel_binary();
-    let path = format!("{}:{}", binaries.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    command.args(["-c", line]).current_dir(bench.directory()).env("PATH", path);
-    command
-        .env("EVENKEEL_CONFIG", bench.settings())
-        .env("EVENKEEL_SOCKET", bench.socket())
-        .env("EVENKEEL_STATE_DIR", bench.state_directory());
-    command
-}
-
-/// A line that ends in `&`: it runs until the test is over, and the next line is typed when it answers.
-fn start(bench: &Bench, line: &str) -> Process {
-    eprintln!("$ {line} &");
-    // `exec`, so that ending the shell ends what it became.
-    let process = Process::start(&mut shell(bench, &format!("exec {line}")), &bench.directory().join("daemon.log"));
-    eventually("the daemon answers", Duration::from_secs(10), || bench.try_evenkeel(&["get", "all"]));
-    process
-}
-
-fn follow(bench: &Bench, line: &str) {
-    follow_in(bench, bench.directory(), line);
-}
-
-fn follow_in(bench: &Bench, directory: &Path, line: &str) {
-    eprintln!("$ {line}");
-    let output = shell(bench, line).current_dir(directory).output().expect("bash can be run");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    eprintln!("{out}{err}");
-    // `plan` says by its exit code that there are changes.
-    let fine = output.status.success() || line.starts_with("evenkeel plan") && output.status.code() == Some(2);
-    assert!(fine, "{line}: {}", output.status);
 }

@@ -12,6 +12,7 @@ mod load;
 mod manifest;
 mod process;
 mod proxy;
+pub mod reader;
 mod recorder;
 pub mod registry;
 
@@ -25,6 +26,7 @@ pub use load::{Counted, Load};
 pub use manifest::{Deployment, object};
 pub use process::Process;
 pub use proxy::{Fault, Proxy};
+pub use reader::Reader;
 pub use recorder::Recorder;
 pub use registry::Registry;
 

@@ -10,7 +10,7 @@ use crate::support::{Bench, Engine, Load, Process, Registry, eventually, on_an_e
 const CHECKED: [&str; 5] = ["api/v1/health", "", "storage/v1/status", "rest/v1/notes", "auth/v1/health"];
 
 /// The system on a bench: an environment's manifests, and where its images come from.
-struct BotMox<'a> {
+pub(super) struct BotMox<'a> {
     bench: &'a Bench,
     registry: Registry<'a>,
     environment: &'static str,
@@ -19,17 +19,8 @@ struct BotMox<'a> {
 
 impl<'a> BotMox<'a> {
     /// The manifests as they are in the example, with shorter times, the secrets elsewhere and the registry here.
-    fn new(bench: &'a Bench, environment: &'static str, url: &'static str, tag: &str) -> Self {
-        hub(bench, &["postgres:15", "caddy:2"]);
-        for (image, folder, target) in [
-            ("postgrest/postgrest:v12.2.0", "supabase", "postgrest"),
-            ("supabase/gotrue:v2.158.1", "supabase", "gotrue"),
-            ("supabase/storage-api:v1.10.1", "supabase", "storage-api"),
-            ("minio/minio:RELEASE.2024-08-17T01-24-54Z", "minio", "minio"),
-            ("minio/mc:RELEASE.2024-08-17T11-33-50Z", "minio", "mc"),
-        ] {
-            build(bench, image, &repository("tests/systems/images").join(folder), &["--target", target]);
-        }
+    pub(super) fn new(bench: &'a Bench, environment: &'static str, url: &'static str, tag: &str) -> Self {
+        parts(bench);
         let registry = Registry::private(bench);
         let (example, secrets) = (repository("manifests/examples/bot-mox"), bench.directory().join("secrets"));
         copy(&example, &bench.manifests);
@@ -53,14 +44,12 @@ impl<'a> BotMox<'a> {
                 &format!("{}/bot-mox/{image}:", registry.address),
             );
         }
-        for file in ["app.yaml", "edge.yaml", "supabase.yaml", "minio.yaml"] {
-            hasten(&bench.manifests.join(file));
-        }
+        quicken(bench);
         BotMox { bench, registry, environment, url }
     }
 
     /// What CI does for a commit: both images are built, here with an edit of the sources, and pushed under a tag.
-    fn release(&self, version: &str, tags: &[&str], change: impl FnOnce(PathBuf)) {
+    pub(super) fn release(&self, version: &str, tags: &[&str], change: impl FnOnce(PathBuf)) {
         let sources = self.bench.directory().join(format!("sources-{version}"));
         copy(&repository("manifests/examples/bot-mox"), &sources);
         change(sources.clone());
@@ -155,6 +144,26 @@ impl<'a> BotMox<'a> {
     /// The containers of what is released, which only a new release may replace.
     fn released(&self) -> Vec<String> {
         [ids(self.bench, "api"), ids(self.bench, "frontend")].concat()
+    }
+}
+
+/// The images of others that the manifests name.
+pub(super) fn parts(bench: &Bench) {
+    hub(bench, &["postgres:15", "caddy:2"]);
+    for (image, folder, target) in [
+        ("postgrest/postgrest:v12.2.0", "supabase", "postgrest"),
+        ("supabase/gotrue:v2.158.1", "supabase", "gotrue"),
+        ("supabase/storage-api:v1.10.1", "supabase", "storage-api"),
+        ("minio/minio:RELEASE.2024-08-17T01-24-54Z", "minio", "minio"),
+        ("minio/mc:RELEASE.2024-08-17T11-33-50Z", "minio", "mc"),
+    ] {
+        build(bench, image, &repository("tests/systems/images").join(folder), &["--target", target]);
+    }
+}
+
+pub(super) fn quicken(bench: &Bench) {
+    for file in ["app.yaml", "edge.yaml", "supabase.yaml", "minio.yaml"] {
+        hasten(&bench.manifests.join(file));
     }
 }
 

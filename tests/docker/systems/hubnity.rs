@@ -14,7 +14,7 @@ const BACKEND: &str = "ghcr.io/hubnity/backend";
 const URL: &str = "http://127.0.0.1:9090/api/v1/";
 
 /// The manifests as they are in the example, with shorter times and the secrets elsewhere.
-fn manifests(bench: &Bench) {
+pub(super) fn manifests(bench: &Bench) {
     let (example, secrets) = (repository("manifests/examples/hubnity"), bench.directory().join("secrets"));
     copy(&example, &bench.manifests);
     copy(&example.join("example-secrets"), &secrets);
@@ -121,6 +121,18 @@ fn bad_releases_go_back(bench: &Bench) {
     assert_eq!(migrations(bench), ["1", "2", "3", "4"], "each image has migrated once");
 }
 
+/// Back to the revision before, and to the present one again.
+fn undone(bench: &Bench) {
+    let before = migrations(bench);
+    let undo = ["rollout", "undo", "deployment/backend", "-n", "hubnity"];
+    for (tag, number) in [("1", &[][..]), ("2", &["--to", "2"])] {
+        eprintln!("undo: {}", bench.evenkeel(&[&undo, number].concat()));
+        bench.evenkeel(&["rollout", "status", "deployment/backend", "-n", "hubnity", "--timeout", "8m"]);
+        bench.settled("backend", 3, &format!("{BACKEND}:{tag}"), SOON);
+        assert_eq!(migrations(bench), before, "it has migrated");
+    }
+}
+
 fn backed_up_and_restored(bench: &Bench) {
     let (notes, upload, _) = data(bench);
     run_now(bench, "cronjob/backup", "hubnity");
@@ -175,6 +187,7 @@ on_an_engine_of_its_own! {
     fn hubnity_from_nothing_to_a_restored_backup(bench) {
         let controller = from_nothing_to_the_second_release(bench);
         bad_releases_go_back(bench);
+        undone(bench);
         backed_up_and_restored(bench);
         restarted_without_a_controller(bench, controller);
     }

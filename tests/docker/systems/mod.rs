@@ -7,6 +7,7 @@
 mod bot_mox;
 mod hubnity;
 mod nomadnet;
+mod readmes;
 mod tecket;
 
 use std::fs;
@@ -58,7 +59,7 @@ fn hasten(file: &Path) {
 }
 
 /// The images of Docker Hub that the manifests name.
-fn hub(bench: &Bench, images: &[&str]) {
+pub fn hub(bench: &Bench, images: &[&str]) {
     bench.load_image("SYSTEMS");
     for image in images {
         let name = image.split(':').next().unwrap();

@@ -13,9 +13,8 @@ const SERVICES: [&str; 9] =
     ["auth", "users", "listings", "bookings", "payments", "messages", "notifications", "reviews", "search"];
 const FRONT_ENDS: [(&str, u16); 3] = [("web", 3100), ("hosts", 3102), ("admin", 3104)];
 
-/// The manifests as they are in the example, with shorter times and the secrets elsewhere, and all images in version 1.
-fn nomadnet(bench: &Bench) {
-    bench.load_image("SYSTEMS");
+/// The manifests as they are in the example, with shorter times and the secrets elsewhere.
+pub(super) fn manifests(bench: &Bench) {
     let (example, secrets) = (repository("manifests/examples/nomadnet"), secrets(bench));
     copy(&example, &bench.manifests);
     copy(&example.join("example-secrets"), &secrets);
@@ -24,8 +23,14 @@ fn nomadnet(bench: &Bench) {
     for name in everyone().chain(["broker"]) {
         hasten(&bench.manifests.join(format!("{name}.yaml")));
     }
-    let node = format!("NODE={TOOLS}");
-    build(bench, "registry.example/nomadnet/broker:1", &example.join("broker"), &["--build-arg", &node]);
+}
+
+/// The same, and all images in version 1.
+fn nomadnet(bench: &Bench) {
+    bench.load_image("SYSTEMS");
+    manifests(bench);
+    let (node, broker) = (format!("NODE={TOOLS}"), repository("manifests/examples/nomadnet/broker"));
+    build(bench, "registry.example/nomadnet/broker:1", &broker, &["--build-arg", &node]);
     for name in everyone() {
         release(bench, name, "1", "", |_| ());
     }
