@@ -247,7 +247,7 @@ mod tests {
         let (by_owner, ports, promised, follows) =
             (BTreeMap::new(), Default::default(), Default::default(), BTreeMap::new());
         let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
-        let world = World { desired, observed, now: NOW, by_owner, ports, promised, follows };
+        let world = World { desired, observed, now: NOW, by_owner, ports, promised, follows, gone: &BTreeMap::new() };
         clean_up(world, brought, history)
     }
 

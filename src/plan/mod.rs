@@ -78,7 +78,8 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
     let desired = &*follow::effective(desired, &follows);
     let promised = Promised::of(desired, observed, history);
     let (by_owner, ports, promised) = (&by_owner, &ports, &promised);
-    let world = World { desired, observed, now, by_owner, ports, promised, follows: &follows };
+    let gone = &volumes::gone(desired, observed, history);
+    let world = World { desired, observed, now, by_owner, ports, promised, follows: &follows, gone };
     let mut plan = Plan::default();
     places(world, &mut plan);
     contents(world, &mut plan);

@@ -51,7 +51,9 @@ fn await_places(
         decided.wait(format!("network {name}, which exists and is not Evenkeel's"));
     }
     for name in &missing_volumes {
-        decided.wait(format!("volume {name}"));
+        let is_gone = world.gone.contains_key(name);
+        decided.wait(format!("volume {name}{}", if is_gone { ", which is gone" } else { "" }));
+        decided.blocked |= is_gone;
     }
     missing_networks.iter().all(|name| comes(name)) && foreign.is_empty() && missing_volumes.is_empty()
 }

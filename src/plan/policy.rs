@@ -80,7 +80,7 @@ pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let now = Timestamp::default();
     let follows = Follows::new();
     let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
-    let world = World { desired, observed: &observed, now, by_owner, ports, promised, follows };
+    let world = World { desired, observed: &observed, now, by_owner, ports, promised, follows, gone: &BTreeMap::new() };
     let template = |(key, template): (&Key, &Arc<Template>)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };

@@ -1,11 +1,14 @@
 //! Volumes: created when missing, adopted when named, reported when different. Nothing here removes or recreates one.
 
+use std::collections::BTreeMap;
+
 use super::networks::{degraded, is_ours, labels, ready, waiting};
 use super::world::{Decided, World};
 use crate::model::action::{Call, VolumeCreate};
-use crate::model::desired::Declared;
-use crate::model::name::Key;
-use crate::model::observed::Volume;
+use crate::model::desired::{Declared, Desired};
+use crate::model::history::{History, Outcome, Revision};
+use crate::model::name::{Key, engine_name};
+use crate::model::observed::{Observed, Volume};
 use crate::model::spec::VolumeSpec;
 use crate::policy;
 
@@ -27,6 +30,14 @@ pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decid
             };
         }
         None if spec.external => decided.status = waiting(format!("external volume {name} does not exist")),
+        // An empty one in its place would look like lost data, and be written to.
+        None if let Some(user) = world.gone.get(&name) => {
+            let way_out = format!(
+                "`docker volume create {name}` begins with an empty one; to restore a backup into it first, suspend {user} meanwhile"
+            );
+            decided.status =
+                degraded("Missing", format!("{user} has run with volume {name}, which is gone; {way_out}"));
+        }
         None => {
             decided.status = waiting("being created".into());
             let create = VolumeCreate {
@@ -42,6 +53,29 @@ pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decid
         decided.status.message = waiting.clone();
     }
     decided
+}
+
+/// The volumes that are gone though a Deployment has run with them, as far as anybody remembers: an empty one is not made in their
+/// place before a person says so.
+pub fn gone<'a>(desired: &Desired, observed: &Observed, history: &'a History) -> BTreeMap<String, &'a Key> {
+    let instance = &desired.settings.instance;
+    let name = |key: &Key, spec: &VolumeSpec| {
+        spec.name.clone().unwrap_or_else(|| engine_name(instance, &key.namespace, &key.name))
+    };
+    let declared = desired.volumes.iter().filter(|(_, declared)| !declared.spec.external);
+    let named = declared.map(|(key, declared)| (key, name(key, &declared.spec)));
+    let missing = named.filter(|(_, name)| !observed.volumes.contains_key(name));
+    missing.filter_map(|(key, name)| Some((name, user(history, key)?))).collect()
+}
+
+/// The Deployment that has completed a rollout with a volume.
+fn user<'a>(history: &'a History, volume: &Key) -> Option<&'a Key> {
+    let mounts = |revision: &Revision| {
+        let mut mounted = revision.template.mounts.iter().filter_map(|mount| mount.volume.as_ref());
+        matches!(revision.outcome, Outcome::Completed { .. }) && mounted.any(|name| *name == volume.name)
+    };
+    let mut here = history.deployments.iter().filter(|(key, _)| key.namespace == volume.namespace);
+    here.find(|(_, deployment)| deployment.revisions.iter().any(mounts)).map(|(key, _)| key)
 }
 
 /// Of one that somebody has made under the name of ours, to restore what it holds or by chance: it is used as it is, and never
@@ -65,7 +99,7 @@ fn difference(spec: &VolumeSpec, live: &Volume) -> Option<String> {
     }
     let adopted = spec.name.is_some() && spec.options.is_empty();
     if !adopted && spec.options != live.options {
-        let keys = |options: &std::collections::BTreeMap<String, String>| match options.is_empty() {
+        let keys = |options: &BTreeMap<String, String>| match options.is_empty() {
             true => "none".to_string(),
             false => options.keys().cloned().collect::<Vec<_>>().join(", "),
         };

@@ -32,6 +32,8 @@ pub struct World<'a> {
     pub promised: &'a Promised,
     /// Whose image is followed in its registry.
     pub follows: &'a Follows,
+    /// Volumes that are gone, each with the Deployment that has run with it.
+    pub gone: &'a BTreeMap<String, &'a Key>,
 }
 
 /// The containers of every object, by name: made once per pass, so that a plan stays linear.

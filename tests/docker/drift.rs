@@ -99,6 +99,27 @@ on_each_engine! {
         assert_eq!(bench.running("keep").len(), 1);
     }
 
+    fn a_volume_that_somebody_removed_is_not_made_anew_before_somebody_says_so(bench) {
+        let image = bench.app_image("1", &[]);
+        bench.write("data.yaml", &object("Volume", "data", "{}"));
+        let web = Deployment::new("web", &image).template("mounts", "[{volume: data, path: /data}]");
+        let controller = bench.start_controller();
+        bench.apply("web.yaml", &web.to_string());
+        assert!(controller.terminate(SOON).success());
+        let (container, volume) = (bench.running("web").remove(0), bench.engine_name("shop", "data"));
+        bench.engine.docker(&["rm", "--force", container.id()]);
+        bench.engine.docker(&["volume", "rm", &volume]);
+
+        let _controller = bench.start_controller();
+        assert_eq!(bench.applied(), 3, "a person has to look");
+        let told = bench.evenkeel(&["describe", "volume/data", "-n", "shop"]);
+        assert!(told.contains(&format!("docker volume create {volume}")), "{told}");
+        assert_eq!(bench.containers("web").len(), 0, "it runs with an empty volume");
+        assert!(!bench.engine.docker(&["volume", "ls", "--quiet"]).contains(&volume), "it was made anew");
+        bench.engine.docker(&["volume", "create", &volume]);
+        assert_eq!(bench.applied(), 0);
+    }
+
     fn an_emptied_directory_means_nothing(bench) {
         let _controller = bench.start_controller();
         let (_, before) = three(bench);

@@ -87,6 +87,7 @@ fn may_be_refused(step: &Step) -> bool {
         | Step::Rename { .. }
         | Step::Update { .. }
         | Step::RemoveImage { .. }
+        | Step::RemoveVolume { .. }
         | Step::TagImage { .. } => true,
         Step::Engine { .. } | Step::LoseHistory => true,
         Step::Controller(_) | Step::LoseState | Step::Request { .. } | Step::Confirm(_) => true,

@@ -322,6 +322,15 @@ impl Stage {
                 // After a fault it may not have been built yet.
                 removed.or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
             }
+            Step::RemoveVolume { name } => {
+                let removed = self.sim.with(|world| {
+                    let removed = world.remove_volume(name);
+                    self.invariants.remember(world);
+                    removed
+                });
+                // After a fault it may be in use again.
+                removed.or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
+            }
             Step::Disconnect { container, network } => {
                 self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
             }

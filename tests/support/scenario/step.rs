@@ -75,6 +75,7 @@ pub enum Step {
     Mount { dir: String },
     Accident { verb: Verb, container: String },
     RemoveImage { reference: String },
+    RemoveVolume { name: String },
     TagImage { reference: String, name: String },
     Disconnect { container: String, network: String },
     Rename { container: String, to: String },
@@ -220,6 +221,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         ["docker", "rm", container] => accident(Verb::Remove, container),
         ["docker", "tag", reference, name] => Ok(Step::TagImage { reference: reference.into(), name: name.into() }),
         ["docker", "rmi", reference] => Ok(Step::RemoveImage { reference: reference.into() }),
+        ["docker", "volume", "rm", name] => Ok(Step::RemoveVolume { name: name.into() }),
         ["docker", "pause", container] => accident(Verb::Pause, container),
         ["docker", "unpause", container] => accident(Verb::Unpause, container),
         ["docker", "disconnect", network, container] => {

@@ -189,6 +189,16 @@ impl World {
         self.tell("volume create", None);
     }
 
+    /// Removes a volume by hand, which an engine refuses while a container mounts it.
+    pub fn remove_volume(&mut self, name: &str) -> Result<(), String> {
+        if let Some(user) = self.containers.values().find(|container| container.volumes.iter().any(|it| it == name)) {
+            return Err(format!("volume {name} is in use by {}", user.name));
+        }
+        self.volumes.remove(name).ok_or(format!("no such volume: {name}"))?;
+        self.tell("volume destroy", None);
+        Ok(())
+    }
+
     /// Changes limits and restart policy. What is absent is left unchanged, but for the number of processes.
     pub fn update(&mut self, id: &ContainerId, wanted: &Adjustable) -> Result<(), Refusal> {
         self.get(id)?;
