@@ -56,7 +56,7 @@ schedules: ## 100,000 random schedules of edits, accidents and faults, in simula
 endurance: build ## 100,000 crashes and a month in simulation, an hour with 500 containers on a real engine: two hours
 	@scripts/endurance $(BINARY)
 
-chaos: ## Every fault at every request to real engines of both generations: hours (make test plays a sample)
+chaos: ## Every fault at every change, and at some looks, on real engines of both generations: hours (make test plays a sample)
 	scripts/chaos
 
 likeness: ## Random requests to the simulated engine and to real ones, which must look alike: an hour (make test plays five)
