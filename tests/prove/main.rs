@@ -17,9 +17,11 @@ mod schedules;
 mod support;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use crew::{Crew, Point, Subject, judge};
 use play::{Play, play};
@@ -27,17 +29,34 @@ use points::Sample;
 use support::scenario::fault;
 use support::scenario::file::{Scenario, paths};
 
+/// What stands for the scenarios of [`CORE`].
+const CORE_WORD: &str = "core";
+/// What pairs are played of unless somebody names others: each goes another way through the controller, from nothing, to the
+/// new revision or back from it, with and without a gap between the old and the new, past a Job, and to less than there was.
+const CORE: [&str; 8] = [
+    "first-start",
+    "good-update",
+    "bad-image-never-ready",
+    "stop-first",
+    "gate-migration",
+    "config-change",
+    "scale-up-and-down",
+    "prune",
+];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        [] => sweep("", points::of, Sample::ALL),
+        [] => scenarios("").and_then(|all| sweep(all, points::of, Sample::ALL)),
         ["--sample", seed] => number(seed).and_then(|seed| sample("", seed, points::SAMPLED)),
         ["--sample", seed, "of", one_in, ref name @ ..] => {
             number(seed).and_then(|seed| sample(name.first().unwrap_or(&""), seed, number(one_in)?))
         }
-        ["--pairs", name] => pairs(name, 0),
-        ["--pairs", name, seed] => number(seed).and_then(|seed| pairs(name, seed)),
+        ["--pairs"] => pairs(CORE_WORD, 0, points::FIRSTS),
+        ["--pairs", name] => pairs(name, 0, points::FIRSTS),
+        ["--pairs", name, seed] => number(seed).and_then(|seed| pairs(name, seed, points::FIRSTS)),
+        ["--pairs", name, seed, "of", one_in] => number(seed).and_then(|seed| pairs(name, seed, number(one_in)?)),
         ["--schedules", count] => number(count).and_then(|count| schedules::play_many(0, count)),
         ["--schedules", count, "--seed", first] => {
             number(count).and_then(|count| schedules::play_many(number(first)?, count))
@@ -48,7 +67,7 @@ fn main() -> ExitCode {
         }
         ["--days", count] => number(count).and_then(endurance::days),
         ["--seed", seed] => number(seed).and_then(schedules::tell_all),
-        [name] => sweep(name, points::of, Sample::ALL),
+        [name] => scenarios(name).and_then(|all| sweep(all, points::of, Sample::ALL)),
         [name, ref point @ ..] => replay(name, point),
     };
     match outcome {
@@ -78,35 +97,58 @@ fn scenarios(wanted: &str) -> Result<Vec<Scenario>, String> {
 type Enumeration = fn(&Scenario, &Play, Sample) -> Vec<Point>;
 
 fn sample(wanted: &str, seed: u64, one_in: u64) -> Result<bool, String> {
-    sweep(wanted, points::of, Sample { seed, one_in })
+    sweep(scenarios(wanted)?, points::of, Sample { seed, one_in })
 }
 
-fn pairs(wanted: &str, seed: u64) -> Result<bool, String> {
-    sweep(wanted, points::pairs, Sample { seed, one_in: points::FIRSTS })
+fn pairs(wanted: &str, seed: u64, one_in: u64) -> Result<bool, String> {
+    let chosen = if wanted == CORE_WORD { core()? } else { scenarios(wanted)? };
+    sweep(chosen, points::pairs, Sample { seed, one_in })
+}
+
+fn core() -> Result<Vec<Scenario>, String> {
+    CORE.into_iter().map(scenario).collect()
+}
+
+/// The scenario of that name, or the first one that has it in its own.
+fn scenario(name: &str) -> Result<Scenario, String> {
+    let mut all = scenarios(name)?;
+    all.sort_by_key(|scenario| scenario.path != name);
+    all.into_iter().next().ok_or_else(|| format!("no scenario is called {name}"))
 }
 
 /// Plays these points of these scenarios. True if all end well, and the undisturbed plays too.
-fn sweep(wanted: &str, enumeration: Enumeration, sample: Sample) -> Result<bool, String> {
+fn sweep(scenarios: Vec<Scenario>, enumeration: Enumeration, sample: Sample) -> Result<bool, String> {
+    let subjects = subjects(scenarios, enumeration, sample);
     let mut is_well = true;
-    let subjects = scenarios(wanted)?.into_iter().map(|scenario| {
-        let undisturbed = play(&scenario, &[]);
-        for wrong in undisturbed.wrongs.iter().chain(&undisturbed.departures) {
-            println!("FAILED {} without any fault: {wrong}", scenario.path);
+    for subject in &subjects {
+        for wrong in subject.undisturbed.wrongs.iter().chain(&subject.undisturbed.departures) {
+            println!("FAILED {} without any fault: {wrong}", subject.scenario.path);
             is_well = false;
         }
-        let points = enumeration(&scenario, &undisturbed, sample);
-        Subject { scenario, undisturbed, points }
-    });
-    let crew = Crew::new(subjects.collect());
-    Ok(crew.work() && is_well)
+    }
+    Ok(Crew::new(subjects).work() && is_well)
+}
+
+/// Plays each scenario undisturbed, some at a time, and so finds the points.
+fn subjects(scenarios: Vec<Scenario>, enumeration: Enumeration, sample: Sample) -> Vec<Subject> {
+    let waiting = Mutex::new(scenarios.into_iter().enumerate());
+    let found = Mutex::new(BTreeMap::new());
+    let work = || {
+        let next = || waiting.lock().unwrap().next();
+        while let Some((number, scenario)) = next() {
+            let undisturbed = play(&scenario, &[]);
+            let points = enumeration(&scenario, &undisturbed, sample);
+            found.lock().unwrap().insert(number, Subject { scenario, undisturbed, points });
+        }
+    };
+    std::thread::scope(|scope| (0..crew::threads()).for_each(|_| drop(scope.spawn(work))));
+    found.into_inner().unwrap().into_values().collect()
 }
 
 /// Plays one point and prints what happened.
 fn replay(name: &str, point: &[&str]) -> Result<bool, String> {
     let point = fault::parse(point)?;
-    let mut all = scenarios(name)?;
-    all.sort_by_key(|scenario| scenario.path != name);
-    let scenario = all.into_iter().next().ok_or_else(|| format!("no scenario is called {name}"))?;
+    let scenario = scenario(name)?;
     println!("{}", play(&scenario, &point).transcript);
     let subject = Subject { undisturbed: play(&scenario, &[]), scenario, points: Vec::new() };
     let found = judge(&subject, &point);

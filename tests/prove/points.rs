@@ -13,7 +13,7 @@ use crate::support::sim::calls::FaultMode;
 /// One point in so many belongs to a sample, unless somebody asks for more.
 pub const SAMPLED: u64 = 100;
 
-/// One first fault in so many, in a sample of pairs.
+/// One first fault in so many, in a sample of pairs, unless somebody asks for more.
 pub const FIRSTS: u64 = 40;
 /// How many calls after the first fault the second one may come.
 const RECOVERY: usize = 40;
@@ -50,7 +50,7 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, sample: Sample) -> Vec<Point>
 }
 
 /// Two faults in a row: the second at a call of the recovery from the first, `COMPANIONS` of them for each first one. The
-/// first ones are those of the sample.
+/// first ones are those of the sample. Neither is at a write: its number does not say between which calls it comes.
 pub fn pairs(scenario: &Scenario, undisturbed: &Play, sample: Sample) -> Vec<Point> {
     let firsts = calls(undisturbed).chain(states(undisturbed)).map(|fault| vec![fault]);
     let firsts = firsts.filter(|first| sample.picks(scenario, first));

@@ -2,6 +2,7 @@
 //! nothing of what a play is about.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,13 @@ use super::point::Point;
 use super::story::Story;
 use crate::support::{Engine, Fault, attempt};
 
+/// How often a point is played until its story comes to it.
+const TRIES: usize = 2;
+/// At most one change in so many may be one to which its story did not come, or one.
+const CHANGES_MISSED: usize = 20;
+/// The same of what only looks, or four: how often the controller looks differs from play to play.
+const LOOKS_MISSED: usize = 5;
+
 /// One engine or several of one kind, each with as many plays at a time as it bears.
 pub struct Campaign {
     pub engines: Vec<Engine>,
@@ -23,12 +31,34 @@ pub struct Campaign {
     pub live: bool,
 }
 
-/// What came of one play.
+/// What came of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Well,
-    /// The story did not come to that request this time.
+    /// The story did not come to that request, so nothing went wrong.
     NotReached,
     Failed,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Well => "well",
+            Outcome::NotReached => "not reached",
+            Outcome::Failed => "FAILED",
+        })
+    }
+}
+
+fn try_point(engine: &Engine, point: &Point) -> Outcome {
+    for _ in 0..TRIES {
+        match attempt(engine.lend(), &point.to_string(), |bench| Play::run(bench, point.story, Some(point))) {
+            Ok(played) if played.struck.is_some() => return Outcome::Well,
+            Ok(_) => {}
+            Err(_) => return Outcome::Failed,
+        }
+    }
+    Outcome::NotReached
 }
 
 impl Campaign {
@@ -44,45 +74,45 @@ impl Campaign {
         });
         let found = found.into_inner().expect("no panic here");
         assert_eq!(found.len(), Story::ALL.len(), "not every story ends well undisturbed");
+        for (story, requests) in found.values() {
+            let each: Vec<_> = requests.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            println!("undisturbed {}: {}", story.name(), each.join(", "));
+        }
         found.values().flat_map(|(story, requests)| Point::of(*story, requests, &self.faults, self.live)).collect()
     }
 
-    /// Plays these points; panics at the end when one of them has not ended well.
+    /// Plays these points; panics at the end when one of them has not ended well, or too many were not reached.
     pub fn play(&self, points: &[Point], enumerated: usize) {
-        let (done, failed, missed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), AtomicUsize::new(0));
-        let generation = self.engines[0].generation;
-        self.each(points, |engine, _, point| {
+        let outcomes = Mutex::new(Vec::new());
+        let (generation, chosen) = (self.engines[0].generation, points.len());
+        self.each(points, |engine, number, point| {
             let began = Instant::now();
-            let outcome =
-                match attempt(engine.lend(), &point.to_string(), |bench| Play::run(bench, point.story, Some(point))) {
-                    Ok(played) if played.struck.is_some() => Outcome::Well,
-                    Ok(_) => Outcome::NotReached,
-                    Err(_) => Outcome::Failed,
-                };
-            let word = match outcome {
-                Outcome::Well => "well",
-                Outcome::NotReached => {
-                    missed.fetch_add(1, Ordering::SeqCst);
-                    "not reached"
-                }
-                Outcome::Failed => {
-                    failed.lock().expect("no panic here").push(point.to_string());
-                    "FAILED"
-                }
-            };
-            let (done, all) = (done.fetch_add(1, Ordering::SeqCst) + 1, points.len());
-            eprintln!("chaos {generation}: {done} of {all}: {word}: {point} ({:.1} s)", began.elapsed().as_secs_f32());
+            let outcome = try_point(engine, point);
+            let mut outcomes = outcomes.lock().expect("no panic here");
+            outcomes.push((number, outcome));
+            let (done, seconds) = (outcomes.len(), began.elapsed().as_secs_f32());
+            eprintln!("chaos {generation}: {done} of {chosen}: {outcome}: {point} ({seconds:.1} s)");
         });
-        let (executed, failed) = (done.into_inner(), failed.into_inner().expect("no panic here"));
-        let (missed, chosen) = (missed.into_inner(), points.len());
+        let outcomes = outcomes.into_inner().expect("no panic here");
+        let with =
+            |wanted| outcomes.iter().filter(move |(_, outcome)| *outcome == wanted).map(|(number, _)| &points[*number]);
+        let [well, missed, failed] =
+            [Outcome::Well, Outcome::NotReached, Outcome::Failed].map(|outcome| with(outcome).count());
         println!(
-            "chaos {generation}: enumerated {enumerated}, chosen {chosen} = executed {executed}, not reached {missed}, failed {}",
-            failed.len()
+            "chaos {generation}: enumerated {enumerated}, chosen {chosen} = ended well {well}, not reached {missed}, failed {failed}"
         );
-        for point in &failed {
+        for point in with(Outcome::Failed) {
             println!("FAILED scripts/chaos --generation {generation} {point}");
         }
-        assert!(failed.is_empty() && executed == chosen, "{} of {chosen} failed", failed.len());
+        assert!(failed == 0 && outcomes.len() == chosen, "{failed} of {chosen} failed");
+        let looks = |points: &mut dyn Iterator<Item = &Point>| points.filter(|point| point.looks()).count();
+        let (looked, looks_missed) = (looks(&mut points.iter()), looks(&mut with(Outcome::NotReached)));
+        assert!(looks_missed <= 4.max(looked / LOOKS_MISSED), "{looks_missed} of {looked} looks were not reached");
+        let (changed, changes_missed) = (chosen - looked, missed - looks_missed);
+        assert!(
+            changes_missed <= 1.max(changed / CHANGES_MISSED),
+            "{changes_missed} of {changed} changes were not reached"
+        );
     }
 
     /// Shares the items out among the engines.

@@ -1,5 +1,5 @@
-//! Faults between the controller and a real engine, and of the engine itself: at every request of every story. `make test`
-//! plays a sample that another commit shuffles anew; `make chaos` plays all; `scripts/chaos` plays one again. Start reading
+//! Faults between the controller and a real engine, and of the engine itself: at every request of every story that changes
+//! something, and at some that look. `make test` plays a sample that another commit shuffles anew; `make chaos` plays all; `scripts/chaos` plays one again. Start reading
 //! in [`story`], then [`play`].
 
 mod campaign;

@@ -52,7 +52,17 @@ impl<'a> Play<'a> {
         assert!(changes.is_empty(), "{}", changes.join("\n"));
         play.kept_its_promise(&seen);
         play.ran_its_job_once();
+        play.was_seen_whole();
         Played { requests: play.proxy.seen().into_iter().collect(), struck: play.proxy.fired() }
+    }
+
+    /// A request that the proxy does not see is one at which nothing ever goes wrong.
+    fn was_seen_whole(&self) {
+        if self.point.is_none() {
+            let seen = self.proxy.seen();
+            let missed = self.story.least().into_iter().filter(|(kind, least)| seen.get(*kind).unwrap_or(&0) < least);
+            assert_eq!(missed.collect::<Vec<_>>(), [], "the proxy has seen no more than {seen:?}");
+        }
     }
 
     fn set_up(bench: &'a Bench, story: Story, point: Option<&'a Point>) -> Self {

@@ -6,9 +6,6 @@ use std::fmt;
 use super::story::Story;
 use crate::support::Fault;
 
-/// How many requests of a kind that only looks are tried; one is like the next.
-const LOOKS: u32 = 2;
-
 /// A point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
@@ -27,13 +24,17 @@ impl Point {
     pub fn of(story: Story, requests: &[(String, u32)], faults: &[Fault], live: bool) -> Vec<Point> {
         let mut points = Vec::new();
         for (kind, count) in requests {
-            let last = if kind.starts_with("get-") { (*count).min(LOOKS) } else { *count };
-            for ordinal in 1..=last {
+            for ordinal in ordinals(kind, *count) {
                 let concerned = faults.iter().filter(|fault| fault.concerns(kind));
                 points.extend(concerned.map(|fault| Point { story, kind: kind.clone(), ordinal, fault: *fault, live }));
             }
         }
         points
+    }
+
+    /// Whether its request only looks.
+    pub fn looks(&self) -> bool {
+        looks(&self.kind)
     }
 
     /// The point that these words name: story, kind, ordinal, fault, and perhaps `live`.
@@ -52,6 +53,26 @@ impl Point {
             live,
         })
     }
+}
+
+fn looks(kind: &str) -> bool {
+    kind.starts_with("get-")
+}
+
+/// Which requests of a kind are tried: all that change something. Of those that only look there are hundreds, and one is like
+/// the next: the first, second, fourth, eighth … as far as half of them, because how many come is another number each time.
+fn ordinals(kind: &str, count: u32) -> Vec<u32> {
+    match looks(kind) {
+        true => (0..u32::BITS).map(|power| 1 << power).take_while(|at| *at == 1 || *at <= count / 2).collect(),
+        false => (1..=count).collect(),
+    }
+}
+
+#[test]
+fn every_change_is_tried_and_looks_are_spread() {
+    assert_eq!(ordinals("post-containers-start", 3), [1, 2, 3]);
+    assert_eq!(ordinals("get-containers-json", 1), [1]);
+    assert_eq!(ordinals("get-containers-json", 17), [1, 2, 4, 8]);
 }
 
 impl fmt::Display for Point {

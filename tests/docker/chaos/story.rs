@@ -92,6 +92,18 @@ impl Story {
         }
     }
 
+    /// How many creates, starts and stops of containers it cannot do without.
+    pub fn least(self) -> [(&'static str, u32); 3] {
+        let (creates, stops) = match self {
+            Story::FirstStart => (2, 0),
+            Story::Update | Story::Config => (2, 2),
+            Story::Rollback => (1, 1),
+            Story::Job | Story::Scale => (1, 0),
+            Story::Prune => (0, 1),
+        };
+        [("post-containers-create", creates), ("post-containers-start", creates), ("post-containers-stop", stops)]
+    }
+
     /// How many containers of other objects there are in the end: a job's stays, with its result.
     pub fn others(self) -> usize {
         usize::from(self == Story::Job)

@@ -2,11 +2,11 @@
 //! fault does to the controller and the engine themselves is the owner's to do; [`fault`] names the faults.
 
 pub mod fault;
+mod link;
 mod request;
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,6 +17,7 @@ pub use fault::Fault;
 pub use request::Request;
 
 use fault::{DELAY, STALL};
+use link::Link;
 
 /// Does to controller and engine what a fault wants done to them, and returns when it is done.
 pub type Blow = Box<dyn Fn(Fault) + Send + Sync>;
@@ -54,7 +55,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let shared = accepting.clone();
-                thread::spawn(move || shared.serve(client));
+                thread::spawn(move || shared.serve(Link::new(client, &shared.engine)));
             }
         });
         Proxy { socket: socket.to_path_buf(), shared }
@@ -82,15 +83,21 @@ impl Shared {
         self.record.lock().expect("nobody panics with the lock")
     }
 
-    /// One connection: the controller makes one request on each.
-    fn serve(&self, mut client: UnixStream) {
+    /// One connection, which the controller uses for one request after the other.
+    fn serve(&self, mut link: Link) {
         // Whatever breaks off here is a broken connection to both sides, which they know from real engines.
-        if let Ok(Some(request)) = Request::read(&mut client) {
-            let _ = match self.fault_at(&request) {
-                Some(fault) => self.spoil(fault, client, &request),
-                None => self.forward(client, &request),
+        while let Ok(Some(request)) = Request::read(&mut link.client) {
+            let carried = match self.fault_at(&request) {
+                Some(fault) => self.spoil(fault, &mut link, &request),
+                None => link.forward(&request),
             };
+            match carried {
+                Ok(()) if request.upgrades => return link.speak_freely(),
+                Ok(()) => {}
+                Err(_) => break,
+            }
         }
+        link.cut();
     }
 
     fn fault_at(&self, request: &Request) -> Option<Fault> {
@@ -116,7 +123,7 @@ impl Shared {
         Some(fault)
     }
 
-    fn spoil(&self, fault: Fault, mut client: UnixStream, request: &Request) -> std::io::Result<()> {
+    fn spoil(&self, fault: Fault, link: &mut Link, request: &Request) -> io::Result<()> {
         match fault {
             Fault::KillBefore => (self.blow)(fault),
             Fault::KillAfter => {
@@ -127,36 +134,38 @@ impl Shared {
             Fault::CutAfter => drop(self.first_bytes(request)?),
             Fault::CutWithin => {
                 let bytes = self.first_bytes(request)?;
-                client.write_all(&bytes[..bytes.len() / 2])?;
+                link.client.write_all(&bytes[..bytes.len() / 2])?;
             }
             Fault::Delay => {
                 thread::sleep(DELAY);
-                return self.forward(client, request);
+                return link.forward(request);
             }
             Fault::Double => {
                 self.first_bytes(request)?;
-                return self.forward(client, request);
+                return link.forward(request);
             }
-            Fault::Error500 => client.write_all(&refusal("500 Internal Server Error"))?,
-            Fault::Error503 => client.write_all(&refusal("503 Service Unavailable"))?,
+            Fault::Error500 => link.client.write_all(&refusal("500 Internal Server Error"))?,
+            Fault::Error503 => link.client.write_all(&refusal("503 Service Unavailable"))?,
             Fault::ErrorAfter => {
                 self.first_bytes(request)?;
-                client.write_all(&refusal("500 Internal Server Error"))?;
+                link.client.write_all(&refusal("500 Internal Server Error"))?;
             }
-            Fault::Garbage => client.write_all(b"\x16\x03\x01 this is not the engine\r\n\x00\xff\xfe")?,
-            Fault::BrokenJson => client.write_all(BROKEN_JSON)?,
-            Fault::Stall => self.wait_out(&mut client),
+            Fault::Garbage => link.client.write_all(b"\x16\x03\x01 this is not the engine\r\n\x00\xff\xfe")?,
+            Fault::BrokenJson => link.client.write_all(BROKEN_JSON)?,
+            Fault::Stall => self.wait_out(&mut link.client),
+            // A connection that is open by then ends with the engine, and the request with it.
             Fault::EngineKill | Fault::EngineRestart | Fault::EngineFreeze | Fault::DiskFull => {
                 (self.blow)(fault);
-                return self.forward(client, request);
+                return link.forward(request);
             }
             Fault::EngineKillWithin => {
-                let mut engine = self.send(request)?;
+                link.forward(request)?;
                 (self.blow)(fault);
-                return copy(&mut engine, &mut client);
+                return Ok(());
             }
         }
-        client.shutdown(Shutdown::Both)
+        link.cut();
+        Ok(())
     }
 
     /// Until the client gives up, or the stall is over and the connection breaks.
@@ -169,43 +178,15 @@ impl Shared {
         }
     }
 
-    fn send(&self, request: &Request) -> std::io::Result<UnixStream> {
+    /// Sends it to the engine, on a connection that nobody else uses; what the engine says first, which is when it has done
+    /// it.
+    fn first_bytes(&self, request: &Request) -> io::Result<Vec<u8>> {
         let mut engine = UnixStream::connect(&self.engine)?;
         engine.write_all(&request.bytes)?;
-        Ok(engine)
-    }
-
-    /// Sends it to the engine; what the engine says first, which is when it has done it.
-    fn first_bytes(&self, request: &Request) -> std::io::Result<Vec<u8>> {
-        let mut engine = self.send(request)?;
         let mut buffer = vec![0; 64 * 1024];
         let read = engine.read(&mut buffer)?;
         buffer.truncate(read);
         Ok(buffer)
-    }
-
-    fn forward(&self, mut client: UnixStream, request: &Request) -> std::io::Result<()> {
-        let mut engine = self.send(request)?;
-        let (mut from, mut to) = (client.try_clone()?, engine.try_clone()?);
-        thread::spawn(move || copy(&mut from, &mut to));
-        copy(&mut engine, &mut client)
-    }
-}
-
-fn copy(from: &mut UnixStream, to: &mut UnixStream) -> std::io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut buffer) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => return to.shutdown(Shutdown::Write),
-            Ok(read) => {
-                if let Err(error) = to.write_all(&buffer[..read]) {
-                    // The other side must not wait for somebody who has gone.
-                    let _ = from.shutdown(Shutdown::Both);
-                    return Err(error);
-                }
-            }
-        }
     }
 }
 
@@ -217,4 +198,47 @@ fn refusal(status: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
         .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// An engine that answers everything with nothing.
+    fn engine(socket: &Path) {
+        let listener = UnixListener::bind(socket).unwrap();
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    while let Ok(Some(_)) = Request::read(&mut client) {
+                        client.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+                    }
+                });
+            }
+        });
+    }
+
+    fn ask(connection: &mut UnixStream) -> String {
+        connection.write_all(b"POST /v1.45/containers/abc/start HTTP/1.1\r\nHost: docker\r\n\r\n").unwrap();
+        let mut buffer = [0; 1024];
+        let read = connection.read(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..read]).into_owned()
+    }
+
+    #[test]
+    fn every_request_of_a_connection_is_counted_and_each_can_go_wrong() {
+        let directory = std::env::temp_dir().join(format!("evenkeel-proxy-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        engine(&directory.join("engine.sock"));
+        let proxy = Proxy::start(&directory.join("proxy.sock"), &directory.join("engine.sock"), Box::new(drop));
+        proxy.arm(Some(("post-containers-start", 3, Fault::Error503)));
+        let mut connection = UnixStream::connect(&proxy.socket).unwrap();
+        let answers = [(); 3].map(|()| ask(&mut connection)[9..12].to_string());
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(answers, ["204", "204", "503"]);
+        assert_eq!(proxy.seen().into_iter().collect::<Vec<_>>(), [("post-containers-start".to_string(), 3)]);
+        assert_eq!(proxy.fired().as_deref(), Some("POST /v1.45/containers/abc/start"));
+    }
 }

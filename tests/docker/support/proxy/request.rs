@@ -33,6 +33,8 @@ pub struct Request {
     pub method: String,
     /// The path with its query, as sent.
     pub path: String,
+    /// Whether it asks that both sides say what they like from then on.
+    pub upgrades: bool,
     /// All of its bytes.
     pub bytes: Vec<u8>,
 }
@@ -60,7 +62,12 @@ impl Request {
             words.remove(0);
         }
         let verb = words.last().filter(|last| words.len() > 1 && VERBS.contains(last));
-        let named = if words.len() > 1 && verb.is_none() { Some("one") } else { verb.copied() };
+        let named = match verb.copied() {
+            None if words.len() > 1 => Some("one"),
+            // Of one thing; without a name it is the list.
+            Some("json") if words.len() > 2 => Some("inspect"),
+            verb => verb,
+        };
         let parts = [Some(self.method.to_lowercase()), words.first().map(|w| w.trim_start_matches('_').to_string())];
         let parts = parts.into_iter().flatten().chain(named.map(str::to_string));
         parts.collect::<Vec<_>>().join("-")
@@ -78,17 +85,40 @@ impl Request {
     }
 }
 
-/// The request that `bytes` are, when they are all of it.
+/// The request that `bytes` are, when they are all of it. A client says nothing more before it has the reply.
 fn whole(bytes: &[u8]) -> Option<Request> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
+    let length = header(&head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+    let is_whole = match header(&head, "transfer-encoding") {
+        Some(_) => has_last_chunk(&bytes[end..]),
+        None => bytes.len() >= end + length,
+    };
     let mut words = head.split(' ');
     let (method, path) = (words.next()?.to_string(), words.next()?.to_string());
-    (bytes.len() >= end + length.unwrap_or(0)).then(|| Request { method, path, bytes: bytes.to_vec() })
+    let upgrades = header(&head, "upgrade").is_some();
+    is_whole.then(|| Request { method, path, upgrades, bytes: bytes.to_vec() })
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut all = head.lines().filter_map(|line| line.split_once(':'));
+    all.find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then(|| value.trim()))
+}
+
+/// Whether a body in chunks is there up to the empty one, which ends it. What is no chunk is for the engine to refuse.
+fn has_last_chunk(mut body: &[u8]) -> bool {
+    loop {
+        let Some(line) = body.windows(2).position(|two| two == b"\r\n") else { return false };
+        let size = String::from_utf8_lossy(&body[..line]).into_owned();
+        match usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16) {
+            Err(_) => return true,
+            Ok(0) => return body.ends_with(b"\r\n\r\n"),
+            Ok(size) => match body.get(line + 2 + size + 2..) {
+                Some(rest) => body = rest,
+                None => return false,
+            },
+        }
+    }
 }
 
 impl fmt::Display for Request {
@@ -99,12 +129,23 @@ impl fmt::Display for Request {
 
 #[test]
 fn requests_are_known_by_what_they_do() {
-    let kind =
-        |method: &str, path: &str| Request { method: method.into(), path: path.into(), bytes: Vec::new() }.kind();
+    let kind = |method: &str, path: &str| whole(format!("{method} {path} HTTP/1.1\r\n\r\n").as_bytes()).unwrap().kind();
     assert_eq!(kind("POST", "/v1.45/containers/abc/start"), "post-containers-start");
     assert_eq!(kind("GET", "/v1.41/containers/json?all=true"), "get-containers-json");
     assert_eq!(kind("DELETE", "/v1.41/containers/abc?v=true"), "delete-containers-one");
-    assert_eq!(kind("GET", "/v1.41/images/a%2Fb:1/json"), "get-images-json");
+    assert_eq!(kind("GET", "/v1.41/images/a%2Fb:1/json"), "get-images-inspect");
+    assert_eq!(kind("GET", "/v1.41/containers/abc/json"), "get-containers-inspect");
     assert_eq!(kind("GET", "/v1.41/networks"), "get-networks");
     assert_eq!(kind("GET", "/_ping"), "get-ping");
+}
+
+#[test]
+fn a_request_is_whole_when_its_body_is() {
+    let is_whole = |head: &str, body: &str| {
+        whole(format!("POST /build HTTP/1.1\r\nHost: docker\r\n{head}\r\n\r\n{body}").as_bytes()).is_some()
+    };
+    assert!(is_whole("Content-Length: 4", "four") && !is_whole("content-length: 4", "fou"));
+    let (chunks, body) = ("Transfer-Encoding: chunked", "5\r\n0\r\n\r\n\r\n3;x\r\nabc\r\n0\r\n\r\n");
+    assert!((0..body.len()).all(|cut| !is_whole(chunks, &body[..cut])) && is_whole(chunks, body));
+    assert!(whole(b"POST /exec/x/start HTTP/1.1\r\nUpgrade: tcp\r\n\r\n").unwrap().upgrades);
 }
