@@ -140,7 +140,7 @@ pub fn sample(points: &[Point], seed: &str, count: usize) -> Vec<Point> {
         (seed, point.to_string()).hash(&mut hasher);
         hasher.finish()
     };
-    let mut shuffled = points.to_vec();
+    let mut shuffled: Vec<_> = points.iter().filter(|point| !point.is_known()).cloned().collect();
     shuffled.sort_by_key(place);
     shuffled.truncate(count);
     shuffled

@@ -17,8 +17,8 @@ use point::Point;
 use crate::support::{Engine, Fault, attempt, commit};
 
 /// How many plays of a sample there are on one generation.
-const SAMPLED_AT_CALLS: usize = 10;
-const SAMPLED_OF_THE_ENGINE: usize = 2;
+const SAMPLED_AT_CALLS: usize = 5;
+const SAMPLED_OF_THE_ENGINE: usize = 1;
 /// Plays side by side on one engine. They wait far more than they compute.
 const SIDE_BY_SIDE: usize = 4;
 /// The size of the engine's disk in MiB, when that is to be filled.
