@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::build::ImageBuild;
 use super::image::CleanUp;
 use super::last_good::GoodRevision;
-use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name};
+use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name, engine_name};
 use super::policy::{HostFile, Standing};
 use super::revision::{Commit, ContentId};
 use super::spec::{CronJobSpec, DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, Template, VolumeSpec};
@@ -98,6 +98,20 @@ impl Desired {
         let namespaces = self.namespaces.keys().map(|name| Key::new(Kind::Namespace, name.clone(), name.clone()));
         let keys = self.networks.keys().chain(self.volumes.keys()).chain(self.jobs.keys()).chain(self.cron_jobs.keys());
         namespaces.chain(keys.chain(self.deployments.keys()).chain(self.contents.keys()).cloned()).collect()
+    }
+
+    /// What the engine calls a network: its own name if the manifest gives one.
+    pub fn network_name(&self, network: &Key) -> String {
+        self.named(network, self.networks.get(network).and_then(|declared| declared.spec.name.as_ref()))
+    }
+
+    /// The same of a volume.
+    pub fn volume_name(&self, volume: &Key) -> String {
+        self.named(volume, self.volumes.get(volume).and_then(|declared| declared.spec.name.as_ref()))
+    }
+
+    fn named(&self, key: &Key, own: Option<&String>) -> String {
+        own.cloned().unwrap_or_else(|| engine_name(&self.settings.instance, &key.namespace, &key.name))
     }
 
     /// Whether an object of this key is declared.

@@ -127,18 +127,14 @@ fn names(
     names
 }
 
-/// What the engine calls a declared network: its own name if the manifest gives one.
+/// What the engine calls a network that an object names.
 pub fn network_name(world: World, owner: &Key, network: &Name) -> String {
-    let declared = world.desired.networks.get(&owner.sibling(Kind::Network, network));
-    let own = declared.and_then(|network| network.spec.name.clone());
-    own.unwrap_or_else(|| world.engine_name(&owner.namespace, network))
+    world.desired.network_name(&owner.sibling(Kind::Network, network))
 }
 
-/// What the engine calls a declared volume.
+/// What the engine calls a volume that an object names.
 pub fn volume_name(world: World, owner: &Key, volume: &Name) -> String {
-    let declared = world.desired.volumes.get(&owner.sibling(Kind::Volume, volume));
-    let own = declared.and_then(|volume| volume.spec.name.clone());
-    own.unwrap_or_else(|| world.engine_name(&owner.namespace, volume))
+    world.desired.volume_name(&owner.sibling(Kind::Volume, volume))
 }
 
 fn labels(world: World, source: Source, slot: Slot) -> BTreeMap<String, String> {

@@ -60,8 +60,9 @@ pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &R
     let mut new = facts.replicas.iter().filter(|replica| replica.container.revision == *of && !replica.retiring);
     let crashed = new.clone().find_map(|replica| failure(replica, history, Timestamp::default()));
     // What was started since, such as after a restart of the engine, has its time to become ready, while somebody sees it.
-    let seen_since = |since: Timestamp| since.max(world.observed.watched_since);
-    let had_time = |since| since <= at || seen_since(since) + facts.spec.progress_deadline <= world.now;
+    let had_time = |since: Timestamp| {
+        since <= at || since.max(world.observed.watched_since) + facts.spec.progress_deadline <= world.now
+    };
     let should_be = |r: &Replica| matches!(r.container.state, ContainerState::Running { since } if had_time(since));
     let is_lost = |r: &Replica| should_be(r) && r.readiness.is_not_ready() && !r.awaits_engine;
     let all_lost = new.clone().count() > 0 && new.all(is_lost);

@@ -85,8 +85,7 @@ pub fn tell_foreign_holder(world: World, decided: &mut Decided, template: &Templ
 fn is_foreign(world: World, name: &str) -> bool {
     let Some(live) = world.observed.networks.get(name) else { return false };
     let called = |(key, declared): &(&Key, &crate::model::desired::Declared<crate::model::spec::NetworkSpec>)| {
-        let own = || world.engine_name(&key.namespace, &key.name);
-        !declared.spec.external && declared.spec.name.clone().unwrap_or_else(own) == name
+        !declared.spec.external && world.desired.network_name(key) == name
     };
     world
         .desired

@@ -83,7 +83,7 @@ impl Pool {
 pub fn network(world: World, pool: &mut Pool, key: &Key, declared: &Declared<NetworkSpec>) -> Decided {
     let spec = &declared.spec;
     let mut decided = Decided::default();
-    let name = spec.name.clone().unwrap_or_else(|| world.engine_name(&key.namespace, &key.name));
+    let name = world.desired.network_name(key);
     let live = world.observed.networks.get(&name);
     match live {
         Some(_) if spec.external => decided.status = ready("external"),

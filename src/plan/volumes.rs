@@ -7,7 +7,7 @@ use super::world::{Decided, World};
 use crate::model::action::{Call, VolumeCreate};
 use crate::model::desired::{Declared, Desired};
 use crate::model::history::{History, Outcome, Revision};
-use crate::model::name::{Key, engine_name};
+use crate::model::name::Key;
 use crate::model::observed::{Observed, Volume};
 use crate::model::spec::VolumeSpec;
 use crate::policy;
@@ -16,7 +16,7 @@ use crate::policy;
 pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decided {
     let spec = &declared.spec;
     let mut decided = Decided::default();
-    let name = spec.name.clone().unwrap_or_else(|| world.engine_name(&key.namespace, &key.name));
+    let name = world.desired.volume_name(key);
     match world.observed.volumes.get(&name) {
         Some(live) => {
             decided.refuse(policy::volume_refusals(world.ground(), &key.namespace, live));
@@ -58,12 +58,8 @@ pub fn volume(world: World, key: &Key, declared: &Declared<VolumeSpec>) -> Decid
 /// The volumes that are gone though a Deployment has run with them, as far as anybody remembers: an empty one is not made in their
 /// place before a person says so.
 pub fn gone<'a>(desired: &Desired, observed: &Observed, history: &'a History) -> BTreeMap<String, &'a Key> {
-    let instance = &desired.settings.instance;
-    let name = |key: &Key, spec: &VolumeSpec| {
-        spec.name.clone().unwrap_or_else(|| engine_name(instance, &key.namespace, &key.name))
-    };
-    let declared = desired.volumes.iter().filter(|(_, declared)| !declared.spec.external);
-    let named = declared.map(|(key, declared)| (key, name(key, &declared.spec)));
+    let ours = desired.volumes.iter().filter(|(_, declared)| !declared.spec.external);
+    let named = ours.map(|(key, _)| (key, desired.volume_name(key)));
     let missing = named.filter(|(_, name)| !observed.volumes.contains_key(name));
     missing.filter_map(|(key, name)| Some((name, user(history, key)?))).collect()
 }

@@ -8,7 +8,7 @@ use super::host_ports::HostPorts;
 use crate::model::action::{Action, Call, container_target, is_build_target};
 use crate::model::desired::Desired;
 use crate::model::failure::RolloutFailure;
-use crate::model::name::{Key, Name};
+use crate::model::name::Key;
 use crate::model::observed::{Container, Failure, Fault, Observed};
 use crate::model::policy::Refusal;
 use crate::model::status::{Event, ProbeTask, Severity, Shortage, Status};
@@ -52,11 +52,6 @@ impl<'a> World<'a> {
     /// The containers of an object, by slot.
     pub fn containers(self, owner: &Key) -> &'a [&'a Container] {
         self.by_owner.get(owner).map_or(&[], Vec::as_slice)
-    }
-
-    /// What the engine calls a network or volume of ours.
-    pub fn engine_name(self, namespace: &Name, name: &Name) -> String {
-        crate::model::name::engine_name(&self.desired.settings.instance, namespace, name)
     }
 
     /// What the policy judges by.
