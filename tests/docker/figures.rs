@@ -201,10 +201,8 @@ fn one_deployment_of_three() {
         wait_until_complete(bench);
 
         // Ready at once: nothing is checked.
-        let mut took: Vec<_> =
-            [1, 0, 1].iter().map(|version| updated(bench, &recorder, &plain(&versions[*version])).1).collect();
-        took.sort();
-        let (took, floor) = (took[1], (called + stop) * 3);
+        let took = [1, 0, 1].map(|version| updated(bench, &recorder, &plain(&versions[version])).1.as_secs_f64());
+        let (took, floor) = (Duration::from_secs_f64(median(took.into_iter())), (called + stop) * 3);
         report(
             "rolling update of 3, one at a time, by its floor, median of 3",
             ratio(took, floor),
@@ -215,12 +213,11 @@ fn one_deployment_of_three() {
         bench.write("web.yaml", &web(&versions[0], "1m"));
         wait_until_complete(bench);
 
-        let mut healed: Vec<_> = (0..3).map(|number| killed_until_healed(bench, &recorder, number)).collect();
-        healed.sort();
+        let healed = median((0..3).map(|number| killed_until_healed(bench, &recorder, number).as_secs_f64()));
         let floor = create_start + Duration::from_millis(200);
         report(
             "killed replica to ready replacement, median of 3",
-            healed[1].as_secs_f64(),
+            healed,
             "s",
             floor.as_secs_f64(),
             "limit: create + start + app start + 0.2 s; swarm 6.6 s",

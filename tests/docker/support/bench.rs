@@ -275,6 +275,14 @@ impl Bench {
         self.containers(object).into_iter().filter(Container::running).collect()
     }
 
+    /// Where a person's shell beside the engine finds `evenkeel`, `docker` and everything else.
+    pub fn search_path(&self) -> String {
+        let binary = evenkeel_binary();
+        let own = binary.parent().expect("the program is in a directory");
+        let others = std::env::var("PATH").unwrap_or_default();
+        format!("{}:{}:{others}", own.display(), self.engine.programs().display())
+    }
+
     /// Waits until an object has so many running containers, all of this image, and no others.
     #[track_caller]
     pub fn settled(&self, object: &str, count: usize, image: &str, deadline: Duration) -> Vec<Container> {

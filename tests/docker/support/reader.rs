@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::engine::text;
-use super::{Bench, Process, evenkeel_binary, eventually};
+use super::{Bench, Process, eventually};
 
 /// How `curl ` is typed here: an answer that is an error is one.
 pub const CURL: &str = "curl --fail --silent --show-error ";
@@ -77,12 +77,9 @@ impl<'a> Reader<'a> {
     }
 
     fn shell(&self, line: &str) -> Command {
-        let (bench, binary) = (self.bench, evenkeel_binary());
-        let programs = [binary.parent().expect("the program is in a directory"), &bench.engine.programs()]
-            .map(|directory| directory.display().to_string());
-        let path = format!("{}:{}", programs.join(":"), std::env::var("PATH").unwrap_or_default());
+        let bench = self.bench;
         let mut command = bench.engine.command("/bin/bash");
-        command.args(["-c", line]).current_dir(&self.directory).env("PATH", path);
+        command.args(["-c", line]).current_dir(&self.directory).env("PATH", bench.search_path());
         command
             .env("EVENKEEL_CONFIG", bench.settings())
             .env("EVENKEEL_SOCKET", bench.socket())

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use self::checkouts::{Checkout, Developer};
 use super::{SOON, TOOLS, applied, copy, edit, hub, repository, request, run_now};
-use crate::support::{
-    Bench, Container, Engine, Process, evenkeel_binary, eventually, on_an_engine_of_its_own, run, throughout,
-};
+use crate::support::{Bench, Container, Engine, Process, eventually, on_an_engine_of_its_own, run, throughout};
 
 /// Long enough for a source that says less to be believed.
 const A_WHILE: Duration = Duration::from_secs(7);
@@ -42,10 +40,8 @@ impl<'a> Tecket<'a> {
 
     /// The script of the example, as a person runs it in a checkout; its exit code.
     fn deploy(&self, checkout: &Checkout) -> i32 {
-        let mut path = vec![self.bench.engine.programs(), evenkeel_binary().parent().unwrap().to_path_buf()];
-        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
         let mut command = self.bench.engine.command(checkout.directory.join("deploy"));
-        command.env("PATH", std::env::join_paths(path).unwrap()).env("EVENKEEL_SOCKET", self.bench.socket());
+        command.env("PATH", self.bench.search_path()).env("EVENKEEL_SOCKET", self.bench.socket());
         let output = command.output().unwrap();
         eprintln!("deploy:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         output.status.code().unwrap()
