@@ -83,8 +83,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         Ok(())
     }
 
-    /// Reads the sources until they are quiet, for at most two seconds.
+    /// Reads the sources until they are quiet, for at most two seconds. The next pass looks at networks, volumes and images too:
+    /// the engine may not have told yet what whoever asks has just done to them.
     async fn read_sources(&mut self) -> Answer {
+        self.hints.all();
         let deadline = self.clock.now() + Span::secs(2);
         while let Some(again) = self.load(self.clock.now(), Occasion::Command) {
             if again > deadline {

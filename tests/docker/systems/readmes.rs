@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::bot_mox::{self, BotMox};
+use super::tecket::checkouts::Developer;
 use super::{TOOLS, copy, hub, hubnity, nomadnet, repository};
 use crate::support::reader::{CURL, blocks, commands, spoken};
 use crate::support::{Bench, Reader, on_an_engine_of_its_own};
@@ -16,6 +17,10 @@ const PROGRAMS: [&str; 5] = ["docker", "evenkeel", "kill", "node", "systemctl"];
 type Elsewhere = [(&'static str, &'static str)];
 
 const HUBNITY: &Elsewhere = &[("systemctl restart docker", "hubnity.rs shuts the engine down and starts it again")];
+const TECKET: &Elsewhere = &[
+    ("kill -9", "tecket.rs kills git while one of two files is written"),
+    ("evenkeel rollout retry job/migrate", "tecket.rs loses the state directory first"),
+];
 const BOT_MOX: &Elsewhere = &[("systemctl restart docker", "bot_mox.rs shuts the engine down and starts it again")];
 const NOMADNET: &Elsewhere = &[
     ("evenkeel validate", "nomadnet.rs validates the manifests with the variable missing"),
@@ -36,6 +41,19 @@ on_an_engine_of_its_own! {
         let mut reader = reader(bench, "hubnity");
         type_all(&mut reader, &commands(&page), &[]);
         type_all(&mut reader, &spoken(&page, &PROGRAMS), HUBNITY);
+    }
+
+    #[ignore = "minutes: make systems"]
+    fn the_readme_of_tecket_is_true(bench) {
+        hub(bench, &["mariadb:10.11"]);
+        let secrets = bench.directory().join("secrets");
+        let developer = Developer::new(bench.directory(), &repository("manifests/examples/tecket"), &secrets);
+        let page = page("tecket");
+        let mut reader = reader(bench, "tecket")
+            .with("git@example.org:tecket.git", &developer.origin.display().to_string())
+            .with("/srv/tecket", &bench.directory().join("srv").display().to_string());
+        type_all(&mut reader, &commands(&page), &[]);
+        type_all(&mut reader, &spoken(&page, &PROGRAMS), TECKET);
     }
 
     #[ignore = "minutes: make systems"]

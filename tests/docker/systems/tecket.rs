@@ -1,6 +1,6 @@
 //! Tecket: production and staging side by side, each from its own checkout of one repository, driven by git.
 
-mod checkouts;
+pub mod checkouts;
 
 use std::fs;
 use std::time::Duration;

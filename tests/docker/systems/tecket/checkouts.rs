@@ -73,7 +73,8 @@ impl Checkout {
 /// Who writes the code and pushes it.
 pub struct Developer {
     pub checkout: Checkout,
-    origin: PathBuf,
+    /// The repository that everybody pushes to and pulls from.
+    pub origin: PathBuf,
 }
 
 impl Developer {
