@@ -70,8 +70,9 @@ likeness: ## Random requests to the simulated engine and to real ones, which mus
 systems: build ## Whole systems on a real engine, GENERATION 26 or 20, from nothing to a restored backup (make test plays the core of each)
 	scripts/docker-tests --ignored --skip on_engine_$(if $(filter 20,$(GENERATION)),26,20) systems::
 
-systems-images: ## Make the image of the systems' parts: two minutes, once (scripts/images says what is in it)
+systems-images: ## Make the images of the systems' parts and of their host: two minutes each, once (scripts/images says what is in them)
 	@scripts/images systems
+	@scripts/images host
 
 bench: build ## The figures that Evenkeel promises, measured against the engine itself and docker compose
 	scripts/bench $(BINARY)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Bench, Container, Deployment, eventually, object, on_each_engine, throughout};
+use crate::support::{
+    Bench, Container, Deployment, Fault, Process, Proxy, eventually, object, on_each_engine, throughout,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -110,8 +112,14 @@ on_each_engine! {
         bench.engine.docker(&["rm", "--force", container.id()]);
         bench.engine.docker(&["volume", "rm", &volume]);
 
-        let _controller = bench.start_controller();
+        // No event comes: what a person has done is seen all the same when somebody asks for a look.
+        let proxy = Proxy::start(&bench.directory().join("proxy.sock"), &bench.engine.socket, Box::new(drop));
+        proxy.arm(Some(("get-events", 1, Fault::Stall)));
+        let (mut command, log) = bench.controller_through(&proxy.socket);
+        let _controller = Process::start(&mut command, &log);
+        eventually("the controller answers", SOON, || bench.try_evenkeel(&["get", "deployments"]));
         assert_eq!(bench.applied(), 3, "a person has to look");
+        assert!(proxy.fired().is_some(), "{:?}", proxy.seen());
         let told = bench.evenkeel(&["describe", "volume/data", "-n", "shop"]);
         assert!(told.contains(&format!("docker volume create {volume}")), "{told}");
         assert_eq!(bench.containers("web").len(), 0, "it runs with an empty volume");

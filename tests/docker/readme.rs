@@ -88,13 +88,13 @@ const REST_OF_README: [(&str, &str); 3] = [
 /// Commands that no engine of its own is enough for, and where they are tested.
 const ELSEWHERE: [(&str, &str); 5] = [
     ("make build", "the tests have built the program; `make test` begins with it"),
-    ("sudo deploy/install", "it needs root and systemd: tests/deploy.rs runs it with stand-ins for both"),
+    ("sudo deploy/install", "it needs a host with systemd: systems/host.rs boots one"),
     (
         "install -d -m 700 /var/lib/evenkeel",
         "a rebuilt machine: tests/docker/history.rs goes the same way with its own directory",
     ),
     ("cp -a BACKUP/sources", "the same"),
-    ("systemctl start evenkeel", "it needs systemd: tests/docker/deployed.rs shows what its unit leaves the daemon"),
+    ("systemctl start evenkeel", "the same host"),
 ];
 
 /// A command as it is typed here: the remote host is this one, `/etc/evenkeel` the test's directory, and `deploy` the reader's own.

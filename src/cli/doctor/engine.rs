@@ -106,7 +106,10 @@ fn networks(check: &'static str, pools: &[Pool], survey: &Survey, way_out: &'sta
 fn logs(survey: &Survey) -> Finding {
     let check = "logs of other containers";
     if survey.boundless.is_empty() {
-        return Finding::ok(check, format!("all have a limit (the engine's log driver is {})", survey.log_driver));
+        return Finding::ok(
+            check,
+            format!("none grows without end (the engine's log driver is {})", survey.log_driver),
+        );
     }
     let names = listed(survey.boundless.iter(), NAMED);
     Finding::warn(

@@ -5,6 +5,7 @@
 //! edits that a test shows (shorter times, another directory of secrets).
 
 mod bot_mox;
+mod host;
 mod hubnity;
 mod nomadnet;
 mod readmes;

@@ -36,7 +36,7 @@ pub enum Fault {
     Garbage,
     /// The reply is a 200 with half a JSON document of another shape.
     BrokenJson,
-    /// This and all further calls on the same container get no reply for [`STALL`].
+    /// This call gets no reply for [`STALL`], nor do further ones on the same container.
     Stall,
     /// SIGKILL to the engine before it sees the request; it is started again.
     EngineKill,

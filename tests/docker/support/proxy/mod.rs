@@ -152,7 +152,7 @@ impl Shared {
             }
             Fault::Garbage => link.client.write_all(b"\x16\x03\x01 this is not the engine\r\n\x00\xff\xfe")?,
             Fault::BrokenJson => link.client.write_all(BROKEN_JSON)?,
-            Fault::Stall => self.wait_out(&mut link.client),
+            Fault::Stall => self.wait_out(&mut link.client, request),
             // A connection that is open by then ends with the engine, and the request with it.
             Fault::EngineKill | Fault::EngineRestart | Fault::EngineFreeze | Fault::DiskFull => {
                 (self.blow)(fault);
@@ -169,9 +169,10 @@ impl Shared {
     }
 
     /// Until the client gives up, or the stall is over and the connection breaks.
-    fn wait_out(&self, client: &mut UnixStream) {
-        let until = self.record().stalled.as_ref().map_or_else(Instant::now, |(_, until)| *until);
-        let rest = until.saturating_duration_since(Instant::now());
+    fn wait_out(&self, client: &mut UnixStream, request: &Request) {
+        let container = request.container();
+        let stalled = self.record().stalled.clone().filter(|(stalled, _)| container.as_ref() == Some(stalled));
+        let rest = stalled.map_or(STALL, |(_, until)| until.saturating_duration_since(Instant::now()));
         if !rest.is_zero() && client.set_read_timeout(Some(rest)).is_ok() {
             // Nothing more is expected from the client but its end.
             let _ = client.read(&mut [0]);
