@@ -38,8 +38,8 @@ fn difference(bench: &Bench, operations: &[Operation]) -> Option<(usize, String)
     let real = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let seen = real.block_on(async { Client::new(&Real::new(bench), &place).send(operations).await });
     let virtual_time = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let simulated =
-        virtual_time.block_on(async { Client::new(&Fake::new(&place.instance), &place).send(operations).await });
+    let fake = || Fake::new(&place.instance, bench.engine.generation);
+    let simulated = virtual_time.block_on(async { Client::new(&fake(), &place).send(operations).await });
     clear(bench);
     let at = seen.iter().zip(&simulated).position(|(real, fake)| real != fake)?;
     let request = operations.get(at).map_or("all".to_string(), ToString::to_string);

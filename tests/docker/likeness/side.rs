@@ -86,8 +86,9 @@ pub struct Fake(Sim);
 
 impl Fake {
     /// To be called within a runtime whose time is paused.
-    pub fn new(instance: &str) -> Self {
+    pub fn new(instance: &str, generation: u32) -> Self {
         let sim = Sim::new(instance);
+        sim.with(|world| world.is_old = generation < 26);
         for (program, how) in [
             (Program::Serves, "ready"),
             (Program::Stubborn, "ready, ignores SIGTERM"),

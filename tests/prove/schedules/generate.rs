@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use super::schedule::{Edit, Schedule, Turn};
-use super::shop::{BAD, Deployment, GOOD, Shop};
+use super::shop::{BAD, Cron, Deployment, FIT, GOOD, Shop, UNFIT};
 
 const STRATEGIES: [(usize, &str); 6] = [
     (5, "type: RollingUpdate, maxSurge: 1, maxUnavailable: 0"),
@@ -95,7 +95,31 @@ fn shop(chance: &mut Chance) -> Shop {
     if count > 1 && chance.percent(20) {
         deployments[1].uses.push("dependsOn: [{deployment: web, condition: Available}]".into());
     }
-    Shop { deployments, job, config: 1, secret: 1 }
+    rules(chance, &mut deployments, job.is_some());
+    let cron = chance.percent(20).then(|| Cron {
+        policy: chance.one(&["Allow", "Forbid", "Replace"]),
+        image: chance.one(&["task:1", "task:2", "task:bad", "task:long"]),
+        quiesce: if count > 1 { chance.weighted(&[(3, ""), (1, "web")]) } else { "" },
+        suspended: false,
+    });
+    Shop { deployments, job, cron, config: 1, secret: 1 }
+}
+
+/// Some have a gate before or after, and the two of one namespace may belong together.
+fn rules(chance: &mut Chance, deployments: &mut [Deployment], is_job: bool) {
+    for deployment in deployments.iter_mut() {
+        match chance.below(100) {
+            0..15 => deployment.rules.push(FIT),
+            // One runs when its dependencies are met, and is none itself.
+            15..25 if is_job && deployment.namespace == "shop" && !deployment.waits() => {
+                deployment.rules.push("gates: {before: [{job: task}]}");
+            }
+            _ => {}
+        }
+    }
+    if deployments.len() > 1 && chance.percent(20) {
+        deployments[..2].iter_mut().for_each(|deployment| deployment.rules.push("releaseGroup: both"));
+    }
 }
 
 fn deployment(chance: &mut Chance, (namespace, name): (&'static str, &'static str)) -> Deployment {
@@ -125,6 +149,7 @@ fn deployment(chance: &mut Chance, (namespace, name): (&'static str, &'static st
         on_failure: chance.weighted(&[(5, "Rollback"), (1, "Pause")]),
         suspended: false,
         uses,
+        rules: Vec::new(),
         present: true,
         was_flaky: false,
     };
@@ -136,11 +161,13 @@ fn turn(chance: &mut Chance, shop: &Shop) -> Turn {
     let number = chance.below(shop.deployments.len());
     let deployment = &shop.deployments[number];
     let depended_on = shop.deployments.iter().any(|d| d.uses.iter().any(|line| line.contains("deployment: web")));
+    let depended_on = depended_on || shop.cron.as_ref().is_some_and(|cron| !cron.quiesce.is_empty());
     match chance.below(100) {
         0..30 => Turn::Edit(number, edit(chance)),
         30..34 => Turn::Config(chance.below(4) as u32),
         34..38 => Turn::Secret(chance.below(4) as u32),
-        38..41 => Turn::Job(chance.one(&["task:1", "task:2", "task:bad"]).to_string()),
+        38..40 => Turn::Job(chance.one(&["task:1", "task:2", "task:bad"]).to_string()),
+        40..41 => Turn::Cron(chance.percent(50)),
         // What another one depends on stays declared.
         41..45 => Turn::Remove(if depended_on { 1 } else { number }),
         45..50 => Turn::Return(number),
@@ -152,7 +179,8 @@ fn turn(chance: &mut Chance, shop: &Shop) -> Turn {
         72..76 => Turn::Say("controller crash".into()),
         76..79 => Turn::Say("controller start".into()),
         79..80 => Turn::Say("lose state".into()),
-        80..90 => Turn::Say(fault(chance, deployment)),
+        80..82 => Turn::Say(format!("disk full for {}", chance.one(&["1s", "10s", "90s"]))),
+        82..90 => Turn::Say(fault(chance, deployment)),
         90..96 => Turn::Say(request(chance, deployment)),
         96..98 => Turn::Say(format!("registry {}", chance.one(&["down", "fine", "rate-limited", "slow 15s"]))),
         _ => Turn::Say(
@@ -166,7 +194,8 @@ fn turn(chance: &mut Chance, shop: &Shop) -> Turn {
 fn edit(chance: &mut Chance) -> Edit {
     match chance.below(20) {
         0..6 => Edit::Image(chance.one(&GOOD).to_string()),
-        6..9 => Edit::Image(chance.one(&BAD).to_string()),
+        6..8 => Edit::Image(chance.one(&BAD).to_string()),
+        8 => Edit::Image(UNFIT.into()),
         9..13 => Edit::Replicas(chance.below(4)),
         13 => Edit::Strategy(chance.weighted(&STRATEGIES)),
         14 => Edit::OnFailure(chance.one(&["Rollback", "Pause"])),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use evenkeel::model::name::{DEFAULT_INSTANCE, Key, Name};
 use evenkeel::model::view::View;
 
-use super::shop::{Deployment, Shop};
+use super::shop::{Cron, Deployment, Shop};
 use crate::support::scenario::stage::Stage;
 use crate::support::sim::app::Millis;
 use crate::support::sim::client::owner;
@@ -31,6 +31,7 @@ pub fn look(stage: &mut Stage, shop: &Shop) -> Vec<String> {
             found.extend(standing(world, &view, deployment, &instance));
         }
         found.extend(undeclared(world, shop, &instance));
+        found.extend(kept_of_the_cron_job(world, &instance));
         found.extend(told_secret(world, &view));
     });
     found
@@ -67,7 +68,7 @@ fn standing(world: &World, view: &View, deployment: &Deployment, instance: &Name
         "Suspended" | "Stalled" => Vec::new(),
         "Complete" | "RolledBack" => settled(world, deployment, &containers),
         _ if !deployment.settles() => Vec::new(),
-        _ if deployment.uses.iter().any(|line| line.starts_with("dependsOn")) => Vec::new(),
+        _ if deployment.waits() => Vec::new(),
         // Without a liveness check nobody asks for what hangs to be started again.
         _ if containers.iter().any(|c| c.hung) && !deployment.check.contains("liveness") => Vec::new(),
         _ => vec![format!("{key} is {phase} after a long quiet: {}", status.message)],
@@ -93,9 +94,17 @@ fn settled(world: &World, deployment: &Deployment, containers: &[&Container]) ->
 /// Nothing of ours is there that belongs to nothing that is declared.
 fn undeclared(world: &World, shop: &Shop, instance: &Name) -> Vec<String> {
     let declared: BTreeSet<String> = shop.deployments.iter().filter(|d| d.present).map(Deployment::key).collect();
-    let is_declared = |key: &Key| declared.contains(&key.to_string()) || key.to_string() == "job/shop/task";
+    let is_declared =
+        |key: &Key| declared.contains(&key.to_string()) || ["job/shop/task", Cron::KEY].contains(&&*key.to_string());
     let ours = world.containers.values().filter_map(|c| Some((c, owner(world, &c.id, instance)?)));
     ours.filter(|(_, key)| !is_declared(key)).map(|(c, key)| format!("{} of {key} is left over", c.name)).collect()
+}
+
+/// Of runs that have ended only so many stay.
+fn kept_of_the_cron_job(world: &World, instance: &Name) -> Option<String> {
+    let key = Key::try_from(Cron::KEY.to_string()).expect("the key is well-formed");
+    let kept = of(world, &key, instance).count();
+    (kept > Cron::KEPT).then(|| format!("{kept} containers of {key} are left"))
 }
 
 /// No word of a secret is in what is told, nor in a label.

@@ -23,6 +23,8 @@ pub enum Turn {
     Secret(u32),
     /// The job gets another image.
     Job(String),
+    /// The CronJob is suspended, or not any more.
+    Cron(bool),
     /// A manifest is removed, or is there again as it was at first.
     Remove(usize),
     Return(usize),
@@ -55,7 +57,7 @@ impl Schedule {
         for turn in &self.turns {
             self.write(turn, &mut shop, &mut script);
         }
-        self.quiet(&shop, &mut script);
+        self.quiet(&mut shop, &mut script);
         self.last_change(&mut shop, &mut script);
         format!("{}--- script\n{script}", self.head())
     }
@@ -69,11 +71,18 @@ impl Schedule {
 
     fn head(&self) -> String {
         let mut text = format!("# Found by the random schedule of seed {}.\nallow accidents\n{IMAGES}", self.seed);
+        // A Deployment that is quiet for a run does not serve.
+        if self.shop.cron.as_ref().is_some_and(|cron| !cron.quiesce.is_empty()) {
+            text.push_str("allow downtime\n");
+        }
         text.push_str("foreign container neighbour\nforeign volume theirs\n\n");
         let _ = write!(text, "--- manifests/base.yaml\n{}\n", self.shop.base());
         let _ = write!(text, "--- host/word.env\n{}\n\n", self.shop.secret_text());
         if let Some(image) = &self.shop.job {
             let _ = write!(text, "--- manifests/task.yaml\n{}\n", Shop::job_manifest(image));
+        }
+        if let Some(cron) = &self.shop.cron {
+            let _ = write!(text, "--- manifests/tick.yaml\n{}\n", cron.manifest());
         }
         for (number, deployment) in self.shop.deployments.iter().enumerate() {
             let manifest = deployment.manifest();
@@ -105,6 +114,13 @@ impl Schedule {
                     replace("manifests/task.yaml", &format!("image: {before}"), &format!("image: {image}"), script);
                 }
             }
+            Turn::Cron(suspended) => {
+                if let Some(cron) = &mut shop.cron {
+                    let before = cron.suspend_line();
+                    cron.suspended = *suspended;
+                    replace("manifests/tick.yaml", &before, &cron.suspend_line(), script);
+                }
+            }
             Turn::Remove(number) => {
                 let deployment = &mut shop.deployments[*number];
                 if std::mem::replace(&mut deployment.present, false) {
@@ -124,7 +140,7 @@ impl Schedule {
         }
     }
 
-    fn quiet(&self, shop: &Shop, script: &mut String) {
+    fn quiet(&self, shop: &mut Shop, script: &mut String) {
         let says = |start: &str| self.turns.iter().any(|t| matches!(t, Turn::Say(line) if line.starts_with(start)));
         if says("controller crash") {
             // One that has just started cannot be asked for anything yet.
@@ -133,6 +149,8 @@ impl Schedule {
         if says("registry") {
             script.push_str("registry fine\n");
         }
+        // Nothing is at rest while it begins something every minute.
+        self.write(&Turn::Cron(true), shop, script);
         for deployment in &shop.deployments {
             if says(&format!("request {} pause", deployment.key())) {
                 let _ = writeln!(script, "request {} resume", deployment.key());

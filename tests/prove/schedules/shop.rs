@@ -8,8 +8,12 @@ pub const GOOD: [&str; 5] = ["app:1", "app:2", "app:3", "app:slow", "app:stubbor
 pub const BAD: [&str; 5] = ["app:crash", "app:never", "app:broken", FLAKY, "app:missing"];
 /// The one of them that seems to be well at first.
 const FLAKY: &str = "app:flaky";
+/// Is well for all but a gate that asks it.
+pub const UNFIT: &str = "app:unfit";
 /// The image that everything is brought to in the end; nothing else uses it.
 pub const LAST: &str = "app:last";
+/// A gate that asks the new replicas.
+pub const FIT: &str = "gates: {after: [{httpGet: {port: http, path: /fit}, retries: 2, period: 1s}]}";
 /// The job's in the end.
 pub const LAST_JOB: &str = "task:last";
 
@@ -24,9 +28,11 @@ image app:crash exits with 1 after 300ms, says \"no configuration\"
 image app:never never ready
 image app:broken has no entrypoint
 image app:flaky ready after 1s, exits with 3 after 4s
+image app:unfit ready after 1s, fails at /fit
 image app:last ready after 1s
 image task:1 exits with 0 after 2s
 image task:2 exits with 0 after 500ms
+image task:long exits with 0 after 100s
 image task:last exits with 0 after 1s
 image task:bad exits with 1 after 1s
 ";
@@ -37,9 +43,44 @@ pub struct Shop {
     pub deployments: Vec<Deployment>,
     /// The image of the job, if there is one.
     pub job: Option<String>,
+    /// The CronJob, if there is one.
+    pub cron: Option<Cron>,
     /// What the ConfigMap and the Secret say.
     pub config: u32,
     pub secret: u32,
+}
+
+/// A CronJob of every minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cron {
+    pub policy: &'static str,
+    /// Its job's image.
+    pub image: &'static str,
+    /// Whether a Deployment is stopped meanwhile.
+    pub quiesce: &'static str,
+    pub suspended: bool,
+}
+
+impl Cron {
+    /// As commands name it.
+    pub const KEY: &str = "cronjob/shop/tick";
+    /// How many of its containers stay when it is suspended: three that ended well, and one that failed.
+    pub const KEPT: usize = 4;
+
+    /// The line that changes.
+    pub fn suspend_line(&self) -> String {
+        format!("suspend: {}", self.suspended)
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> String {
+        let Self { policy, image, quiesce, .. } = self;
+        format!(
+            "apiVersion: evenkeel.dev/v1\nkind: CronJob\nmetadata: {{name: tick, namespace: shop}}\nspec:\n  schedule: \"* * * * *\"\n  \
+             concurrencyPolicy: {policy}\n  backoffLimit: 1\n  quiesce: [{quiesce}]\n  {}\n  template: {{image: \"{image}\"}}\n",
+            self.suspend_line()
+        )
+    }
 }
 
 /// A Deployment as its manifest says it.
@@ -58,6 +99,8 @@ pub struct Deployment {
     pub suspended: bool,
     /// Lines of the template that never change: what it uses.
     pub uses: Vec<String>,
+    /// Lines of the spec that never change: its gates, its group.
+    pub rules: Vec<&'static str>,
     /// Whether its manifest is there.
     pub present: bool,
     /// Whether it ever had the image that completes and ends again.
@@ -87,8 +130,14 @@ impl Deployment {
 
     /// Whether it comes to rest. One whose program runs for a while and ends may complete, and be gone back to.
     pub fn settles(&self) -> bool {
-        let is_good = GOOD.contains(&self.image.as_str()) || self.image == LAST;
+        let is_fit = self.image == UNFIT && !self.rules.contains(&FIT);
+        let is_good = GOOD.contains(&self.image.as_str()) || self.image == LAST || is_fit;
         (is_good || self.suspended) && !self.was_flaky
+    }
+
+    /// Whether it may wait for something else for ever: a job, another Deployment, its group.
+    pub fn waits(&self) -> bool {
+        self.uses.iter().any(|line| line.starts_with("dependsOn")) || self.rules.iter().any(|rule| *rule != FIT)
     }
 
     /// Gives it an image.
@@ -121,6 +170,7 @@ impl Deployment {
         );
         text.push_str("  minReady: 1s\n  progressDeadline: 30s\n");
         spec.iter().for_each(|line| push(&mut text, 2, line));
+        self.rules.iter().for_each(|line| push(&mut text, 2, line));
         text.push_str("  template:\n    ports: [{name: http, port: 80}]\n    drain: 2s\n");
         text.push_str("    terminationGracePeriod: 3s\n");
         template.iter().for_each(|line| push(&mut text, 4, line));

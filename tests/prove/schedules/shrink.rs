@@ -42,7 +42,7 @@ fn without_a_deployment(of: &Schedule) -> Option<Schedule> {
     let last = of.shop.deployments.len().checked_sub(1).filter(|last| *last > 0)?;
     let is_of_last = |turn: &Turn| match turn {
         Turn::Edit(number, _) | Turn::Remove(number) | Turn::Return(number) => *number == last,
-        Turn::Config(_) | Turn::Secret(_) | Turn::Job(_) | Turn::Say(_) => false,
+        Turn::Config(_) | Turn::Secret(_) | Turn::Job(_) | Turn::Cron(_) | Turn::Say(_) => false,
     };
     let mut smaller = of.clone();
     smaller.shop.deployments.pop();
@@ -50,7 +50,7 @@ fn without_a_deployment(of: &Schedule) -> Option<Schedule> {
     Some(smaller)
 }
 
-/// With a plainer shop: no job, fewer uses, the plainest strategy, one replica less.
+/// With a plainer shop: no job, no CronJob, fewer uses and rules, the plainest strategy, one replica less.
 fn plainer(of: &Schedule) -> Vec<Schedule> {
     let mut candidates = Vec::new();
     let mut offer = |change: &dyn Fn(&mut Schedule)| {
@@ -60,13 +60,20 @@ fn plainer(of: &Schedule) -> Vec<Schedule> {
             candidates.push(candidate);
         }
     };
-    let depends = of.shop.deployments.iter().any(|d| d.uses.iter().any(|line| line.starts_with("dependsOn")));
+    let asks = |line: &str| line.contains("job: task");
+    let depends = of.shop.deployments.iter().any(|d| d.uses.iter().any(|l| asks(l)) || d.rules.iter().any(|l| asks(l)));
     if !depends {
         offer(&|s| s.shop.job = None);
     }
+    offer(&|s| s.shop.cron = None);
     for number in 0..of.shop.deployments.len() {
         for index in 0..of.shop.deployments[number].uses.len() {
             offer(&|s| drop(s.shop.deployments[number].uses.remove(index)));
+        }
+        for index in 0..of.shop.deployments[number].rules.len() {
+            offer(&|s| {
+                s.shop.deployments[number].rules.remove(index);
+            });
         }
         offer(&|s| s.shop.deployments[number].strategy = "type: RollingUpdate, maxSurge: 1, maxUnavailable: 0");
         offer(&|s| s.shop.deployments[number].check = "readinessProbe: {httpGet: {port: http}, period: 1s}");

@@ -217,7 +217,10 @@ impl Invariants {
         }
         // That one hangs takes a while to notice; only who lets it happen says how many serve.
         let serves = |c: &Container| c.serves(world.now) || c.hung && self.allows(Allowance::Accidents);
-        let serving = |c: &&Container| c.id != container.id && serves(c) && !c.stopped_by_call;
+        // What a person has told to stop looks like any other until its program ends.
+        let by_us = |c: &Container| hold(&self.told_to_stop).get(&c.id).is_some_and(|until| *until >= world.now);
+        let goes = |c: &Container| c.stopped_by_call && (by_us(c) || !self.allows(Allowance::Accidents));
+        let serving = |c: &&Container| c.id != container.id && serves(c) && !goes(c);
         let others = self.of(world, key).filter(serving).count() as u64;
         let floor = self.promise(key).floor;
         if others < floor {

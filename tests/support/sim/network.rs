@@ -178,6 +178,12 @@ impl World {
         // The one that it was created with comes first.
         let spec = self.containers[id].spec.as_ref();
         let first = spec.and_then(|spec| spec.networks.first()).map(|first| first.network.clone());
+        let is_there = |name: &str| self.networks.values().any(|network| network.name == name);
+        // 26.1 looks for that one also when the container has left it.
+        if let Some(first) = first.iter().find(|first| !self.is_old && !is_there(first)) {
+            let message = format!("could not find a network matching network mode {first}: network {first} not found");
+            return refuse(500, Fault::Unavailable, message);
+        }
         names.sort_by_key(|name| Some(name) != first.as_ref());
         for name in names {
             let endpoint = self.containers[id].endpoints[&name].clone();

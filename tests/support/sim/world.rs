@@ -37,6 +37,8 @@ pub struct World {
     /// What the host has left.
     pub headroom: Headroom,
     pub power: Power,
+    /// Whether it is a 20.10 where that and 26.1 differ.
+    pub is_old: bool,
     pub events: VecDeque<EngineEvent>,
     /// What happened outside Evenkeel's own calls, for the transcript: when and what.
     pub notes: Vec<(Millis, String)>,
@@ -152,6 +154,7 @@ impl Default for World {
             no_entry: None,
             headroom: Headroom::default(),
             power: Power::Up,
+            is_old: false,
             events: VecDeque::new(),
             notes: Vec::new(),
             starts: BTreeMap::new(),

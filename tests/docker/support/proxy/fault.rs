@@ -83,9 +83,6 @@ impl Fault {
         match self {
             // For a request without an effect, before and after are one.
             Fault::KillAfter | Fault::CutAfter | Fault::Double | Fault::ErrorAfter => changes,
-            Fault::Stall => {
-                kind.contains("-containers-") && !kind.ends_with("-create") && kind != "get-containers-json"
-            }
             Fault::EngineKillWithin | Fault::DiskFull => changes,
             Fault::KillBefore
             | Fault::CutBefore
@@ -95,6 +92,7 @@ impl Fault {
             | Fault::Error503
             | Fault::Garbage
             | Fault::BrokenJson
+            | Fault::Stall
             | Fault::EngineKill
             | Fault::EngineRestart
             | Fault::EngineFreeze => true,
