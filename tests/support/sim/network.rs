@@ -179,8 +179,8 @@ impl World {
         let spec = self.containers[id].spec.as_ref();
         let first = spec.and_then(|spec| spec.networks.first()).map(|first| first.network.clone());
         let is_there = |name: &str| self.networks.values().any(|network| network.name == name);
-        // 26.1 looks for that one also when the container has left it.
-        if let Some(first) = first.iter().find(|first| !self.is_old && !is_there(first)) {
+        // 26.1 looks for that one also when the container has left it for another.
+        if let Some(first) = first.iter().find(|first| !self.is_old && !names.is_empty() && !is_there(first)) {
             let message = format!("could not find a network matching network mode {first}: network {first} not found");
             return refuse(500, Fault::Unavailable, message);
         }
