@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::support::{Bench, Deployment, Engine, Process, object, run};
+use crate::systems::host::Host;
 
 const DEPLOYMENTS: usize = 50;
 const REPLICAS: usize = 10;
@@ -38,13 +39,42 @@ fn disturb(bench: &Bench, turn: usize, images: &[String]) {
     }
 }
 
+/// The engine's bridge has room for 1,023 containers, a subnet of our own choice for 254 addresses.
+const NETWORK: &str = "{subnets: [10.88.0.0/22]}";
+
+#[test]
+#[ignore = "minutes: scripts/endurance"]
+fn five_hundred_containers_fit_into_the_memory_of_the_unit() {
+    run(Engine::own(26), "unit", |bench| {
+        let declare = |image| {
+            (0..DEPLOYMENTS).for_each(|number| bench.write(&format!("d{number}.yaml"), &deployment(number, image)));
+        };
+        bench.write("network.yaml", &object("Network", "default", NETWORK));
+        declare("evenkeel-demo:1");
+        let host = Host::boot(bench);
+        host.types("/src/deploy/install --source /srv/shop");
+        host.types("evenkeel apply --wait --timeout 15m");
+        assert_eq!(host.types("docker ps --quiet").lines().count(), DEPLOYMENTS * REPLICAS);
+        // Each Deployment has a rollout at once, and people look meanwhile.
+        declare("evenkeel-demo:3");
+        host.types("evenkeel apply && for look in 'get all' 'plan' 'events' 'describe deployment/d7 -n shop'; do evenkeel $look | tail -n 3; done");
+        declare("evenkeel-demo:1");
+        host.types("evenkeel apply --wait --timeout 15m");
+        let now = host.shows("MemoryCurrent").parse::<f64>().unwrap() / f64::from(1 << 20);
+        println!(
+            "500 containers: {now:.1} MiB of the unit's {} MiB",
+            host.shows("MemoryMax").parse::<u64>().unwrap() >> 20
+        );
+        assert_eq!(host.shows("NRestarts"), "0", "it went over its limit");
+    });
+}
+
 #[test]
 #[ignore = "an hour: scripts/endurance"]
 fn memory_stays_what_it_was_with_500_containers() {
     run(Engine::shared(26), "five_hundred", |bench| {
         let images = [bench.app_image("1", &[]), bench.app_image("2", &[])];
-        // The engine's bridge has room for 1,023 containers, a subnet of our own choice for 254 addresses.
-        bench.write("network.yaml", &object("Network", "default", "{subnets: [10.88.0.0/22]}"));
+        bench.write("network.yaml", &object("Network", "default", NETWORK));
         (0..DEPLOYMENTS).for_each(|number| bench.write(&format!("d{number}.yaml"), &deployment(number, &images[0])));
         let began = Instant::now();
         let controller = bench.start_controller();

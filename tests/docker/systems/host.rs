@@ -9,14 +9,15 @@ use super::{SOON, repository};
 use crate::support::registry::tool;
 use crate::support::{Bench, Deployment, Engine, eventually, object, run};
 
-struct Host<'a> {
+/// One of these.
+pub struct Host<'a> {
     bench: &'a Bench,
     id: String,
 }
 
 impl<'a> Host<'a> {
     /// One with the sources of a release in `/src`, a demo application in its engine and manifests in `/srv/shop`.
-    fn boot(bench: &'a Bench) -> Self {
+    pub fn boot(bench: &'a Bench) -> Self {
         for kind in ["HOST", "CONTROLLER"] {
             bench.load_image(kind);
         }
@@ -66,7 +67,7 @@ impl<'a> Host<'a> {
 
     /// A command that succeeds; what it prints.
     #[track_caller]
-    fn types(&self, line: &str) -> String {
+    pub fn types(&self, line: &str) -> String {
         let said = self.tries(line).unwrap_or_else(|said| panic!("{line}: {said}"));
         eprintln!("# {line}\n{said}");
         said
@@ -90,7 +91,8 @@ impl<'a> Host<'a> {
         self.types("docker ps --quiet --no-trunc | sort")
     }
 
-    fn shows(&self, property: &str) -> String {
+    /// What systemd says of the service.
+    pub fn shows(&self, property: &str) -> String {
         self.types(&format!("systemctl show evenkeel --property {property} --value")).trim().to_string()
     }
 

@@ -5,7 +5,7 @@
 //! edits that a test shows (shorter times, another directory of secrets).
 
 mod bot_mox;
-mod host;
+pub mod host;
 mod hubnity;
 mod nomadnet;
 mod readmes;
