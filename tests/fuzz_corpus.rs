@@ -1,5 +1,6 @@
 //! The corpus of the fuzzer, replayed without it: every input of fuzz/corpus, and a bounded number of changes to each,
-//! go through the same doors. `scripts/fuzz` searches further.
+//! go through the same doors; so do inputs of a MiB that are made to cost much, with the memory that each takes. Time is measured
+//! where the code is optimised: by `scripts/fuzz`, which searches further, too.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests and their helpers may")]
 
@@ -10,8 +11,24 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 
+use peak_alloc::PeakAlloc;
 use targets::{TARGETS, Target};
+
+/// Counts what is allocated, so that an input's price in memory is known exactly.
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// What a MiB of input may cost in memory, in bytes; a started MiB counts whole.
+const BYTES_PER_MIB: usize = 64 << 20;
+/// Of so many inputs of the corpus one is grown large; the fuzzer's own run grows all.
+const GROWN_OF: usize = 8;
+/// What a large input has, in bytes.
+const LARGE: usize = (1 << 20) - 4096;
+
+/// One test at a time: panics and memory are counted for all threads.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Changes of each input.
 const CHANGES: u64 = 40;
@@ -61,13 +78,44 @@ fn passes(target: Target, bytes: &[u8]) -> bool {
     outcome.is_ok() && PANICS.load(Ordering::SeqCst) == before
 }
 
+/// Counts panics from now on, beside telling them.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |what| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            default(what);
+        }));
+    });
+}
+
+#[test]
+fn a_mebibyte_of_the_worst_takes_no_more_than_64_mebibytes_at_any_door() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    count_panics();
+    let mut failed = Vec::new();
+    for (name, target) in TARGETS {
+        let corpus: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, bytes)| bytes).step_by(GROWN_OF).collect();
+        for (what, bytes) in targets::large::inputs(name, &corpus, LARGE) {
+            let before = MEMORY.current_usage();
+            MEMORY.reset_peak_usage();
+            let is_quiet = passes(target, &bytes);
+            let taken = MEMORY.peak_usage().saturating_sub(before);
+            let may_take_more = targets::large::is_beyond_us(name, &what);
+            if !is_quiet || !may_take_more && taken > BYTES_PER_MIB * (bytes.len() / (1 << 20) + 1) {
+                let outcome = if is_quiet { "took" } else { "panicked and took" };
+                failed.push(format!("{name}: {what}: {} bytes {outcome} {} KiB", bytes.len(), taken >> 10));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} inputs fail:\n{}", failed.len(), failed.join("\n"));
+}
+
 #[test]
 fn every_input_of_the_corpus_and_changes_of_it_go_through_every_door() {
-    let default = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |what| {
-        PANICS.fetch_add(1, Ordering::SeqCst);
-        default(what);
-    }));
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    count_panics();
     let mut failed = Vec::new();
     for (name, target) in TARGETS {
         let corpus = corpus(name);

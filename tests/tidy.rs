@@ -68,7 +68,7 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("sha2", &["model", "store", "manifest", "plan", "reconciler", "registry"]),
     ("hmac", &["model"]),
     ("getrandom", &["store"]),
-    ("base64", &["engine", "registry"]),
+    ("base64", &["engine", "registry", "reconciler/encoding"]),
     ("notify", &["wake"]),
     ("tar", &["manifest/context"]),
     ("prometheus", &["metrics"]),

@@ -2,6 +2,7 @@
 
 pub mod targets;
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use peak_alloc::PeakAlloc;
@@ -15,6 +16,9 @@ const BYTES_PER_MIB: usize = 64 << 20;
 /// What a MiB of input may cost in time on the processor, in milliseconds.
 const MILLIS_PER_MIB: u64 = 100;
 
+/// What a large input has: as much as the largest file that is read, without what stands around it.
+const LARGE: usize = (1 << 20) - 4096;
+
 /// What is fuzzed.
 static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
@@ -23,14 +27,80 @@ static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
 
 /// Tries an input, and panics if it costs too much. Panics of the code itself pass through.
 pub fn try_within_budget(bytes: &[u8]) {
-    let target = *TARGET;
-    let mebibytes = bytes.len() / (1 << 20) + 1;
-    let (before, began) = (MEMORY.current_usage(), processor_millis());
-    MEMORY.reset_peak_usage();
-    target(bytes);
-    let (taken, lasted) = (MEMORY.peak_usage().saturating_sub(before), processor_millis() - began);
-    assert!(taken <= BYTES_PER_MIB * mebibytes, "{} bytes of input took {taken} bytes of memory", bytes.len());
-    assert!(lasted <= MILLIS_PER_MIB * mebibytes as u64, "{} bytes of input took {lasted} ms", bytes.len());
+    let price = Price::of(*TARGET, bytes);
+    assert!(price.is_right(), "{price}");
+}
+
+/// What an input has cost.
+struct Price {
+    length: usize,
+    /// At its height, in bytes.
+    memory: usize,
+    millis: u64,
+}
+
+impl Price {
+    fn of(target: targets::Target, bytes: &[u8]) -> Self {
+        let (before, began) = (MEMORY.current_usage(), processor_millis());
+        MEMORY.reset_peak_usage();
+        target(bytes);
+        let memory = MEMORY.peak_usage().saturating_sub(before);
+        Self { length: bytes.len(), memory, millis: processor_millis() - began }
+    }
+
+    fn is_right(&self) -> bool {
+        let mebibytes = self.length / (1 << 20) + 1;
+        self.memory <= BYTES_PER_MIB * mebibytes && self.millis <= MILLIS_PER_MIB * mebibytes as u64
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { length, memory, millis } = self;
+        write!(f, "{length} bytes of input took {} KiB of memory and {millis} ms", memory >> 10)
+    }
+}
+
+/// Pushes large inputs through the named doors, or all; tells for each door what cost most, and everything that cost too much.
+/// Whether nothing did.
+pub fn measure_large(named: &[String]) -> bool {
+    let mut is_right = true;
+    for (door, target) in
+        targets::TARGETS.into_iter().filter(|(door, _)| named.is_empty() || named.iter().any(|name| name == door))
+    {
+        let inputs = targets::large::inputs(door, &corpus(door), LARGE);
+        let (mut memory, mut time) = ((0, String::new()), (0, String::new()));
+        for (name, bytes) in &inputs {
+            let price = Price::of(target, bytes);
+            if targets::large::is_beyond_us(door, name) {
+                println!("large: {door}: {name}: {price}");
+                continue;
+            }
+            if !price.is_right() {
+                eprintln!("{door}: {name}: {price}");
+                is_right = false;
+            }
+            memory = memory.max((price.memory, name.clone()));
+            time = time.max((price.millis, name.clone()));
+        }
+        println!(
+            "large: {door:<13} {} inputs; at most {} MiB ({}) and {} ms ({})",
+            inputs.len(),
+            memory.0 >> 20,
+            memory.1,
+            time.0,
+            time.1
+        );
+    }
+    is_right
+}
+
+fn corpus(door: &str) -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(format!("{folder}/{door}")).expect("a corpus").flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| std::fs::read(path).expect("an input")).collect()
 }
 
 /// How long this thread has computed, in milliseconds: a busy machine must not look like an expensive input.

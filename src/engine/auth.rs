@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 use super::reference::{DOCKER_HUB, Reference};
-use super::{Credentials, Logins};
-use crate::model::secret::{Login, SecretBytes};
+use super::{Credentials, EngineError, Logins};
+use crate::model::secret::{Login, REDACTED, SecretBytes};
 
 /// Docker Hub's name in files that the docker command writes.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -21,6 +21,8 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 const HELPER_LIMIT: Duration = Duration::from_secs(15);
 /// The most that is read of a configuration file or of a helper's answer.
 const READ_MAX: usize = 1 << 20;
+/// Shorter passwords are not looked for in messages.
+const SHORTEST: usize = 4;
 
 /// What to try with a registry, in order.
 #[derive(Default)]
@@ -42,6 +44,25 @@ impl From<Candidates> for Logins {
             _ => None,
         };
         Logins { logins: credentials.into_iter().filter_map(login).collect(), trouble }
+    }
+}
+
+/// The secrets of some credentials, to keep them out of what engines and registries say: those of the host are no Secret's.
+pub(super) struct Unsaid(Vec<String>);
+
+impl Unsaid {
+    /// Those of these credentials.
+    pub(super) fn of<'a>(credentials: impl IntoIterator<Item = &'a DockerCredentials>) -> Self {
+        let secrets = |found: &DockerCredentials| [found.password.clone(), found.identitytoken.clone()];
+        let secrets = credentials.into_iter().flat_map(secrets).flatten();
+        // A shorter one would spoil every message.
+        Self(secrets.filter(|secret| secret.len() >= SHORTEST).collect())
+    }
+
+    /// The error without them.
+    pub(super) fn clean(&self, error: EngineError) -> EngineError {
+        let message = self.0.iter().fold(error.message, |message, secret| message.replace(secret.as_str(), REDACTED));
+        EngineError { message, ..error }
     }
 }
 

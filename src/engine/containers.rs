@@ -14,10 +14,10 @@ use super::client::{CALL, Client};
 use super::create::{body, whole_seconds};
 use super::errors::Failed;
 use super::inspect::{Look, look, short};
+use super::logs::Tail;
 use super::{Ended, EngineError, Ownership, Provided, limits};
 use crate::model::container::{Adjustable, ContainerSpec};
 use crate::model::observed::{Container, ContainerId, Fault};
-use crate::model::text::printable;
 use crate::model::time::Span;
 
 /// Creates it. One with that name and those labels is what was asked for, so it is a success; any other is a conflict.
@@ -95,8 +95,8 @@ pub(super) async fn probe(
     }
 }
 
-/// How much of what a command writes is kept, in bytes: its end.
-const WORDS_MAX: usize = 4096;
+/// How many of the lines that a command writes are kept: the last one that is not empty is its word.
+const WORDS_LINES: usize = 20;
 
 async fn run(api: bollard::Docker, id: String, command: Vec<String>) -> Result<Ended, bollard::errors::Error> {
     let options = CreateExecOptions {
@@ -105,19 +105,17 @@ async fn run(api: bollard::Docker, id: String, command: Vec<String>) -> Result<E
         attach_stderr: Some(true),
         ..CreateExecOptions::default()
     };
-    let mut written = Vec::new();
+    let mut written = Tail::new(WORDS_LINES, None);
     let exec = api.create_exec(&id, options).await?.id;
     // Attached, because the end of the output is the end of the command.
     if let StartExecResults::Attached { mut output, .. } = api.start_exec(&exec, None).await? {
         while let Some(chunk) = output.next().await {
-            written.extend_from_slice(&chunk?.into_bytes());
-            written.drain(..written.len().saturating_sub(WORDS_MAX));
+            written.take(chunk?);
         }
     }
     let code = api.inspect_exec(&exec).await?.exit_code.unwrap_or(-1);
-    let written = String::from_utf8_lossy(&written);
-    let words = written.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Ok(Ended { code, words: printable(words.trim()) })
+    let words = written.finish().into_iter().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    Ok(Ended { code, words: words.trim().to_owned() })
 }
 
 /// Stopped or gone already is a success.

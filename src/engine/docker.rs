@@ -1,5 +1,6 @@
 //! A real Docker Engine behind the trait. Each method names the file where it is done.
 
+use super::auth::Unsaid;
 use super::client::{CALL, Client};
 use super::events::Following;
 use super::headroom::Gauge;
@@ -106,8 +107,10 @@ impl Engine for Docker {
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Option<ImageId>, EngineError> {
         let found = auth::candidates(image, credentials, self.docker_config.as_deref()).await;
+        let unsaid = Unsaid::of(&found.credentials);
         let before = images::ids(&self.client).await?;
-        pull::pull(&self.client, image, platform, found, progress).await?;
+        let pulled = pull::pull(&self.client, image, platform, found, progress).await;
+        pulled.map_err(|error| unsaid.clean(error))?;
         // If it cannot be looked at now, it is nobody's.
         let now = images::image(&self.client, &self.ownership.instance, image).await.unwrap_or(ImageState::Missing);
         Ok(match now {
@@ -133,7 +136,9 @@ impl Engine for Docker {
         output: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Built, EngineError> {
         let known = auth::all(credentials, self.docker_config.as_deref()).await;
-        build::build(&self.client, &self.ownership.instance, &build, context, known, output).await
+        let unsaid = Unsaid::of(known.values());
+        let built = build::build(&self.client, &self.ownership.instance, &build, context, known, output).await;
+        built.map_err(|error| unsaid.clean(error))
     }
 
     async fn create_network(&self, network: Approved<'_, NetworkCreate>) -> Result<(), EngineError> {

@@ -19,6 +19,9 @@ use crate::model::time::Timestamp;
 const READ_MAX: usize = 4 << 20;
 const LINE_MAX: usize = 1000;
 
+/// The most bytes that are kept of a line, before they are characters.
+const KEPT_OF_A_LINE: usize = 4 * LINE_MAX;
+
 /// How many more lines are read where only those of before some time are meant.
 const LATER: u32 = 200;
 
@@ -49,42 +52,47 @@ async fn read(client: &Client, id: &ContainerId, lines: u32, until: Option<Times
         read += chunk.as_ref().len();
         tail.take(chunk);
         if read > READ_MAX {
+            tail.is_cut_off = true;
             break;
         }
     }
     Ok(tail.finish())
 }
 
-/// The last lines of standard output and error, in the order in which they ended.
-struct Tail {
+/// The last lines of standard output and error, in the order in which they ended. One that is not whole ends with `…`: what is
+/// cut in a secret can be told from what is not.
+pub(super) struct Tail {
     lines: VecDeque<String>,
     keep: usize,
     /// Lines come with their times, and later ones are not meant.
     until: Option<Timestamp>,
     output: Vec<u8>,
     error: Vec<u8>,
+    /// Whether more was written than was read.
+    is_cut_off: bool,
 }
 
 impl Tail {
-    fn new(keep: usize, until: Option<Timestamp>) -> Self {
-        Self { lines: VecDeque::new(), keep, until, output: Vec::new(), error: Vec::new() }
+    /// So many lines, all of them or those of before some time.
+    pub(super) fn new(keep: usize, until: Option<Timestamp>) -> Self {
+        Self { lines: VecDeque::new(), keep, until, output: Vec::new(), error: Vec::new(), is_cut_off: false }
     }
 
     /// A long line comes in several chunks, and the chunks of both streams alternate.
-    fn take(&mut self, chunk: LogOutput) {
+    pub(super) fn take(&mut self, chunk: LogOutput) {
         let is_error = matches!(chunk, LogOutput::StdErr { .. });
         for piece in chunk.into_bytes().split_inclusive(|byte| *byte == b'\n') {
             let partial = if is_error { &mut self.error } else { &mut self.output };
-            let room = (4 * LINE_MAX).saturating_sub(partial.len());
+            let room = KEPT_OF_A_LINE.saturating_sub(partial.len());
             partial.extend(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
                 let line = std::mem::take(partial);
-                self.push(&line);
+                self.push(&line, false);
             }
         }
     }
 
-    fn push(&mut self, line: &[u8]) {
+    fn push(&mut self, line: &[u8], is_cut: bool) {
         let text = String::from_utf8_lossy(line);
         let text = match self.until {
             Some(until) => match text.split_once(' ') {
@@ -93,17 +101,21 @@ impl Tail {
             },
             None => &text,
         };
-        let line: String = printable(text).chars().take(LINE_MAX).collect();
-        self.lines.push_back(line.trim_end().to_owned());
+        let text = printable(text);
+        let is_cut = is_cut || line.len() == KEPT_OF_A_LINE || text.chars().nth(LINE_MAX).is_some();
+        let shown: String = text.chars().take(LINE_MAX).collect();
+        let end = if is_cut { "…" } else { "" };
+        self.lines.push_back(format!("{}{end}", shown.trim_end()));
         if self.lines.len() > self.keep {
             self.lines.pop_front();
         }
     }
 
-    fn finish(mut self) -> Vec<String> {
+    /// The lines, with those that have not ended.
+    pub(super) fn finish(mut self) -> Vec<String> {
         for partial in [std::mem::take(&mut self.output), std::mem::take(&mut self.error)] {
             if !partial.is_empty() {
-                self.push(&partial);
+                self.push(&partial, self.is_cut_off);
             }
         }
         self.lines.into()
@@ -145,6 +157,17 @@ mod tests {
         let long = format!("{}\n", "x".repeat(100_000));
         let lines = tail(2, &[(false, "old\n\u{1b}[31mred\r\n"), (false, &long)]);
         assert_eq!(lines[0], "[31mred");
-        assert_eq!((lines.len(), lines[1].len()), (2, LINE_MAX));
+        assert_eq!((lines.len(), lines[1].chars().count()), (2, LINE_MAX + 1));
+        assert!(lines[1].ends_with("x…"));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_says_so_however_little_of_it_can_be_seen() {
+        let unseen = format!("a{}b\n", "\u{1b}".repeat(5_000));
+        assert_eq!(tail(2, &[(false, &unseen)]), ["a…"]);
+        let mut cut_off = Tail::new(2, None);
+        cut_off.take(LogOutput::StdOut { message: b"whole\nhal".to_vec().into() });
+        cut_off.is_cut_off = true;
+        assert_eq!(cut_off.finish(), ["whole", "hal…"]);
     }
 }

@@ -7,6 +7,7 @@ use super::diagnostic::Problems;
 use super::expect::{accepts, expected, first_sentence, is_one_field, published, shape, words};
 use super::file::{File, Pos};
 use super::format::{matches, way_out, well_formed};
+use super::hidden::looks_like_a_key;
 use super::suggest;
 use super::tree::{Entry, Node, Scalar, Value};
 use super::yaml::MERGE_KEY;
@@ -104,7 +105,8 @@ impl<'a> Walk<'a> {
     }
 
     fn inside(&mut self, step: String, node: &Node, schema: &'a Json, owner: Pos) -> Json {
-        self.path.push(step);
+        let is_told = self.quote() == Quote::Values || step.starts_with('[') || looks_like_a_key(&step);
+        self.path.push(if is_told { step } else { "…".into() });
         let value = self.value(node, schema, owner);
         self.path.pop();
         value

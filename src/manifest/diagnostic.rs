@@ -1,10 +1,13 @@
 //! A user's mistake: where it is, what it is, and the way out. It shows no secret and no control character.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::file::{File, Pos};
+use super::hidden::Hidden;
 use crate::model::text::printable;
 
 /// The longest part of a source line that is shown, in characters.
@@ -88,6 +91,8 @@ const PROBLEMS_MAX: usize = 100;
 pub struct Problems {
     found: Vec<Diagnostic>,
     beyond: usize,
+    /// What some of them must not quote, by their number.
+    hidden: BTreeMap<usize, Rc<Hidden>>,
     /// Where a mistake beyond the limit is written to, so that callers need not ask.
     scratch: Option<Diagnostic>,
 }
@@ -96,6 +101,7 @@ impl Problems {
     /// Records a mistake at `pos`; the result takes a hint.
     pub fn error(&mut self, file: &File, pos: Pos, message: impl AsRef<str>) -> &mut Diagnostic {
         let spot = if self.is_full() { Spot::default() } else { file.spot(pos) };
+        self.hidden.extend(file.hidden_at(pos).map(|hidden| (self.found.len(), hidden)));
         self.push(Diagnostic::error(spot, message))
     }
 
@@ -139,6 +145,12 @@ impl Problems {
 
     /// All of them in the order of files and lines, each once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        for (number, hidden) in &self.hidden {
+            if let Some(problem) = self.found.get_mut(*number) {
+                problem.message = hidden.untold(&problem.message);
+                problem.hint = problem.hint.as_deref().map(|hint| hidden.untold(hint));
+            }
+        }
         self.found.sort();
         self.found.dedup();
         if self.beyond > 0 {

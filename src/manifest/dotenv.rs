@@ -4,6 +4,11 @@
 
 use std::collections::BTreeMap;
 
+/// How many variables a file may have.
+pub const VARIABLES_MAX: usize = 10_000;
+/// How many mistakes of a file are reported: a person mends no more at once.
+const MISTAKES_MAX: usize = 100;
+
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -21,8 +26,12 @@ pub struct Mistake {
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>, Vec<Mistake>> {
     let mut reader =
         Reader { rest: text.trim_start_matches('\u{feff}'), line: 0, seen: BTreeMap::new(), mistakes: Vec::new() };
-    while !reader.rest.is_empty() {
+    while !reader.rest.is_empty() && reader.mistakes.len() < MISTAKES_MAX && reader.seen.len() <= VARIABLES_MAX {
         reader.entry();
+    }
+    if reader.seen.len() > VARIABLES_MAX {
+        let message = format!("more than {VARIABLES_MAX} variables in one file");
+        reader.wrong(reader.line, 1, message, "take what is not needed out, or mount the file as it is");
     }
     match reader.mistakes.is_empty() {
         true => Ok(reader.seen.into_iter().map(|(name, (_, value))| (name, value)).collect()),
@@ -175,6 +184,14 @@ mod tests {
         ] {
             assert_eq!(one(text), value, "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_has_neither_too_many_variables_nor_mistakes() {
+        let many: String = (0..=VARIABLES_MAX).map(|number| format!("A{number}=b\n")).collect();
+        assert_eq!(parse(&many).unwrap_err()[0].message, "more than 10000 variables in one file");
+        assert_eq!(parse(many.split_once('\n').unwrap().1).unwrap().len(), VARIABLES_MAX);
+        assert_eq!(parse(&"x\n".repeat(1_000)).unwrap_err().len(), MISTAKES_MAX);
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! The text of one manifest, and where its lines are: turns byte offsets into places that a person finds.
+//! The text of one manifest, and where its lines are: turns byte offsets into places that a person finds. What of it is not shown
+//! is next door.
+
+use std::rc::Rc;
 
 use super::diagnostic::Spot;
+use super::hidden::{Hidden, masked};
 
 /// A range of bytes in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +26,7 @@ pub struct File {
     /// The text, without a byte order mark.
     pub text: String,
     lines: Vec<usize>,
-    /// Parts whose values are never shown: Secrets, where people put by mistake what is secret, and addresses.
-    secret: Vec<Pos>,
+    hidden: Rc<Hidden>,
 }
 
 impl File {
@@ -31,14 +34,14 @@ impl File {
     pub fn new(name: String, text: String) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        let secret = secret_documents(&text);
-        Self { name, text, lines, secret }
+        let hidden = Rc::new(Hidden::in_manifest(&text));
+        Self { name, text, lines, hidden }
     }
 
     /// Takes the text of another file than a manifest in: lines that may hold the URL of a webhook are not shown.
     pub fn of_settings(name: String, text: String) -> Self {
-        let secret = addresses(&text);
-        Self { secret, ..Self::new(name, text) }
+        let hidden = Rc::new(Hidden::in_settings(&text));
+        Self { hidden, ..Self::new(name, text) }
     }
 
     /// Where `pos` is, for people.
@@ -48,7 +51,7 @@ impl File {
         let first = self.lines[index];
         let line = self.line(index);
         let last = pos.end.clamp(start, (first + line.len()).max(start));
-        let hidden = self.secret.iter().any(|part| part.start <= start && start < part.end);
+        let hidden = self.hidden.has(start);
         Spot {
             file: self.name.clone(),
             line: index + 1,
@@ -56,6 +59,11 @@ impl File {
             width: self.text[start..self.boundary(last)].trim_end().chars().count().max(1),
             source_line: (line.len() <= LINE_MAX).then(|| if hidden { masked(line) } else { line.to_string() }),
         }
+    }
+
+    /// What is not to be told of what is at `pos`, if it is in a part that is not shown.
+    pub fn hidden_at(&self, pos: Pos) -> Option<Rc<Hidden>> {
+        self.hidden.has(self.boundary(pos.start)).then(|| self.hidden.clone())
     }
 
     /// The number of the line that `pos` begins in, from 1.
@@ -84,48 +92,6 @@ impl File {
     /// The nearest character boundary at or before `at`.
     fn boundary(&self, at: usize) -> usize {
         self.text.floor_char_boundary(at.min(self.text.len()))
-    }
-}
-
-/// The documents that say `kind: Secret`. Found by their text, so that one that is not even YAML is found too.
-fn secret_documents(text: &str) -> Vec<Pos> {
-    let (mut found, mut start, mut secret, mut at) = (Vec::new(), 0, false, 0);
-    for line in text.split_inclusive('\n') {
-        if line.starts_with("---") {
-            found.extend(secret.then_some(Pos { start, end: at }));
-            (start, secret) = (at, false);
-        }
-        let bare: String = line.chars().filter(|c| !matches!(c, '"' | '\'' | ' ' | '\t')).collect();
-        secret |= bare.to_ascii_lowercase().contains("kind:secret");
-        at += line.len();
-    }
-    found.extend(secret.then_some(Pos { start, end: at + 1 }));
-    found
-}
-
-/// The lines that look as if they held a URL, and all that follows the beginning of `notifications`, however it is
-/// misspelt, until the next field of the file. Found by the text, so that what is not even YAML is found too.
-fn addresses(text: &str) -> Vec<Pos> {
-    let (mut found, mut is_inside, mut at) = (Vec::new(), false, 0);
-    for line in text.split_inclusive('\n') {
-        let lower = line.to_ascii_lowercase();
-        if line.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '{' | '"' | '\'')) {
-            is_inside = lower.trim_start_matches(['{', '"', '\'', ' ']).starts_with("not");
-        }
-        if is_inside || lower.contains("url") || lower.contains("://") {
-            found.push(Pos { start: at, end: at + line.len() + 1 });
-        }
-        at += line.len();
-    }
-    found
-}
-
-/// A line with its key but without its value.
-fn masked(line: &str) -> String {
-    match line.find(": ") {
-        Some(colon) => format!("{}: …", &line[..colon]),
-        None if line.trim_end().ends_with(':') => line.to_string(),
-        None => "…".into(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::suggest;
 use super::tree::{Node, Scalar, Value};
 
 /// How long all values of a source may grow by substitution, in bytes.
-pub const GROWTH_MAX: usize = 16 << 20;
+pub const GROWTH_MAX: usize = 8 << 20;
 /// How deep defaults may nest in defaults.
 const NESTED_MAX: usize = 8;
 
@@ -187,6 +187,10 @@ impl Expansion<'_> {
     /// The value of the `${…}` from `dollar` to its brace at `close`.
     fn variable(&mut self, dollar: usize, close: usize, depth: usize) -> String {
         self.used = true;
+        let is_over = self.room == 0 && !self.faults.is_empty();
+        if is_over || self.faults.len() == FAULTS_MAX {
+            return String::new();
+        }
         let inner = &self.text[dollar + 2..close];
         let end = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
         let (name, operator) = inner.split_at(end);

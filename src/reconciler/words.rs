@@ -7,7 +7,6 @@ use super::look::{INSPECT_DEADLINE, INSPECTIONS};
 use super::redact::Redactor;
 use crate::engine::Engine;
 use crate::model::observed::{Container, ContainerId, ContainerState, Health};
-use crate::model::text::printable;
 use crate::model::time::{Span, Timestamp};
 
 /// A run that is no older than this has only just begun.
@@ -37,7 +36,7 @@ pub(super) async fn last_words<E: Engine>(
 ) -> Vec<String> {
     let lines = timeout(INSPECT_DEADLINE.std(), engine.last_log(id, LOG_LINES, until)).await;
     let lines = lines.unwrap_or(Ok(Vec::new())).unwrap_or_default();
-    lines.iter().map(|line| printable(&redactor.clean(line))).collect()
+    lines.iter().map(|line| redactor.clean(line)).collect()
 }
 
 /// Until when what a container says tells how it is, if not until now: one that has only just been started again says that it

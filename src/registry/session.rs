@@ -248,7 +248,10 @@ impl<'a> Session<'a> {
         });
         match words.is_empty() || !is_quiet {
             true => String::new(),
-            false => format!(": {}", words.chars().take(SHOWN).collect::<String>()),
+            false => match words.char_indices().nth(SHOWN) {
+                Some((end, _)) => format!(": {}…", &words[..end]),
+                None => format!(": {words}"),
+            },
         }
     }
 }

@@ -9,6 +9,7 @@
 pub mod dotenv;
 pub mod engine;
 pub mod ignore;
+pub mod large;
 pub mod manifest;
 pub mod ownership;
 pub mod quantities;

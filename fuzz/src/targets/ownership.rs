@@ -11,7 +11,9 @@ pub fn try_input(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.split('\n');
     let name = lines.next().unwrap_or_default();
-    let labels: BTreeMap<String, String> = lines.filter_map(label).collect();
+    // One by one: they come from an engine's answer, not as a list that is sorted first.
+    let mut labels: BTreeMap<String, String> = BTreeMap::new();
+    lines.filter_map(label).for_each(|(key, value)| drop(labels.insert(key, value)));
     let ownership = Ownership { instance: Name::new(DEFAULT_INSTANCE).expect("the default instance is a name") };
     if let Some(identity) = ownership.identity(name, &labels) {
         let owner = &identity.owner;

@@ -64,6 +64,9 @@ impl Default for Ignore {
 impl Ignore {
     /// The patterns in the text of an ignore file.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
+        if text.len() as u64 > BYTES_MAX {
+            return Err(Mistake { line: 1, message: format!("more than {} KiB", BYTES_MAX >> 10) });
+        }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut patterns: Vec<Pattern> = pattern(FROM_THE_START).into_iter().flatten().collect();
         for (index, line) in text.lines().enumerate() {
