@@ -33,7 +33,7 @@ fn revision_of(container: &Container) -> Option<&str> {
 /// What is wrong with a step from one state to the next.
 pub fn of_a_step(town: &Town, before: &State, event: Event, after: &State) -> Option<String> {
     let of_the_step = match event {
-        Event::Effect(number) => of_an_effect(town, before, &before.under_way[number]),
+        Event::Effect { number, .. } => of_an_effect(town, before, &before.under_way[number]),
         _ => None,
     };
     of_the_step.or_else(|| volumes_stay(before, after)).or_else(|| jobs_run_once(after))
