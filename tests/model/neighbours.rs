@@ -1,10 +1,12 @@
-//! That Deployments do not disturb each other: a pass over all of them decides for each what a pass over it alone would decide.
+//! That Deployments do not disturb each other: a pass over all of them decides for each what a pass over it alone would decide,
+//! and what is done for one changes no container of the other.
 //!
-//! This is why two Deployments need not be tried in every order of both. Where a plan is the union of the plans of each, and what
-//! is done for one changes no container of the other, what happens to one in any run of both is a run of it alone, with the same
-//! crashes and restarts, and some passes in which it has nothing to decide. Each alone is searched to its end, with all that may go
-//! wrong. What is left to show is the "where", and that is looked at in every state that is reached with both: one's calls
-//! take effect in every order and part, while the other goes through its whole course pass by pass; and the reverse.
+//! This is why two Deployments need not be tried in every order of both. Where that holds, what happens to one in any run of
+//! both is a run of it alone, with the same crashes and restarts, and some passes in which it has nothing to decide; and each
+//! alone is searched to its end. That it holds is looked at in every state that is reached with both: one's calls take
+//! effect in every order and part, while the other goes through its whole course pass by pass; and the reverse. One thing
+//! they share: a container can get an address that one of the other Deployment has left and wants back. The one whose calls
+//! take effect in every order is given each of those; that both do it to each other at a time is not tried.
 
 use evenkeel::model::action::Action;
 use evenkeel::model::desired::Desired;
@@ -13,7 +15,7 @@ use evenkeel::model::name::Key;
 use evenkeel::model::observed::Observed;
 use evenkeel::model::status::{Plan, ProbeTask, Status};
 
-use crate::state::State;
+use crate::state::{Event, State};
 use crate::town::Town;
 
 /// How a plan differs from what would be decided for each house alone.
@@ -39,6 +41,16 @@ pub fn disturbed(town: &Town, state: &State, plan: &Plan) -> Option<String> {
         let what = difference(desired, plan, alone)?;
         Some(format!("{}: what is decided is not what would be if it were alone: {what}", house.key))
     })
+}
+
+/// A container of somebody else that has changed because of what was done for one object.
+pub fn touched(before: &State, event: Event, after: &State) -> Option<String> {
+    let Event::Effect { number, .. } = event else { return None };
+    let action = &before.under_way[number].action;
+    let own = format!("{}.{}.", action.object.namespace, action.object.name);
+    let mut others = before.world.containers.values().filter(|container| !container.name.starts_with(&own));
+    let changed = others.find(|other| !before.world.containers.is_shared(&after.world.containers, &other.id))?;
+    Some(format!("'{}' changes {}", action.call, changed.name))
 }
 
 /// What a pass would decide if there were nothing but what these manifests declare.

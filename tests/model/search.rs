@@ -143,6 +143,7 @@ impl Search<'_> {
     /// Judges one step.
     fn step(&self, before: &State, event: Event, after: State) -> Step {
         let wrong = promises::of_a_step(self.town, before, event, &after);
+        let wrong = wrong.or_else(|| neighbours::touched(before, event, &after));
         let wrong = wrong.or_else(|| promises::of_a_calm_state(self.town, &after, self.left));
         let likeness = likeness(&after);
         let after = Some(after).filter(|_| !self.known.contains_key(&likeness));

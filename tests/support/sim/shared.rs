@@ -49,6 +49,12 @@ impl<K: Ord, V: Clone> Shared<K, V> {
         self.0.iter().map(|(key, value)| (key, &**value))
     }
 
+    /// Whether a value is the same as in another map because neither has changed it since one was copied from the other.
+    pub fn is_shared(&self, other: &Self, key: &K) -> bool {
+        let both = self.0.get(key).zip(other.0.get(key));
+        both.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
