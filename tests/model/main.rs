@@ -110,6 +110,12 @@ fn two_deployments_do_not_disturb_each_other_in_any_order_of_the_second_one_s_ca
 }
 
 #[test]
+#[ignore = "takes minutes: scripts/prove --model"]
+fn two_deployments_do_not_disturb_each_other_through_a_crash() {
+    hold(&Town::with_both(plan, "web"), Left { crashes: 1, ..CALM });
+}
+
+#[test]
 fn a_step_that_does_not_ask_the_budget_is_found() {
     let wrong = broken_by(&Town::with_web(wrong::without_a_budget), CALM);
     assert!(wrong.contains("are promised"), "{wrong}");
