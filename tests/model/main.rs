@@ -113,6 +113,7 @@ fn two_deployments_do_not_disturb_each_other_in_any_order_of_the_second_one_s_ca
 #[ignore = "takes minutes: scripts/prove --model"]
 fn two_deployments_do_not_disturb_each_other_through_a_crash() {
     hold(&Town::with_both(plan, "web"), Left { crashes: 1, ..CALM });
+    hold(&Town::with_both(plan, "api"), Left { crashes: 1, ..CALM });
 }
 
 #[test]
