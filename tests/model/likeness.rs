@@ -3,56 +3,72 @@
 //! and no deadline passes here, because time goes on only where the plan waits. It changes nothing.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
+use std::net::Ipv4Addr;
 
+use evenkeel::model::action::Call;
 use evenkeel::model::history::{DeploymentHistory, History, Outcome, Rollout};
 use evenkeel::model::job::{JobHistory, JobState};
 use evenkeel::model::name::Key;
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::time::Timestamp;
+use sha2::{Digest, Sha256};
 
-use crate::state::{State, UnderWay};
+use crate::state::{Failed, State, UnderWay};
 use crate::support::sim::container::{Container, Health, State as ContainerState};
 use crate::support::sim::world::{Alarm, World};
 
 /// The first back-off of a failed action; each further one is at most twice as long.
 const FIRST_PAUSE: u64 = 5_000;
 
-/// What two states have in common if they are the same: two hashes, so that none collide by chance.
-pub fn likeness(state: &State) -> (u64, u64) {
-    let mut sketch = Sketch { now: state.now(), world: &state.world, one: DefaultHasher::new(), two: Fnv(FNV) };
+/// What two states have in common if they are the same: half of a SHA-256, so that none collide by chance.
+pub fn likeness(state: &State) -> u128 {
+    let mut sketch = Sketch {
+        now: state.now(),
+        world: &state.world,
+        written: Written(Vec::with_capacity(4096)),
+        addresses: Vec::new(),
+    };
     sketch.state(state);
-    (sketch.one.finish(), sketch.two.finish())
+    let hash = Sha256::digest(&sketch.written.0);
+    u128::from_le_bytes(std::array::from_fn(|n| hash[n]))
 }
 
-const FNV: u64 = 0xcbf2_9ce4_8422_2325;
+/// All that is told of a state, one after the other: hashed as a whole, which is quick also where our own code is not optimised.
+struct Written(Vec<u8>);
 
-/// FNV-1a: another function than the standard one.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
+impl Hasher for Written {
     fn finish(&self) -> u64 {
-        self.0
+        unreachable!("it is hashed as a whole")
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+        self.0.extend_from_slice(bytes);
     }
 }
 
 struct Sketch<'a> {
     now: Timestamp,
     world: &'a World,
-    one: DefaultHasher,
-    two: Fnv,
+    written: Written,
+    /// Addresses in the order in which they were told: as names they all are alike.
+    addresses: Vec<Ipv4Addr>,
 }
 
 impl Sketch<'_> {
     fn add(&mut self, part: impl Hash) {
-        part.hash(&mut self.one);
-        part.hash(&mut self.two);
+        part.hash(&mut self.written);
+    }
+
+    fn address(&mut self, address: Option<Ipv4Addr>) {
+        let number = address.map(|address| match self.addresses.iter().position(|told| *told == address) {
+            Some(number) => number,
+            None => {
+                self.addresses.push(address);
+                self.addresses.len() - 1
+            }
+        });
+        self.add(number);
     }
 
     /// How much of the back-off after that many failures in a row is over.
@@ -80,8 +96,11 @@ impl Sketch<'_> {
         self.add(of_this_run);
         for UnderWay { action, halfway, decided_at, was_ready } in under_way {
             self.add((action.call.to_string(), halfway, decided_at, was_ready));
+            if let Call::Connect(c) | Call::Reconnect(c) = &action.call {
+                self.address(c.address);
+            }
         }
-        let failed = failures.iter().map(|(target, failure)| {
+        let failed = failures.iter().map(|(target, Failed { failure, .. })| {
             let id = target.strip_prefix("container ").map(|id| ContainerId(id.to_string()));
             let target = id.map_or(Some(target.as_str()), |id| self.world.containers.get(&id).map(|c| c.name.as_str()));
             (
@@ -141,7 +160,9 @@ impl Sketch<'_> {
         self.add((c.runs, c.restart_count, c.stopped_by_call, c.ran_at_shutdown, c.backoff));
         self.add(began.map(|began| World::timestamp(c.created_at) < began));
         for (network, endpoint) in &c.endpoints {
-            self.add((network, endpoint.address, endpoint.fixed, &endpoint.aliases));
+            self.add((network, &endpoint.aliases));
+            self.address(endpoint.address);
+            self.address(endpoint.fixed);
         }
     }
 

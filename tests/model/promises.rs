@@ -1,6 +1,7 @@
 //! What must hold in every state of the small world and at every step of it. It looks, and says what is broken.
 
 use evenkeel::model::action::{Action, Call};
+use evenkeel::model::history::Outcome;
 use evenkeel::model::name::Key;
 use evenkeel::model::observed::ContainerId;
 use evenkeel::model::revision::RevisionId;
@@ -33,7 +34,7 @@ fn revision_of(container: &Container) -> Option<&str> {
 /// What is wrong with a step from one state to the next.
 pub fn of_a_step(town: &Town, before: &State, event: Event, after: &State) -> Option<String> {
     let of_the_step = match event {
-        Event::Effect(number) => of_an_effect(town, before, &before.under_way[number]),
+        Event::Effect { number, .. } => of_an_effect(town, before, &before.under_way[number]),
         _ => None,
     };
     of_the_step.or_else(|| volumes_stay(before, after)).or_else(|| jobs_run_once(after))
@@ -121,6 +122,10 @@ pub fn is_at_rest(town: &Town, state: &State, plan: &Plan) -> bool {
 fn is_home(state: &State, plan: &Plan, house: &House, may_go_on: bool) -> bool {
     let Some(Status { phase, .. }) = plan.status.get(&house.key) else { return false };
     let running: Vec<&Container> = of(state, &house.key).filter(|c| c.is_alive()).collect();
+    if !may_go_on && !has_ever_completed(state, &house.key) {
+        // The engine took the job of the very first revision: nothing was there that could stay.
+        return running.is_empty() && phase != "Stalled";
+    }
     let is_whole = running.len() == house.replicas && running.iter().all(|c| is_reachable(state, c));
     let image = IMAGES[state.edit];
     let is_right = match (may_go_on, image) {
@@ -130,6 +135,11 @@ fn is_home(state: &State, plan: &Plan, house: &House, may_go_on: bool) -> bool {
         (false, _) => phase != "Stalled",
     };
     is_whole && is_right
+}
+
+fn has_ever_completed(state: &State, key: &Key) -> bool {
+    let mut revisions = state.history.deployments.get(key).into_iter().flat_map(|known| &known.revisions);
+    revisions.any(|revision| matches!(revision.outcome, Outcome::Completed { .. }))
 }
 
 impl Container {

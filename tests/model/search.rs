@@ -6,12 +6,15 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::likeness::likeness;
-use crate::promises;
 use crate::state::{Event, Left, State};
+use crate::support::parallel::on_all_cores;
 use crate::town::Town;
+use crate::{neighbours, promises};
 
 /// A world with more states than this is too large to be searched.
-const STATES_MAX: usize = 300_000;
+const STATES_MAX: usize = 6_000_000;
+/// As many states are gone on from at once: enough for all cores, and few enough that what comes of them fits in memory.
+const AT_ONCE: usize = 256;
 
 /// What was searched, and what is wrong.
 pub struct Found {
@@ -36,21 +39,45 @@ impl fmt::Display for Found {
 
 /// How a state was first reached.
 struct Origin {
-    from: usize,
+    from: u32,
     event: Event,
     depth: u32,
+}
+
+/// A state to go on from.
+struct Waiting {
+    number: usize,
+    likeness: u128,
+    state: State,
+}
+
+/// A step from a state, judged.
+struct Step {
+    event: Event,
+    likeness: u128,
+    /// None if it was known already when the step was made.
+    after: Option<State>,
+    wrong: Option<String>,
+}
+
+/// All steps from a state.
+struct Expanded {
+    /// What is wrong with what its pass decides.
+    wrong: Option<String>,
+    at_rest: bool,
+    steps: Vec<Step>,
 }
 
 struct Search<'a> {
     town: &'a Town,
     left: Left,
-    known: BTreeMap<(u64, u64), usize>,
+    known: BTreeMap<u128, u32>,
     origins: Vec<Origin>,
     /// Fair steps, as pairs of states.
     steps: Vec<(u32, u32)>,
     at_rest: Vec<bool>,
     transitions: usize,
-    waiting: VecDeque<(usize, State)>,
+    waiting: VecDeque<Waiting>,
 }
 
 /// Tries everything.
@@ -73,9 +100,14 @@ pub fn search(town: &Town, left: Left) -> Found {
 impl Search<'_> {
     fn run(&mut self) -> Option<String> {
         let first = State::first(self.left);
-        self.enter(first, Origin { from: 0, event: Event::Pass, depth: 0 });
-        while let Some((number, state)) = self.waiting.pop_front() {
-            if let Some(wrong) = self.expand(number, &state) {
+        let origin = Origin { from: 0, event: Event::Pass, depth: 0 };
+        self.enter(likeness(&first), Some(first), origin);
+        while !self.waiting.is_empty() {
+            let some: Vec<Waiting> = self.waiting.drain(..AT_ONCE.min(self.waiting.len())).collect();
+            // In the order of the queue, so that figures and ways are those of a search by one alone.
+            let expanded = on_all_cores(&some, |one| self.expand(one));
+            let mut expanded = some.iter().zip(expanded);
+            if let Some(wrong) = expanded.find_map(|(one, expanded)| self.take(one.number, expanded)) {
                 return Some(wrong);
             }
             if self.origins.len() > STATES_MAX {
@@ -87,16 +119,15 @@ impl Search<'_> {
     }
 
     /// Goes on from a state in every way.
-    fn expand(&mut self, number: usize, state: &State) -> Option<String> {
-        let plan = state.decide(self.town);
-        if let Some(wrong) = promises::of_a_plan(state, &plan) {
-            return Some(format!("{wrong}:\n{}", self.way_to(number)));
-        }
-        let (rest, wake_at) = (promises::is_at_rest(self.town, state, &plan), plan.wake_at);
-        let after_pass = state.after_pass(plan);
-        let changes = likeness(&after_pass) != likeness(state);
-        self.at_rest[number] = rest && !changes && state.world.next_alarm().is_none();
-        let mut events = state.events(self.town);
+    fn expand(&self, one: &Waiting) -> Expanded {
+        let (town, state) = (self.town, &one.state);
+        let plan = state.decide(town);
+        let wrong = promises::of_a_plan(state, &plan).or_else(|| neighbours::disturbed(town, state, &plan));
+        let (rest, wake_at) = (promises::is_at_rest(town, state, &plan), plan.wake_at);
+        let after_pass = state.after_pass(town, plan);
+        let pass = self.step(state, Event::Pass, after_pass);
+        let changes = pass.likeness != one.likeness;
+        let mut events = state.events(town);
         match wake_at {
             // Time goes on only when there is nothing to decide.
             Some(at) if !changes && at > state.now() => {
@@ -104,38 +135,52 @@ impl Search<'_> {
             }
             Some(_) | None => {}
         }
-        if changes && let Some(wrong) = self.step(number, state, Event::Pass, after_pass) {
-            return Some(wrong);
-        }
-        events.into_iter().find_map(|event| self.step(number, state, event, state.after(event)))
+        let others = events.into_iter().map(|event| self.step(state, event, state.after(event)));
+        let steps = Some(pass).filter(|_| changes).into_iter().chain(others).collect();
+        Expanded { wrong, at_rest: rest && !changes && state.world.next_alarm().is_none(), steps }
     }
 
-    /// Takes one step, and judges it.
-    fn step(&mut self, number: usize, before: &State, event: Event, after: State) -> Option<String> {
-        self.transitions += 1;
+    /// Judges one step.
+    fn step(&self, before: &State, event: Event, after: State) -> Step {
         let wrong = promises::of_a_step(self.town, before, event, &after);
+        let wrong = wrong.or_else(|| neighbours::touched(before, event, &after));
         let wrong = wrong.or_else(|| promises::of_a_calm_state(self.town, &after, self.left));
-        let depth = self.origins[number].depth + 1;
-        let to = self.enter(after, Origin { from: number, event, depth });
-        if event.is_fair() {
-            self.steps.push((number as u32, to as u32));
+        let likeness = likeness(&after);
+        let after = Some(after).filter(|_| !self.known.contains_key(&likeness));
+        Step { event, likeness, after, wrong }
+    }
+
+    /// Notes what comes of a state; what is wrong with it, with the way to it.
+    fn take(&mut self, number: usize, expanded: Expanded) -> Option<String> {
+        let Expanded { wrong, at_rest, steps } = expanded;
+        if let Some(wrong) = wrong {
+            return Some(format!("{wrong}:\n{}", self.way_to(number)));
         }
-        wrong.map(|wrong| format!("{wrong}:\n{}then {event:?}", self.way_to(number)))
+        self.at_rest[number] = at_rest;
+        for Step { event, likeness, after, wrong } in steps {
+            self.transitions += 1;
+            let depth = self.origins[number].depth + 1;
+            let to = self.enter(likeness, after, Origin { from: number as u32, event, depth });
+            if event.is_fair() {
+                self.steps.push((number as u32, to));
+            }
+            if let Some(wrong) = wrong {
+                return Some(format!("{wrong}:\n{}then {event:?}", self.way_to(number)));
+            }
+        }
+        None
     }
 
     /// The number of a state; one that was not known is looked at later.
-    fn enter(&mut self, state: State, origin: Origin) -> usize {
+    fn enter(&mut self, likeness: u128, state: Option<State>, origin: Origin) -> u32 {
         let number = self.origins.len();
-        match self.known.entry(likeness(&state)) {
-            std::collections::btree_map::Entry::Occupied(known) => *known.get(),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(number);
-                self.origins.push(origin);
-                self.at_rest.push(false);
-                self.waiting.push_back((number, state));
-                number
-            }
-        }
+        *self.known.entry(likeness).or_insert_with(|| {
+            let state = state.expect("what nobody knew was kept");
+            self.origins.push(origin);
+            self.at_rest.push(false);
+            self.waiting.push_back(Waiting { number, likeness, state });
+            number as u32
+        })
     }
 
     /// A state from which no fair steps lead to rest. When there is none, every run in which whatever can happen again and
@@ -163,13 +208,13 @@ impl Search<'_> {
         let mut at = number;
         while self.origins[at].depth > 0 {
             events.push(self.origins[at].event);
-            at = self.origins[at].from;
+            at = self.origins[at].from as usize;
         }
         let (mut state, mut text) = (State::first(self.left), String::new());
         for event in events.into_iter().rev() {
             text.push_str(&words(self.town, &state, event));
             state = match event {
-                Event::Pass => state.after_pass(state.decide(self.town)),
+                Event::Pass => state.after_pass(self.town, state.decide(self.town)),
                 other => state.after(other),
             };
         }
@@ -185,7 +230,7 @@ fn words(town: &Town, state: &State, event: Event) -> String {
             let begun: Vec<String> = plan.actions.iter().map(|action| action.call.to_string()).collect();
             format!("pass: {}\n", begun.join("; "))
         }
-        Event::Effect(number) => format!("  {}\n", state.under_way[number]),
+        Event::Effect { number, .. } => format!("  {}\n", state.under_way[number]),
         Event::Fail { number, effect } => format!("  fails (effect: {effect}): {}\n", state.under_way[number]),
         other => format!("{other:?}\n"),
     }

@@ -3,16 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::rc::Rc;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use evenkeel::model::action::{Action, Call};
+use evenkeel::model::desired::Desired;
 use evenkeel::model::history::{History, Outcome};
+use evenkeel::model::name::Key;
 use evenkeel::model::observed::{ContainerId, Failure, Fault, Observed};
 use evenkeel::model::revision::RevisionId;
 use evenkeel::model::status::{Plan, ProbeTask};
 use evenkeel::model::time::Timestamp;
 
+use crate::addresses;
 use crate::support::sim::app::Millis;
+use crate::support::sim::container::Container;
 use crate::support::sim::world::{Refusal, World};
 use crate::support::world::{observed, perform};
 use crate::town::Town;
@@ -31,24 +36,24 @@ pub struct Left {
 /// The small world at one moment.
 #[derive(Clone)]
 pub struct State {
-    pub world: Rc<World>,
+    pub world: Arc<World>,
     /// Which manifests are in force.
     pub edit: usize,
     /// What is on disk, and what the process remembers beside it.
-    pub history: Rc<History>,
-    pub probes: Rc<Vec<ProbeTask>>,
+    pub history: Arc<History>,
+    pub probes: Arc<Vec<ProbeTask>>,
     pub under_way: Vec<UnderWay>,
-    pub failures: BTreeMap<String, Failure>,
+    pub failures: BTreeMap<String, Failed>,
     pub watched_since: Timestamp,
     pub left: Left,
     /// Every revision that was ever rejected, whatever the history says later.
-    pub rejected: Rc<BTreeSet<RevisionId>>,
+    pub rejected: Arc<BTreeSet<RevisionId>>,
 }
 
 /// An action that was begun and whose end is not known yet.
 #[derive(Clone)]
 pub struct UnderWay {
-    pub action: Rc<Action>,
+    pub action: Arc<Action>,
     /// The first half is done: a signal is sent, a network is left.
     pub halfway: bool,
     /// How many restarts of the engine were left when it was decided.
@@ -57,13 +62,21 @@ pub struct UnderWay {
     pub was_ready: bool,
 }
 
+/// What became of the last action on a target.
+#[derive(Clone)]
+pub struct Failed {
+    /// For which object it was.
+    pub object: Key,
+    pub failure: Failure,
+}
+
 /// Something that can happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The controller looks, decides, saves and begins.
     Pass,
-    /// The action of that number takes effect, or the first half of it does.
-    Effect(usize),
+    /// The action of that number takes effect, or the first half of it does; the engine chooses addresses in that way.
+    Effect { number: usize, way: usize },
     /// A program that was told to stop ends, though nobody waits for it any more.
     End(usize),
     /// Time goes on to the next thing that the engine does by itself.
@@ -74,8 +87,8 @@ pub enum Event {
     Edit,
     /// The controller dies and is started again.
     Crash,
-    /// The engine restarts.
-    Restart { graceful: bool },
+    /// The engine restarts, and chooses addresses in that way.
+    Restart { graceful: bool, way: usize },
     /// The action of that number fails, with or without its effect.
     Fail { number: usize, effect: bool },
 }
@@ -84,7 +97,7 @@ impl Event {
     /// Whether it is a part of any fair run, not an accident or a wish.
     pub fn is_fair(self) -> bool {
         match self {
-            Event::Pass | Event::Effect(_) | Event::End(_) | Event::Alarm | Event::Wait(_) => true,
+            Event::Pass | Event::Effect { .. } | Event::End(_) | Event::Alarm | Event::Wait(_) => true,
             Event::Edit | Event::Crash | Event::Restart { .. } | Event::Fail { .. } => false,
         }
     }
@@ -94,15 +107,15 @@ impl State {
     /// The world before the first pass.
     pub fn first(left: Left) -> State {
         State {
-            world: Rc::new(Town::engine()),
+            world: Arc::new(Town::engine()),
             edit: 0,
-            history: Rc::default(),
-            probes: Rc::default(),
+            history: Arc::default(),
+            probes: Arc::default(),
             under_way: Vec::new(),
             failures: BTreeMap::new(),
             watched_since: Timestamp::default(),
             left,
-            rejected: Rc::default(),
+            rejected: Arc::default(),
         }
     }
 
@@ -114,37 +127,49 @@ impl State {
     /// What a pass would decide.
     pub fn decide(&self, town: &Town) -> Plan {
         let desired = &town.manifests[self.edit];
-        let seen = observed(&self.world, desired, &self.history, &self.probes);
-        let in_flight = self.under_way.iter().map(|under_way| under_way.action.call.target()).collect();
-        let (failures, watched_since) = (self.failures.clone(), self.watched_since);
-        let seen = Observed { in_flight, failures, watched_since, ..seen };
-        (town.planner)(desired, &seen, &self.history, self.now())
+        (town.planner)(desired, &self.seen(desired), &self.history, self.now())
     }
 
-    /// The state after a pass that decided `plan`: saved first, then begun.
-    pub fn after_pass(&self, plan: Plan) -> State {
+    /// What the controller sees of what it has to do with, if these manifests are in force.
+    pub fn seen(&self, desired: &Desired) -> Observed {
+        let seen = observed(&self.world, desired, &self.history, &self.probes);
+        let under_way = self.under_way.iter().map(|under_way| &under_way.action);
+        let in_flight = under_way.filter(|action| desired.declares(&action.object)).map(|action| action.call.target());
+        let failed = self.failures.iter().filter(|(_, failed)| desired.declares(&failed.object));
+        let failures = failed.map(|(target, failed)| (target.clone(), failed.failure.clone())).collect();
+        Observed { in_flight: in_flight.collect(), failures, watched_since: self.watched_since, ..seen }
+    }
+
+    /// The state after a pass that decided `plan`: saved first, then begun. What is done at once is over with that.
+    pub fn after_pass(&self, town: &Town, plan: Plan) -> State {
         let mut next = self.clone();
         let revisions = plan.history.deployments.values().flat_map(|deployment| &deployment.revisions);
         let rejected = revisions.filter(|revision| matches!(revision.outcome, Outcome::Rejected { .. }));
         let rejected: Vec<_> = rejected.map(|r| r.id.clone()).filter(|id| !self.rejected.contains(id)).collect();
         if !rejected.is_empty() {
-            Rc::make_mut(&mut next.rejected).extend(rejected);
+            Arc::make_mut(&mut next.rejected).extend(rejected);
         }
-        next.history = Rc::new(plan.history);
-        next.probes = Rc::new(plan.probes);
+        next.history = Arc::new(plan.history);
+        next.probes = Arc::new(plan.probes);
         for action in plan.actions {
             let ready_since = next.history.deployments.get(&action.object).map(|deployment| &deployment.ready_since);
             let was_ready = ready_since.zip(action.call.container()).is_some_and(|(ready, id)| ready.contains_key(id));
-            let (action, decided_at) = (Rc::new(action), self.left.restarts);
+            let (action, decided_at) = (Arc::new(action), self.left.restarts);
             next.under_way.push(UnderWay { action, halfway: false, decided_at, was_ready });
         }
         next.under_way.sort_by_cached_key(|under_way| under_way.action.call.target());
+        let at_once = |under_way: &UnderWay| town.is_done_at_once(&under_way.action.object);
+        while let Some(number) = next.under_way.iter().position(at_once) {
+            next.take_effect(number, 0);
+        }
         next
     }
 
     /// Everything but passes and waiting that can happen now.
     pub fn events(&self, town: &Town) -> Vec<Event> {
-        let mut events: Vec<Event> = (0..self.under_way.len()).map(Event::Effect).collect();
+        let ways = |number: usize| 0..addresses::ways(self, &self.under_way[number]);
+        let effects = |number| ways(number).map(move |way| Event::Effect { number, way });
+        let mut events: Vec<Event> = (0..self.under_way.len()).flat_map(effects).collect();
         events.extend((0..self.abandoned().len()).map(Event::End));
         if self.world.next_alarm().is_some() {
             events.push(Event::Alarm);
@@ -156,7 +181,9 @@ impl State {
             events.push(Event::Crash);
         }
         if self.left.restarts > 0 {
-            events.extend([true, false].map(|graceful| Event::Restart { graceful }));
+            for way in 0..addresses::ways_of_a_restart(self) {
+                events.extend([true, false].map(|graceful| Event::Restart { graceful, way }));
+            }
         }
         if self.left.failures > 0 {
             let ways = |number| [true, false].map(|effect| Event::Fail { number, effect });
@@ -175,9 +202,10 @@ impl State {
     /// The state after anything but a pass.
     pub fn after(&self, event: Event) -> State {
         let mut next = self.clone();
+        next.choose(addresses::chosen(self, 0));
         match event {
             Event::Pass => unreachable!("a pass is made from its plan"),
-            Event::Effect(number) => next.take_effect(number),
+            Event::Effect { number, way } => next.take_effect(number, way),
             Event::End(number) => {
                 let id = self.abandoned()[number].clone();
                 next.change(|world| world.kill(&id)).expect("it runs");
@@ -193,42 +221,54 @@ impl State {
                 next.change(|world| world.advance(world.now + 1));
             }
             Event::Crash => next.crash(),
-            Event::Restart { graceful } => next.restart(graceful),
+            Event::Restart { graceful, way } => next.restart(graceful, way),
             Event::Fail { number, effect } => next.fail(number, effect),
         }
         next
     }
 
     fn change<T>(&mut self, change: impl FnOnce(&mut World) -> T) -> T {
-        let world = Rc::make_mut(&mut self.world);
+        let world = Arc::make_mut(&mut self.world);
         let result = change(world);
+        world.next_addresses.clear();
         // What was told and written is of no meaning here.
         world.events.clear();
         world.notes.clear();
-        world.containers.values_mut().for_each(|container| container.log.clear());
+        let told = world.containers.values().filter(|container| !container.log.is_empty());
+        for id in told.map(|container| container.id.clone()).collect::<Vec<_>>() {
+            world.containers.get_mut(&id).expect("it was just there").log.clear();
+        }
         result
     }
 
-    fn take_effect(&mut self, number: usize) {
+    fn choose(&mut self, addresses: Vec<Ipv4Addr>) {
+        Arc::make_mut(&mut self.world).next_addresses = addresses;
+    }
+
+    fn take_effect(&mut self, number: usize, way: usize) {
         if has_two_halves(&self.under_way[number].action.call) && !self.under_way[number].halfway {
             let action = self.under_way[number].action.clone();
             self.change(|world| first_half(world, &action.call));
             self.under_way[number].halfway = true;
             return;
         }
+        let addresses = addresses::chosen(self, way);
         let UnderWay { action, .. } = self.under_way.remove(number);
+        self.choose(addresses);
         match self.change(|world| perform(world, &action.call)) {
             Ok(()) => drop(self.failures.remove(&action.call.target())),
-            Err(Refusal { fault, message, .. }) => self.remember(&action.call, fault, message),
+            Err(Refusal { fault, message, .. }) => self.remember(&action, fault, message),
         }
     }
 
-    fn remember(&mut self, call: &Call, fault: Fault, message: String) {
-        let earlier = self.failures.get(&call.target());
+    fn remember(&mut self, action: &Action, fault: Fault, message: String) {
+        let (call, object) = (&action.call, action.object.clone());
+        let earlier = self.failures.get(&call.target()).map(|failed| &failed.failure);
         let count = earlier.map_or(1, |earlier| earlier.count + 1);
         let cut = call.cuts().or_else(|| earlier?.cut.clone());
         let (at, ending, output) = (self.now(), call.ends(), Vec::new());
-        self.failures.insert(call.target(), Failure { count, at, fault, message, ending, cut, output });
+        let failure = Failure { count, at, fault, message, ending, cut, output };
+        self.failures.insert(call.target(), Failed { object, failure });
     }
 
     /// Containers that were told to stop by a call that nobody waits for any more.
@@ -243,19 +283,20 @@ impl State {
         self.left.crashes -= 1;
         self.under_way.clear();
         self.failures.clear();
-        self.probes = Rc::default();
+        self.probes = Arc::default();
         self.watched_since = self.now();
-        let history = Rc::make_mut(&mut self.history);
+        let history = Arc::make_mut(&mut self.history);
         for deployment in history.deployments.values_mut() {
             deployment.ready_since.clear();
             deployment.judged.clear();
         }
     }
 
-    fn restart(&mut self, graceful: bool) {
+    fn restart(&mut self, graceful: bool, way: usize) {
+        self.choose(addresses::chosen_at_a_restart(self, way));
         self.left.restarts -= 1;
         for UnderWay { action, .. } in std::mem::take(&mut self.under_way) {
-            self.remember(&action.call, Fault::Unavailable, "the engine is down".into());
+            self.remember(&action, Fault::Unavailable, "the engine is down".into());
         }
         self.change(|world| {
             world.power_down(graceful, 0);
@@ -272,7 +313,7 @@ impl State {
         }
         self.under_way.remove(number);
         let fault = if effect { Fault::Timeout } else { Fault::Unavailable };
-        self.remember(&action.call, fault, "the engine is in trouble".into());
+        self.remember(&action, fault, "the engine is in trouble".into());
     }
 }
 
@@ -307,6 +348,13 @@ fn first_half(world: &mut World, call: &Call) {
         // One that is not on the network has nothing to leave.
         Call::Reconnect(c) => drop(world.disconnect(&c.container, &c.network)),
         other => unreachable!("{other} has no halves"),
+    }
+}
+
+impl UnderWay {
+    /// The container that it acts on, if that is there.
+    pub fn container<'a>(&self, world: &'a World) -> Option<&'a Container> {
+        world.containers.get(self.action.call.container()?)
     }
 }
 

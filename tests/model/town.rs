@@ -22,6 +22,10 @@ pub struct Town {
     /// The manifests, in the order in which they come into force.
     pub manifests: Vec<Desired>,
     pub houses: Vec<House>,
+    /// For each house the manifests as they would be without the others.
+    pub alone: Vec<Vec<Desired>>,
+    /// The house whose calls take effect within the pass that decides them; none: all in every order.
+    at_once: Option<usize>,
 }
 
 /// A Deployment of the small world, and what it promises.
@@ -51,9 +55,29 @@ impl Town {
         Town::of(planner, vec![api()])
     }
 
+    /// Both. What is to be done for the one of that name is done within the pass that decides it.
+    pub fn with_both(planner: Planner, at_once: &str) -> Town {
+        let houses = vec![web(), api()];
+        let at_once = houses.iter().position(|house| house.key.name.as_str() == at_once);
+        Town { at_once, ..Town::of(planner, houses) }
+    }
+
+    /// The same without the last manifests: a smaller world.
+    pub fn until(mut self, edits: usize) -> Town {
+        self.manifests.truncate(edits);
+        self
+    }
+
     fn of(planner: Planner, houses: Vec<House>) -> Town {
-        let manifests = (0..IMAGES.len()).map(|edit| manifests(&houses, edit)).collect();
-        Town { planner, manifests, houses }
+        let all = |houses: &[House]| (0..IMAGES.len()).map(|edit| manifests(houses, edit)).collect();
+        let alone = houses.iter().map(|house| all(std::slice::from_ref(house))).collect();
+        Town { planner, manifests: all(&houses), houses, alone, at_once: None }
+    }
+
+    /// Whether what is done for that object is done within the pass that decides it. What is shared is not.
+    pub fn is_done_at_once(&self, key: &Key) -> bool {
+        let declaring = || (0..self.alone.len()).filter(|number| self.alone[*number][0].declares(key));
+        self.at_once.is_some_and(|house| declaring().eq([house]))
     }
 
     /// An engine with all images and nothing else.

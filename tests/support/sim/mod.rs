@@ -18,6 +18,7 @@ pub mod image;
 mod life;
 mod network;
 mod registry;
+pub mod shared;
 pub mod world;
 
 use std::pin::pin;

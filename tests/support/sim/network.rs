@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// The lowest free address, or the one that is asked for.
+    /// The one that is asked for, or a free one: as the engine does, the lowest, unless somebody has chosen.
     fn take_address(&self, network: &Network, fixed: Option<Ipv4Addr>) -> Result<Ipv4Addr, Refusal> {
         let used: BTreeSet<Ipv4Addr> = self.addresses(&network.id).into_keys().collect();
         let Some((first, last)) = network.subnets.iter().find_map(|subnet| range(subnet)) else {
@@ -225,7 +225,13 @@ impl World {
             Some(address) if used.contains(&address) => refuse(403, Fault::Conflict, "Address already in use"),
             Some(address) => Ok(address),
             // The first address is the gateway's, the last one is for broadcasts.
-            None => match (first + 2..last).map(Ipv4Addr::from).find(|address| !used.contains(address)) {
+            None => match self
+                .next_addresses
+                .iter()
+                .copied()
+                .chain((first + 2..last).map(Ipv4Addr::from))
+                .find(|address| !used.contains(address))
+            {
                 Some(address) => Ok(address),
                 None => refuse(500, Fault::Unavailable, "no available IPv4 addresses on this network's address pools"),
             },

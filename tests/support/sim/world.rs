@@ -2,6 +2,7 @@
 //! what time it is. Next: `life` (what happens to containers), `network`, `image`, `create`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 
 use evenkeel::model::observed::{ContainerId, Fault, Headroom, NetworkId};
 use evenkeel::model::revision::ImageId;
@@ -10,6 +11,7 @@ use evenkeel::model::time::Timestamp;
 use super::app::Millis;
 use super::container::Container;
 use super::image::{Image, Registry};
+use super::shared::Shared;
 
 /// Virtual time 0: 2026-01-01T00:00:00Z.
 pub const EPOCH: i64 = 1_767_225_600_000;
@@ -21,10 +23,12 @@ const EVENTS_KEPT: usize = 256;
 #[derive(Clone)]
 pub struct World {
     pub now: Millis,
-    pub containers: BTreeMap<ContainerId, Container>,
+    pub containers: Shared<ContainerId, Container>,
     pub networks: BTreeMap<NetworkId, Network>,
+    /// Which addresses it gives to those that ask for none, the first that is free; after them, the lowest that is free.
+    pub next_addresses: Vec<Ipv4Addr>,
     pub volumes: BTreeMap<String, Volume>,
-    pub images: BTreeMap<ImageId, Image>,
+    pub images: Shared<ImageId, Image>,
     /// Local references: what each tag leads to.
     pub tags: BTreeMap<String, ImageId>,
     pub registry: Registry,
@@ -143,10 +147,11 @@ impl Default for World {
     fn default() -> Self {
         Self {
             now: 0,
-            containers: BTreeMap::new(),
+            containers: Shared::default(),
             networks: BTreeMap::new(),
+            next_addresses: Vec::new(),
             volumes: BTreeMap::new(),
-            images: BTreeMap::new(),
+            images: Shared::default(),
             tags: BTreeMap::new(),
             registry: Registry::default(),
             builds: BTreeMap::new(),
