@@ -256,6 +256,21 @@ fn what_is_harmless_comes_to_a_container() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_share_is_refused_for_what_it_may_be_and_other_options_for_what_they_can_do() {
+    let host = tempfile::tempdir().unwrap();
+    for (name, words) in [
+        ("the host's export by NFS", "'shop.data' is a mount of ':/', which may be this host's"),
+        ("a share by SMB", "'shop.data' is a mount of '//127.0.0.1/c', which may be this host's"),
+        ("a disk as a volume", "'shop.data' has options that can mount anything (type 'ext4', device '/dev/sda1')"),
+    ] {
+        let case = cases("escapes.txt").into_iter().find(|case| case.name == name).unwrap();
+        let refused = play(&case, &case.desired(host.path()).unwrap()).refused;
+        let told: Vec<String> = refused.values().flatten().map(ToString::to_string).collect();
+        assert!(matches!(&*told, [why] if why.contains(words)), "{name}: {told:?}");
+    }
+}
+
 /// The same manifests, where nobody says what is allowed.
 #[test]
 fn without_a_policy_nothing_is_refused() {
