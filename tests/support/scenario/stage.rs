@@ -420,8 +420,8 @@ impl Stage {
         let counts = matches!(expectation, Expectation::Calls { .. } | Expectation::Asked { .. });
         let calls = if counts { self.sim.calls().made[self.mark..].to_vec() } else { Vec::new() };
         let (names, instance) = (&self.names, Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"));
-        self.sim
-            .with(|world| expectation.check(&Scene { world, view: &view, names, instance: &instance, calls: &calls }))
+        let (view, instance, calls, state) = (&view, &instance, &calls, &self.path("state"));
+        self.sim.with(|world| expectation.check(&Scene { world, view, names, instance, calls, state }))
     }
 
     async fn command(&mut self, command: Command) -> Result<(), String> {
