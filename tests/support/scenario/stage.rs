@@ -311,6 +311,12 @@ impl Stage {
             }
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
+            Step::Unconfigure { .. } if self.controller.is_some() => Err("stop the controller first".into()),
+            Step::Unconfigure { dir } => {
+                let dropped = self.path(dir);
+                self.sources.retain(|source| source.dir != dropped);
+                Ok(())
+            }
             Step::Accident { verb, container } => self.accident(*verb, container),
             Step::TagImage { reference, name } => {
                 let reference = self.names.image(reference);
