@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/evenkeel
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-keep demo-down install check test prove pairs schedules endurance chaos likeness mistakes fuzz bench systems systems-images
+.PHONY: help build demo demo-keep demo-down install check test prove pairs schedules endurance chaos likeness mistakes mutants fuzz bench systems systems-images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -48,6 +48,9 @@ test: ## Everything: check, faults in simulation, real engines 20.10 and 26.1 of
 
 mistakes: ## Make the mistakes of history again, one by one, and see each found: half an hour
 	scripts/mistakes
+
+mutants: ## Make small changes to the code of volumes, removals and secrets, one by one, and see each found: two hours
+	scripts/mutants
 
 fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (600)
 	scripts/fuzz --seconds $(or $(SECONDS),600)

@@ -21,6 +21,15 @@ wait_until() {
   done
 }
 
+# copy_to DIRECTORY: the repository's files as they are now, committed or not. They are new to cargo, whatever was built from
+# the last copy.
+copy_to() {
+  rm -rf "$1"
+  mkdir -p "$1"
+  (cd "$REPO" && git ls-files -z --cached --others --exclude-standard --deduplicate |
+    { xargs -0 ls -d 2>/dev/null || true; } | tar -cf - -T - | tar -xmf - -C "$1")
+}
+
 # running PIDFILE PROGRAM: the process in the file runs that program. (A pid may have been given to somebody else since, and
 # a process that has ended but was not waited for runs nothing.)
 running() { [[ -e $1 && "$(readlink "/proc/$(<"$1")/exe" 2>/dev/null)" == */"$2"* ]]; }

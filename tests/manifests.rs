@@ -128,6 +128,35 @@ fn load_text(files: &[(&str, &[u8])]) -> Result<Loaded, Vec<manifest::Diagnostic
     manifest::load(&source, &Snapshot::of(files), &hasher(), &Contexts::default())
 }
 
+/// What a ConfigMap with this key, whose value is a file of so many bytes, comes to.
+fn config_map(key: &str, bytes: usize) -> Result<Vec<u8>, String> {
+    let spec = serde_json::json!({"files": {key: "big.bin"}});
+    let manifest =
+        format!("apiVersion: evenkeel.dev/v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: shop}}\nspec: {spec}\n");
+    let loaded = load_text(&[("a.yaml", manifest.as_bytes()), ("big.bin", &vec![b'x'; bytes])]);
+    let loaded =
+        loaded.map_err(|problems| problems.iter().map(|problem| problem.message.as_str()).collect::<String>())?;
+    let id = &loaded.desired.contents.values().next().unwrap().spec;
+    Ok(loaded.contents[id].entries[key].expose().to_vec())
+}
+
+#[test]
+fn a_key_is_what_can_be_a_files_name() {
+    for right in ["a", "a.b_c-D9", ".hidden", "a..b", &"k".repeat(253)] {
+        assert_eq!(config_map(right, 3), Ok(b"xxx".to_vec()), "{right:?}");
+    }
+    for wrong in ["", ".", "..", "..a", "a/b", "a b", "\u{e9}", &"k".repeat(254)] {
+        assert_eq!(config_map(wrong, 3), Err("this is not a key".into()), "{wrong:?}");
+    }
+}
+
+#[test]
+fn keys_and_values_have_a_mebibyte_together() {
+    let limit = 1024 * 1024;
+    assert_eq!(config_map("key", limit - 3).map(|value| value.len()), Ok(limit - 3));
+    assert_eq!(config_map("key", limit - 2), Err("configmap/shop/a has more than 1 MiB".into()));
+}
+
 /// The check and the types are made from one source, so what passes the one never fails the other.
 fn check_agrees_with_types(bytes: &[u8]) {
     let problems = load_text(&[("a.yaml", bytes)]).err().unwrap_or_default();

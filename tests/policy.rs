@@ -12,9 +12,9 @@ use evenkeel::manifest::{self, Contexts, Source, snapshot};
 use evenkeel::model::action::Call;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Key, Kind, Name};
-use evenkeel::model::observed::{ImageState, Network, NetworkId, Observed, Volume};
+use evenkeel::model::observed::{Image, ImageState, Network, NetworkId, Observed, Volume};
 use evenkeel::model::policy::{Guarded, HostPath, Policy, PolicyFile, Refusal, Standing};
-use evenkeel::model::revision::ContentHasher;
+use evenkeel::model::revision::{ContentHasher, ImageId};
 use evenkeel::model::secret::SecretBytes;
 use evenkeel::model::time::Timestamp;
 use evenkeel::{plan, policy};
@@ -32,6 +32,7 @@ struct Case {
     loose: BTreeSet<String>,
     volumes: Vec<Volume>,
     networks: Vec<Network>,
+    is_pulled: bool,
     refused: Vec<(String, String)>,
     documents: Vec<String>,
 }
@@ -56,6 +57,7 @@ fn case(text: &str) -> Case {
             ("loose", [path]) => drop(case.loose.insert((*path).into())),
             ("volume", [name, rest @ ..]) => case.volumes.push(volume(name, rest)),
             ("network", [name, rest @ ..]) => case.networks.push(network(name, rest)),
+            ("image", ["present"]) => case.is_pulled = true,
             ("refused", [rule, field @ ..]) => case.refused.push(((*rule).into(), field.join(" "))),
             _ => panic!("{name}: what does '{line}' mean?"),
         }
@@ -143,10 +145,25 @@ impl Case {
         Observed {
             volumes: self.volumes.iter().map(|volume| (volume.name.clone(), volume.clone())).collect(),
             networks: self.networks.iter().map(|network| (network.name.clone(), network.clone())).collect(),
-            images: desired.images().into_iter().map(|image| (image, ImageState::Missing)).collect(),
+            images: desired.images().into_iter().map(|image| (image, self.image())).collect(),
             host_paths: Some(paths.into_iter().map(|path| (path.clone(), self.lead(&path))).collect()),
             ..Observed::default()
         }
+    }
+
+    fn image(&self) -> ImageState {
+        if !self.is_pulled {
+            return ImageState::Missing;
+        }
+        ImageState::Present(Image {
+            id: ImageId("sha256:1".into()),
+            tags: Vec::new(),
+            digests: Vec::new(),
+            has_health_check: false,
+            volumes: BTreeSet::new(),
+            platform: Default::default(),
+            is_ours: false,
+        })
     }
 
     /// Where a path leads on the case's host.
@@ -254,6 +271,21 @@ fn what_is_harmless_comes_to_a_container() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_share_is_refused_for_what_it_may_be_and_other_options_for_what_they_can_do() {
+    let host = tempfile::tempdir().unwrap();
+    for (name, words) in [
+        ("the host's export by NFS", "'shop.data' is a mount of ':/', which may be this host's"),
+        ("a share by SMB", "'shop.data' is a mount of '//127.0.0.1/c', which may be this host's"),
+        ("a disk as a volume", "'shop.data' has options that can mount anything (type 'ext4', device '/dev/sda1')"),
+    ] {
+        let case = cases("escapes.txt").into_iter().find(|case| case.name == name).unwrap();
+        let refused = play(&case, &case.desired(host.path()).unwrap()).refused;
+        let told: Vec<String> = refused.values().flatten().map(ToString::to_string).collect();
+        assert!(matches!(&*told, [why] if why.contains(words)), "{name}: {told:?}");
+    }
 }
 
 /// The same manifests, where nobody says what is allowed.

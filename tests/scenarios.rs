@@ -13,7 +13,7 @@ use support::parallel::on_all_cores;
 use support::scenario::file::{Scenario, paths};
 use support::scenario::play;
 
-/// The scenarios, those that `SCENARIO` names a part of if it is set.
+/// The scenarios, those that `SCENARIO` names a part of (or several, with commas between them) if it is set.
 fn scenarios() -> Vec<(PathBuf, String)> {
     let wanted = std::env::var("SCENARIO").unwrap_or_default();
     let read = |path: PathBuf| {

@@ -131,6 +131,23 @@ mod tests {
         let identity = ours().identity("shop.web.3f9a2c71d0.2", &labels("evenkeel")).unwrap();
         assert_eq!(identity.owner.to_string(), "deployment/shop/web");
         assert_eq!(identity.slot, 2);
+        assert_eq!(ours().whose("shop.web.3f9a2c71d0.2", &labels("evenkeel")), Whose::Ours);
+        // The engine's client has them in another map.
+        let answer = bollard::models::Volume { labels: labels("evenkeel").into_iter().collect(), ..Default::default() };
+        assert_eq!(ours().identity("shop.web.3f9a2c71d0.2", &answer.labels), Some(identity));
+    }
+
+    #[test]
+    fn a_place_is_as_it_was_asked_for_when_it_is_ours_and_of_the_same_specification() {
+        let place = |instance: &str, spec: &str| {
+            BTreeMap::from(
+                [(label::INSTANCE, instance), (label::SPEC, spec)].map(|(k, v)| (k.to_owned(), v.to_owned())),
+            )
+        };
+        let wanted = place("evenkeel", "1");
+        let same = |live: BTreeMap<String, String>| ours().same_spec(&live, &wanted);
+        assert!(same(wanted.clone()));
+        assert!(!same(place("evenkeel", "2")) && !same(place("other", "1")) && !same(BTreeMap::new()));
     }
 
     #[test]

@@ -228,7 +228,63 @@ pub fn networks(world: World) -> BTreeMap<Key, Decided> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::desired::{Declared, Desired};
+    use crate::model::observed::Observed;
+    use crate::model::time::Timestamp;
+
+    fn web(namespace: &str, number: usize) -> Key {
+        let name = |text: &str| Name::new(text).unwrap();
+        Key::new(Kind::Deployment, name(namespace), name(&format!("web{number}")))
+    }
+
+    /// What is held of namespace `shop` where so many Deployments that it had are not declared any more and so many others are,
+    /// and whether all of it is confirmed but what `unconfirmed` says.
+    fn held_of(removed: usize, declared: usize, dropped: &[&str], unconfirmed: usize) -> Option<String> {
+        let spec = json!({"template": {"image": "web:1", "hostNetwork": true}});
+        let spec = || Declared::bare(serde_json::from_value(spec.clone()).unwrap());
+        let all = (0..declared).map(|number| web("shop", number)).chain((0..9).map(|number| web("other", number)));
+        let desired = Desired {
+            deployments: all.map(|key| (key, spec())).collect(),
+            dropped_sources: dropped.iter().map(ToString::to_string).collect(),
+            ..Desired::default()
+        };
+        let gone: Vec<Key> = (declared..declared + removed).map(|number| web("shop", number)).collect();
+        let history = History {
+            deployments: gone.iter().map(|key| (key.clone(), DeploymentHistory::default())).collect(),
+            confirmed: gone.iter().skip(unconfirmed).cloned().collect(),
+            ..History::default()
+        };
+        let plan = super::super::plan(&desired, &Observed::default(), &history, Timestamp(1_000_000));
+        let held = plan.held.first().map(|held| {
+            assert_eq!((held.namespace.as_str(), &held.removes), ("shop", &gone));
+            held.reason.clone()
+        });
+        assert!(plan.held.len() <= 1, "{:?}", plan.held);
+        held
+    }
+
+    #[test]
+    fn more_than_three_and_more_than_half_are_held_and_the_last_of_a_source_that_is_not_configured_any_more() {
+        let (old, would) = ("/srv/old", |count: &str| Some(format!("{count} workloads would be removed")));
+        assert_eq!(held_of(3, 0, &[], 9), None);
+        assert_eq!(held_of(4, 0, &[], 9), would("4 of 4"));
+        assert_eq!(held_of(4, 3, &[], 9), would("4 of 7"));
+        assert_eq!(held_of(4, 4, &[], 9), None);
+        let of_dropped =
+            "1 of 1 workloads would be removed, and the source /srv/old, /srv/older is not configured any more";
+        assert_eq!(held_of(1, 0, &[old, "/srv/older"], 9), Some(of_dropped.into()));
+        assert_eq!(held_of(1, 1, &[old], 9), None);
+        assert_eq!(held_of(4, 3, &[old], 9), would("4 of 7"));
+    }
+
+    #[test]
+    fn what_is_confirmed_goes_unless_something_else_would_go_with_it() {
+        assert_eq!(held_of(5, 0, &["/srv/old"], 0), None);
+        assert!(held_of(5, 0, &[], 1).is_some());
+    }
 
     #[test]
     fn a_confirmation_counts_for_the_removals_that_it_was_asked_for() {

@@ -162,6 +162,9 @@ mod tests {
         // What is masked before makes it shorter.
         let repeated = format!("{}correct h", "correct horse ".repeat(30));
         assert!(!redactor("correct horse").clean(&repeated).contains("correct"));
+        let shortest = |length| format!("{}correct h", "x".repeat(length - 9));
+        assert!(redactor("correct horse").clean(&shortest(CUT_FROM)).ends_with(REDACTED));
+        assert_eq!(redactor("correct horse").clean(&shortest(CUT_FROM - 1)), shortest(CUT_FROM - 1));
         assert_eq!(redactor("correct horse").clean("it was correct…"), format!("it was {REDACTED}…"));
         assert_eq!(redactor("correct horse").clean("it was correct"), "it was correct");
         let within = redactor("correct horse").clean("it was correct h… (try again)");
@@ -201,6 +204,19 @@ mod tests {
             redactor.clean("p%40ss-word or p@ss-word for app at db:5432"),
             format!("{REDACTED} or {REDACTED} for app at db:5432")
         );
+    }
+
+    #[test]
+    fn what_servers_answer_to_probes_is_masked_and_stays_what_it_is() {
+        let message = |text: &str| text.replace("SECRET", "hunter22");
+        let probes = |message: &dyn Fn(&str) -> String| Probes {
+            startup: Some(ProbeResult::Unknown { message: message("no SECRET") }),
+            readiness: Some(ProbeResult::Failure { message: message("401 SECRET") }),
+            liveness: Some(ProbeResult::Success),
+            gates: [(1, ProbeResult::Unmade { message: message("SECRET") })].into(),
+        };
+        let expected = probes(&|text| text.replace("SECRET", MASK));
+        assert_eq!(redactor("hunter22").clean_probes(probes(&message)), expected);
     }
 
     #[test]

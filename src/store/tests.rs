@@ -323,6 +323,11 @@ fn a_directory_of_somebody_else_is_not_touched() {
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Foreign { .. })));
     assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    // What only looks like ours: its key is none.
+    fs::create_dir(dir.path().join("objects")).unwrap();
+    fs::write(dir.path().join("key"), "of my house").unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Foreign { .. })));
+    assert_eq!(fs::read(dir.path().join("key")).unwrap(), b"of my house");
 }
 
 #[test]
@@ -506,6 +511,9 @@ fn a_content_comes_back_as_it_was_put() {
     hold(&notes).clear();
     store.put_content(&id, &content).unwrap();
     assert_eq!(*hold(&notes), [""; 0], "it is there already");
+    fs::remove_dir_all(dir.path().join("contents").join(&id.0)).unwrap();
+    store.put_content(&id, &content).unwrap();
+    assert!(store.content(&id).unwrap() == content, "somebody has removed it");
     assert!(
         store.content(&ContentId("c-none".into())).is_err_and(|error| error.to_string().contains("no such content"))
     );
@@ -521,6 +529,17 @@ fn a_damaged_content_is_not_given_out_and_is_mended_by_the_next_put() {
     let store = open_again(store, &dir);
     store.put_content(&id, &content).unwrap();
     assert!(store.content(&id).unwrap() == content);
+}
+
+#[test]
+fn the_secrets_that_are_kept_whole_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    put(&store, Kind::ConfigMap, &[("k", b"1")]);
+    let (damaged, _) = put(&store, Kind::Secret, &[("k", b"2")]);
+    fs::write(dir.path().join("contents").join(&damaged.0).join("k"), "w").unwrap();
+    let (kept, content) = put(&store, Kind::Secret, &[("k", b"3")]);
+    assert!(store.secrets() == BTreeMap::from([(kept, content)]));
 }
 
 #[test]

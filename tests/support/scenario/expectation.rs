@@ -1,6 +1,7 @@
 //! What a script can wait for and expect, and how it is checked against the engine and the view. It changes nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use evenkeel::model::name::{Key, Name};
 use evenkeel::model::view::{Detail, SourcePhase, View};
@@ -52,6 +53,8 @@ pub enum Expectation {
     Runs { count: u32, key: Key },
     /// How many attempts of its newest revision's gates have their last words kept.
     GateLogs { count: usize, key: Key },
+    /// How many contents of ConfigMaps and Secrets the state directory keeps.
+    Contents { count: usize },
     /// Whether a volume is there.
     Volume { name: String, there: bool },
     /// Whether a network is there.
@@ -103,6 +106,8 @@ pub struct Scene<'a> {
     pub instance: &'a Name,
     /// Calls since the last mark.
     pub calls: &'a [CallRecord],
+    /// The state directory.
+    pub state: &'a Path,
 }
 
 /// Reads an expectation.
@@ -161,6 +166,7 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         [count, "logs", "of", "gates", "of", object] => {
             Ok(Expectation::GateLogs { count: number(count)?, key: key(object)? })
         }
+        [count, "contents", "kept"] => Ok(Expectation::Contents { count: number(count)? }),
         [count, "runs", "of", object] => Ok(Expectation::Runs { count: number(count)? as u32, key: key(object)? }),
         ["volume", name] => Ok(Expectation::Volume { name: name.into(), there: true }),
         ["no", "volume", name] => Ok(Expectation::Volume { name: name.into(), there: false }),
@@ -328,6 +334,10 @@ impl Expectation {
                 let logs = gates.flat_map(|gate| gate.earlier.iter().map(|a| &a.last_log).chain([&gate.last_log]));
                 let found = logs.filter(|log| !log.is_empty()).count();
                 is(found == *count, format!("there are {found}"))
+            }
+            Expectation::Contents { count } => {
+                let kept = std::fs::read_dir(scene.state.join("contents")).map_or(0, Iterator::count);
+                is(kept == *count, format!("there are {kept}"))
             }
             Expectation::Volume { name, there } => is(
                 scene.world.volumes.contains_key(name) == *there,

@@ -32,13 +32,14 @@ pub struct Line {
     pub step: Step,
 }
 
-/// The files of the scenarios whose name contains `wanted`, by name.
+/// The files of the scenarios whose name contains one of `wanted`, which have commas between them, by name.
 pub fn paths(wanted: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let entries = fs::read_dir(folder).expect("tests/scenarios is there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(wanted)));
+    let is_wanted = |name: &str| wanted.split(',').any(|part| name.contains(part));
+    paths.retain(|path| path.file_stem().is_some_and(|name| is_wanted(&name.to_string_lossy())));
     paths.sort();
     paths
 }

@@ -55,7 +55,20 @@ async fn perform(scenario: &Scenario) -> Outcome {
             break;
         }
     }
-    let show = |text: &str| stage.names.show(&text.replace(&stage.root(), "<dir>"));
-    let transcript = stage.journal.text.replace(&stage.root(), "<dir>");
+    let show = |text: &str| stage.names.show(&placeless(text, &stage.root()));
+    let transcript = placeless(&stage.journal.text, &stage.root());
     Outcome { transcript, problems: problems.iter().map(|problem| show(problem)).collect() }
+}
+
+/// A text without the directory that this play has: as a path, and as the store names a source, with a hash of its path.
+fn placeless(text: &str, root: &str) -> String {
+    let text = text.replace(root, "<dir>");
+    let stored = root.trim_start_matches('/').replace(['/', '.'], "-");
+    let mut parts = text.split(&stored);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| {
+        let (name, rest) = part.split_once(' ').unwrap_or((part, ""));
+        let name = name.rsplit_once('-').map_or(name, |(name, _hash)| name);
+        format!("{shown}<dir>{name} {rest}")
+    })
 }

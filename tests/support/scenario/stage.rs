@@ -311,6 +311,12 @@ impl Stage {
             }
             Step::Unmount { dir } => self.rename(dir, &format!("{dir}.unmounted")),
             Step::Mount { dir } => self.rename(&format!("{dir}.unmounted"), dir),
+            Step::Unconfigure { .. } if self.controller.is_some() => Err("stop the controller first".into()),
+            Step::Unconfigure { dir } => {
+                let dropped = self.path(dir);
+                self.sources.retain(|source| source.dir != dropped);
+                Ok(())
+            }
             Step::Accident { verb, container } => self.accident(*verb, container),
             Step::TagImage { reference, name } => {
                 let reference = self.names.image(reference);
@@ -420,8 +426,8 @@ impl Stage {
         let counts = matches!(expectation, Expectation::Calls { .. } | Expectation::Asked { .. });
         let calls = if counts { self.sim.calls().made[self.mark..].to_vec() } else { Vec::new() };
         let (names, instance) = (&self.names, Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"));
-        self.sim
-            .with(|world| expectation.check(&Scene { world, view: &view, names, instance: &instance, calls: &calls }))
+        let (view, instance, calls, state) = (&view, &instance, &calls, &self.path("state"));
+        self.sim.with(|world| expectation.check(&Scene { world, view, names, instance, calls, state }))
     }
 
     async fn command(&mut self, command: Command) -> Result<(), String> {
