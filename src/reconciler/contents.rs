@@ -9,10 +9,18 @@ use super::redact::Redactor;
 use crate::engine::Engine;
 use crate::manifest::Source;
 use crate::model::name::{Key, Kind};
-use crate::model::observed::Observed;
+use crate::model::observed::{ContainerId, Observed};
 use crate::plan;
 use crate::probe::Dial;
 use crate::store::Store;
+
+/// More failures than this are remembered only of what is still there.
+const FAILURES_MAX: usize = 100;
+
+/// Whether what a failed call was about can be about something again: all but a container that is gone.
+fn may_be_tried_again(target: &str, is_there: impl Fn(&ContainerId) -> bool) -> bool {
+    target.strip_prefix("container ").is_none_or(|id| is_there(&ContainerId(id.into())))
+}
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Writes new contents down before anything refers to them.
@@ -49,9 +57,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.
     pub(super) fn clean_up(&mut self, observed: &Observed) {
         let targets: BTreeSet<String> = self.executor.progress().failures.into_keys().collect();
-        if targets.len() > 100 {
-            let living = |target: &str| observed.containers.keys().any(|id| target.ends_with(&id.0));
-            self.executor.forget_failures(|target| !target.starts_with("container ") || living(target));
+        if targets.len() > FAILURES_MAX {
+            self.executor
+                .forget_failures(|target| may_be_tried_again(target, |id| observed.containers.contains_key(id)));
         }
         if !self.plan.actions.is_empty() || !self.executor.is_idle() || !observed.in_flight.is_empty() {
             return;
@@ -94,4 +102,18 @@ pub(super) fn dropped(store: &Store, sources: &[Source]) -> Vec<String> {
         );
     }
     dropped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::action::{container_target, network_target};
+
+    #[test]
+    fn only_a_container_that_is_gone_is_nothing_that_can_fail_again() {
+        let again = |target: String| may_be_tried_again(&target, |id| id.0 == "there");
+        assert!(again(container_target(&ContainerId("there".into()))));
+        assert!(!again(container_target(&ContainerId("gone".into()))));
+        assert!(again(network_target("gone")));
+    }
 }
