@@ -23,7 +23,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// What a MiB of input may cost in memory, in bytes; a started MiB counts whole.
 const BYTES_PER_MIB: usize = 64 << 20;
 /// Of so many inputs of the corpus one is grown large; the fuzzer's own run grows all.
-const GROWN_OF: usize = 8;
+const GROWN_OF: usize = 40;
 /// What a large input has, in bytes.
 const LARGE: usize = (1 << 20) - 4096;
 
