@@ -93,6 +93,9 @@ fn what_is_installed_is_complete_is_upgraded_in_place_and_goes_again() {
     fs::create_dir_all(&sources).unwrap();
     let source = format!("{}=shop", sources.display());
     let (install, uninstall) = (deploy("install"), deploy("uninstall"));
+    let misnamed = format!("{}=My Shop", sources.display());
+    let refused = told(&run(&install, &["--root", target, "--binary", BINARY, "--source", &misnamed]), false);
+    assert!(refused.contains("'My Shop' is no name of a namespace"), "{refused}");
     told(&run(&install, &["--root", target, "--binary", BINARY, "--source", &source]), true);
     let installed = [
         "usr/local/bin/evenkeel",

@@ -131,7 +131,7 @@ pub fn exit_words(code: i64, out_of_memory: bool) -> String {
         134 => " (SIGABRT: the program gave up by itself)",
         135 => " (SIGBUS: the program crashed)",
         136 => " (SIGFPE: the program crashed)",
-        137 => " (SIGKILL: killed from outside)",
+        137 => " (SIGKILL: killed from outside, or for want of memory)",
         139 => " (SIGSEGV: the program crashed)",
         141 => " (SIGPIPE: what it wrote to was closed)",
         143 => " (SIGTERM: asked to end)",

@@ -140,7 +140,10 @@ pub struct Reconciler<E: Engine, D: Dial> {
     prober: Prober<Counted<Inside<D, E>>>,
     events: Arc<Vec<Event>>,
     releases: Releases,
+    /// Trouble with the state directory, as long as it lasts.
     warnings: Vec<String>,
+    /// What was damaged in it when this process began.
+    damage: Vec<String>,
     plan: Plan,
     /// What the engine's host runs by itself.
     platform: Platform,
@@ -175,7 +178,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     ) -> (Self, Handle) {
         let wake = Wake::new();
         let hints = Hints::default();
-        let (history, warnings) = store.load();
+        let (history, damage) = store.load();
+        damage.iter().for_each(|damage| tracing::warn!("{damage}"));
         let started_at = clock.now();
         let Desk { views, commands, metrics } = desk;
         let Outside { dial, registries } = outside;
@@ -216,7 +220,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             prober,
             events: Arc::new(events),
             releases: Releases::read(store.releases()),
-            warnings,
+            warnings: Vec::new(),
+            damage,
             plan: Plan::default(),
             platform: Platform::default(),
             headroom: Headroom::default(),

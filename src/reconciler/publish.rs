@@ -150,7 +150,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             failures: self.executor.failures(),
             held: plan.held.clone(),
             plan: plan.actions.iter().map(PlanStep::from).collect(),
-            warnings: self.warnings.iter().cloned().chain(self.rules.warning()).collect(),
+            warnings: self.damage.iter().chain(&self.warnings).cloned().chain(self.rules.warning()).collect(),
             headroom: self.headroom,
             passes: self.passes,
             events: self.events.clone(),

@@ -2,11 +2,12 @@
 //! `tests/cli/doctor.rs` and beside its judgements.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Bench, on_each_engine};
+use crate::support::{Bench, Deployment, on_each_engine};
 
 /// Every check that there is a finding of on a host where nothing is broken.
 const CHECKS: [&str; 12] = [
@@ -28,6 +29,26 @@ const CHECKS: [&str; 12] = [
 const LIMITS: [&str; 3] = ["limits", "memory limits", "engine's warning"];
 
 on_each_engine! {
+    fn a_damaged_history_is_told_before_the_daemon_starts_and_as_long_as_it_runs(bench) {
+        let image = bench.app_image("1", &[]);
+        let controller = bench.start_controller();
+        bench.apply("web.yaml", &Deployment::new("web", &image).to_string());
+        assert_eq!(bench.applied(), 0);
+        assert!(controller.terminate(Duration::from_secs(30)).success());
+        let file = bench.state_directory().join("objects/shop/deployment.web.json");
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..50]).unwrap();
+        let told = |text: &str| text.contains("deployment.web.json is not used");
+        let finding = &findings(bench).1["state files"];
+        assert!(finding["verdict"] == "fail" && told(&finding.to_string()), "{finding}");
+
+        let controller = bench.start_controller();
+        assert_eq!(bench.applied(), 0);
+        assert!(told(&controller.output()), "{}", controller.output());
+        assert!(told(&bench.evenkeel_outcome(&["get", "deployments"]).2), "it is shown");
+        assert!(bench.metrics().contains("evenkeel_warnings 1"), "{}", bench.metrics());
+    }
+
     fn doctor_looks_at_a_real_host(bench) {
         let controller = bench.start_controller();
         bench.apply("namespace.yaml", "apiVersion: evenkeel.dev/v1\nkind: Namespace\nmetadata: {name: shop}\n");

@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::finding::Finding;
 use crate::engine::Host;
+use crate::store::Store;
 
 /// The most files of the state directory that are opened.
 const FILES_MAX: usize = 20_000;
@@ -31,6 +32,8 @@ pub struct StateDir {
     files: usize,
     /// Files that cannot be read.
     unreadable: Vec<PathBuf>,
+    /// What the daemon would say of files of the history that it cannot use.
+    damaged: Vec<String>,
     /// Files that were damaged and set aside by the daemon.
     set_aside: Vec<PathBuf>,
 }
@@ -56,6 +59,9 @@ pub fn look(path: &Path) -> StateDir {
                 rustix::fs::accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok();
             found.trouble = fs::read_dir(path).err().map(|error| trouble(&error));
             walk(path, &mut found);
+            if found.trouble.is_none() && found.unreadable.is_empty() {
+                found.damaged = Store::peek(path).map_or_else(|error| vec![error.to_string()], |peek| peek.warnings);
+            }
         }
         Err(error) => found.trouble = Some(trouble(&error)),
     }
@@ -132,6 +138,11 @@ pub fn state(found: &StateDir) -> Vec<Finding> {
             message,
             format!("chown -R {} {path}; then see dmesg", found.owner),
         ));
+    } else if let Some(first) = found.damaged.first() {
+        let message = format!("{} are damaged: {first}", found.damaged.len());
+        let way_out = "stop the daemon and take them from a backup of the state directory; one that starts with them as they are sets \
+            them aside, and what they knew of history, pins and rejected revisions is lost";
+        findings.push(Finding::fail("state files", message, way_out));
     } else {
         findings.push(Finding::ok("state files", format!("all {} can be read", found.files)));
     }
@@ -277,6 +288,7 @@ mod tests {
         assert_eq!(verdicts(&StateDir { owner: 7, ..well() }), [Warn, Ok]);
         assert_eq!(verdicts(&StateDir { writable: false, ..well() }), [Fail, Ok]);
         assert_eq!(verdicts(&StateDir { unreadable: vec!["x".into()], ..well() }), [Ok, Fail]);
+        assert_eq!(verdicts(&StateDir { damaged: vec!["x".into()], ..well() }), [Ok, Fail]);
         assert_eq!(verdicts(&StateDir { set_aside: vec!["x".into()], ..well() }), [Ok, Ok, Warn]);
         for (trouble, verdict) in [
             (Trouble::Missing, Warn),
@@ -301,6 +313,7 @@ mod tests {
         let found = look(&path);
         assert_eq!((found.mode, found.writable, found.files, found.owner), (0o750, true, 2, found.user));
         assert_eq!(found.set_aside, [path.join("objects/shop/deployment.web.json.broken-1")]);
+        assert!(found.damaged[0].contains("deployment.web.json is not used: "), "{:?}", found.damaged);
         fs::write(dir.path().join("file"), "").unwrap();
         assert_eq!(look(&dir.path().join("file")).trouble, Some(Trouble::NoDirectory));
     }

@@ -143,6 +143,8 @@ fn installed(host: &Host) {
     }
     assert_eq!(host.shows("MemoryMax"), (128 << 20).to_string());
     assert!(host.types("systemctl status evenkeel").contains("as declared"));
+    let environment = host.types("tr '\\0' '\\n' </proc/$(systemctl show evenkeel --property MainPID --value)/environ");
+    assert!(environment.contains("HOME=/root\n"), "it finds root's docker login");
     // Its group may command it, and nobody else.
     host.types("useradd ops");
     assert!(host.is_refused("su ops -c 'evenkeel get all'").contains("a member of the group that owns the socket"));
