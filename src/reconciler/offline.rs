@@ -202,3 +202,8 @@ async fn read_settled(dir: &Path) -> Result<Snapshot, OfflineError> {
         hint: "wait for the git operation to end, or remove the lock that a killed git left behind".into(),
     })
 }
+
+/// What a daemon that starts could not use of the history in its state directory, in words. It changes nothing.
+pub fn damage(state_dir: &Path) -> Vec<String> {
+    Store::peek(state_dir).map_or_else(|error| vec![error.to_string()], |peek| peek.warnings)
+}

@@ -9,7 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::finding::Finding;
 use crate::engine::Host;
-use crate::store::Store;
+use crate::reconciler::offline;
 
 /// The most files of the state directory that are opened.
 const FILES_MAX: usize = 20_000;
@@ -60,7 +60,7 @@ pub fn look(path: &Path) -> StateDir {
             found.trouble = fs::read_dir(path).err().map(|error| trouble(&error));
             walk(path, &mut found);
             if found.trouble.is_none() && found.unreadable.is_empty() {
-                found.damaged = Store::peek(path).map_or_else(|error| vec![error.to_string()], |peek| peek.warnings);
+                found.damaged = offline::damage(path);
             }
         }
         Err(error) => found.trouble = Some(trouble(&error)),
