@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 
-use super::EngineError;
+use super::{EngineError, start_words};
 use crate::model::fault::in_words;
 use crate::model::observed::Fault;
 use crate::model::text::printable;
@@ -122,7 +122,7 @@ impl Failed {
 
     fn message(self) -> String {
         match self {
-            Failed::Refused { message, .. } => readable(&message),
+            Failed::Refused { message, .. } => readable(&start_words::explained(&message)),
             Failed::Unreachable(message) => readable(&message),
             Failed::Late(limit) if limit.is_zero() => "no answer in time".into(),
             Failed::Late(limit) => format!("no answer within {} s", limit.as_secs()),

@@ -10,6 +10,7 @@ use bollard::models::{
 use super::client::{Api, CALL, Client};
 use super::errors::readable;
 use super::rfc3339::timestamp;
+use super::start_words;
 use super::{EngineError, Ownership};
 use crate::model::container::Adjustable;
 use crate::model::observed::{
@@ -99,7 +100,7 @@ fn container_state(state: EngineState) -> ContainerState {
 }
 
 fn start_error(exit_code: i64, message: Option<String>) -> Option<StartError> {
-    let message = readable(&message.unwrap_or_default());
+    let message = readable(&start_words::explained(&message.unwrap_or_default()));
     (exit_code != 0 || !message.is_empty()).then_some(StartError { exit_code, message })
 }
 

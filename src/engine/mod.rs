@@ -26,6 +26,7 @@ mod ownership;
 mod pull;
 mod reference;
 mod rfc3339;
+mod start_words;
 mod steps;
 mod survey;
 mod unix;

@@ -39,6 +39,9 @@ const ENGINE_WORDS: [(Fault, &[&str]); 5] = [
         Fault::Invalid,
         &[
             "oci runtime create failed",
+            // Our own words for some of those.
+            "is not in the image (",
+            "is no program that may be run (",
             "exec format error",
             // An image that is there, and of another platform than the one that is asked for: a 404.
             "does not match the specified platform",
