@@ -2,6 +2,7 @@
 //! with all rights, so that it can be rebooted and its plug be pulled. What the unit allows, who may command it and in what order
 //! things come back is seen only where a unit is a unit.
 
+use std::fs;
 use std::path::Path;
 use std::process::Output;
 
@@ -25,7 +26,7 @@ impl<'a> Host<'a> {
         let made = bench.engine.docker(&["create", "evenkeel:local"]);
         bench.engine.docker(&["cp", &format!("{}:/evenkeel", made.trim()), &program]);
         bench.engine.docker(&["rm", made.trim()]);
-        let mut volumes = vec![
+        let volumes = [
             format!("{}:/src/deploy:ro", repository("deploy").display()),
             format!("{program}:/src/evenkeel:ro"),
             format!("{}:/src/demo.tar:ro", tool("DEMO").display()),
@@ -33,14 +34,12 @@ impl<'a> Host<'a> {
             // An overlay does not lie on another.
             "/var/lib/docker".into(),
         ];
-        let mut arguments = vec!["--privileged", "--hostname", "vps", "--tmpfs", "/run", "--tmpfs", "/run/lock"];
-        if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            arguments.push("--cgroupns=private");
-        } else {
-            arguments.push("--cgroupns=host");
-            volumes.push("/sys/fs/cgroup:/sys/fs/cgroup".into());
-        }
+        let nothing: Vec<String> =
+            unmounted_controllers().iter().map(|controller| format!("/sys/fs/cgroup/{controller}")).collect();
+        let mut arguments = vec!["--privileged", "--cgroupns", "private", "--hostname", "vps"];
         volumes.iter().for_each(|volume| arguments.extend(["--volume", volume]));
+        ["/run", "/run/lock"].iter().for_each(|path| arguments.extend(["--tmpfs", path]));
+        nothing.iter().for_each(|path| arguments.extend(["--tmpfs", path]));
         arguments.push("evenkeel-test/host:1");
         let host = Host { bench, id: bench.run_foreign(&arguments) };
         host.is_up();
@@ -109,6 +108,19 @@ impl<'a> Host<'a> {
     fn is_as_declared(&self) {
         self.types("evenkeel apply --wait --timeout 2m");
     }
+}
+
+/// Controllers of cgroups of the first generation that nobody here has mounted. systemd would, for the whole machine, whose engines
+/// then do not find out any more what was out of memory; it does not where something is mounted already.
+fn unmounted_controllers() -> Vec<String> {
+    let cgroups = Path::new("/sys/fs/cgroup");
+    if cgroups.join("cgroup.controllers").exists() {
+        return Vec::new();
+    }
+    let known = fs::read_to_string("/proc/cgroups").unwrap();
+    let known = known.lines().filter_map(|line| line.split_whitespace().next().filter(|name| !name.starts_with('#')));
+    let together = ["cpu,cpuacct", "net_cls,net_prio"];
+    known.chain(together).filter(|name| !cgroups.join(name).exists()).map(str::to_string).collect()
 }
 
 /// A Deployment that needs what the unit leaves the daemon: a Secret's file of another owner, and a probe of its own loopback.

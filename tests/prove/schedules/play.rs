@@ -81,7 +81,7 @@ fn may_be_refused(step: &Step) -> bool {
         // A manifest is always where the schedule says.
         Step::Edit { .. } | Step::Add { .. } | Step::Delete { .. } => false,
         Step::World(_) | Step::Mark | Step::Fail { .. } | Step::FullDisk(_) => false,
-        Step::Empty { .. } | Step::Unmount { .. } | Step::Mount { .. } => false,
+        Step::Empty { .. } | Step::Unmount { .. } | Step::Mount { .. } | Step::Unconfigure { .. } => false,
         Step::Accident { .. }
         | Step::Disconnect { .. }
         | Step::Rename { .. }
