@@ -83,8 +83,8 @@ pub async fn open(sources: &[Source]) -> Result<Opening, Failure> {
 pub async fn note(client: &Client, edit: &Edit) {
     if edit.is_change() {
         let change = format!("image {} -> {}", edit.before, edit.after);
-        let noted: Result<Answer, Failure> =
-            client.post("/v1/image-set", &ImageSetBody { key: edit.object.clone(), change }).await;
+        let body = ImageSetBody { key: edit.object.clone(), change, image: Some(edit.after.clone()) };
+        let noted: Result<Answer, Failure> = client.post("/v1/image-set", &body).await;
         // It is done either way.
         drop(noted);
     }

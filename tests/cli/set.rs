@@ -345,8 +345,9 @@ async fn the_daemon_is_told_of_a_change_for_its_release_log_and_not_of_none() {
         assert!(said.ends_with("--- exit 0\n"), "{said}");
     }
     let asked = daemon.asked.lock().unwrap();
-    let [Command::ImageSet { key: object, change, by }] = &asked[..] else { panic!("{asked:?}") };
+    let [Command::ImageSet { key: object, change, image, by }] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!((object, change.as_str()), (&key("deployment/shop/web"), "image shop/web:1 -> shop/web:2"));
+    assert_eq!(image.as_deref(), Some("shop/web:2"));
     assert!(!by.is_empty());
 }
 
