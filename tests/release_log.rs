@@ -47,6 +47,11 @@ run until converged within 5m
 
 /// Plays a scenario with faults, and gives the log at its end and the changes of the state directory.
 fn played(name: &str, text: &str, faults: &[Fault]) -> (Vec<Release>, Vec<WriteRecord>) {
+    played_with(name, text, faults, None)
+}
+
+/// The same; a person sets this image where the script says `mark`.
+fn played_with(name: &str, text: &str, faults: &[Fault], image: Option<&str>) -> (Vec<Release>, Vec<WriteRecord>) {
     let scenario = Scenario::parse(name, text).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -54,6 +59,11 @@ fn played(name: &str, text: &str, faults: &[Fault]) -> (Vec<Release>, Vec<WriteR
         stage.spoil(faults);
         for line in &scenario.script {
             stage.play(&line.text, &line.step).await.unwrap_or_else(|why| panic!("{name}: {}: {why}", line.text));
+            if let Some(image) = image.filter(|_| line.text == "mark") {
+                let (key, change) = ("deployment/shop/web".to_owned().try_into().unwrap(), format!("-> {image}"));
+                let by = "root".to_owned();
+                stage.ask(Command::ImageSet { key, change, image: Some(image.into()), by }).await.unwrap().unwrap();
+            }
         }
         let Some(Ok(Answer::Releases { releases, .. })) = stage.ask(Command::Releases).await else {
             panic!("{name}: the log is not told")
@@ -197,6 +207,154 @@ fn a_rollout_has_one_beginning_and_one_end_in_every_story() {
             assert!(!open, "{name}: {object} has no end: {told:#?}");
         }
     });
+}
+
+/// The commits of a checkout, one by one: the third goes back to what the first said.
+const COMMITS: &str = "
+image web:1 ready after 1s
+image web:2 ready after 1s
+source repo/manifests
+
+--- repo/.git/HEAD
+ref: refs/heads/main
+--- repo/.git/refs/heads/main
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+--- repo/manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  minReady: 1s
+  monitor: 0s
+  template:
+    image: web:2
+    ports: [{name: http, port: 80}]
+    drain: 1s
+    readinessProbe: {httpGet: {port: http}, period: 1s}
+--- script
+run until converged within 2m
+";
+
+fn after_commits(script: &str, faults: &[Fault], image: Option<&str>) -> (Vec<String>, Vec<WriteRecord>) {
+    let (log, writes) = played_with("commits", &format!("{COMMITS}{script}--- transcript\n"), faults, image);
+    (log.iter().map(line).collect(), writes)
+}
+
+#[test]
+fn a_rollout_is_of_the_commit_that_asks_for_it_now() {
+    let script = "
+edit repo/manifests/web.yaml s/web:2/web:1/
+edit repo/.git/refs/heads/main s/a/b/
+run until image of shop.web.* is web:1 within 2m
+run until converged within 2m
+edit repo/manifests/web.yaml s/web:1/web:2/
+edit repo/.git/refs/heads/main s/b/c/
+run until image of shop.web.* is web:2 within 2m
+edit repo/.git/refs/heads/main s/c/d/
+run until converged within 2m
+request deployment/shop/web undo to 2
+run until converged within 2m
+";
+    let expected = [
+        "RolloutStarted of 1 by commit aaaaaaa",
+        "RolloutComplete of 1 by commit aaaaaaa",
+        "RolloutStarted of 2 by commit bbbbbbb",
+        "RolloutComplete of 2 by commit bbbbbbb",
+        "RolloutStarted of 1 by commit ccccccc",
+        "RolloutComplete of 1 by commit ccccccc",
+        "UndoRequested by alice: goes to revision 2 until its manifest's template changes",
+        "RolloutStarted of 2 by alice",
+        "RolloutComplete of 2 by alice",
+    ];
+    let (log, writes) = after_commits(script, &[], None);
+    assert_eq!(log, expected);
+    // Wherever the daemon dies before it has written who began it, it knows that from the Deployment's own file.
+    let appends = writes.iter().enumerate().filter(|(_, write)| write.operation == Operation::Append);
+    let faults: Vec<usize> = appends.map(|(at, _)| at).collect();
+    assert!(faults.len() > 8, "{}", faults.len());
+    on_all_cores(&faults, |&at| {
+        let (log, _) = after_commits(script, &[Fault::Write { at, mode: WriteFault::Crash }], None);
+        let mut by: Vec<&str> = log.iter().map(|line| line.split(": ").next().unwrap()).collect();
+        by.dedup();
+        let whole: Vec<&str> = expected.iter().map(|line| line.split(": ").next().unwrap()).collect();
+        assert_eq!(by, whole, "write {at}");
+    });
+}
+
+#[test]
+fn a_revision_that_a_person_chose_is_that_persons_however_long_it_was_paused() {
+    let (log, _) = after_commits(
+        "
+edit repo/manifests/web.yaml s/web:2/web:1/
+edit repo/.git/refs/heads/main s/a/b/
+run until image of shop.web.* is web:1 within 2m
+run until converged within 2m
+request deployment/shop/web pause
+request deployment/shop/web undo to 1
+run for 15m
+controller stop
+controller start
+run for 1s
+request deployment/shop/web resume
+run until image of shop.web.* is web:2 within 2m
+run until converged within 2m
+",
+        &[],
+        None,
+    );
+    assert_eq!(log[log.len() - 2..], ["RolloutStarted of 1 by alice", "RolloutComplete of 1 by alice"], "{log:#?}");
+}
+
+#[test]
+fn a_person_is_named_only_for_the_rollout_of_what_was_asked_for() {
+    let script = |image: &str| {
+        format!(
+            "
+edit repo/manifests/web.yaml s/web:2/{image}/
+mark
+run for 30s
+edit repo/manifests/web.yaml s/{image}/web:1/
+edit repo/.git/refs/heads/main s/a/b/
+run until image of shop.web.* is web:1 within 2m
+run until converged within 2m
+"
+        )
+    };
+    let (log, _) = after_commits(&script("web:9"), &[], Some("web:9"));
+    assert_eq!(
+        log[2..],
+        [
+            "ImageSet by root: -> web:9",
+            "RolloutStarted of 2 by commit bbbbbbb",
+            "RolloutComplete of 2 by commit bbbbbbb",
+        ]
+    );
+    let (log, _) = after_commits(&script("web:1"), &[], Some("web:1"));
+    assert_eq!(log[3..], ["RolloutStarted of 2 by root", "RolloutComplete of 2 by root"]);
+}
+
+/// A restart is of what ran: an edit that comes with it is its commit's.
+#[test]
+fn a_restart_is_of_the_revision_that_it_was_asked_for() {
+    let (log, _) = after_commits(
+        "
+request deployment/shop/web restart
+run until converged within 2m
+request deployment/shop/web pause
+request deployment/shop/web restart
+edit repo/manifests/web.yaml s/web:2/web:1/
+edit repo/.git/refs/heads/main s/a/b/
+run for 10s
+request deployment/shop/web resume
+run until image of shop.web.* is web:1 within 2m
+run until converged within 2m
+",
+        &[],
+        None,
+    );
+    let began: Vec<&String> = log.iter().filter(|line| line.starts_with("RolloutStarted")).collect();
+    assert_eq!(began[1..2], ["RolloutStarted of 2 by alice"]);
+    assert!(began.last().unwrap().ends_with(" by commit bbbbbbb"), "{log:#?}");
 }
 
 /// The most valuable promise: neither lost nor doubled, wherever the controller dies and whenever the disk is full.

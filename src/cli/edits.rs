@@ -13,10 +13,9 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::settings::Settings;
-use super::validate;
-use crate::manifest::edit::{self, Edit, Opened};
+use crate::manifest::Source;
+use crate::manifest::edit::Edit;
 use crate::manifest::write::{self, Turn, WriteError};
-use crate::manifest::{Diagnostic, Source, snapshot};
 use crate::model::command::Answer;
 use crate::model::name::{Key, Kind};
 use crate::model::text::printable;
@@ -50,41 +49,12 @@ pub async fn sources(setup: &SetupArgs, client: &Client) -> Result<Vec<Source>, 
     Ok(sources.collect())
 }
 
-/// Sources as they were read.
-pub struct Opening {
-    /// Each of them; what could not be read has no files.
-    pub opened: Vec<Opened>,
-    /// The objects that have an image, with the number of their source.
-    pub found: Vec<(Key, usize)>,
-    /// What is wrong with the manifests.
-    pub problems: Vec<Diagnostic>,
-}
-
-/// Reads sources.
-pub async fn open(sources: &[Source]) -> Result<Opening, Failure> {
-    let mut opening = Opening { opened: Vec::new(), found: Vec::new(), problems: Vec::new() };
-    for source in sources {
-        let read = validate::read(source).await?;
-        let snapshot = read.unwrap_or_else(|mistakes| {
-            opening.problems.extend(mistakes);
-            snapshot::Snapshot::default()
-        });
-        let source = Opened { source: source.clone(), snapshot };
-        let (keys, mistakes) = edit::candidates(&source);
-        let number = opening.opened.len();
-        opening.found.extend(keys.into_iter().map(|key| (key, number)));
-        opening.problems.extend(mistakes);
-        opening.opened.push(source);
-    }
-    Ok(opening)
-}
-
 /// Has the daemon note in its release log who did it. Without a daemon there is none, and whoever commits it is told.
 pub async fn note(client: &Client, edit: &Edit) {
     if edit.is_change() {
         let change = format!("image {} -> {}", edit.before, edit.after);
-        let noted: Result<Answer, Failure> =
-            client.post("/v1/image-set", &ImageSetBody { key: edit.object.clone(), change }).await;
+        let body = ImageSetBody { key: edit.object.clone(), change, image: Some(edit.after.clone()) };
+        let noted: Result<Answer, Failure> = client.post("/v1/image-set", &body).await;
         // It is done either way.
         drop(noted);
     }

@@ -23,6 +23,7 @@ mod logs;
 mod notice;
 mod notifications;
 mod object;
+mod opening;
 mod output;
 mod past;
 mod plan;

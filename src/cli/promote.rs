@@ -7,9 +7,10 @@ use super::apply;
 use super::args::parse_name;
 use super::client::Client;
 use super::course::Course;
-use super::edits::{self, Opening};
+use super::edits;
 use super::failure::{Exit, Failure};
 use super::follow::Report;
+use super::opening;
 use super::screen::{Screen, lines};
 use super::validate;
 use crate::manifest::Source;
@@ -66,7 +67,7 @@ impl Promote {
         let promoted = self.promoted(&seen.view)?;
         let sources = edits::sources(&self.course.setup, &client).await?;
         let turn = edits::turn(&sources).await?;
-        let all = self.edits(&sources, promoted, screen).await?;
+        let all = self.edits(&sources, &client, promoted, screen).await?;
         let shared: std::collections::BTreeSet<usize> = all.iter().flat_map(|edit| edit.sources.clone()).collect();
         let shared: Vec<Source> = shared.into_iter().map(|index| sources[index].clone()).collect();
         if self.course.wait {
@@ -133,24 +134,24 @@ impl Promote {
     async fn edits(
         &self,
         sources: &[Source],
+        client: &Client,
         promoted: Vec<(Key, Wish)>,
         screen: &Screen,
     ) -> Result<Vec<Edit>, Failure> {
-        let Opening { opened, found, problems } = edits::open(sources).await?;
+        let opening = opening::open(sources, client).await;
+        let problems = &opening.problems;
         if !problems.is_empty() {
-            validate::print_problems(Exit::Invalid, &problems, self.course.output, screen)?;
-            return Err(validate::invalid(&problems, screen).hint("nothing was changed"));
+            validate::print_problems(Exit::Invalid, problems, self.course.output, screen)?;
+            return Err(validate::invalid(problems, screen).hint("nothing was changed"));
         }
         let mut wishes = Vec::new();
         for (key, wish) in promoted {
-            let of: Vec<usize> = found.iter().filter(|(other, _)| *other == key).map(|(_, index)| *index).collect();
-            match of[..] {
-                [of] => wishes.push((of, key, wish)),
-                [] => return Err(Failure::new(format!("the manifest of {key} is in none of these sources"))),
-                _ => return Err(edits::declared_twice(&key, of.iter().map(|index| &sources[*index]))),
+            match opening.holder(&key)? {
+                Some(of) => wishes.push((of, key, wish)),
+                None => return Err(Failure::new(format!("the manifest of {key} is in none of these sources"))),
             }
         }
-        edit::images(opened, &wishes, &self.from).map_err(|refusal| match refusal {
+        edit::images(opening.opened, &wishes, &self.from).map_err(|refusal| match refusal {
             Refusal::Invalid(problems) => validate::invalid(&problems, screen).hint("nothing was changed"),
             Refusal::Impossible(problem) => {
                 screen.note(&format!("{}\n", lines(&problem.to_string())));

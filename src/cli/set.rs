@@ -1,22 +1,21 @@
 //! `evenkeel set image`: another image in the manifest of an object, and the wait until that has come about.
 
-use std::collections::BTreeSet;
-
 use clap::{Args, Subcommand};
 
 use super::apply;
 use super::args::parse_name;
 use super::client::Client;
 use super::course::Course;
-use super::edits::{self, Opening};
+use super::edits;
 use super::failure::{Exit, Failure};
 use super::follow::Report;
 use super::object::Wanted;
+use super::opening;
 use super::screen::{Screen, lines};
 use super::validate;
 use crate::manifest::edit::{self, Edit, Refusal, Wish};
 use crate::manifest::{Diagnostic, Source};
-use crate::model::name::{Key, Name};
+use crate::model::name::Name;
 use crate::server::wire::Snapshot;
 
 /// Change a value in a manifest.
@@ -79,7 +78,7 @@ impl Image {
         let client = Client::new(&self.course.reach.socket);
         let sources = edits::sources(&self.course.setup, &client).await?;
         let turn = edits::turn(&sources).await?;
-        let edit = self.edit(&sources, &wanted, &wish, screen).await?;
+        let edit = self.edit(&sources, &client, &wanted, &wish, screen).await?;
         let shared: Vec<Source> = edit.sources.iter().map(|index| sources[*index].clone()).collect();
         if self.course.wait {
             // Whoever cannot wait to the end does not begin.
@@ -100,17 +99,24 @@ impl Image {
     }
 
     /// The edit, checked and not written.
-    async fn edit(&self, sources: &[Source], wanted: &Wanted, wish: &Wish, screen: &Screen) -> Result<Edit, Failure> {
-        let Opening { opened, found, problems } = edits::open(sources).await?;
-        let keys: BTreeSet<&Key> = found.iter().map(|(key, _)| key).collect();
-        let key = match wanted.among(keys.into_iter(), &edits::KINDS) {
+    async fn edit(
+        &self,
+        sources: &[Source],
+        client: &Client,
+        wanted: &Wanted,
+        wish: &Wish,
+        screen: &Screen,
+    ) -> Result<Edit, Failure> {
+        let opening = opening::open(sources, client).await;
+        let key = &match opening.meant(wanted) {
             // It may be in what could not be read.
-            Err(_) if !problems.is_empty() => return Err(self.invalid(&problems, screen)?),
+            Err(_) if !opening.problems.is_empty() => return Err(self.invalid(&opening.problems, screen)?),
             other => other?,
         };
-        let of: Vec<usize> = found.iter().filter(|(other, _)| other == key).map(|(_, index)| *index).collect();
-        let [of] = of[..] else { return Err(edits::declared_twice(key, of.iter().map(|index| &sources[*index]))) };
-        match edit::image(&opened, of, key, wish, self.literal) {
+        let Some(of) = opening.holder(key)? else {
+            return Err(Failure::new(format!("the manifest of {key} is in none of these sources")));
+        };
+        match edit::image(&opening.opened, of, key, wish, self.literal) {
             Ok(edit) => Ok(edit),
             Err(Refusal::Invalid(problems)) => Err(self.invalid(&problems, screen)?),
             Err(Refusal::Impossible(problem)) => {

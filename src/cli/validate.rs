@@ -140,22 +140,39 @@ pub fn print_problems(
     screen.print(&output::render(&json!({"result": exit.word(), "problems": problems}), format))
 }
 
-/// Reads a directory; one that is being changed is given some time, and one that cannot be read is a mistake too.
-pub async fn read(source: &Source) -> Result<Result<snapshot::Snapshot, Vec<Diagnostic>>, Failure> {
-    let mut attempt = 1;
-    loop {
-        match snapshot::read(&source.dir) {
-            Ok(snapshot) => return Ok(Ok(snapshot)),
-            Err(ReadError::Unsettled(_)) if attempt < ATTEMPTS => attempt += 1,
-            Err(ReadError::Unsettled(reason)) => {
-                return Err(Failure::new(reason).hint("try again when the change is finished"));
-            }
-            Err(ReadError::Unreadable(reason)) => {
-                let dir = Spot::file(source.dir.display().to_string());
-                return Ok(Err(vec![Diagnostic::error(dir, reason)]));
-            }
+/// A directory as it was read; one that cannot be read is a mistake too.
+type Read = Result<snapshot::Snapshot, Vec<Diagnostic>>;
+
+/// Reads a directory; one that is being changed is given some time.
+async fn read(source: &Source) -> Result<Read, Failure> {
+    let read = read_all(std::slice::from_ref(source)).await.pop().unwrap_or_else(|| Ok(Ok(Default::default())));
+    read.map_err(|reason| Failure::new(reason).hint("try again when the change is finished"))
+}
+
+/// Reads directories. Those that are being changed are given some time, all of them the same; why one still is being changed, is
+/// its error.
+pub async fn read_all(sources: &[Source]) -> Vec<Result<Read, String>> {
+    let mut all: Vec<Result<Read, String>> = sources.iter().map(read_once).collect();
+    for _ in 1..ATTEMPTS {
+        if all.iter().all(Result::is_ok) {
+            break;
         }
         tokio::time::sleep(PAUSE).await;
+        for (read, source) in all.iter_mut().zip(sources).filter(|(read, _)| read.is_err()) {
+            *read = read_once(source);
+        }
+    }
+    all
+}
+
+fn read_once(source: &Source) -> Result<Read, String> {
+    match snapshot::read(&source.dir) {
+        Ok(snapshot) => Ok(Ok(snapshot)),
+        Err(ReadError::Unsettled(reason)) => Err(reason),
+        Err(ReadError::Unreadable(reason)) => {
+            let dir = Spot::file(source.dir.display().to_string());
+            Ok(Err(vec![Diagnostic::error(dir, reason)]))
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Command {
         key: Key,
         /// What was changed.
         change: String,
+        /// The image that it has now; none if an older command does not say so.
+        image: Option<String>,
         /// By whom.
         by: String,
     },

@@ -75,6 +75,9 @@ pub struct DeploymentHistory {
     pub created_at: Option<Timestamp>,
     /// Where it stands between revisions.
     pub rollout: Rollout,
+    /// What asked for the last rollout; none in what an older release wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Begun>,
     /// The image that the newest template resolved to.
     pub resolution: Option<Resolution>,
     /// What its image policy has chosen.
@@ -332,6 +335,21 @@ impl Rollout {
             | Rollout::RollingBack { waited: watch, .. } => *watch = watch.held_until(now),
         }
     }
+}
+
+/// What asked for a rollout when it began. A revision may be rolled out more than once, each time for another reason: its own
+/// commit is the one that first brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begun {
+    /// The revision that was to be reached.
+    pub revision: RevisionId,
+    /// The commit that the source was at; none where that is in no git checkout, or a person chose the revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+    /// Whether a person chose it, against its manifest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chosen: bool,
 }
 
 /// A replica on its way out.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::name::Key;
+use super::revision::TemplateHash;
 use super::status::RevisionSummary;
 use super::time::Timestamp;
 
@@ -14,6 +15,19 @@ pub const MANIFEST: &str = "manifest";
 
 /// Who began what an image policy has found in its registry.
 pub const IMAGE_POLICY: &str = "image policy";
+
+/// Who chose a revision, where the log has lost who it was.
+pub const SOMEBODY: &str = "a person";
+
+/// What a person asked for: a rollout of anything else is not of that wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wanted {
+    /// Replicas of this template.
+    Template(TemplateHash),
+    /// Replicas with this image, as the manifest writes it.
+    Image(String),
+}
 
 /// One entry of the release log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +41,7 @@ pub struct Release {
     pub object: Key,
     /// What was done, or what came of it.
     pub step: Step,
-    /// Who: the user at the socket, `commit 1a2b3c4`, [`IMAGE_POLICY`], or [`MANIFEST`]. What comes of a rollout is told of who began it.
+    /// Who: the user at the socket, `commit 1a2b3c4`, [`IMAGE_POLICY`], [`MANIFEST`], or [`SOMEBODY`]. What comes of a rollout is told of who began it.
     pub by: String,
     /// The revision that it is about; none for what has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +49,9 @@ pub struct Release {
     /// The revision that was gone back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<RevisionSummary>,
+    /// What a person asked for, to know the rollout that comes of it; none for what none comes of, or if an older release wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
     /// Why, or what was asked for, for people; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -11,7 +11,7 @@ use super::strategy::Effective;
 use super::taken_over;
 use super::world::{Decided, World};
 use crate::model::failure::{FailureReason, RolloutFailure};
-use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
+use crate::model::history::{Begun, DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
 use crate::model::registry::in_short;
 use crate::model::revision::RevisionId;
@@ -137,9 +137,10 @@ fn begin(
     {
         return turn_back(world, decided, facts, history, &from, to, why);
     }
+    let begun = begun(world, facts.key, history, &to);
     let message = match find(history, &to) {
         Some(revision) => {
-            let commit = revision.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+            let commit = begun.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
             let (number, image, commit) =
                 (revision.number, in_short(&revision.template.image), commit.unwrap_or_default());
             format!("revision {number} ({image}{commit}) is being rolled out")
@@ -152,6 +153,7 @@ fn begin(
     let message = message + &instead.unwrap_or_default();
     decided.tell(world, facts.key, Severity::Normal, reason, message);
     let others = facts.replicas.iter().filter(|r| r.container.revision != to && !r.retiring && r.available);
+    history.begun = Some(begun);
     history.rollout = Rollout::Progressing {
         before: others.count() as u32,
         to,
@@ -162,6 +164,18 @@ fn begin(
         excused_at: None,
         failed_at: None,
     };
+}
+
+/// What asks for a rollout now: the source at its commit, unless somebody chose the revision.
+fn begun(world: World, key: &Key, history: &DeploymentHistory, to: &RevisionId) -> Begun {
+    let pin = history.pin.as_ref().filter(|pin| pin.revision == *to);
+    let commit = match pin {
+        // The machine was rebuilt: what last completed comes back, and the source is ahead of it.
+        Some(pin) if pin.restored => find(history, to).and_then(|revision| revision.commit.clone()),
+        Some(_) => None,
+        None => world.desired.commits.get(key).cloned(),
+    };
+    Begun { revision: to.clone(), commit, chosen: pin.is_some_and(|pin| !pin.restored) }
 }
 
 /// Turns round, and says why.

@@ -3,7 +3,7 @@
 
 use tokio::time::sleep_until;
 
-use super::releases::Asked;
+use super::releases::{self, Asked};
 use super::sources::Occasion;
 use super::{Reconciler, detail};
 use crate::engine::Engine;
@@ -11,7 +11,7 @@ use crate::model::action::is_build_target;
 use crate::model::command::{Answer, Command, Refusal, Reply};
 use crate::model::history::History;
 use crate::model::name::{Key, Kind};
-use crate::model::release::Step;
+use crate::model::release::{Step, Wanted};
 use crate::model::status::{Event, Severity};
 use crate::model::time::Span;
 use crate::plan;
@@ -29,12 +29,14 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 let said =
                     message.strip_prefix(&name).and_then(|rest| rest.strip_prefix(": ").or(rest.strip_prefix(' ')));
                 let said = said.unwrap_or(&message);
-                self.write_asked(history, Asked { key: &key, step: request.step(), by, said })?;
+                let wanted = releases::wanted(&history, &key);
+                self.write_asked(history, Asked { key: &key, step: request.step(), by, said, wanted })?;
                 self.tell(key, request.word(), said);
                 Ok(Answer::Done { message })
             }
-            Command::ImageSet { key, change, by } => {
-                self.log_asked(&Asked { key: &key, step: Step::ImageSet, by, said: &change });
+            Command::ImageSet { key, change, image, by } => {
+                let wanted = image.map(Wanted::Image);
+                self.log_asked(&Asked { key: &key, step: Step::ImageSet, by, said: &change, wanted });
                 Ok(Answer::Noted)
             }
             Command::Releases => Ok(Answer::Releases { now: self.clock.now(), releases: self.releases.all() }),
@@ -48,7 +50,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 let namespace = confirmation.namespace;
                 let message = format!("confirmed for namespace {namespace}");
                 let key = Key::new(Kind::Namespace, namespace.clone(), namespace);
-                self.write_asked(history, Asked { key: &key, step: Step::RemovalConfirmed, by, said: &message })?;
+                let asked = Asked { key: &key, step: Step::RemovalConfirmed, by, said: &message, wanted: None };
+                self.write_asked(history, asked)?;
                 self.tell(key, "RemovalConfirmed", &message);
                 Ok(Answer::Done { message })
             }

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use super::Reconciler;
 use crate::engine::Engine;
-use crate::model::history::{DeploymentHistory, Outcome, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
 use crate::model::registry::{Choice, Tagged};
-use crate::model::release::{IMAGE_POLICY, MANIFEST, RELEASES_MAX, Release, Step};
-use crate::model::revision::RevisionId;
+use crate::model::release::{IMAGE_POLICY, MANIFEST, RELEASES_MAX, Release, SOMEBODY, Step, Wanted};
+use crate::model::revision::{RevisionId, template_hash};
 use crate::model::status::{Plan, RevisionSummary};
 use crate::model::text::printable;
 use crate::model::time::{Span, Timestamp};
@@ -31,7 +31,7 @@ pub struct Releases {
     entries: Vec<Release>,
     /// How each Deployment stands, as the log tells it.
     last: BTreeMap<Key, Release>,
-    /// The last wish of a person for each object.
+    /// The last wish of a person for each object that a rollout may begin of.
     wishes: BTreeMap<Key, Release>,
     /// What could not be written yet.
     unwritten: Vec<Release>,
@@ -44,6 +44,23 @@ pub(super) struct Asked<'a> {
     pub step: Step,
     pub by: String,
     pub said: &'a str,
+    /// What is rolled out for it, if anything is.
+    pub wanted: Option<Wanted>,
+}
+
+/// What is rolled out now that a person has asked for it: the revision that was chosen, or else the manifest's as it is known,
+/// with as many restarts as were asked for.
+pub(super) fn wanted(history: &History, key: &Key) -> Option<Wanted> {
+    let history = history.deployments.get(key)?;
+    let find = |id: &RevisionId| history.revisions.iter().find(|known| known.id == *id);
+    let hash = match &history.pin {
+        Some(pin) => find(&pin.revision)?.template_hash.clone(),
+        None => {
+            let asked = find(&history.asked_for()?)?;
+            template_hash(&asked.template, &asked.contents, history.restarts)
+        }
+    };
+    Some(Wanted::Template(hash))
 }
 
 impl Releases {
@@ -63,8 +80,11 @@ impl Releases {
     fn take(&mut self, release: Release) {
         if release.step.is_of_a_rollout() {
             self.last.insert(release.object.clone(), release.clone());
-        } else {
+        } else if release.step.begins_a_rollout() {
             self.wishes.insert(release.object.clone(), release.clone());
+        } else if release.step == Step::NotDone {
+            // Of what was not done nothing begins.
+            self.wishes.retain(|_, wish| wish.id != release.id);
         }
         match self.entries.iter().rposition(|known| known.id == release.id) {
             Some(known) => self.entries[known] = release,
@@ -129,7 +149,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let (at, object, step) = (self.clock.now(), asked.key.clone(), asked.step);
         let id = format!("{object} {step:?} {}", at.0);
         let reason = short(&self.redactor.clean(asked.said));
-        let entry = Release { id, at, object, step, by: asked.by.clone(), revision: None, back_to: None, reason };
+        let wanted = asked.wanted.clone();
+        let entry =
+            Release { id, at, object, step, by: asked.by.clone(), revision: None, back_to: None, wanted, reason };
         self.releases.add(entry.clone());
         self.releases.write(&self.store);
         entry
@@ -245,23 +267,41 @@ impl Look<'_> {
             by: began_by.map_or_else(|| self.beginner(revision, at), |last| last.by.clone()),
             revision: self.summary(revision),
             back_to: None,
+            wanted: None,
             reason: short(reason),
         }
     }
 
-    /// Who began a rollout: a person who has just asked for it, or the commit that brought its revision.
+    /// Who began a rollout: a person who asked for just that, or the commit that the source was at when it began.
     fn beginner(&self, revision: &RevisionId, at: Timestamp) -> String {
-        let since = self.last.map_or(Timestamp(i64::MIN), |last| last.at);
-        let is_recent = |wish: &&Release| wish.at <= at && at.since(wish.at) <= WISH_LASTS && wish.at >= since;
-        let wish = self.wish.filter(|wish| wish.step.begins_a_rollout()).filter(is_recent);
-        let commit =
-            self.history.revisions.iter().find(|known| known.id == *revision).and_then(|it| it.commit.as_ref());
+        let begun = self.history.begun.as_ref().filter(|begun| begun.revision == *revision);
+        let is_chosen = begun.is_some_and(|begun| begun.chosen);
+        let wish = self.wish.filter(|wish| self.is_of(revision, at, wish, is_chosen));
+        let commit = match begun {
+            Some(begun) => begun.commit.as_ref(),
+            // An older release did not remember it.
+            None => self.known(revision).and_then(|known| known.commit.as_ref()),
+        };
         match (wish, commit) {
             (Some(wish), _) => wish.by.clone(),
+            (None, _) if is_chosen => SOMEBODY.into(),
             (None, _) if self.found(revision).is_some() => IMAGE_POLICY.into(),
             (None, Some(commit)) => format!("commit {}", commit.short()),
             (None, None) => MANIFEST.into(),
         }
+    }
+
+    /// Whether the rollout of a revision that began at a time is of a person's wish: that must be for this very revision.
+    fn is_of(&self, revision: &RevisionId, at: Timestamp, wish: &Release, is_chosen: bool) -> bool {
+        let is_it = match (&wish.wanted, self.known(revision)) {
+            (Some(Wanted::Template(hash)), Some(known)) => known.template_hash == *hash,
+            (Some(Wanted::Image(image)), Some(known)) => known.template.image == *image,
+            (None, _) | (_, None) => true,
+        };
+        let since = self.last.map_or(Timestamp(i64::MIN), |last| last.at);
+        let is_recent = at.since(wish.at) <= WISH_LASTS && wish.at >= since;
+        // What was chosen stays chosen, however long it is paused.
+        is_it && wish.at <= at && (is_recent || is_chosen && wish.wanted.is_some())
     }
 
     /// What the image policy has found since the log was last written, if that is what this revision is for.
@@ -275,15 +315,18 @@ impl Look<'_> {
         (is_its && !is_told).then_some(choice)
     }
 
+    fn known(&self, revision: &RevisionId) -> Option<&Revision> {
+        self.history.revisions.iter().find(|known| known.id == *revision)
+    }
+
     fn summary(&self, revision: &RevisionId) -> Option<RevisionSummary> {
-        let known = self.history.revisions.iter().find(|known| known.id == *revision)?;
+        let known = self.known(revision)?;
         let (number, id, image) = (known.number, known.id.to_string(), known.template.image.clone());
         Some(RevisionSummary { number, id, image })
     }
 
     fn completed_at(&self, revision: &RevisionId) -> Timestamp {
-        let known = self.history.revisions.iter().find(|known| known.id == *revision);
-        match known.map(|known| &known.outcome) {
+        match self.known(revision).map(|known| &known.outcome) {
             Some(Outcome::Completed { at }) => *at,
             Some(Outcome::Pending | Outcome::Rejected { .. } | Outcome::Superseded { .. }) | None => self.now,
         }
@@ -291,8 +334,7 @@ impl Look<'_> {
 
     /// Why a revision was rejected, if it was.
     fn rejected(&self, revision: &RevisionId) -> Option<&str> {
-        let known = self.history.revisions.iter().find(|known| known.id == *revision)?;
-        match &known.outcome {
+        match &self.known(revision)?.outcome {
             Outcome::Rejected { reason, .. } => Some(reason),
             Outcome::Pending | Outcome::Completed { .. } | Outcome::Superseded { .. } => None,
         }

@@ -191,9 +191,9 @@ type From = ConnectInfo<Peer>;
 async fn image_set(
     State(parts): State<Parts>,
     ConnectInfo(Peer(by)): From,
-    Json(ImageSetBody { key, change }): Json<ImageSetBody>,
+    Json(ImageSetBody { key, change, image }): Json<ImageSetBody>,
 ) -> Response {
-    command(&parts, Command::ImageSet { key, change, by }).await
+    command(&parts, Command::ImageSet { key, change, image, by }).await
 }
 
 async fn request(

@@ -42,6 +42,9 @@ pub struct ImageSetBody {
     pub key: Key,
     /// What was changed, for people.
     pub change: String,
+    /// The image that it has now; older commands do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// Each line of `GET /v1/logs`.

@@ -719,6 +719,7 @@ fn the_release_log_is_kept_beside_the_events_and_a_torn_line_spoils_no_other() {
         by: "alice".into(),
         revision: None,
         back_to: None,
+        wanted: None,
         reason: String::new(),
     };
     let dir = tempfile::tempdir().unwrap();

@@ -24,6 +24,7 @@ fn entry(seconds: u64, object: &str, step: Step, by: &str, number: Option<u64>) 
         by: by.into(),
         revision: number.map(revision),
         back_to: number.filter(|_| is_back).map(|number| revision(number - 1)),
+        wanted: None,
         reason: if is_back { "shop.web.1 exited with 1".into() } else { String::new() },
     }
 }

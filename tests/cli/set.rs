@@ -318,6 +318,72 @@ async fn watching(mut view: View, image: &str) -> Daemon {
     Daemon::answering_in(dir, view, answer).await
 }
 
+/// A daemon with the shop and the checkout of another namespace, which git is changing. It has that one's objects in force
+/// under these keys.
+async fn beside_a_locked_one(declares: &[&str]) -> Daemon {
+    let mut view = calm();
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path());
+    let prod = dir.path().join("prod");
+    fs::create_dir_all(prod.join(".git")).unwrap();
+    fs::write(prod.join(".git/index.lock"), "").unwrap();
+    fs::write(prod.join("web.yaml"), WEB.replace("namespace: shop", "namespace: prod")).unwrap();
+    view.sources.truncate(1);
+    view.sources[0].dir = dir.path().join("shop").display().to_string();
+    let other = SourceState {
+        dir: prod.display().to_string(),
+        declares: declares.iter().map(|one| key(one)).collect(),
+        ..view.sources[0].clone()
+    };
+    view.sources.insert(0, other);
+    Daemon::answering_in(dir, view, |_| Ok(Answer::Noted)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_git_changes_is_in_the_way_only_of_what_it_may_say() {
+    let daemon = beside_a_locked_one(&["deployment/prod/web"]).await;
+    let said = daemon.says("set image deployment/web :2 -n shop").await;
+    assert!(said.contains("image shop/web:1 -> shop/web:2") && said.ends_with("--- exit 0\n"), "{said}");
+    let said = daemon.says("set image api :2").await;
+    assert!(said.ends_with("--- exit 0\n"), "only one has it: {said}");
+    for words in ["deployment/web :3 -n prod", "deployment/new :3 -n shop"] {
+        let said = daemon.says(&format!("set image {words}")).await;
+        let prod = daemon.dir.path().join("prod").display().to_string();
+        for part in ["/prod is in the way: git is changing the files", "--source DIR", "--- exit 1"] {
+            assert!(said.replace(&prod, "/prod").contains(part), "{said}");
+        }
+    }
+    let said = daemon.says("set image web :3").await;
+    assert!(said.contains("'web' exists in several namespaces"), "{said}");
+    assert!(text(daemon.dir.path(), "apps/web.yaml").contains("\"shop/web:2\""));
+    // It is being moved from one to the other, or so it seems.
+    let daemon = beside_a_locked_one(&["deployment/shop/web"]).await;
+    let said = daemon.says("set image deployment/web :2 -n shop").await;
+    assert!(said.contains("is in the way"), "{said}");
+}
+
+#[tokio::test]
+async fn without_a_daemon_an_object_must_be_named_in_full_beside_what_git_changes() {
+    let dir = shop();
+    let prod = dir.path().join("prod");
+    fs::create_dir_all(prod.join(".git")).unwrap();
+    fs::write(prod.join(".git/index.lock"), "").unwrap();
+    let words = |what: &str| format!("{what} --source {}", prod.display());
+    let said = set(dir.path(), &words("web :2")).await;
+    assert!(said.contains("prod is in the way"), "{said}");
+    let said = set(dir.path(), &words("deployment/web :2 -n shop")).await;
+    assert!(said.ends_with("--- exit 0\n"), "{said}");
+    // An edit of the one would be one of the other.
+    fs::create_dir_all(dir.path().join("shop/.git")).unwrap();
+    fs::rename(prod.join(".git/index.lock"), dir.path().join("shop/.git/index.lock")).unwrap();
+    let said = says(
+        &format!("set image deployment/web :3 -n shop --source {0}/shop --source {0}/shop/apps", dir.path().display()),
+        &dir.path().join("evenkeel.sock"),
+    )
+    .await;
+    assert!(said.contains("is in the way"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_ends_as_the_rollout_does() {
     let stalled = || {
@@ -345,8 +411,9 @@ async fn the_daemon_is_told_of_a_change_for_its_release_log_and_not_of_none() {
         assert!(said.ends_with("--- exit 0\n"), "{said}");
     }
     let asked = daemon.asked.lock().unwrap();
-    let [Command::ImageSet { key: object, change, by }] = &asked[..] else { panic!("{asked:?}") };
+    let [Command::ImageSet { key: object, change, image, by }] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!((object, change.as_str()), (&key("deployment/shop/web"), "image shop/web:1 -> shop/web:2"));
+    assert_eq!(image.as_deref(), Some("shop/web:2"));
     assert!(!by.is_empty());
 }
 

@@ -180,6 +180,7 @@ impl Sketch<'_> {
             revisions,
             // For people.
             created_at: _,
+            begun: _,
             whole: _,
             rollout,
             resolution,
