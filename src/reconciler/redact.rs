@@ -215,7 +215,7 @@ mod tests {
             liveness: Some(ProbeResult::Success),
             gates: [(1, ProbeResult::Unmade { message: message("SECRET") })].into(),
         };
-        let expected = probes(&|text| text.replace("SECRET", MASK));
+        let expected = probes(&|text| text.replace("SECRET", REDACTED));
         assert_eq!(redactor("hunter22").clean_probes(probes(&message)), expected);
     }
 
