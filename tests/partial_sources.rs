@@ -9,12 +9,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use evenkeel::manifest::{self, Contexts, Snapshot, Source};
+use evenkeel::model::command::Command;
 use evenkeel::model::name::{Key, Kind};
 use evenkeel::model::revision::ContentHasher;
 use evenkeel::model::secret::SecretBytes;
+use evenkeel::model::view::SourceState;
 use support::parallel::on_all_cores;
 use support::scenario::file::Scenario;
 use support::scenario::stage::Stage;
@@ -66,6 +69,7 @@ fn apply(root: &Path, change: &Change) {
     }
     let words: Vec<&str> = change.iter().map(String::as_str).collect();
     match words[..] {
+        ["rename", LOCK, ".git/index"] => end_git(root),
         ["create", path] => drop(fs::File::options().append(true).create(true).open(root.join(path)).unwrap()),
         ["truncate", path, size] => {
             fs::File::options().write(true).open(root.join(path)).unwrap().set_len(size.parse().unwrap()).unwrap();
@@ -83,6 +87,26 @@ fn apply(root: &Path, change: &Change) {
         ["rmdir", path] => fs::remove_dir_all(root.join(path)).unwrap(),
         _ => panic!("no change of a tree: {words:?}"),
     }
+}
+
+/// What git holds while it changes files, and puts in the place of its list of them at the end.
+const LOCK: &str = ".git/index.lock";
+
+/// Puts the lock in the place of git's list of the files, as git does at the end. The traces leave out what is in it: like
+/// git's, it has the inode and the times of each file, so it is the same when nothing was written.
+fn end_git(root: &Path) {
+    let mut list: Vec<String> = tree(root)
+        .into_keys()
+        // A commit that is older than what a trace records is the first thing in it.
+        .filter(|name| !name.starts_with(".git/") && name != "notes.md")
+        .map(|name| {
+            let metadata = fs::metadata(root.join(&name)).unwrap();
+            format!("{name} {} {}.{}", metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+        })
+        .collect();
+    list.sort();
+    fs::write(root.join(LOCK), list.join("\n")).unwrap();
+    fs::rename(root.join(LOCK), root.join(".git/index")).unwrap();
 }
 
 /// The files of a tree, by their path in it.
@@ -252,6 +276,160 @@ fn a_tool_that_is_killed_harms_nothing_that_is_still_declared() {
         problems.len(),
         problems.join("\n")
     );
+}
+
+/// A git that is killed while it writes files, and a person who takes its lock away.
+async fn unlocked_after(stage: &mut Stage, trace: &[Change]) {
+    let root = stage.path("manifests");
+    for change in trace {
+        apply(&root, change);
+    }
+    stage.files_changed().unwrap();
+    play(stage, PAUSE).await;
+    fs::remove_file(root.join(LOCK)).unwrap();
+    stage.files_changed().unwrap();
+    play(stage, FOR_EVER).await;
+}
+
+/// Whether git has its lock after these calls, and has written a file since it took it.
+fn is_amid(trace: &[Change]) -> bool {
+    let since = trace.iter().rposition(|change| change[1] == LOCK && change[0] == "create");
+    since.is_some_and(|at| {
+        let later = &trace[at + 1..];
+        !later.is_empty() && later.iter().all(|change| !change[1].starts_with(".git/"))
+    })
+}
+
+/// A controller that has seen this checkout at rest.
+async fn at_rest(files: &BTreeMap<String, String>) -> Stage {
+    let mut stage = converged(files).await;
+    let root = stage.path("manifests");
+    fs::create_dir_all(root.join(".git")).unwrap();
+    end_git(&root);
+    stage.files_changed().unwrap();
+    play(&mut stage, PAUSE).await;
+    stage
+}
+
+#[test]
+fn the_lock_of_a_killed_git_that_somebody_takes_away_lets_no_half_through() {
+    let recorded = recorded();
+    let prefixes: Vec<(&str, &str, &[Change], &[Change])> = recorded
+        .iter()
+        .flat_map(|(name, pair, trace)| {
+            let lengths = (1..=trace.len()).filter(|length| is_amid(&trace[..*length])).step_by(stride());
+            lengths.map(move |length| (name.as_str(), pair.as_str(), &trace[..length], &trace[length..]))
+        })
+        .collect();
+    assert!(prefixes.len() > 20, "{} places where git writes", prefixes.len());
+    let problems: Vec<String> = on_all_cores(&prefixes, |(name, pair, trace, rest)| {
+        let files = tree(&traces().join(pair).join("before"));
+        in_virtual_time(async {
+            let mut stage = at_rest(&files).await;
+            let before = changes(&stage);
+            unlocked_after(&mut stage, trace).await;
+            // A look at how it stands lets nothing through either.
+            stage.ask(Command::Look).await;
+            play(&mut stage, PAUSE).await;
+            let held = changes(&stage) == before;
+            // Somebody does its work again.
+            let root = stage.path("manifests");
+            fs::write(root.join(LOCK), "").unwrap();
+            rest.iter().for_each(|change| apply(&root, change));
+            stage.files_changed().unwrap();
+            play(&mut stage, "run for 2m").await;
+            let at_the_end =
+                [stage.view().sources.iter().all(SourceState::is_current), harm(&stage, &in_both(pair)).is_empty()];
+            let place = format!("{name} killed after call {}", trace.len());
+            (!held || at_the_end != [true; 2]).then(|| format!("{place}: held {held}, at the end {at_the_end:?}"))
+        })
+    })
+    .into_iter()
+    .flatten()
+    .collect();
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// The controller sees a new version of `web` with git's lock there, and then without it; `end` is what happens in between.
+async fn half_a_pull(end: impl FnOnce(&Path)) -> (Stage, usize) {
+    let mut stage = at_rest(&tree(&traces().join("update/before"))).await;
+    let (before, root) = (changes(&stage), stage.path("manifests"));
+    fs::write(root.join(LOCK), "").unwrap();
+    stage.files_changed().unwrap();
+    play(&mut stage, PAUSE).await;
+    end(&root);
+    stage.files_changed().unwrap();
+    play(&mut stage, LONG).await;
+    (stage, before)
+}
+
+fn update_web(root: &Path) {
+    fs::copy(traces().join("update/after/web.yaml"), root.join("web.yaml")).unwrap();
+}
+
+#[test]
+fn what_an_interrupted_git_has_left_waits_for_git_or_for_a_person() {
+    in_virtual_time(async {
+        let interrupted = |root: &Path| {
+            update_web(root);
+            fs::remove_file(root.join(LOCK)).unwrap();
+        };
+        let (mut stage, before) = half_a_pull(interrupted).await;
+        let source = stage.view().sources[0].clone();
+        assert!(source.message.starts_with("git was interrupted: its lock is gone"), "{}", source.message);
+        assert_eq!(changes(&stage), before);
+        stage.ask(Command::Sync).await;
+        play(&mut stage, LONG).await;
+        assert!(stage.view().sources[0].is_current() && changes(&stage) > before, "a person takes it as it is");
+
+        let (mut stage, before) = half_a_pull(interrupted).await;
+        let root = stage.path("manifests");
+        fs::copy(traces().join("update/before/web.yaml"), root.join("web.yaml")).unwrap();
+        stage.files_changed().unwrap();
+        play(&mut stage, LONG).await;
+        assert!(stage.view().sources[0].is_current(), "the files are again what is in force");
+        update_web(&root);
+        stage.files_changed().unwrap();
+        play(&mut stage, LONG).await;
+        assert!(changes(&stage) > before, "a later edit is an edit");
+    });
+}
+
+#[test]
+fn a_lock_that_a_new_controller_finds_is_as_good_as_one_that_it_saw_come() {
+    for stays in [PAUSE, FOR_EVER] {
+        in_virtual_time(async {
+            let mut stage = at_rest(&tree(&traces().join("update/before"))).await;
+            let (before, root) = (changes(&stage), stage.path("manifests"));
+            play(&mut stage, "controller stop").await;
+            fs::write(root.join(LOCK), "").unwrap();
+            update_web(&root);
+            play(&mut stage, "controller start").await;
+            play(&mut stage, stays).await;
+            fs::remove_file(root.join(LOCK)).unwrap();
+            stage.files_changed().unwrap();
+            play(&mut stage, FOR_EVER).await;
+            assert_eq!(changes(&stage), before, "the lock was there to {stays}");
+            fs::copy(traces().join("update/before/web.yaml"), root.join("web.yaml")).unwrap();
+            stage.files_changed().unwrap();
+            play(&mut stage, LONG).await;
+            assert!(stage.view().sources[0].is_current() && changes(&stage) == before);
+        });
+    }
+}
+
+#[test]
+fn a_git_that_ends_well_or_only_looks_holds_nothing() {
+    in_virtual_time(async {
+        let ended = |root: &Path| {
+            update_web(root);
+            end_git(root);
+        };
+        let (mut stage, before) = half_a_pull(ended).await;
+        assert!(stage.view().sources[0].is_current() && changes(&stage) > before);
+        let (mut stage, before) = half_a_pull(|root| fs::remove_file(root.join(LOCK)).unwrap()).await;
+        assert!(stage.view().sources[0].is_current() && changes(&stage) == before);
+    });
 }
 
 #[test]

@@ -2,7 +2,11 @@
 //! is at. It runs no git and changes nothing; whether files differ from the commit is not looked at.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use crate::model::revision::Commit;
 
@@ -27,12 +31,61 @@ pub fn unsettled(dir: &Path) -> Option<String> {
         sign.map(|(name, what)| {
             let path = git.join(name);
             let path = path.display();
+            // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
             match name.ends_with(".lock") {
-                true => format!("{what} ({path} exists; if no git is running, remove it)"),
+                true => format!(
+                    "{what} ({path} exists; if no git is running, remove it and do git's work again: \
+                     git reset --hard @{{upstream}})"
+                ),
                 false => format!("{what} ({path} exists)"),
             }
         })
     })
+}
+
+/// Git's list of the files of a checkout, which it replaces at the end of whatever changes them.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// Whether git is changing the files: the lock of this list is held for as long as they are written. Its other locks say
+    /// nothing about files.
+    pub is_locked: bool,
+    traces: Option<Traces>,
+    content: Option<[u8; 32]>,
+}
+
+/// What changes when a file is replaced: device, inode, size, and the time of its last change.
+type Traces = (u64, u64, u64, i64, i64);
+
+impl Index {
+    /// The list of the checkout that `dir` is in, if it is in one. It is only read anew where it differs from `before`.
+    pub fn read(dir: &Path, before: Option<&Index>) -> Option<Index> {
+        let git = enclosing(&fs::canonicalize(dir).ok()?)?;
+        let is_locked = fs::symlink_metadata(git.join("index.lock")).is_ok();
+        let path = git.join("index");
+        let traces = fs::metadata(&path).ok().map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
+        let content = match before {
+            Some(before) if before.traces == traces => before.content,
+            Some(_) | None => hash(&path),
+        };
+        Some(Index { is_locked, traces, content })
+    }
+
+    /// Whether the list says the same. Each file's times are in it, so it says something else after any git that has
+    /// written one; a mere `git status` may put the same list into a new file.
+    pub fn says_the_same(&self, other: &Index) -> bool {
+        self.content == other.content
+    }
+}
+
+fn hash(path: &Path) -> Option<[u8; 32]> {
+    let mut file = fs::File::open(path).ok()?;
+    let (mut hash, mut piece) = (Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut piece).ok()? {
+            0 => return Some(hash.finalize().into()),
+            length => hash.update(&piece[..length]),
+        }
+    }
 }
 
 /// How many names may lead to one another until a commit is reached; more is a circle.
@@ -147,6 +200,30 @@ mod tests {
         fs::remove_file(private.join("MERGE_HEAD")).unwrap();
         fs::write(root.path().join("repo/.git/shallow.lock"), "").unwrap();
         assert!(unsettled(&tree).is_some());
+    }
+
+    #[test]
+    fn the_index_tells_when_it_was_replaced_and_not_when_the_same_was_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let manifests = root.path().join("deploy");
+        fs::create_dir_all(&manifests).unwrap();
+        assert!(Index::read(&manifests, None).is_none(), "no checkout");
+        write(root.path(), &[(".git/HEAD", "ref: refs/heads/main\n")]);
+        let none = Index::read(&manifests, None).unwrap();
+        let replace = |text: &str| {
+            write(root.path(), &[(".git/index.lock", text)]);
+            assert!(Index::read(&manifests, None).unwrap().is_locked);
+            fs::rename(root.path().join(".git/index.lock"), root.path().join(".git/index")).unwrap();
+            Index::read(&manifests, Some(&none)).unwrap()
+        };
+        let one = replace("1");
+        assert!(!one.is_locked && !one.says_the_same(&none));
+        assert!(replace("1").says_the_same(&one));
+        assert!(!replace("2").says_the_same(&one));
+        assert!(
+            Index::read(&manifests, Some(&one)).unwrap().says_the_same(&replace("2")),
+            "what is known is not trusted"
+        );
     }
 
     const ONE: &str = "1111111111111111111111111111111111111111";

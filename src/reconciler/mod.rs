@@ -18,6 +18,7 @@ pub mod herald;
 pub mod host;
 mod inquirer;
 mod inside;
+mod interrupted;
 mod last_good;
 mod load;
 pub mod look;

@@ -59,9 +59,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
                 self.sources.forget_rejections();
                 // Whoever asks may have mended what a build needs far away.
                 self.executor.forget_failures(|target| !is_build_target(target));
-                Ok(self.read_sources().await)
+                Ok(self.read_sources(Occasion::Command).await)
             }
-            Command::Look => Ok(self.read_sources().await),
+            // Who asks how it stands says nothing about the files.
+            Command::Look => Ok(self.read_sources(Occasion::Change).await),
             Command::Shutdown => Err(Refusal::impossible("the loop handles a shutdown itself")),
         }
     }
@@ -88,10 +89,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 
     /// Reads the sources until they are quiet, for at most two seconds. The next pass looks at networks, volumes and images too:
     /// the engine may not have told yet what whoever asks has just done to them.
-    async fn read_sources(&mut self) -> Answer {
+    async fn read_sources(&mut self, occasion: Occasion) -> Answer {
         self.hints.all();
         let deadline = self.clock.now() + Span::secs(2);
-        while let Some(again) = self.load(self.clock.now(), Occasion::Command) {
+        while let Some(again) = self.load(self.clock.now(), occasion) {
             if again > deadline {
                 break;
             }

@@ -6,17 +6,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::interrupted::INTERRUPTED;
 use super::said::{Said, whole_digest};
 use super::watched::{Candidate, Watched};
 use crate::manifest::context::Contexts;
-use crate::manifest::{self, Diagnostic, Loaded, ReadError, Snapshot, Source};
+use crate::manifest::{self, Diagnostic, Index, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
 use crate::model::last_good::SourceName;
-use crate::model::name::{Key, Kind};
+use crate::model::name::Key;
 use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
-use crate::store::{Kept, Store};
+use crate::store::Store;
 use crate::wake::Interest;
 
 /// How long a directory must stay the same before it is believed.
@@ -38,9 +39,10 @@ const RETRY: Span = Span::secs(5);
 /// Why the sources are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// Something may have changed.
+    /// Something may have changed, or somebody wants to know how it stands.
     Change,
-    /// A person says that the directories are as they should be: what they leave out is meant.
+    /// A person says that the directories are as they should be: what they leave out is meant, and what an
+    /// interrupted git has left is, too.
     Command,
 }
 
@@ -84,10 +86,12 @@ impl Sources {
             let digest = whole_digest(&snapshot, watched.in_force.as_ref(), &self.contexts)?;
             Ok((snapshot, digest))
         });
+        let list = Index::read(&watched.source.dir, watched.guard.index());
         let (snapshot, digest) = match read {
             Ok(read) => read,
             Err(ReadError::Unsettled(why)) => {
                 watched.candidate = None;
+                watched.guard.unsettled(list);
                 watched.state.message.clone_from(&why);
                 let since = *watched.unsettled_since.get_or_insert(now);
                 // A lock that a killed git left behind would hide every edit for ever, without a word.
@@ -101,7 +105,14 @@ impl Sources {
             }
         };
         watched.unsettled_since = None;
-        if watched.in_force.is_some() && digest == watched.digest {
+        let is_in_force = watched.in_force.is_some() && digest == watched.digest;
+        if !is_in_force && occasion == Occasion::Change && self.was_interrupted(index, &digest, list.as_ref()) {
+            self.watched[index].candidate = None;
+            return (self.fall_back(index, INTERRUPTED.into(), Vec::new()), Some(now + RETRY));
+        }
+        let watched = &mut self.watched[index];
+        watched.guard.counts(&digest, list);
+        if is_in_force {
             watched.candidate = None;
             watched.settle();
             return (self.move_to(index, &snapshot), None);
@@ -132,6 +143,20 @@ impl Sources {
                 (false, Some(now + QUIET))
             }
         }
+    }
+
+    /// Whether these files are what a git has left that did not end. What they said before is known of this process's last
+    /// look, else of the last good state of an earlier one; where there is none, nothing can be applied half.
+    fn was_interrupted(&mut self, index: usize, digest: &str, list: Option<&Index>) -> bool {
+        if self.watched[index].guard.asks_for_before()
+            && let Ok(Some((snapshot, loaded))) = self.last_good(index)
+        {
+            let contexts = Contexts::as_they_were(loaded.contexts.values().cloned().collect());
+            let loaded = self.watched[index].in_force.is_some().then_some(&loaded);
+            let before = whole_digest(&snapshot, loaded, &contexts).unwrap_or_default();
+            self.watched[index].guard.said_before(before);
+        }
+        self.watched[index].guard.is_interrupted(digest, list)
     }
 
     /// Loads a snapshot that stayed the same; it comes into force if it is valid, alone and beside the other sources,
@@ -252,14 +277,8 @@ impl Sources {
 
     /// Keeps what is in force for a restart.
     fn keep(&self, index: usize, snapshot: &Snapshot) {
-        let Watched { state, in_force, .. } = &self.watched[index];
-        let contexts = in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
-        let secrets = in_force.iter().flat_map(|loaded| &loaded.desired.contents);
-        let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
-        let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
-        let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
-        let kept = Kept { files, commit, contexts: contexts.collect(), secrets };
-        if let Err(error) = self.store.save_snapshot(&state.dir, &kept) {
+        let watched = &self.watched[index];
+        if let Err(error) = self.store.save_snapshot(&watched.state.dir, &watched.kept(snapshot)) {
             tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
         }
     }

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use super::interrupted::Guard;
 use super::said::Said;
 use crate::manifest::{Diagnostic, Loaded, Snapshot, Source};
+use crate::model::name::Kind;
 use crate::model::time::Timestamp;
 use crate::model::view::{SourcePhase, SourceState};
+use crate::store::Kept;
 
 /// One source.
 pub(super) struct Watched {
@@ -22,6 +25,8 @@ pub(super) struct Watched {
     pub(super) rejected: Option<(String, Timestamp)>,
     /// Since when something has been changing the directory.
     pub(super) unsettled_since: Option<Timestamp>,
+    /// Whether a git that was changing the directory has ended.
+    pub(super) guard: Guard,
     /// What the log says is wrong with it.
     told: Option<(String, Vec<String>)>,
     pub(super) state: SourceState,
@@ -69,6 +74,7 @@ impl Watched {
             candidate: None,
             rejected: None,
             unsettled_since: None,
+            guard: Guard::default(),
             told: None,
             state,
         }
@@ -83,6 +89,16 @@ impl Watched {
         self.state.generation += 1;
         self.state.state = phase;
         self.settle_as(phase);
+    }
+
+    /// What is in force, which was made of `snapshot`, for a restart.
+    pub(super) fn kept(&self, snapshot: &Snapshot) -> Kept {
+        let contexts = self.in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
+        let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);
+        let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
+        let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
+        let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
+        Kept { files, commit, contexts: contexts.collect(), secrets }
     }
 
     /// Logs what is wrong, once for as long as it is the same.

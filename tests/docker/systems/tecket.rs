@@ -223,7 +223,10 @@ fn interrupted(tecket: &Tecket) {
     let told = tecket.bench.evenkeel(&["describe", "sources"]);
     assert!(told.contains("index.lock"), "{told}");
     production.unlock();
-    production.git(&["merge", "--ff-only", "origin/main"]);
+    throughout("nothing changes when its lock is gone", A_WHILE, unchanged);
+    let told = tecket.bench.evenkeel(&["describe", "sources"]);
+    assert!(told.contains("git was interrupted"), "{told}");
+    production.git(&["reset", "--hard", "@{upstream}"]);
     tecket.applied(0);
     tecket.serves("production", "6");
     tecket.migrated("production", "1 2 6");

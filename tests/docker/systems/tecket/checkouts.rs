@@ -61,12 +61,11 @@ impl Checkout {
         Process::start(&mut self.command(&["merge", "--ff-only", to]), &self.directory.with_extension("git.log"))
     }
 
-    /// What a person does after that: the lock goes, and the files are as the last commit has them.
+    /// What a person does after that: the lock goes, and the files stay as they are.
     pub fn unlock(&self) {
         self.git(&["config", "--remove-section", "filter.stuck"]);
         fs::remove_file(self.directory.join(".git/info/attributes")).unwrap();
         fs::remove_file(self.directory.join(".git/index.lock")).unwrap();
-        self.git(&["reset", "--hard"]);
     }
 }
 
