@@ -49,7 +49,7 @@ impl World {
     }
 
     /// A failed start emits no event; the state says why. A program that cannot be run has a code of its own; for anything
-    /// else the code of an earlier end stays, or is 128.
+    /// else the code of an earlier end or failed start stays, or is 128.
     fn start_failed(&mut self, id: &ContainerId, refusal: &Refusal) {
         let now = World::timestamp(self.now);
         let container = self.container(id);
@@ -59,6 +59,10 @@ impl World {
             State::Exited(exit) => State::Exited(Exit { code: code(exit.code), ..exit.clone() }),
             State::Restarting { exit_code } => {
                 State::Exited(Exit { code: code(*exit_code), out_of_memory: false, started_at: now, finished_at: now })
+            }
+            State::Created { error } => {
+                let exit_code = code(error.as_ref().map_or(0, |error| error.exit_code));
+                State::Created { error: Some(StartError { exit_code, message: refusal.message.clone() }) }
             }
             _ => State::Created { error: Some(StartError { exit_code: code(0), message: refusal.message.clone() }) },
         };
