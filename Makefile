@@ -53,8 +53,8 @@ mutants: ## Make small changes to the code of volumes, removals and secrets, one
 	scripts/mutants
 
 fuzz: ## Search for inputs that crash or cost too much, SECONDS for each door (600)
-	scripts/fuzz --large
 	scripts/fuzz --seconds $(or $(SECONDS),600)
+	scripts/fuzz --large
 
 prove: ## Every fault at every call and every write of every scenario, in simulation
 	scripts/prove
