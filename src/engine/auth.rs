@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::reference::{DOCKER_HUB, Reference};
 use super::{Credentials, EngineError, Logins};
-use crate::model::secret::{Login, REDACTED, SecretBytes};
+use crate::model::secret::{Login, REDACTED, SHORTEST, SecretBytes};
 
 /// Docker Hub's name in files that the docker command writes.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -21,8 +21,6 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 const HELPER_LIMIT: Duration = Duration::from_secs(15);
 /// The most that is read of a configuration file or of a helper's answer.
 const READ_MAX: usize = 1 << 20;
-/// Shorter passwords are not looked for in messages.
-const SHORTEST: usize = 4;
 
 /// What to try with a registry, in order.
 #[derive(Default)]
@@ -55,7 +53,6 @@ impl Unsaid {
     pub(super) fn of<'a>(credentials: impl IntoIterator<Item = &'a DockerCredentials>) -> Self {
         let secrets = |found: &DockerCredentials| [found.password.clone(), found.identitytoken.clone()];
         let secrets = credentials.into_iter().flat_map(secrets).flatten();
-        // A shorter one would spoil every message.
         Self(secrets.filter(|secret| secret.len() >= SHORTEST).collect())
     }
 

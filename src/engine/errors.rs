@@ -8,7 +8,7 @@ use bollard::errors::Error;
 use super::{EngineError, start_words};
 use crate::model::fault::in_words;
 use crate::model::observed::Fault;
-use crate::model::text::printable;
+use crate::model::text::{printable, shortened};
 
 /// The most characters of a message that are kept.
 const MESSAGE_MAX: usize = 600;
@@ -132,11 +132,7 @@ impl Failed {
 
 /// On one line, without control characters, and short enough for a table.
 pub(super) fn readable(text: &str) -> String {
-    let text = printable(&text.trim().replace(['\n', '\r'], " "));
-    match text.char_indices().nth(MESSAGE_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    shortened(&printable(&text.trim().replace(['\n', '\r'], " ")), MESSAGE_MAX)
 }
 
 fn engine_fault(status: u16, message: &str) -> Fault {

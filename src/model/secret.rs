@@ -3,6 +3,10 @@
 /// What stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
 
+/// Shorter values (`1`, `on`, `v1`) are not looked for in texts: they are no secrets, and [`REDACTED`] in their place would spoil
+/// every line.
+pub const SHORTEST: usize = 4;
+
 /// A secret's content. It has no `Debug`, `Display` or `Serialize`, so it cannot reach a log, a label or a state file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretBytes(Vec<u8>);

@@ -55,6 +55,17 @@ pub fn listed<T: AsRef<str>>(names: impl ExactSizeIterator<Item = T>, most: usiz
     }
 }
 
+/// What stands where a text was cut.
+pub const CUT: &str = "…";
+
+/// The first `most` characters of a text, and [`CUT`] if it has more.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}{CUT}", &text[..end]),
+        None => text.into(),
+    }
+}
+
 /// The first `digits` hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8], digits: usize) -> String {
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
@@ -83,6 +94,11 @@ mod tests {
         let names = ["a", "b", "c"];
         assert_eq!((listed(names.iter(), 3), listed(names.iter(), 1)), ("a, b, c".into(), "a and 2 more".into()));
         assert_eq!(listed([""; 0].iter(), 1), "");
+    }
+
+    #[test]
+    fn a_long_text_ends_where_it_was_cut() {
+        assert_eq!((shortened("ąąą", 3), shortened("ąąąą", 3)), ("ąąą".into(), "ąąą…".into()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::message::{Message, Object, RevisionRef, Tone};
 use crate::model::name::DEFAULT_INSTANCE;
+use crate::model::text::shortened;
 
 /// The version of the JSON body: fields are added to it and never taken away.
 const API_VERSION: &str = "evenkeel.dev/v1";
@@ -95,12 +96,13 @@ fn text(message: &Message, sender: &Sender) -> String {
         escaped(&message.message)
     );
     for line in message.reason.lines() {
-        text += &format!("\n> {}", escaped(&cut(line)));
+        text += &format!("\n> {}", escaped(&shortened(line, CHAT_WIDTH)));
     }
     let lines = &message.last_log[message.last_log.len().saturating_sub(CHAT_LINES)..];
     if !lines.is_empty() {
         // A fence within the log would end the block.
-        let lines: Vec<String> = lines.iter().map(|line| escaped(&cut(line)).replace("```", "'''")).collect();
+        let lines: Vec<String> =
+            lines.iter().map(|line| escaped(&shortened(line, CHAT_WIDTH)).replace("```", "'''")).collect();
         text += &format!("\n```\n{}\n```", lines.join("\n"));
     }
     text
@@ -109,13 +111,6 @@ fn text(message: &Message, sender: &Sender) -> String {
 /// The three characters that mean something to Slack: without this, a log line could mention everybody in a channel.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn cut(line: &str) -> String {
-    match line.char_indices().nth(CHAT_WIDTH) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line.into(),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::name::Key;
-use crate::model::text::printable;
+use crate::model::text::{printable, shortened};
 use crate::model::time::Timestamp;
 use crate::model::told::Last;
 
@@ -123,9 +123,5 @@ impl Message {
 /// Printable text that is not too long.
 fn short(text: &str) -> String {
     // Line breaks are kept: problems of manifests have several lines.
-    let text: String = text.lines().map(printable).collect::<Vec<_>>().join("\n");
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    shortened(&text.lines().map(printable).collect::<Vec<_>>().join("\n"), LONGEST)
 }

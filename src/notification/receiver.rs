@@ -10,14 +10,12 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, Hea
 
 use super::format::Format;
 use super::news::Wish;
-use crate::model::secret::SecretBytes;
+use crate::model::secret::{SHORTEST, SecretBytes};
 
 /// The longest URL.
 const URL_MAX: usize = 8 << 10;
 /// The most that a file with headers may hold.
 const HEADERS_MAX: usize = 16 << 10;
-/// Shorter parts of a secret (`api`, `v1`) are none.
-const SHORTEST: usize = 4;
 
 /// Somebody who is told.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::mem::discriminant;
 use super::Check;
 use crate::model::observed::ProbeResult;
 use crate::model::spec::Probe;
-use crate::model::text::printable;
+use crate::model::text::{printable, shortened};
 
 /// The longest message that is kept, in characters.
 const MESSAGE_MAX: usize = 300;
@@ -90,11 +90,7 @@ impl Verdict {
 
 /// A message that is safe to print and not too long; servers choose a part of it.
 fn tidy(message: &str) -> String {
-    let message = printable(message);
-    match message.char_indices().nth(MESSAGE_MAX) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message,
-    }
+    shortened(&printable(message), MESSAGE_MAX)
 }
 
 #[cfg(test)]

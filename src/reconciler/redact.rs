@@ -9,15 +9,11 @@ use super::encoding;
 use crate::engine::credentials_of;
 use crate::model::observed::{Container, ContainerState, Health, ProbeResult, Probes};
 use crate::model::revision::{Content, ContentId};
-use crate::model::secret::REDACTED;
-use crate::model::text::printable;
+use crate::model::secret::{REDACTED, SHORTEST};
+use crate::model::text::{CUT, printable};
 
-/// Shorter values (`1`, `on`) are no secrets, and masking them would spoil every line.
-const SHORTEST: usize = 4;
 /// Shorter texts come whole, or end with [`CUT`]; a longer one may have been cut within a secret by somebody else.
 const CUT_FROM: usize = 300;
-/// Where a text was cut.
-const CUT: &str = "…";
 /// Longer values are not looked for encoded: nobody writes them into a message so.
 const ENCODED_MAX: usize = 4096;
 

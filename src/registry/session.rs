@@ -15,7 +15,7 @@ use super::token::{self, Outcome, Wanted};
 use super::{RegistryError, TAGS_MAX};
 use crate::model::observed::Fault;
 use crate::model::secret::Login;
-use crate::model::text::{hex, printable};
+use crate::model::text::{hex, printable, shortened};
 use crate::model::time::Span;
 
 /// Every kind of manifest that an engine pulls: of one platform, or of several.
@@ -248,10 +248,7 @@ impl<'a> Session<'a> {
         });
         match words.is_empty() || !is_quiet {
             true => String::new(),
-            false => match words.char_indices().nth(SHOWN) {
-                Some((end, _)) => format!(": {}…", &words[..end]),
-                None => format!(": {words}"),
-            },
+            false => format!(": {}", shortened(&words, SHOWN)),
         }
     }
 }

@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use crate::support::{Container, Load, Registry, eventually, on_an_engine_of_its_own, on_each_engine, throughout};
+use crate::support::{
+    Container, Load, Registry, eventually, lockup, on_an_engine_of_its_own, on_each_engine, throughout,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
 on_each_engine! {
+    fn an_engine_says_what_it_does(bench) {
+        let account = lockup::account(&bench.engine).expect("it is asked where it writes it");
+        assert!(account.contains("goroutine "), "{account}");
+        assert!(!lockup::since(&bench.engine, lockup::count(&bench.engine)));
+    }
+
     fn an_image_of_the_application_runs_and_answers_with_its_version(bench) {
         let image = bench.app_image("7", &[]);
         let id = bench.run_foreign(&[&image]);

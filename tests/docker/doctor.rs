@@ -61,9 +61,12 @@ on_each_engine! {
             assert_eq!(finding["verdict"] == "ok", finding["wayOut"].is_null(), "{check}: {finding}");
         }
         // The machine's disks, clock and kernel are as they are.
-        for check in ["daemon", "state directory", "state files", "engine", "engine's clock"] {
+        for check in ["daemon", "state directory", "state files", "engine's clock"] {
             assert_eq!(findings[check]["verdict"], "ok", "{}", findings[check]);
         }
+        // Debian's 20.10 is one that may lock itself up.
+        let verdict = if bench.engine.generation == 20 { "warn" } else { "ok" };
+        assert_eq!(findings["engine"]["verdict"], verdict, "{findings:?}");
         let version = bench.engine.docker(&["version", "--format", "{{.Server.Version}}"]);
         let engine = findings["engine"]["message"].as_str().unwrap();
         assert!(engine.starts_with(&format!("version {} ", version.trim())), "{engine}");
@@ -78,7 +81,7 @@ on_each_engine! {
         assert!(controller.terminate(Duration::from_secs(30)).success());
         let (code, findings) = self::findings(bench);
         assert_eq!((code, &findings["daemon"]["verdict"]), (1, &Value::from("fail")), "{findings:?}");
-        assert_eq!(findings["engine"]["verdict"], "ok", "{findings:?}");
+        assert_eq!(findings["engine"]["verdict"], verdict, "{findings:?}");
     }
 }
 

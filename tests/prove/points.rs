@@ -50,26 +50,35 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, sample: Sample) -> Vec<Point>
 }
 
 /// Two faults in a row: the second at a call of the recovery from the first, `COMPANIONS` of them for each first one. The
-/// first ones are those of the sample. Neither is at a write: its number does not say between which calls it comes.
+/// first ones are those of the sample.
 pub fn pairs(scenario: &Scenario, undisturbed: &Play, sample: Sample) -> Vec<Point> {
-    let firsts = calls(undisturbed).chain(states(undisturbed)).map(|fault| vec![fault]);
-    let firsts = firsts.filter(|first| sample.picks(scenario, first));
-    firsts.flat_map(|first| companions(scenario, &first, sample)).collect()
+    let firsts = calls(undisturbed).chain(writes(undisturbed)).chain(states(undisturbed));
+    let firsts = firsts.filter(|first| sample.picks(scenario, &vec![*first]));
+    firsts.flat_map(|first| companions(scenario, undisturbed, first, sample)).collect()
 }
 
-fn companions(scenario: &Scenario, first: &Point, sample: Sample) -> Vec<Point> {
-    let Some(Fault::Call { at, .. } | Fault::State { at, .. }) = first.first().copied() else { return Vec::new() };
-    let recovery = play(scenario, first);
-    let is_soon = |fault: &Fault| match *fault {
-        Fault::Call { at: second, .. } | Fault::State { at: second, .. } => second > at && second <= at + RECOVERY,
-        Fault::Write { .. } => false,
+fn companions(scenario: &Scenario, undisturbed: &Play, first: Fault, sample: Sample) -> Vec<Point> {
+    let recovery = play(scenario, &[first]);
+    // Up to the first fault, both plays are the same.
+    let began = place(&first, undisturbed);
+    let is_soon = |second: &Fault| {
+        let at = place(second, &recovery);
+        at > began && at.0 <= began.0 + RECOVERY
     };
-    let seconds = calls(&recovery).chain(states(&recovery)).filter(is_soon);
-    let pair = |second: Fault| first.iter().copied().chain([second]).collect::<Point>();
+    let seconds = calls(&recovery).chain(writes(&recovery)).chain(states(&recovery)).filter(is_soon);
+    let pair = |second: Fault| vec![first, second];
     let mut pairs: Vec<Point> = seconds.map(pair).collect();
     pairs.sort_by_key(|pair| sample.rank(scenario, pair));
     pairs.truncate(COMPANIONS);
     pairs
+}
+
+/// Where a fault is: before or at which call, and then the how manieth write it is.
+fn place(fault: &Fault, play: &Play) -> (usize, bool, usize) {
+    match *fault {
+        Fault::Write { at, .. } => (play.writes[at].calls, false, at),
+        Fault::Call { at, .. } | Fault::State { at, .. } => (at, true, 0),
+    }
 }
 
 fn calls(undisturbed: &Play) -> impl Iterator<Item = Fault> + '_ {

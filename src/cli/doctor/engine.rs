@@ -10,14 +10,14 @@ use crate::model::time::Timestamp;
 const DIFFERENCE_MAX: i64 = 2_000;
 /// With room for fewer networks than this, somebody should make some.
 const FEW: u64 = 5;
+/// The first patch of 20.10 that does not lock itself up.
+const LOCKUP_MENDED_IN: u32 = 27;
 /// The most names that are listed.
 const NAMED: usize = 5;
 
 /// Every finding. The engine said it at some time from `asked_at` to `told_at`; `pool` is where our networks get their subnets from.
 pub fn judge(survey: &Survey, asked_at: Timestamp, told_at: Timestamp, pool: &str) -> Vec<Finding> {
-    let version = &survey.version;
-    let mut findings =
-        vec![Finding::ok("engine", format!("version {} (API {}) answers", version.version, version.api))];
+    let mut findings = vec![version(survey)];
     findings.push(time(survey, asked_at, told_at));
     // Networks of ours name their subnets: these are for everybody else's.
     findings.push(networks("engine's address pools", &docker_pools(survey), survey, GROW_DOCKERS, Finding::warn));
@@ -60,6 +60,20 @@ pub fn unreachable(at: &Host, why: &str) -> Finding {
         }
     };
     Finding::fail("engine", format!("the engine at {at} is of no use: {why}"), way_out)
+}
+
+/// In 20.10 before 20.10.27, one part of the engine's network code can wait for another for ever.
+fn version(survey: &Survey) -> Finding {
+    let version = &survey.version;
+    let message = format!("version {} (API {}) answers", version.version, version.api);
+    let patch = version.version.strip_prefix("20.10.").map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let patch = patch.flatten().and_then(|patch| patch.parse::<u32>().ok());
+    if patch.is_none_or(|patch| patch >= LOCKUP_MENDED_IN) {
+        return Finding::ok("engine", message);
+    }
+    let why = "and rarely locks itself up for good while containers start and end (moby/moby#46661): requests are not answered then";
+    let way_out = "upgrade it to 20.10.27 or newer; when it has happened: systemctl restart docker";
+    Finding::warn("engine", format!("{message}, {why}"), way_out)
 }
 
 fn time(survey: &Survey, asked_at: Timestamp, told_at: Timestamp) -> Finding {
@@ -173,6 +187,16 @@ mod tests {
     #[test]
     fn a_well_kept_engine_has_nothing_to_say_against_it() {
         assert!(verdicts(&well()).iter().all(|(_, verdict)| *verdict == Ok));
+    }
+
+    #[test]
+    fn an_engine_that_may_lock_itself_up_is_told() {
+        for (version, expected) in
+            [("20.10.24+dfsg1", Warn), ("20.10.5", Warn), ("20.10.27", Ok), ("23.0.1", Ok), ("20.10.x", Ok)]
+        {
+            let version = EngineVersion { version: version.into(), api: "1.41".into(), ..EngineVersion::default() };
+            assert_eq!(verdict(&Survey { version: version.clone(), ..well() }, "engine"), expected, "{version:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,11 @@ use serde_json::Value;
 
 use super::api;
 
+/// How long a docker client command may take: loading the largest image on a busy machine takes a third of it.
+const PATIENCE_SECONDS: &str = "180";
+/// The exit code of `timeout`.
+const TIMED_OUT: i32 = 124;
+
 /// A private engine. Its containers, ports and addresses live in a network namespace of its own, so whatever talks to
 /// them must be started by [`Engine::command`].
 pub struct Engine {
@@ -131,14 +136,16 @@ impl Engine {
         self.try_docker(arguments).unwrap_or_else(|e| panic!("docker {}: {e}", arguments.join(" ")))
     }
 
-    /// Runs a docker client command; its error text when it fails.
+    /// Runs a docker client command; its error text when it fails, or takes longer than an engine that works needs for anything.
     pub fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = self
-            .command(self.programs().join("docker"))
-            .args(arguments)
-            .output()
-            .map_err(|e| format!("could not be started: {e}"))?;
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        let mut command = self.command("timeout");
+        command.args(["--kill-after=1", PATIENCE_SECONDS]).arg(self.programs().join("docker")).args(arguments);
+        let output = command.output().map_err(|e| format!("could not be started: {e}"))?;
+        match output.status.code() {
+            Some(0) => Ok(text(&output.stdout)),
+            Some(TIMED_OUT) => Err(format!("the engine has not answered within {PATIENCE_SECONDS} s")),
+            _ => Err(text(&output.stderr)),
+        }
     }
 
     /// `docker inspect` of one object; `None` when there is none. Asked of the engine itself: tests look many times, and each start
@@ -178,6 +185,12 @@ impl Engine {
         script(&["kill", &self.name()]);
     }
 
+    /// SIGKILL and a start, also of one that others use: for [`super::lockup`] alone, when nobody has any use of it.
+    pub(super) fn crash_and_start_again(&self) {
+        script(&["kill", &self.name()]);
+        self.start_again();
+    }
+
     /// An orderly end, as at a restart of its service. Only for an engine of one's own.
     pub fn shut_down(&self) {
         self.must_be_ours();
@@ -211,7 +224,7 @@ impl Engine {
         script(&["start", &self.name()]);
     }
 
-    fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &Path {
         self.socket.parent().expect("the socket is in the engine's directory")
     }
 

@@ -9,7 +9,9 @@ mod bench;
 mod container;
 mod engine;
 mod load;
+pub mod lockup;
 mod manifest;
+mod patience;
 mod process;
 mod proxy;
 pub mod reader;
@@ -80,15 +82,22 @@ pub fn run(engine: Engine, name: &str, body: fn(&Bench)) {
     }
 }
 
-/// The same; a body that panics is the caller's to tell.
-pub fn attempt<T>(engine: Engine, name: &str, body: impl FnOnce(&Bench) -> T) -> std::thread::Result<T> {
-    let bench = Bench::new(engine, name);
-    let outcome = catch_unwind(AssertUnwindSafe(|| body(&bench)));
-    if outcome.is_err() {
-        bench.show();
+/// The same; a body that panics is the caller's to tell. A test on an engine that has locked itself up is begun anew.
+pub fn attempt<T>(engine: Engine, name: &str, body: impl Fn(&Bench) -> T) -> std::thread::Result<T> {
+    let _patience = patience::begin(name, &engine);
+    loop {
+        let before = lockup::count(&engine);
+        let bench = Bench::new(engine.lend(), name);
+        let outcome = catch_unwind(AssertUnwindSafe(|| body(&bench)));
+        if outcome.is_err() {
+            bench.show();
+        }
+        let again = outcome.is_err() && lockup::since(&engine, before);
+        bench.clean();
+        if !again {
+            return outcome;
+        }
     }
-    bench.clean();
-    outcome
 }
 
 /// The commit that is tested: the seed of samples, so that each commit has others.

@@ -105,6 +105,8 @@ pub struct WriteRecord {
     /// The path below the state directory.
     pub path: String,
     pub is_file: bool,
+    /// How many calls to the engine had been made before it.
+    pub calls: usize,
 }
 
 /// The disk of one play; it outlives the controller's processes.
@@ -185,10 +187,11 @@ impl FailingDisk {
     }
 
     fn record(&self, operation: Operation, path: &Path, now: Millis) -> Option<WriteFault> {
+        let calls = self.sim.calls().made.len();
         let mut state = self.state();
         let index = state.made.len();
         let below = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
-        state.made.push(WriteRecord { operation, path: below, is_file: path.is_file() });
+        state.made.push(WriteRecord { operation, path: below, is_file: path.is_file(), calls });
         let fault = state.faults.remove(&index);
         if fault == Some(WriteFault::Full) {
             state.full_until = now + FULL_FOR;

@@ -1,11 +1,12 @@
 //! The one funnel that every call to the simulated engine passes: it counts, records, takes time, and fails on demand.
 //! What a call does is not known here.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use evenkeel::engine::{EngineError, Listed};
+use evenkeel::engine::EngineError;
 use evenkeel::model::observed::Fault;
 use tokio::time::{Duration, sleep};
 
@@ -13,6 +14,8 @@ use super::Sim;
 use super::app::Millis;
 use super::world::{EventFault, Power, Refusal, World};
 
+/// The calls that answer with a list, which can be stale or incomplete.
+const LISTS: [&str; 3] = ["list", "networks", "volumes"];
 /// How long a client waits for a reply that does not come.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 /// How long the engine is away when a fault restarts it.
@@ -37,9 +40,9 @@ pub struct Calls {
     pub guard: Option<Guard>,
     /// What else befalls the world just before the call of that index.
     pub accidents: BTreeMap<usize, Accident>,
-    /// The last list that was answered, for one that is stale, and what is wrong with the next one.
-    last_list: Option<Vec<Listed>>,
-    list_fault: Option<FaultMode>,
+    /// The last list of each kind that was answered, for one that is stale, and what is wrong with the next one.
+    last_lists: BTreeMap<&'static str, Box<dyn Any + Send>>,
+    list_faults: BTreeMap<&'static str, FaultMode>,
 }
 
 /// Something outside the engine that happens between two calls.
@@ -152,7 +155,7 @@ impl FaultMode {
             FaultMode::CrashAfter | FaultMode::Timeout { effect: true } | FaultMode::Silence { effect: true } => {
                 changes
             }
-            FaultMode::StaleList | FaultMode::PartialList | FaultMode::EmptyList => name == "list",
+            FaultMode::StaleList | FaultMode::PartialList | FaultMode::EmptyList => LISTS.contains(&name),
             FaultMode::CrashDuring => name == "start",
             FaultMode::CrashBefore
             | FaultMode::Error(_)
@@ -259,8 +262,8 @@ impl Sim {
         }
         let by_index = calls.faults.remove(&index);
         let fault = by_index.or_else(|| calls.take_rule(call.name, &call.target));
-        if call.name == "list" {
-            calls.list_fault = fault;
+        if let (true, Some(fault)) = (LISTS.contains(&call.name), fault) {
+            calls.list_faults.insert(call.name, fault);
         }
         (index, fault)
     }
@@ -376,13 +379,16 @@ impl Calls {
     }
 
     /// What a list answers: what is, or under a fault something else.
-    pub(super) fn answer_list(&mut self, fresh: Vec<Listed>) -> Vec<Listed> {
-        match self.list_fault.take() {
-            Some(FaultMode::StaleList) => self.last_list.clone().unwrap_or(fresh),
+    pub(super) fn answer_list<T: Clone + Send + 'static>(&mut self, name: &'static str, fresh: Vec<T>) -> Vec<T> {
+        match self.list_faults.remove(name) {
+            Some(FaultMode::StaleList) => {
+                let last = self.last_lists.get(name).and_then(|list| list.downcast_ref::<Vec<T>>());
+                last.cloned().unwrap_or(fresh)
+            }
             Some(FaultMode::PartialList) => fresh.into_iter().skip(1).step_by(2).collect(),
             Some(FaultMode::EmptyList) => Vec::new(),
             Some(_) | None => {
-                self.last_list = Some(fresh.clone());
+                self.last_lists.insert(name, Box::new(fresh.clone()));
                 fresh
             }
         }

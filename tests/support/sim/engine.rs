@@ -53,7 +53,7 @@ impl Engine for Sim {
         let (sim, instance) = (self.clone(), self.instance.clone());
         let effect = async move { Ok(sim.with(|world| listed(world, &instance))) };
         let fresh = self.call(Call::look("list", "", 2), effect).await?;
-        Ok(self.calls().answer_list(fresh))
+        Ok(self.calls().answer_list("list", fresh))
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<Option<seen::Container>, EngineError> {
@@ -64,12 +64,16 @@ impl Engine for Sim {
 
     async fn networks(&self) -> Result<Vec<seen::Network>, EngineError> {
         let sim = self.clone();
-        self.call(Call::look("networks", "", 1), async move { Ok(sim.with(|world| world.observed_networks())) }).await
+        let effect = async move { Ok(sim.with(|world| world.observed_networks())) };
+        let fresh = self.call(Call::look("networks", "", 1), effect).await?;
+        Ok(self.calls().answer_list("networks", fresh))
     }
 
     async fn volumes(&self) -> Result<Vec<seen::Volume>, EngineError> {
         let sim = self.clone();
-        self.call(Call::look("volumes", "", 1), async move { Ok(sim.with(|world| world.observed_volumes())) }).await
+        let effect = async move { Ok(sim.with(|world| world.observed_volumes())) };
+        let fresh = self.call(Call::look("volumes", "", 1), effect).await?;
+        Ok(self.calls().answer_list("volumes", fresh))
     }
 
     async fn image(&self, reference: &str) -> Result<ImageState, EngineError> {
