@@ -257,7 +257,10 @@ fn start_ready_to_start(
     if no_host_port {
         running -= retire::stopping(scene, history).min(scene.strategy.surge);
     }
-    let old_runs = scene.replicas.iter().any(|r| r.runs() && !scene.is_new(r.container));
+    // What is under way with one that nobody has told to stop may be its start.
+    let told = |r: &Replica| history.retiring.get(&r.container.id).is_some_and(|retirement| retirement.stopping);
+    let may_run = |r: &Replica| r.runs() || scene.is_busy(r) && !told(r);
+    let old_runs = scene.replicas.iter().any(|r| may_run(r) && !scene.is_new(r.container));
     let limit = scene.strategy.replicas + scene.strategy.surge;
     // Old ones that are still needed come before new ones: those may never become ready.
     let (up, down): (Vec<&Replica>, Vec<&Replica>) = staying_old.iter().copied().partition(|r| r.runs());
