@@ -129,7 +129,13 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
     }
     for container in world.containers(key) {
         let ended = matches!(container.state, ContainerState::Exited(_));
-        let served = matches!(&history.rollout, Rollout::Complete { revision, .. } if *revision == container.revision);
+        let served = match &history.rollout {
+            Rollout::Complete { revision, .. } => *revision == container.revision,
+            // In the middle of a change, those that have the names serve, of whatever revision they are.
+            Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => {
+                is_named(container)
+            }
+        };
         if history.paused || !ended || !served || history.retiring.contains_key(&container.id) {
             continue;
         }
