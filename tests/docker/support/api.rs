@@ -26,6 +26,7 @@ fn attempt(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> std
     let body = body.map(Value::to_string).unwrap_or_default();
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     // HTTP/1.0: the answer is not chunked and ends with the connection.
     let head = format!(
         "{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

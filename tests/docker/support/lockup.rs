@@ -56,6 +56,9 @@ pub fn account(engine: &Engine) -> Option<String> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
+    let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or("it is gone");
+    eprintln!("engine {} does not write what it does: {state}", engine.generation);
     None
 }
 
