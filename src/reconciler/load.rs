@@ -19,6 +19,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     pub(super) fn load(&mut self, now: Timestamp, occasion: Occasion) -> Option<Timestamp> {
         let (changed, again) = self.sources.look(now, occasion);
         self.read_at = again.unwrap_or(now + LOOK_EVERY);
+        self.log_sources(now);
         let policy = self.rules.read().clone();
         if changed || policy != self.desired.policy || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.undecided = true;

@@ -31,6 +31,7 @@ mod provide;
 mod publish;
 mod redact;
 mod releases;
+mod results;
 pub mod rules;
 mod said;
 mod setup;
@@ -352,10 +353,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         self.undecided = false;
         self.time_rollouts(&plan.events);
-        self.history = std::mem::take(&mut plan.history);
+        let before = std::mem::replace(&mut self.history, std::mem::take(&mut plan.history));
         self.executor.forget_images(&observed.arrivals, &self.history.images, self.desired.settings.images);
         self.remember(&plan.events);
-        self.log_releases(&plan);
+        self.log_releases(&plan, &before, observed);
         self.keep_contents();
         self.note_last_good();
         self.prober.set(std::mem::take(&mut plan.probes));

@@ -90,8 +90,7 @@ impl Sources {
         let (snapshot, digest) = match read {
             Ok(read) => read,
             Err(ReadError::Unsettled(why)) => {
-                watched.candidate = None;
-                watched.guard.unsettled(list);
+                watched.hold(list);
                 watched.state.message.clone_from(&why);
                 let since = *watched.unsettled_since.get_or_insert(now);
                 // A lock that a killed git left behind would hide every edit for ever, without a word.
@@ -104,10 +103,10 @@ impl Sources {
                 return (changed, Some(now + RETRY));
             }
         };
-        watched.unsettled_since = None;
+        watched.let_go();
         let is_in_force = watched.in_force.is_some() && digest == watched.digest;
         if !is_in_force && occasion == Occasion::Change && self.was_interrupted(index, &digest, list.as_ref()) {
-            self.watched[index].candidate = None;
+            self.watched[index].hold(list);
             return (self.fall_back(index, INTERRUPTED.into(), Vec::new()), Some(now + RETRY));
         }
         let watched = &mut self.watched[index];
@@ -179,7 +178,7 @@ impl Sources {
         let whole = |loaded| self.whole(index, before.as_deref(), &candidate.snapshot, loaded);
         let (loaded, said) = match loaded.and_then(whole) {
             Ok(whole) => whole,
-            Err(problems) => return (self.reject(index, candidate.digest, problems, now), Some(now + RETRY)),
+            Err(problems) => return (self.reject(index, candidate, problems, now), Some(now + RETRY)),
         };
         let enough = candidate.since + QUIET_WITH_LESS;
         if occasion == Occasion::Change
@@ -283,9 +282,8 @@ impl Sources {
         }
     }
 
-    fn reject(&mut self, index: usize, digest: String, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
-        self.watched[index].candidate = None;
-        self.watched[index].rejected = Some((digest, now));
+    fn reject(&mut self, index: usize, rejected: Candidate, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
+        self.watched[index].reject(rejected, now);
         let count = problems.len();
         let message = format!("{count} {}", if count == 1 { "problem" } else { "problems" });
         self.fall_back(index, message, problems)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::interrupted::Guard;
 use super::said::Said;
-use crate::manifest::{Diagnostic, Loaded, Snapshot, Source};
+use crate::manifest::{Diagnostic, Index, Loaded, Snapshot, Source};
 use crate::model::name::Kind;
 use crate::model::time::Timestamp;
 use crate::model::view::{SourcePhase, SourceState};
@@ -60,6 +60,7 @@ impl Watched {
             state: SourcePhase::Reading,
             message: String::new(),
             problems: Vec::new(),
+            rejected: None,
             loaded_at: None,
             digest: String::new(),
             commit: None,
@@ -78,6 +79,24 @@ impl Watched {
             told: None,
             state,
         }
+    }
+
+    /// Something is changing the directory: nothing of it counts.
+    pub(super) fn hold(&mut self, list: Option<Index>) {
+        self.candidate = None;
+        self.guard.unsettled(list);
+    }
+
+    /// Nothing is changing it any more.
+    pub(super) fn let_go(&mut self) {
+        self.unsettled_since = None;
+    }
+
+    /// What was seen is invalid.
+    pub(super) fn reject(&mut self, rejected: Candidate, now: Timestamp) {
+        self.candidate = None;
+        self.rejected = Some((rejected.digest, now));
+        self.state.rejected = rejected.snapshot.commit;
     }
 
     /// Brings what was loaded into force.
@@ -122,6 +141,7 @@ impl Watched {
         if phase == SourcePhase::Loaded {
             self.state.message.clear();
             self.state.problems.clear();
+            self.state.rejected = None;
             if self.told.take().is_some() {
                 tracing::info!(source = %self.state.dir, "what was wrong with the source is over: its manifests are in force");
             }

@@ -714,7 +714,7 @@ fn the_release_log_is_kept_beside_the_events_and_a_torn_line_spoils_no_other() {
     let release = |id: &str| Release {
         id: id.into(),
         at: Timestamp(1),
-        object: key(Kind::Deployment, "web"),
+        object: key(Kind::Deployment, "web").into(),
         step: Step::RolloutStarted,
         by: "alice".into(),
         revision: None,

@@ -118,6 +118,7 @@ fn loaded() -> SourceState {
         variables: BTreeMap::new(),
         state: SourcePhase::Loaded,
         message: String::new(),
+        rejected: None,
         problems: vec![],
         loaded_at: Some(ago(300)),
         digest: "8e1f00aa11bb22cc33".into(),
@@ -134,6 +135,7 @@ fn invalid() -> SourceState {
         variables: BTreeMap::new(),
         state: SourcePhase::LastGood,
         message: "1 problem in its newest manifests".into(),
+        rejected: None,
         problems: vec![ProblemView {
             file: "/srv/staging/app.yaml".into(),
             line: 7,
