@@ -68,7 +68,7 @@ pub async fn turn(sources: &[Source]) -> Result<Turn, Failure> {
             None => tokio::time::sleep(PAUSE).await,
         }
     }
-    Err(Failure::new("another command is editing these manifests").hint("try again when it is done"))
+    Err(Failure::held("another command is editing these manifests"))
 }
 
 /// One object is declared once.

@@ -22,7 +22,8 @@ use crate::reconciler::offline::{self, OfflineError, Outlook};
 
 /// Show what would be done, and why. Nothing is changed, and no daemon is needed.
 ///
-/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error or when the policy refuses something.
+/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error or when the policy refuses something, 6 while git is
+/// changing the manifests.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel plan --source /srv/shop              what, why, and whether it is free of downtime
@@ -69,8 +70,9 @@ impl Plan {
 
 fn refused(error: OfflineError, screen: &Screen) -> Failure {
     match error {
-        // Exit codes of `plan`: 0 nothing, 2 changes, 1 every error.
+        // As with every planner: 0 nothing, 2 changes, 1 error. Only what passes by itself is told apart.
         OfflineError::Invalid(diagnostics) => validate::invalid(&diagnostics, screen).exit(Exit::Error),
+        OfflineError::Held(message) => Failure::held(message),
         OfflineError::Unavailable { message, hint } => Failure::new(message).hint(hint),
     }
 }

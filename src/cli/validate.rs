@@ -28,7 +28,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Check manifests. No daemon and no engine is needed.
 ///
-/// Exits 0 when all are valid, 5 when some are not or the policy refuses something. Where paths of the host lead is not
+/// Exits 0 when all are valid, 5 when some are not or the policy refuses something, 6 while git is changing them. Where paths of the host lead is not
 /// looked at: `evenkeel plan` on the host does that.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -146,7 +146,7 @@ type Read = Result<snapshot::Snapshot, Vec<Diagnostic>>;
 /// Reads a directory; one that is being changed is given some time.
 async fn read(source: &Source) -> Result<Read, Failure> {
     let read = read_all(std::slice::from_ref(source)).await.pop().unwrap_or_else(|| Ok(Ok(Default::default())));
-    read.map_err(|reason| Failure::new(reason).hint("try again when the change is finished"))
+    read.map_err(Failure::held)
 }
 
 /// Reads directories. Those that are being changed are given some time, all of them the same; why one still is being changed, is

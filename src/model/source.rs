@@ -24,6 +24,9 @@ pub struct SourceState {
     pub state: SourcePhase,
     /// Why its newest manifests are not in force; empty when they are.
     pub message: String,
+    /// Whether that is because git is in the middle of changing them, or was interrupted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// What is wrong with its newest manifests.
     pub problems: Vec<ProblemView>,
     /// The git commit that the directory was at when they were found; none where it is not in a checkout.

@@ -39,6 +39,9 @@ pub enum OfflineError {
     /// Manifests are wrong.
     #[error("the manifests are invalid")]
     Invalid(Vec<Diagnostic>),
+    /// Something is in the middle of changing a source.
+    #[error("{0}")]
+    Held(String),
     /// A source cannot be read, the engine does not answer, …
     #[error("{message}")]
     Unavailable {
@@ -187,20 +190,19 @@ pub fn refusals(setup: &Setup, desired: Desired) -> (BTreeMap<Key, Vec<Refusal>>
 
 /// Reads a directory, waiting a little for a git operation or an editor to finish.
 async fn read_settled(dir: &Path) -> Result<Snapshot, OfflineError> {
+    let mut held = String::new();
     for _ in 0..20 {
         match manifest::snapshot::read(dir) {
-            Err(ReadError::Unsettled(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(ReadError::Unsettled(why)) => held = why,
             Ok(snapshot) => return Ok(snapshot),
             Err(ReadError::Unreadable(why)) => {
                 let dir = Spot::file(dir.display().to_string());
                 return Err(OfflineError::Invalid(vec![Diagnostic::error(dir, why)]));
             }
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(OfflineError::Unavailable {
-        message: format!("{} is being changed and does not come to rest", dir.display()),
-        hint: "wait for the git operation to end, or remove the lock that a killed git left behind".into(),
-    })
+    Err(OfflineError::Held(format!("source {}: {held}", dir.display())))
 }
 
 /// What a daemon that starts could not use of the history in its state directory, in words. It changes nothing.

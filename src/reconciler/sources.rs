@@ -99,6 +99,7 @@ impl Sources {
                 return (changed, Some(now + if stuck { RETRY } else { UNSETTLED }));
             }
             Err(ReadError::Unreadable(why)) => {
+                watched.state.held = false;
                 let changed = self.fall_back(index, why, Vec::new());
                 return (changed, Some(now + RETRY));
             }

@@ -59,6 +59,7 @@ impl Watched {
             variables: source.variables.clone(),
             state: SourcePhase::Reading,
             message: String::new(),
+            held: false,
             problems: Vec::new(),
             rejected: None,
             loaded_at: None,
@@ -85,11 +86,13 @@ impl Watched {
     pub(super) fn hold(&mut self, list: Option<Index>) {
         self.candidate = None;
         self.guard.unsettled(list);
+        self.state.held = true;
     }
 
     /// Nothing is changing it any more.
     pub(super) fn let_go(&mut self) {
         self.unsettled_since = None;
+        self.state.held = false;
     }
 
     /// What was seen is invalid.
@@ -140,6 +143,7 @@ impl Watched {
         self.state.state = phase;
         if phase == SourcePhase::Loaded {
             self.state.message.clear();
+            self.state.held = false;
             self.state.problems.clear();
             self.state.rejected = None;
             if self.told.take().is_some() {

@@ -118,6 +118,7 @@ fn loaded() -> SourceState {
         variables: BTreeMap::new(),
         state: SourcePhase::Loaded,
         message: String::new(),
+        held: false,
         rejected: None,
         problems: vec![],
         loaded_at: Some(ago(300)),
@@ -135,6 +136,7 @@ fn invalid() -> SourceState {
         variables: BTreeMap::new(),
         state: SourcePhase::LastGood,
         message: "1 problem in its newest manifests".into(),
+        held: false,
         rejected: None,
         problems: vec![ProblemView {
             file: "/srv/staging/app.yaml".into(),
