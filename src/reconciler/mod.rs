@@ -63,7 +63,7 @@ use crate::notification::{self, Receiver, Sender};
 use crate::plan;
 use crate::probe::{Dial, Lane, NetDial, Prober};
 use crate::registry::Https;
-use crate::store::{Store, StoreError};
+use crate::store::{KeptSource, Store, StoreError};
 use crate::wake::{Interest, Reason, Wake, events};
 
 pub use handle::Handle;
@@ -164,7 +164,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     kept_contents: BTreeSet<ContentId>,
     declared: publish::Declarations,
     /// Sources of earlier runs that this one does not have, until nothing of theirs is left.
-    dropped_sources: Vec<String>,
+    dropped_sources: Vec<KeptSource>,
     notes: Notes,
 }
 

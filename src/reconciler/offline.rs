@@ -18,7 +18,7 @@ use crate::model::status::Status;
 use crate::model::view::PlanStep;
 use crate::plan::{self, Ahead};
 use crate::policy;
-use crate::store::{Peek, Store, source_name};
+use crate::store::{KeptSource, Peek, Store, source_name};
 
 /// What the next pass would do.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -152,13 +152,13 @@ fn read(setup: &Setup, snapshots: &[Snapshot]) -> Result<Told, OfflineError> {
 }
 
 /// The sources that the daemon has read and that are not named here.
-fn others(named: &[Source], known: &[String]) -> Vec<String> {
+fn others(named: &[Source], known: &[KeptSource]) -> Vec<String> {
     let name = |source: &Source| {
         let dir = std::path::absolute(&source.dir).unwrap_or_else(|_| source.dir.clone());
         source_name(&dir.display().to_string())
     };
     let named: BTreeSet<String> = named.iter().map(name).collect();
-    known.iter().filter(|source| !named.contains(*source)).cloned().collect()
+    known.iter().filter(|source| !named.contains(&source.file)).map(|source| source.dir.clone()).collect()
 }
 
 /// A warning of them, if there are any.
