@@ -111,6 +111,10 @@ pub struct DeploymentHistory {
     /// Replicas whose readiness was known at some time since the process began. Not written to disk.
     #[serde(skip)]
     pub judged: BTreeSet<ContainerId>,
+    /// How the last run of each replica ended that was seen to end, of those that are started again: its exit code, and whether for
+    /// want of memory. What runs again says nothing of it. Not written to disk.
+    #[serde(skip)]
+    pub ended: BTreeMap<ContainerId, (i64, bool)>,
     /// Whether it was told that a check of a replica cannot be made, and none has been made since. Not written to disk: who
     /// starts the daemon anew without what it lacks is told again.
     #[serde(skip)]
@@ -122,6 +126,7 @@ impl DeploymentHistory {
         let mut known = self.clone();
         known.ready_since.clear();
         known.judged.clear();
+        known.ended.clear();
         known.told_unmade = false;
         known.held = false;
         match &mut known.rollout {
