@@ -46,7 +46,7 @@ pub struct Validate {
 impl Validate {
     /// Checks and prints.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
-        let settings = Settings::read(&self.setup)?;
+        let settings = Settings::found(&self.setup)?;
         settings.need_source()?;
         let checked = check(&settings.setup.sources).await?;
         let refused = checked.as_ref().map(|desired| judge(&settings, desired, screen)).unwrap_or_default();

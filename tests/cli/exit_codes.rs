@@ -57,6 +57,8 @@ async fn a_source_that_git_is_changing_exits_with_6_whatever_meets_it() {
         let answer = move |_: &_| -> Reply { Ok(Answer::Synced { sources: sources.clone(), pass, started_at }) };
         let daemon = Arc::new(Daemon::answering_in(dir, view, answer).await);
         let asked = [
+            // Of the sources that the daemon has, where none is named.
+            "plan",
             "apply",
             "apply --wait",
             "apply --wait --timeout 1s",
