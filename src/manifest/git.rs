@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::model::revision::Commit;
+use crate::model::time::Timestamp;
 
 /// What git leaves in its directory while an operation is under way.
 const SIGNS: &[(&str, &str)] = &[
@@ -24,23 +25,33 @@ const SIGNS: &[(&str, &str)] = &[
 
 /// The reason to wait, if git is in the middle of something that concerns `dir`.
 pub fn unsettled(dir: &Path) -> Option<String> {
+    let (path, what) = sign(dir)?;
+    let is_lock = path.extension().is_some_and(|ending| ending == "lock");
+    let path = path.display();
+    // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
+    Some(match is_lock {
+        true => format!(
+            "{what} ({path} exists; if no git is running, remove it and do git's work again: \
+             git reset --hard @{{upstream}})"
+        ),
+        false => format!("{what} ({path} exists)"),
+    })
+}
+
+/// Since when git is in the middle of it.
+pub fn held_since(dir: &Path) -> Option<Timestamp> {
+    let (path, _) = sign(&fs::canonicalize(dir).ok()?)?;
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some(Timestamp(metadata.mtime().saturating_mul(1000)))
+}
+
+/// The file that says so, and what it means.
+fn sign(dir: &Path) -> Option<(PathBuf, &'static str)> {
     let git = enclosing(dir)?;
     let common = common_directory(&git);
-    [Some(git), common].into_iter().flatten().find_map(|git| {
-        let sign = SIGNS.iter().find(|(name, _)| fs::symlink_metadata(git.join(name)).is_ok());
-        sign.map(|(name, what)| {
-            let path = git.join(name);
-            let path = path.display();
-            // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
-            match name.ends_with(".lock") {
-                true => format!(
-                    "{what} ({path} exists; if no git is running, remove it and do git's work again: \
-                     git reset --hard @{{upstream}})"
-                ),
-                false => format!("{what} ({path} exists)"),
-            }
-        })
-    })
+    let places = [Some(git), common].into_iter().flatten();
+    let mut signs = places.flat_map(|git| SIGNS.iter().map(move |(name, what)| (git.join(name), *what)));
+    signs.find(|(path, _)| fs::symlink_metadata(path).is_ok())
 }
 
 /// Git's list of the files of a checkout, which it replaces at the end of whatever changes them.
