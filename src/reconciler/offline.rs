@@ -13,8 +13,9 @@ use crate::engine::Engine;
 use crate::manifest::{self, Contexts, Diagnostic, Loaded, ReadError, Snapshot, Source, Spot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
-use crate::model::policy::{Refusal, Standing};
+use crate::model::policy::{HostPath, Refusal, Standing};
 use crate::model::status::Status;
+use crate::model::text::listed;
 use crate::model::view::PlanStep;
 use crate::plan::{self, Ahead};
 use crate::policy;
@@ -92,6 +93,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         });
     }
     warnings.extend(plan::brought_back(&desired, &observed, &history, now));
+    warnings.extend(absent(&desired));
     // Nobody has probed: what has its name was ready when it got it.
     plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);
@@ -187,6 +189,31 @@ pub fn refusals(setup: &Setup, desired: Desired) -> (BTreeMap<Key, Vec<Refusal>>
     let desired = Desired { settings: setup.settings.clone(), policy, ..desired };
     (plan::refusals(&desired), warning)
 }
+
+/// A warning of paths of the host that containers mount and that are not on this machine, if there are any: an engine makes no
+/// container without them. Whether this machine is the engine's, nobody knows here.
+pub fn absent(desired: &Desired) -> Option<String> {
+    let mut users: BTreeMap<&str, BTreeSet<&Key>> = BTreeMap::new();
+    for (key, template) in desired.templates() {
+        let mounted = template.mounts.iter().filter_map(|mount| mount.host_path.as_deref());
+        for path in mounted {
+            users.entry(path).or_default().insert(key);
+        }
+    }
+    let leads = paths::resolve(users.keys().map(|path| (*path).to_owned()).collect());
+    users.retain(|path, _| leads.get(*path) == Some(&HostPath::Missing));
+    if users.is_empty() {
+        return None;
+    }
+    let of = |keys: &BTreeSet<&Key>| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told: Vec<String> =
+        users.iter().map(|(path, keys)| format!("{path} (of {})", listed(of(keys).iter(), NAMED))).collect();
+    let told = listed(told.iter(), NAMED);
+    Some(format!("hostPath that is not on this machine: {told}. It must be on the host before the container is made"))
+}
+
+/// How many paths, and how many users of each, are named.
+const NAMED: usize = 10;
 
 /// Reads a directory, waiting a little for a git operation or an editor to finish.
 async fn read_settled(dir: &Path) -> Result<Snapshot, OfflineError> {
