@@ -1,6 +1,7 @@
 //! What git says of the working tree that a directory is in: whether it is in the middle of changing it, and which commit it
-//! is at. It runs no git and changes nothing; whether files differ from the commit is not looked at.
+//! is at. It runs no git and changes nothing. See [`git_index`](super::git_index) for whether files differ from the commit.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::git_index::Listed;
 use crate::model::revision::Commit;
 use crate::model::time::Timestamp;
 
@@ -120,6 +122,23 @@ pub fn commit(dir: &Path) -> Option<Commit> {
         text = loose.or_else(|| packed(&common, name))?;
     }
     None
+}
+
+/// Whether the files of `dir`, by their paths below it, differ from that commit, as far as git's list of them tells; no where it does not.
+/// Of files that are gone, those that `is_read` counts.
+pub fn is_edited(
+    dir: &Path,
+    commit: &Commit,
+    files: &BTreeMap<PathBuf, Vec<u8>>,
+    is_read: impl Fn(&Path) -> bool,
+) -> bool {
+    let differs = || {
+        let (root, git) = (checkout(dir)?, enclosing(dir)?);
+        let below = dir.strip_prefix(&root).ok()?;
+        let listed = Listed::read(&git, below, commit.is_sha256())?;
+        Some(listed.differs(&root, below, files, is_read))
+    };
+    differs().unwrap_or(false)
 }
 
 /// Whether the name of a branch or tag stays below the directory of git.

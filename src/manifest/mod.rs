@@ -25,6 +25,7 @@ mod expect;
 mod file;
 mod format;
 mod git;
+mod git_index;
 mod hidden;
 mod host;
 mod image;

@@ -121,7 +121,7 @@ pub struct Release {
     pub object: Subject,
     /// What was done, or what came of it.
     pub step: Step,
-    /// Who: the user at the socket, `commit 1a2b3c4`, [`IMAGE_POLICY`], [`MANIFEST`], or [`SOMEBODY`]. What comes of a rollout is told of who began it.
+    /// Who: the user at the socket, `commit 1a2b3c4` (`with uncommitted changes`), [`IMAGE_POLICY`], [`MANIFEST`], or [`SOMEBODY`]. What comes of a rollout is told of who began it.
     pub by: String,
     /// The revision that it is about; none for what has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::name::{Key, Name};
-use super::revision::Commit;
+use super::revision::Checkout;
 use super::time::Timestamp;
 use super::view::ProblemView;
 
@@ -31,14 +31,14 @@ pub struct SourceState {
     pub problems: Vec<ProblemView>,
     /// The git commit that the directory was at when they were found; none where it is not in a checkout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rejected: Option<Commit>,
+    pub rejected: Option<Checkout>,
     /// When the manifests in force were read.
     pub loaded_at: Option<Timestamp>,
     /// The digest of the manifests in force.
     pub digest: String,
     /// The git commit that the directory was at when they were read last; none where it is not in a checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// Counts the changes of what is in force, from 1; 0 before the first load.
     pub generation: u64,
     /// The objects that the manifests in force declare.

@@ -306,7 +306,7 @@ impl Look<'_> {
             (Some(wish), _) => wish.by.clone(),
             (None, _) if is_chosen => SOMEBODY.into(),
             (None, _) if self.found(revision).is_some() => IMAGE_POLICY.into(),
-            (None, Some(commit)) => format!("commit {}", commit.short()),
+            (None, Some(commit)) => commit.in_words(),
             (None, None) => MANIFEST.into(),
         }
     }

@@ -16,7 +16,7 @@ use crate::model::last_good::SourceName;
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault};
 use crate::model::release::{MANIFEST, Release, Step, Subject};
-use crate::model::revision::Commit;
+use crate::model::revision::Checkout;
 use crate::model::spec::DeploymentSpec;
 use crate::model::status::RevisionSummary;
 use crate::model::text::last_word;
@@ -160,8 +160,8 @@ fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a Key
     desired.deployments.iter().filter(is_gate).map(|(key, _)| key)
 }
 
-fn commit(commit: Option<&Commit>) -> String {
-    commit.map_or_else(|| MANIFEST.into(), |commit| format!("commit {}", commit.short()))
+fn commit(commit: Option<&Checkout>) -> String {
+    commit.map_or_else(|| MANIFEST.into(), Checkout::in_words)
 }
 
 /// The first problem, and how many more there are.

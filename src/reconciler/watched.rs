@@ -7,6 +7,7 @@ use super::interrupted::Guard;
 use super::said::Said;
 use crate::manifest::{Diagnostic, Index, Loaded, Snapshot, Source};
 use crate::model::name::Kind;
+use crate::model::revision::Checkout;
 use crate::model::time::Timestamp;
 use crate::model::view::{SourcePhase, SourceState};
 use crate::store::Kept;
@@ -102,6 +103,18 @@ impl Watched {
         self.state.rejected = rejected.snapshot.commit;
     }
 
+    /// Takes note of the commit that the directory is at, with the same files. `true` if it is another one.
+    pub(super) fn move_to(&mut self, at: Option<&Checkout>) -> bool {
+        let before = self.state.commit.as_ref();
+        let is_same = before.map(|before| &before.commit) == at.map(|at| &at.commit);
+        // What was staged meanwhile is in no commit either.
+        let is_known = before == at || is_same && before.is_some_and(|before| before.uncommitted);
+        if !is_known {
+            self.state.commit = at.cloned();
+        }
+        !is_known
+    }
+
     /// Brings what was loaded into force.
     pub(super) fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
         self.state.declares = loaded.desired.keys();
@@ -119,7 +132,7 @@ impl Watched {
         let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);
         let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
         let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
-        let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
+        let (files, commit) = (snapshot.files.clone(), snapshot.commit.as_ref().map(|at| at.commit.clone()));
         Kept { files, commit, contexts: contexts.collect(), secrets }
     }
 

@@ -99,7 +99,7 @@ fn history_survives_a_restart() {
         contents: BTreeMap::new(),
         image: ImageId("sha256:1".into()),
         digest: Some("web@sha256:2".into()),
-        commit: Commit::parse(&"1".repeat(40)),
+        commit: Commit::parse(&"1".repeat(40)).map(Into::into),
         created_at: Timestamp(3),
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
@@ -367,7 +367,7 @@ fn a_source_of_an_earlier_run_is_called_by_the_name_of_its_file_where_that_does_
 fn last_good(source: &str, image: &str) -> LastGood {
     let mut history = deployment(7);
     history.revisions[0].digest = Some(format!("{image}@sha256:1"));
-    history.revisions[0].commit = Commit::parse(&"1".repeat(40));
+    history.revisions[0].commit = Commit::parse(&"1".repeat(40)).map(Into::into);
     let good = GoodRevision::of(&history).unwrap();
     LastGood {
         source: SourceName { dir: source.into(), namespace: None },

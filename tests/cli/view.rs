@@ -9,7 +9,7 @@ use evenkeel::model::failure::FailureReason;
 use evenkeel::model::job::FailedAttempt;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::registry::ImagePolicyStatus;
-use evenkeel::model::revision::Commit;
+use evenkeel::model::revision::{Checkout, Commit};
 use evenkeel::model::status::{Condition, ContainerStatus, Event, Replicas, RevisionSummary, Severity, Status};
 use evenkeel::model::time::{Span, Timestamp};
 use evenkeel::model::view::*;
@@ -314,8 +314,9 @@ fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &s
     }
 }
 
-pub fn commit(digit: char) -> Commit {
-    Commit::parse(&digit.to_string().repeat(40)).unwrap()
+pub fn commit(digit: char) -> Checkout {
+    // What 'd' names was edited since.
+    Checkout { commit: Commit::parse(&digit.to_string().repeat(40)).unwrap(), uncommitted: digit == 'd' }
 }
 
 fn ready(name: &str, letter: char, age: u64, address: &str) -> ContainerStatus {
@@ -374,7 +375,7 @@ fn job_run(
     result: RunWord,
     exit_code: Option<i64>,
     reason: &str,
-    commit: Option<Commit>,
+    commit: Option<Checkout>,
 ) -> JobRunView {
     JobRunView {
         id: id.to_string().repeat(10),

@@ -82,7 +82,7 @@ fn invalid(what: &str, problems: &[Diagnostic]) -> Finding {
 }
 
 fn valid(source: &Source, read: &Snapshot, objects: &Loaded, view: Option<&View>, now: Timestamp) -> Finding {
-    let commit = read.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
+    let commit = read.commit.as_ref().map(|commit| format!(", {}", commit.in_words())).unwrap_or_default();
     let message = format!(
         "{}: {}, all valid{commit}, changed {} ago",
         label(source),

@@ -74,7 +74,7 @@ impl Doctor {
         let mut findings = vec![daemon];
         let mut sources = settings.setup.sources.clone();
         if sources.is_empty() {
-            sources = view.iter().flat_map(|view| edits::watched_by(view)).collect();
+            sources = view.iter().flat_map(edits::watched_by).collect();
         }
         findings.extend(given::sources(&sources, view.as_ref(), clock::now()).await);
         findings.push(given::policy(&settings.setup.policy, &sources));
