@@ -140,6 +140,29 @@ fn config_map(key: &str, bytes: usize) -> Result<Vec<u8>, String> {
     Ok(loaded.contents[id].entries[key].expose().to_vec())
 }
 
+/// What comes of a tab is often another mistake a line further: the tab is told, and where.
+#[test]
+fn a_tab_that_indents_is_told_at_its_place_whatever_it_leads_to() {
+    let told = |spec: &str| {
+        let text =
+            format!("apiVersion: evenkeel.dev/v1\nkind: Volume\nmetadata: {{name: a, namespace: shop}}\n{spec}\n");
+        let problems = load_text(&[("a.yaml", text.as_bytes())]).err().unwrap_or_default();
+        problems.iter().map(|one| format!("{}:{}: {}", one.spot.line, one.spot.column, one.message)).collect::<Vec<_>>()
+    };
+    for (spec, place) in [
+        ("spec:\n\texternal: true", "5:1"),
+        ("spec:\n  external: true\n\tname: b", "6:1"),
+        ("spec:\n  labels:\n  \ta: b\n  \tc: d", "6:3"),
+        ("spec:\n  labels:\n    a: b\n\tname: b", "7:1"),
+    ] {
+        assert_eq!(told(spec), [format!("{place}: YAML allows no tabs for indentation")], "{spec:?}");
+    }
+    // Within a text and behind a field it is one like any other space.
+    for right in ["spec:\n  labels:\n    a: |\n      b\n      \tc", "spec:\n  external:\tfalse"] {
+        assert_eq!(told(right), [""; 0], "{right:?}");
+    }
+}
+
 #[test]
 fn a_key_is_what_can_be_a_files_name() {
     for right in ["a", "a.b_c-D9", ".hidden", "a..b", &"k".repeat(253)] {

@@ -47,6 +47,34 @@ lose history
 --- transcript
 ";
 
+/// What a container mounts of the host, there and not.
+const MOUNTS: &str = "
+image web:1 ready after 1s
+host path /
+
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    image: web:1
+    mounts:
+    - {hostPath: /, path: /host, readOnly: true}
+    - {hostPath: /nowhere/at/all, path: /data}
+--- script
+run for 1s
+--- transcript
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_warns_of_a_host_path_that_is_not_there() {
+    let told = planned(&played(MOUNTS).await).await.warnings;
+    let warning = "hostPath that is not on this machine: /nowhere/at/all (of deployment/shop/web). It must be on the host before \
+                   the container is made";
+    assert!(told.iter().any(|told| told == warning), "{told:#?}");
+}
+
 /// What `plan` says of the manifests and the state directory of a stage.
 async fn planned(stage: &Stage) -> Outlook {
     let source = Source { dir: stage.path("manifests"), namespace: None, variables: BTreeMap::new() };

@@ -357,6 +357,145 @@ run until converged within 2m
     assert!(began.last().unwrap().ends_with(" by commit bbbbbbb"), "{log:#?}");
 }
 
+/// A migration before each rollout, and a seed that runs by itself.
+const JOBS: &str = "
+image web:1 ready after 1s, as a job exits with 0 after 2s
+image web:2 ready after 1s, as a job exits with 3
+image seed:1 as a job exits with 0
+
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  minReady: 1s
+  monitor: 0s
+  gates: {before: [{job: migrate}]}
+  template:
+    image: web:1
+    drain: 1s
+    readinessProbe: {tcpSocket: {port: 80}, period: 1s}
+---
+apiVersion: evenkeel.dev/v1
+kind: Job
+metadata: {name: migrate, namespace: shop}
+spec: {template: {args: [migrate]}}
+---
+apiVersion: evenkeel.dev/v1
+kind: Job
+metadata: {name: seed, namespace: shop}
+spec: {template: {image: seed:1}}
+---
+apiVersion: evenkeel.dev/v1
+kind: CronJob
+metadata: {name: backup, namespace: shop}
+spec: {schedule: '* * * * *', template: {image: seed:1}}
+--- script
+run until converged within 2m
+controller crash
+controller start
+run for 3m
+edit manifests/web.yaml s/web:1/web:2/
+run until deployment/shop/web is RolledBack within 5m
+request deployment/shop/web retry
+run for 1m
+controller stop
+controller start
+run for 2m
+--- transcript
+";
+
+#[test]
+fn what_jobs_came_to_is_logged_once_and_runs_of_cron_jobs_are_not() {
+    let (log, _) = played("jobs", JOBS, &[]);
+    let of = |what: &str| -> Vec<String> {
+        let own = log.iter().filter(|release| release.object.to_string() == what);
+        own.map(|release| line(release).replace(" of 0", "")).collect()
+    };
+    assert_eq!(of("job/shop/seed").len(), 2, "{:#?}", of("job/shop/seed"));
+    let expected = [
+        "JobStarted by manifest",
+        "JobComplete by manifest: it ended well after 2s",
+        "JobStarted by manifest",
+        "JobFailed by manifest: exited with code 3",
+        "JobStarted by alice",
+        "JobFailed by alice: exited with code 3",
+    ];
+    assert_eq!(of("job/shop/migrate"), expected, "{:#?}", log.iter().map(line).collect::<Vec<_>>());
+    assert!(log.iter().all(|release| !release.object.to_string().starts_with("cronjob/")));
+}
+
+/// A build that fails for what it is built from is tried again and again.
+const BUILD: &str = "
+image base:1 ready after 1s
+
+--- app/Dockerfile
+FROM base:1
+RUN exit 3
+--- manifests/web.yaml
+apiVersion: evenkeel.dev/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  minReady: 1s
+  template: {build: {context: ../app}}
+---
+apiVersion: evenkeel.dev/v1
+kind: Job
+metadata: {name: migrate, namespace: shop}
+spec: {template: {build: {context: ../app}}}
+--- script
+run until event BuildFailed within 1m
+run for 15m
+controller stop
+controller start
+run for 5m
+edit app/Dockerfile s/exit 3/exit 4/
+run for 15m
+--- transcript
+";
+
+#[test]
+fn a_build_that_fails_is_logged_once_for_each_content() {
+    let (log, _) = played("build", BUILD, &[]);
+    let lines: Vec<String> = log.iter().map(|entry| format!("{} {}", entry.object, line(entry))).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for (line, code) in lines.iter().zip([3, 4]) {
+        let wanted = "deployment/shop/web BuildFailed by manifest: build evenkeel.local/shop:";
+        assert!(line.starts_with(wanted) && line.ends_with(&format!("Step 2/2 : RUN exit {code}")), "{lines:#?}");
+    }
+}
+
+#[test]
+fn a_commit_that_nothing_could_be_applied_from_is_logged_once_and_that_it_is_mended() {
+    let script = "
+edit repo/manifests/web.yaml s/minReady/minimumReady/
+edit repo/.git/refs/heads/main s/a/b/
+run until problem contains minimumReady within 1m
+run for 2m
+edit repo/manifests/web.yaml s/minimumReady/leastReady/
+controller stop
+controller start
+run for 2m
+edit repo/.git/refs/heads/main s/b/c/
+edit repo/manifests/web.yaml s/leastReady/lastReady/
+run for 1m
+edit repo/manifests/web.yaml s/lastReady/minReady/
+edit repo/.git/refs/heads/main s/c/d/
+run for 1m
+";
+    let (log, _) = after_commits(script, &[], None);
+    let ends =
+        |text: &str| log.iter().find(|line| line.starts_with(text)).unwrap_or_else(|| panic!("{text}: {log:#?}"));
+    assert_eq!(log.len(), 5, "{log:#?}");
+    assert!(
+        ends("SourceInvalid by commit bbbbbbb: ").contains("web.yaml:5:3: spec has no field 'minimumReady'"),
+        "{log:#?}"
+    );
+    assert!(ends("SourceInvalid by commit ccccccc: ").contains("spec has no field 'lastReady'"), "{log:#?}");
+    assert_eq!(log[4], "SourceValid by commit ddddddd");
+}
+
 /// The most valuable promise: neither lost nor doubled, wherever the controller dies and whenever the disk is full.
 #[test]
 fn the_log_is_the_same_wherever_the_controller_dies_or_the_disk_refuses() {

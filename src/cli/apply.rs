@@ -29,7 +29,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 ///
 /// The daemon picks changes up by itself; this is for scripts that want to know how it went. Exits 0 when everything
 /// is as declared, 2 when something was rolled back, 3 when something is stalled, paused half-way or held, 4 when it is not
-/// over in time, 5 when the manifests are invalid or cannot come into force.
+/// over in time, 5 when the manifests are invalid or cannot come into force, 6 while git is changing them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   git pull && evenkeel apply --wait
@@ -128,6 +128,7 @@ async fn sync(
             return Ok(Err(source.clone()));
         }
         let troubled = sources.iter().filter(|source| !source.is_current());
+        report.held = troubled.clone().any(|source| source.held);
         let trouble: BTreeMap<String, String> = troubled.map(|source| (source.dir.clone(), source.trouble())).collect();
         if trouble.is_empty() {
             return Ok(Ok(Synced { sources, pass, started_at }));
@@ -136,10 +137,13 @@ async fn sync(
         tokio::time::sleep(PAUSE).await;
     }
     let synced: Snapshot = client.get("/v1/view").await?;
-    let stuck = synced.view.sources.iter().find(|source| !source.is_current());
-    let reason = stuck.map(SourceState::trouble);
-    let reason = reason.unwrap_or_else(|| "try again".into());
-    Err(Failure::new(format!("the manifests are not in force: {reason}")).exit(Exit::Invalid))
+    let stuck = chosen(wanted, synced.view.sources)?.into_iter().find(|source| !source.is_current());
+    let reason = stuck.as_ref().map_or_else(|| "try again".into(), SourceState::trouble);
+    let message = format!("the manifests are not in force: {reason}");
+    Err(match stuck.is_some_and(|source| source.held) {
+        true => Failure::held(message),
+        false => Failure::new(message).exit(Exit::Invalid),
+    })
 }
 
 /// Has the daemon look at its sources, and waits for the first view that it decided with what it found there. One that cannot

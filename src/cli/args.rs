@@ -16,6 +16,9 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/evenkeel";
 /// Where the policy is unless it is told otherwise; there need not be one.
 pub const DEFAULT_POLICY: &str = "/etc/evenkeel/policy.yaml";
 
+/// The configuration file of the service; there need not be one.
+pub const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.yaml";
+
 /// A directory of manifests, as `DIR` or `DIR=NAMESPACE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceArg {
@@ -54,7 +57,8 @@ pub struct SetupArgs {
     /// unless they name one.
     #[arg(long, short = 's', value_name = "DIR[=NAMESPACE]", value_parser = parse_source)]
     pub source: Vec<SourceArg>,
-    /// A configuration file with sources and settings; flags win over it, and --source replaces its sources.
+    /// A configuration file with sources and settings; flags win over it, and --source replaces its sources [default where
+    /// neither is given: /etc/evenkeel/evenkeel.yaml if it is there, or the daemon's sources].
     #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Where history is kept [default: /var/lib/evenkeel].

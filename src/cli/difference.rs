@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::output;
 use super::screen::{Paint, Tone};
 use crate::model::name::Key;
-use crate::model::revision::Commit;
+use crate::model::revision::Checkout;
 use crate::model::text::printable;
 use crate::model::view::RevisionParts;
 
@@ -28,7 +28,7 @@ pub fn between(from: &RevisionParts, to: &RevisionParts) -> Vec<Difference> {
     let mut found = Vec::new();
     compare("spec.template.image", take(&mut old, "image"), take(&mut new, "image"), &mut found);
     compare("digest", Some(json!(from.digest)), Some(json!(to.digest)), &mut found);
-    let commit = |commit: &Option<Commit>| commit.as_ref().map(|commit| json!(commit));
+    let commit = |commit: &Option<Checkout>| commit.as_ref().map(|commit| json!(commit.to_string()));
     compare("commit", commit(&from.commit), commit(&to.commit), &mut found);
     compare("restarts", Some(json!(from.restarts)), Some(json!(to.restarts)), &mut found);
     compare("spec.template", Some(old), Some(new), &mut found);

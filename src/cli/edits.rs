@@ -37,16 +37,25 @@ pub async fn sources(setup: &SetupArgs, client: &Client) -> Result<Vec<Source>, 
     if !settings.setup.sources.is_empty() {
         return Ok(settings.setup.sources);
     }
-    let seen: Snapshot = client.get("/v1/view").await.map_err(|failure| {
+    let seen = seen(client).await?;
+    Ok(watched_by(&seen.view).collect())
+}
+
+/// The sources that a daemon watches.
+pub fn watched_by(view: &View) -> impl Iterator<Item = Source> {
+    view.sources.iter().map(|state| Source {
+        dir: state.dir.clone().into(),
+        namespace: state.namespace.clone(),
+        variables: state.variables.clone(),
+    })
+}
+
+/// What the daemon shows, which is asked because nothing is named.
+pub async fn seen(client: &Client) -> Result<Snapshot, Failure> {
+    client.get("/v1/view").await.map_err(|failure| {
         Failure::new(format!("no directory of manifests is named, and {}", failure.message))
             .hint("write --source DIR, or --config FILE with `sources`, or start the daemon")
-    })?;
-    let sources = seen.view.sources.into_iter().map(|state| Source {
-        dir: state.dir.into(),
-        namespace: state.namespace,
-        variables: state.variables,
-    });
-    Ok(sources.collect())
+    })
 }
 
 /// Has the daemon note in its release log who did it. Without a daemon there is none, and whoever commits it is told.
@@ -68,7 +77,7 @@ pub async fn turn(sources: &[Source]) -> Result<Turn, Failure> {
             None => tokio::time::sleep(PAUSE).await,
         }
     }
-    Err(Failure::new("another command is editing these manifests").hint("try again when it is done"))
+    Err(Failure::held("another command is editing these manifests"))
 }
 
 /// One object is declared once.

@@ -19,9 +19,48 @@ pub enum Exit {
     TimedOut,
     /// Manifests are invalid.
     Invalid,
+    /// Something else is in the middle of changing the manifests: git, or another command that edits them.
+    Held,
 }
 
 impl Exit {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Error,
+        Self::Changes,
+        Self::RolledBack,
+        Self::Stalled,
+        Self::TimedOut,
+        Self::Invalid,
+        Self::Held,
+    ];
+
+    /// What it says to whoever reads it in a script, in every command the same.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "It is done, or there was nothing to do.",
+            Exit::Error => {
+                "Anything else that went wrong: wrong arguments, no daemon, no such object, a check of `doctor` that fails. \
+                 `plan` says it of invalid manifests and of what the policy refuses too, as planners do."
+            }
+            Exit::Changes => "`plan` only: there are changes to make.",
+            Exit::RolledBack => "A command that waits: a rollout failed, and what ran before runs.",
+            Exit::Stalled => {
+                "A command that waits: a person has to act. A rollout is stalled or paused half-way, a Job or a run failed for \
+                 good, a removal is held, or another revision runs by somebody's choice."
+            }
+            Exit::TimedOut => "A command that waits: it was not over in time, and goes on in the daemon.",
+            Exit::Invalid => {
+                "The manifests or the configuration are invalid, a source cannot be read, or `validate` finds what the policy \
+                 refuses. Nothing was changed."
+            }
+            Exit::Held => {
+                "Something else is changing the manifests: git has a lock or an unfinished merge, was interrupted, or another \
+                 command edits them. Nothing was read or changed; it may go well a moment later."
+            }
+        }
+    }
     /// The number for the shell.
     pub fn code(self) -> u8 {
         match self {
@@ -31,6 +70,7 @@ impl Exit {
             Exit::Stalled => 3,
             Exit::TimedOut => 4,
             Exit::Invalid => 5,
+            Exit::Held => 6,
         }
     }
 
@@ -44,6 +84,7 @@ impl Exit {
             Exit::Stalled => "stalled",
             Exit::TimedOut => "timedOut",
             Exit::Invalid => "invalid",
+            Exit::Held => "held",
         }
     }
 }
@@ -71,6 +112,11 @@ impl Failure {
         self
     }
 
+    /// Manifests that something else is changing: they are neither read nor changed meanwhile.
+    pub fn held(message: impl Into<String>) -> Self {
+        Self::new(message).hint("try again when the change is finished").exit(Exit::Held)
+    }
+
     /// The same with another exit code.
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
@@ -91,5 +137,27 @@ impl fmt::Display for Failure {
             write!(f, "\nhint: {}", self.hint)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_means_one_thing_in_all_commands_that_may_say_it() {
+        let words = Exit::ALL.map(|exit| (exit.code(), exit.word()));
+        // 2 is what planners say of changes, and no command both plans and waits.
+        let expected = [
+            (0, "done"),
+            (1, "error"),
+            (2, "changes"),
+            (2, "rolledBack"),
+            (3, "stalled"),
+            (4, "timedOut"),
+            (5, "invalid"),
+            (6, "held"),
+        ];
+        assert_eq!(words, expected);
     }
 }

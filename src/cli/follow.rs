@@ -38,6 +38,8 @@ pub struct Progress {
     pub unfinished: BTreeSet<String>,
     /// The things among them that have failed.
     pub failed: BTreeSet<String>,
+    /// Whether the newest manifests cannot be read, because something else is changing them.
+    pub held: bool,
     /// How the command exits; none while it goes on.
     pub exit: Option<Exit>,
 }
@@ -52,6 +54,8 @@ pub struct Report<'a> {
     unfinished: BTreeSet<String>,
     /// What had failed then.
     failed: BTreeSet<String>,
+    /// Whether something else was changing the manifests then.
+    pub held: bool,
     /// What else the result has.
     pub result: Map<String, Value>,
 }
@@ -65,6 +69,7 @@ impl<'a> Report<'a> {
             told: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             failed: BTreeSet::new(),
+            held: false,
             result: Map::new(),
         }
     }
@@ -91,12 +96,14 @@ impl<'a> Report<'a> {
 
     /// Says how far it is.
     fn progress(&mut self, progress: Progress) -> Result<(), Failure> {
-        (self.unfinished, self.failed) = (progress.unfinished, progress.failed);
+        (self.unfinished, self.failed, self.held) = (progress.unfinished, progress.failed, progress.held);
         self.tell(progress.sentences)
     }
 
     /// Prints the result for machines; a person has read it already, save for what was not finished in time.
     pub fn conclude(mut self, exit: Exit) -> Result<Exit, Failure> {
+        // However long somebody is ready to wait for it, it is the same trouble.
+        let exit = if exit == Exit::TimedOut && self.held { Exit::Held } else { exit };
         if exit == Exit::TimedOut && !self.unfinished.is_empty() {
             self.screen.note(&format!("not finished: {}", listed(self.unfinished.iter(), NAMED)));
             self.result.insert("unfinished".into(), json!(self.unfinished));

@@ -46,13 +46,15 @@ mod validate;
 mod version;
 mod yaml;
 
+pub use failure::Exit;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use failure::{Exit, Failure};
+use failure::Failure;
 use screen::Screen;
 
 /// Keeps a Docker host as manifests say: replicas, networks, volumes, jobs and images.

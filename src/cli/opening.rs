@@ -115,13 +115,14 @@ impl Opening {
     }
 
     fn in_the_way(&self, Unsettled { index, why, .. }: &Unsettled) -> Failure {
-        let failure = Failure::new(format!("source {} is in the way: {why}", self.opened[*index].source.dir.display()));
-        failure.hint(match self.opened.len() {
-            1 => "try again when the change is finished",
-            _ => {
-                "try again when the change is finished; if another source has the object, name that one alone: --source DIR"
-            }
-        })
+        let failure =
+            Failure::held(format!("source {} is in the way: {why}", self.opened[*index].source.dir.display()));
+        match self.opened.len() {
+            1 => failure,
+            _ => failure.hint(
+                "try again when the change is finished; if another source has the object, name that one alone: --source DIR",
+            ),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::rows::run_tone;
 use super::screen::Tone;
 use super::table::{Cell, Table, cell, toned};
 use crate::model::registry::in_short;
-use crate::model::revision::Commit;
+use crate::model::revision::Checkout;
 use crate::model::time::Timestamp;
 use crate::model::view::{GateView, GateWord, JobRunView, OutcomeWord, RevisionView, RunView};
 
@@ -41,8 +41,8 @@ fn table(header: &[&'static str], has_commits: bool) -> Table {
 }
 
 /// The cell of that column.
-fn commit(commit: &Option<Commit>, has_commits: bool) -> Option<Cell> {
-    has_commits.then(|| cell(commit.as_ref().map_or("", Commit::short)))
+fn commit(commit: &Option<Checkout>, has_commits: bool) -> Option<Cell> {
+    has_commits.then(|| cell(commit.as_ref().map(Checkout::short).unwrap_or_default()))
 }
 
 /// Revisions of a Job, oldest first: the last one is what it runs, or ran.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::args::{Machine, SetupArgs};
+use super::args::{Machine, Reach, SetupArgs};
+use super::client::Client;
+use super::edits;
 use super::failure::{Exit, Failure};
 use super::image_policy;
 use super::output;
@@ -20,11 +22,13 @@ use crate::model::text::printable;
 use crate::model::view::PlanStep;
 use crate::reconciler::offline::{self, OfflineError, Outlook};
 
-/// Show what would be done, and why. Nothing is changed, and no daemon is needed.
+/// Show what would be done, and why. Nothing is changed, and no daemon is needed where sources are named.
 ///
-/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error or when the policy refuses something.
+/// Exits 0 when there is nothing to do, 2 when there is, 1 on an error or when the policy refuses something, 6 while git is
+/// changing the manifests.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  evenkeel plan                                 of the service on this host
   evenkeel plan --source /srv/shop              what, why, and whether it is free of downtime
   evenkeel plan --source /srv/shop=staging -o json
   evenkeel plan --config /etc/evenkeel/evenkeel.yaml
@@ -36,13 +40,14 @@ pub struct Plan {
     /// Another format than text.
     #[arg(long, short)]
     output: Option<Machine>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 impl Plan {
     /// Plans and prints.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
-        let settings = Settings::read(&self.setup)?;
-        settings.need_source()?;
+        let settings = self.settings().await?;
         let instance = settings.setup.settings.instance.clone();
         let engine = Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?;
         let outlook = match offline::plan(&settings.setup, &engine).await {
@@ -67,10 +72,28 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The settings of the arguments, or of the service's file; with the sources and the instance of the daemon, where none of them
+    /// names any.
+    async fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::found(&self.setup)?;
+        if settings.setup.sources.is_empty() {
+            let seen = edits::seen(&Client::new(&self.reach.socket)).await?;
+            settings.setup.sources = edits::watched_by(&seen.view).collect();
+            if self.setup.instance.is_none() {
+                settings.setup.settings.instance = seen.view.instance.clone();
+            }
+        }
+        settings.need_source()?;
+        Ok(settings)
+    }
+}
+
 fn refused(error: OfflineError, screen: &Screen) -> Failure {
     match error {
-        // Exit codes of `plan`: 0 nothing, 2 changes, 1 every error.
+        // As with every planner: 0 nothing, 2 changes, 1 error. Only what passes by itself is told apart.
         OfflineError::Invalid(diagnostics) => validate::invalid(&diagnostics, screen).exit(Exit::Error),
+        OfflineError::Held(message) => Failure::held(message),
         OfflineError::Unavailable { message, hint } => Failure::new(message).hint(hint),
     }
 }

@@ -20,6 +20,7 @@ use crate::server::wire::Snapshot;
 
 /// Show the release log: what was rolled out, taken back and asked for, and by whom.
 ///
+/// What Jobs came to is in it too, images that could not be built, and manifests that nothing was applied from.
 /// It outlives the daemon and is longer than `events`. The lines of a container are shown by `logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -55,7 +56,7 @@ impl Log {
             return Err(Failure::new("the daemon answered something else than its release log"));
         };
         if let Some(wanted) = &wanted
-            && !releases.iter().any(|release| wanted.is(&release.object))
+            && !releases.iter().any(|release| release.object.key().is_some_and(|key| wanted.is(key)))
         {
             // Nothing of it: is there such an object at all?
             let snapshot: Snapshot = client.get("/v1/view").await?;
@@ -77,8 +78,12 @@ impl Log {
 
     fn is_chosen(&self, wanted: Option<&Wanted>, release: &Release, now: Timestamp) -> bool {
         let is_meant = match wanted {
-            Some(wanted) => wanted.is(&release.object),
-            None => self.scope.namespace.as_ref().is_none_or(|namespace| *namespace == release.object.namespace),
+            Some(wanted) => release.object.key().is_some_and(|key| wanted.is(key)),
+            // What a source holds back may be of any namespace, unless it has one.
+            None => match (&self.scope.namespace, release.object.namespace()) {
+                (Some(wanted), Some(own)) => wanted == own,
+                (None, _) | (_, None) => true,
+            },
         };
         is_meant && self.since.is_none_or(|since| release.at >= now - since)
     }
@@ -93,7 +98,7 @@ fn table<'a>(releases: impl Iterator<Item = &'a Release>, now: Timestamp) -> Tab
             cell(release.object.to_string()),
             toned(format!("{:?}", release.step), tone(release.step)),
             cell(&release.by),
-            cell(of.map(|revision| revision.number.to_string()).unwrap_or_default()),
+            cell(of.filter(|_| release.step.is_of_a_rollout()).map(|of| of.number.to_string()).unwrap_or_default()),
             cell(of.map(|revision| in_short(&revision.image)).unwrap_or_default()),
             cell(reason(release)),
         ]);
@@ -112,10 +117,18 @@ fn reason(release: &Release) -> String {
 
 fn tone(step: Step) -> Tone {
     match step {
-        Step::RolloutComplete => Tone::Good,
-        Step::RolloutStarted => Tone::Busy,
+        Step::RolloutComplete | Step::JobComplete | Step::SourceValid => Tone::Good,
+        Step::RolloutStarted | Step::JobStarted => Tone::Busy,
         Step::Superseded => Tone::Dim,
-        Step::RollbackStarted | Step::RolledBack | Step::RolloutFailed | Step::Stalled | Step::NotDone => Tone::Bad,
+        Step::RollbackStarted
+        | Step::RolledBack
+        | Step::RolloutFailed
+        | Step::Stalled
+        | Step::JobFailed
+        | Step::JobUnknown
+        | Step::BuildFailed
+        | Step::SourceInvalid
+        | Step::NotDone => Tone::Bad,
         Step::Paused
         | Step::Resumed
         | Step::RestartRequested

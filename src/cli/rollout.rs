@@ -42,7 +42,7 @@ enum Step {
     /// Say how a rollout stands, and wait for its end.
     ///
     /// Exits 0 when it is done, 2 when it was rolled back, 3 when it is stalled or paused half-way, 4 when it is not over in
-    /// time, 5 when its newest manifests are not in force.
+    /// time, 5 when its newest manifests are invalid, 6 while git is changing them.
     Status(Status),
     /// List the revisions of a Deployment or Job.
     History(History),
@@ -166,6 +166,7 @@ impl Status {
             follow::within(self.timeout, screen, waiting).await?
         } else {
             let progress = self.judge(&snapshot.view)?;
+            report.held = progress.held;
             report.tell(progress.sentences)?;
             progress.exit.unwrap_or(Exit::TimedOut)
         };
@@ -190,9 +191,12 @@ fn unless_outdated(view: &View, key: &Key, mut progress: Progress) -> Progress {
             let sentence = format!("{key} is as its manifests in force ask, which are not the newest");
             progress.sentences.insert(key.to_string(), sentence);
         }
+        let is_at_rest = progress.exit == Some(Exit::Done) || progress.held;
+        progress.held |= source.held && is_at_rest;
         progress.exit = match progress.exit {
             // What is new is about to come into force.
             Some(Exit::Done) if source.state == SourcePhase::Loaded => None,
+            Some(Exit::Done) if source.held => Some(Exit::Held),
             Some(Exit::Done) => Some(Exit::Invalid),
             other => other,
         };

@@ -64,7 +64,7 @@ pub struct Run {
 impl Run {
     /// Runs until a signal.
     pub async fn run(&self) -> Result<Exit, Failure> {
-        let mut settings = Settings::read(&self.setup)?;
+        let mut settings = Settings::found(&self.setup)?;
         settings.need_source()?;
         let format = self.log_format.or(settings.log_format).unwrap_or(LogFormat::Text);
         logging::start(format, self.log_level.as_deref().or(settings.log_level.as_deref()).unwrap_or("info"))?;

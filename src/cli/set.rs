@@ -46,7 +46,7 @@ impl Set {
 ///
 /// The file keeps its comments and layout, and is written only if the result is valid. Where the image has a variable, such
 /// as web:${TAG}, the variable's value in the Namespace is changed. Exits 0 when it is written or there already, 1 when it
-/// cannot be, 5 when the manifests are invalid or would be; with --wait 0 when it is rolled out, 2 when it was rolled back,
+/// cannot be, 5 when the manifests are invalid or would be, 6 while git or another command is changing them; with --wait 0 when it is rolled out, 2 when it was rolled back,
 /// 3 when it is stalled, 4 when it is not over in time.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

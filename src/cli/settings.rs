@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::args::{DEFAULT_POLICY, DEFAULT_SOCKET, DEFAULT_STATE_DIR, SetupArgs};
+use super::args::{DEFAULT_CONFIG, DEFAULT_POLICY, DEFAULT_SOCKET, DEFAULT_STATE_DIR, SetupArgs};
 use super::failure::{Exit, Failure};
 use super::logging::LogFormat;
 use super::notifications::{self, ConfigReceiver};
@@ -110,6 +110,20 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The same; where neither a source nor a file is named, those of the file that the service reads, if it is there.
+    pub fn found(args: &SetupArgs) -> Result<Self, Failure> {
+        Self::found_at(args, Path::new(DEFAULT_CONFIG))
+    }
+
+    fn found_at(args: &SetupArgs, file: &Path) -> Result<Self, Failure> {
+        let is_named = args.config.is_some() || !args.source.is_empty();
+        // One that is not there is no configuration; one that may not be read is an error, and no reason to do something else.
+        match is_named || matches!(file.try_exists(), Ok(false)) {
+            true => Self::read(args),
+            false => Self::read(&SetupArgs { config: Some(file.into()), ..args.clone() }),
+        }
+    }
+
     /// The settings that flags and the configuration file give.
     pub fn read(args: &SetupArgs) -> Result<Self, Failure> {
         let file = match &args.config {
@@ -269,6 +283,21 @@ mod tests {
         assert_eq!(settings.setup.settings.min_free_disk, Some(2 << 30));
         assert_eq!(settings.setup.settings.images, CleanUp { is_on: true, grace: Span::secs(3600) });
         assert_eq!(settings.log_format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn the_file_of_the_service_counts_where_nothing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("evenkeel.yaml");
+        let sources = |args: &SetupArgs| Settings::found_at(args, &path).unwrap().setup.sources.len();
+        assert_eq!(sources(&SetupArgs::default()), 0, "there is none");
+        std::fs::write(&path, "sources: [{dir: a}, {dir: b}]\n").unwrap();
+        assert_eq!(sources(&SetupArgs::default()), 2);
+        let source = super::super::args::parse_source("/flag").unwrap();
+        assert_eq!(sources(&SetupArgs { source: vec![source], ..SetupArgs::default() }), 1);
+        let other = dir.path().join("other.yaml");
+        std::fs::write(&other, "").unwrap();
+        assert_eq!(sources(&SetupArgs { config: Some(other), ..SetupArgs::default() }), 0);
     }
 
     #[test]

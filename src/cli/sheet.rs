@@ -9,7 +9,7 @@ use super::screen::{Paint, Tone, lines, phase_tone};
 use super::table::{Table, cell};
 use super::yaml;
 use crate::model::name::{Key, Kind};
-use crate::model::revision::Commit;
+use crate::model::revision::Checkout;
 use crate::model::status::{ContainerStatus, Event};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
@@ -100,7 +100,7 @@ impl Sheet {
             Detail::Job { attempt, started_at, finished_at, exit_code, last_log, revisions } => {
                 if let Some(newest) = revisions.last() {
                     self.field("Digest", &newest.digest);
-                    self.field("Commit", &newest.commit.as_ref().map(Commit::to_string).unwrap_or_default());
+                    self.field("Commit", &newest.commit.as_ref().map(Checkout::to_string).unwrap_or_default());
                 }
                 self.field("Attempt", &(attempt + 1).to_string());
                 self.time("Started", *started_at);
@@ -309,7 +309,7 @@ pub fn revision(revision: &RevisionView, now: Timestamp, paint: Paint) -> String
     sheet.field("Id", &revision.id);
     sheet.field("Image", &revision.image);
     sheet.field("Digest", &revision.digest);
-    sheet.field("Commit", &revision.commit.as_ref().map(Commit::to_string).unwrap_or_default());
+    sheet.field("Commit", &revision.commit.as_ref().map(Checkout::to_string).unwrap_or_default());
     sheet.time("First seen", Some(revision.created_at));
     sheet.field("Outcome", &format!("{:?}", revision.outcome));
     sheet.field("Reason", &revision.reason);
@@ -331,7 +331,7 @@ pub fn sources<'a>(sources: impl Iterator<Item = &'a SourceState>, now: Timestam
         sheet.time("Loaded", source.loaded_at);
         sheet.field("Generation", &source.generation.to_string());
         sheet.field("Digest", &source.digest);
-        sheet.field("Commit", &source.commit.as_ref().map(Commit::to_string).unwrap_or_default());
+        sheet.field("Commit", &source.commit.as_ref().map(Checkout::to_string).unwrap_or_default());
         sheet.field("Objects", &source.declares.len().to_string());
         for problem in &source.problems {
             sheet.text.push_str(&format!("\n{}\n", lines(&problem.rendered)));

@@ -148,14 +148,34 @@ fn all_updated(object: &ObjectView) -> bool {
 fn moving(phase: &str, object: &ObjectView) -> String {
     let way = if phase == "RollingBack" { "back" } else { "updated" };
     match object.status.replicas {
-        Some(replicas) => format!(
-            "is {}: {} of {} replicas {way}, {} available",
-            spaced(phase),
-            replicas.updated,
-            replicas.desired,
-            replicas.available
-        ),
+        Some(replicas) => format!("is {}: {}", spaced(phase), how_far(replicas, way)),
         None => format!("is {}", spaced(phase)),
+    }
+}
+
+/// What is so of its replicas, of the step that it is at: some are to be replaced still, or all are, and are not available yet.
+fn how_far(replicas: Replicas, way: &str) -> String {
+    let Replicas { desired, current, updated, ready, available } = replicas;
+    if updated < desired {
+        return format!("{updated} of {desired} replicas {way}, {available} available");
+    }
+    let old = match current.saturating_sub(updated) {
+        0 => String::new(),
+        1 => ", 1 old one is still there".into(),
+        count => format!(", {count} old ones are still there"),
+    };
+    // Those that are ready and not for `minReady` yet.
+    let young = ready.saturating_sub(available);
+    match (desired, available.min(desired)) {
+        (1, 0) if young > 0 => format!("its replica is {way} and ready, but not for minReady yet{old}"),
+        (1, 0) => format!("its replica is {way} and not available yet{old}"),
+        (1, _) => format!("its replica is {way} and available{old}"),
+        (all, available) if young > 0 => {
+            format!(
+                "all {all} replicas are {way}, {available} of them available, {young} not ready for minReady yet{old}"
+            )
+        }
+        (all, available) => format!("all {all} replicas are {way}, {available} of them available{old}"),
     }
 }
 
@@ -169,10 +189,10 @@ fn waiting(object: &ObjectView) -> String {
 
 /// Whether the counts of replicas have said what the message says.
 fn is_said(object: &ObjectView) -> bool {
-    let said = |replicas: Replicas| {
-        let counts = format!("{} of {} updated replicas are available", replicas.available, replicas.desired);
-        replicas.updated == replicas.current && object.status.message == counts
-    };
+    // Of what is updated; the counts are of all that are available.
+    let counts = |of: u32, all: u32| format!("{of} of {all} updated replicas are available");
+    let said =
+        |replicas: Replicas| (0..=replicas.desired).any(|of| counts(of, replicas.desired) == object.status.message);
     object.status.replicas.is_some_and(said)
 }
 
@@ -190,4 +210,25 @@ fn spaced(phase: &str) -> String {
         text.extend(c.to_lowercase());
     }
     if text == "complete" { "being healed".into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_rollout_is_is_said_once_and_plainly() {
+        let at = |desired, current, updated, ready, available| {
+            how_far(Replicas { desired, current, updated, ready, available }, "updated")
+        };
+        assert_eq!(at(3, 3, 1, 3, 3), "1 of 3 replicas updated, 3 available");
+        assert_eq!(at(1, 1, 1, 0, 0), "its replica is updated and not available yet");
+        assert_eq!(at(1, 1, 1, 1, 0), "its replica is updated and ready, but not for minReady yet");
+        assert_eq!(at(1, 2, 1, 2, 2), "its replica is updated and available, 1 old one is still there");
+        assert_eq!(at(3, 3, 3, 2, 2), "all 3 replicas are updated, 2 of them available");
+        assert_eq!(
+            at(3, 5, 3, 3, 2),
+            "all 3 replicas are updated, 2 of them available, 1 not ready for minReady yet, 2 old ones are still there"
+        );
+    }
 }

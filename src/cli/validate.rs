@@ -28,8 +28,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Check manifests. No daemon and no engine is needed.
 ///
-/// Exits 0 when all are valid, 5 when some are not or the policy refuses something. Where paths of the host lead is not
-/// looked at: `evenkeel plan` on the host does that.
+/// Exits 0 when all are valid, 5 when some are not or the policy refuses something, 6 while git is changing them. A hostPath that is
+/// not on this machine is a warning. Where paths of the host lead is not looked at: `evenkeel plan` on the host does that.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evenkeel validate --source manifests
@@ -46,14 +46,17 @@ pub struct Validate {
 impl Validate {
     /// Checks and prints.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
-        let settings = Settings::read(&self.setup)?;
+        let settings = Settings::found(&self.setup)?;
         settings.need_source()?;
         let checked = check(&settings.setup.sources).await?;
         let refused = checked.as_ref().map(|desired| judge(&settings, desired, screen)).unwrap_or_default();
+        // It may be the wrong machine to look at: nothing is invalid for that.
+        let absent = checked.as_ref().ok().and_then(offline::absent);
+        absent.iter().for_each(|warning| screen.warn(warning));
         if let Some(format) = self.output {
             let problems = checked.as_ref().err().cloned().unwrap_or_default();
             let valid = problems.is_empty() && refused.is_empty();
-            let tree = json!({"valid": valid, "problems": problems, "refused": refused});
+            let tree = json!({"valid": valid, "problems": problems, "refused": refused, "warnings": absent.as_slice()});
             screen.print(&output::render(&tree, format))?;
             return Ok(if valid { Exit::Done } else { Exit::Invalid });
         }
@@ -146,7 +149,7 @@ type Read = Result<snapshot::Snapshot, Vec<Diagnostic>>;
 /// Reads a directory; one that is being changed is given some time.
 async fn read(source: &Source) -> Result<Read, Failure> {
     let read = read_all(std::slice::from_ref(source)).await.pop().unwrap_or_else(|| Ok(Ok(Default::default())));
-    read.map_err(|reason| Failure::new(reason).hint("try again when the change is finished"))
+    read.map_err(Failure::held)
 }
 
 /// Reads directories. Those that are being changed are given some time, all of them the same; why one still is being changed, is

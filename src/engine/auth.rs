@@ -1,8 +1,8 @@
 //! Which credentials go to which registry: those that were handed over, then those of `~/.docker/config.json` and its
 //! helpers. The engine itself never reads that file. No credential is ever part of a message.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -139,6 +139,43 @@ fn host(server: &str) -> &str {
 }
 
 // ---- ~/.docker/config.json ----
+
+/// The host's own logins for registries, as far as they can be read. It holds none of them.
+pub struct HostLogins {
+    /// The docker command's configuration; none where there is no home directory.
+    pub file: Option<PathBuf>,
+    /// Whether there is one for each registry that it names; or why it cannot be read.
+    pub logins: Result<Vec<HostLogin>, String>,
+}
+
+/// Whether there is a login for a registry.
+pub struct HostLogin {
+    /// The registry.
+    pub registry: String,
+    /// Whether there is one, or why it cannot be had.
+    pub found: Result<bool, String>,
+}
+
+/// Looks for the host's own logins, and asks its credential helpers for them.
+pub async fn host_logins() -> HostLogins {
+    logins_in(super::host::docker_config().as_deref()).await
+}
+
+async fn logins_in(directory: Option<&Path>) -> HostLogins {
+    let file = directory.map(|directory| directory.join("config.json"));
+    let config = match read_config(directory).await {
+        Ok(config) => config.unwrap_or_default(),
+        Err(why) => return HostLogins { file, logins: Err(why) },
+    };
+    let named: BTreeSet<&str> =
+        config.auths.keys().chain(config.cred_helpers.keys()).map(|server| host(server)).collect();
+    let mut logins = Vec::new();
+    for registry in named {
+        let found = config.credentials(registry).await.map(|found| found.is_some());
+        logins.push(HostLogin { registry: registry.to_owned(), found });
+    }
+    HostLogins { file, logins: Ok(logins) }
+}
 
 /// The parts of the docker command's configuration that hold credentials. No `Debug`.
 #[derive(Default, Deserialize)]
@@ -317,6 +354,20 @@ mod tests {
         let users: Vec<_> = found.iter().map(|(server, login)| (server.as_str(), login.username.as_deref())).collect();
         assert_eq!(users, [("ghcr.io", Some("ours")), (DOCKER_HUB_KEY, Some("user"))]);
         assert!(all(&[], None).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_is_said_which_registries_have_a_login_and_which_cannot_be_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = r#"{"auths": {"ghcr.io": {"auth": "dXNlcjpwYXNz"}, "empty": {}}, "credHelpers": {"ecr": "no-such-helper"}}"#;
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+        let found = logins_in(Some(dir.path())).await.logins.unwrap();
+        let told: Vec<_> = found.iter().map(|one| (one.registry.as_str(), one.found.clone().ok())).collect();
+        assert_eq!(told, [("ecr", None), ("empty", Some(false)), ("ghcr.io", Some(true))]);
+        std::fs::write(dir.path().join("config.json"), "{\"auths\": dXNlcjpwYXNz").unwrap();
+        let why = logins_in(Some(dir.path())).await.logins.err().unwrap();
+        assert!(why.ends_with("is not valid (line 1)"), "{why}");
+        assert!(logins_in(None).await.logins.unwrap().is_empty());
     }
 
     #[tokio::test]

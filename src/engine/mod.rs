@@ -52,7 +52,7 @@ use crate::model::secret::{Login, SecretBytes};
 use crate::model::time::{Span, Timestamp};
 use crate::policy::Approved;
 
-pub use auth::credentials_of;
+pub use auth::{HostLogin, HostLogins, credentials_of, host_logins};
 pub use docker::Docker;
 pub use host::Host;
 pub use log_stream::{LogRange, LogStream};

@@ -1,6 +1,7 @@
 //! What git says of the working tree that a directory is in: whether it is in the middle of changing it, and which commit it
-//! is at. It runs no git and changes nothing; whether files differ from the commit is not looked at.
+//! is at. It runs no git and changes nothing. See [`git_index`](super::git_index) for whether files differ from the commit.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +9,9 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::git_index::Listed;
 use crate::model::revision::Commit;
+use crate::model::time::Timestamp;
 
 /// What git leaves in its directory while an operation is under way.
 const SIGNS: &[(&str, &str)] = &[
@@ -24,23 +27,33 @@ const SIGNS: &[(&str, &str)] = &[
 
 /// The reason to wait, if git is in the middle of something that concerns `dir`.
 pub fn unsettled(dir: &Path) -> Option<String> {
+    let (path, what) = sign(dir)?;
+    let is_lock = path.extension().is_some_and(|ending| ending == "lock");
+    let path = path.display();
+    // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
+    Some(match is_lock {
+        true => format!(
+            "{what} ({path} exists; if no git is running, remove it and do git's work again: \
+             git reset --hard @{{upstream}})"
+        ),
+        false => format!("{what} ({path} exists)"),
+    })
+}
+
+/// Since when git is in the middle of it.
+pub fn held_since(dir: &Path) -> Option<Timestamp> {
+    let (path, _) = sign(&fs::canonicalize(dir).ok()?)?;
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some(Timestamp(metadata.mtime().saturating_mul(1000)))
+}
+
+/// The file that says so, and what it means.
+fn sign(dir: &Path) -> Option<(PathBuf, &'static str)> {
     let git = enclosing(dir)?;
     let common = common_directory(&git);
-    [Some(git), common].into_iter().flatten().find_map(|git| {
-        let sign = SIGNS.iter().find(|(name, _)| fs::symlink_metadata(git.join(name)).is_ok());
-        sign.map(|(name, what)| {
-            let path = git.join(name);
-            let path = path.display();
-            // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
-            match name.ends_with(".lock") {
-                true => format!(
-                    "{what} ({path} exists; if no git is running, remove it and do git's work again: \
-                     git reset --hard @{{upstream}})"
-                ),
-                false => format!("{what} ({path} exists)"),
-            }
-        })
-    })
+    let places = [Some(git), common].into_iter().flatten();
+    let mut signs = places.flat_map(|git| SIGNS.iter().map(move |(name, what)| (git.join(name), *what)));
+    signs.find(|(path, _)| fs::symlink_metadata(path).is_ok())
 }
 
 /// Git's list of the files of a checkout, which it replaces at the end of whatever changes them.
@@ -109,6 +122,23 @@ pub fn commit(dir: &Path) -> Option<Commit> {
         text = loose.or_else(|| packed(&common, name))?;
     }
     None
+}
+
+/// Whether the files of `dir`, by their paths below it, differ from that commit, as far as git's list of them tells; no where it does not.
+/// Of files that are gone, those that `is_read` counts.
+pub fn is_edited(
+    dir: &Path,
+    commit: &Commit,
+    files: &BTreeMap<PathBuf, Vec<u8>>,
+    is_read: impl Fn(&Path) -> bool,
+) -> bool {
+    let differs = || {
+        let (root, git) = (checkout(dir)?, enclosing(dir)?);
+        let below = dir.strip_prefix(&root).ok()?;
+        let listed = Listed::read(&git, below, commit.is_sha256())?;
+        Some(listed.differs(&root, below, files, is_read))
+    };
+    differs().unwrap_or(false)
 }
 
 /// Whether the name of a branch or tag stays below the directory of git.

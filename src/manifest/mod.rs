@@ -25,6 +25,7 @@ mod expect;
 mod file;
 mod format;
 mod git;
+mod git_index;
 mod hidden;
 mod host;
 mod image;
@@ -47,7 +48,7 @@ use std::path::{Path, PathBuf};
 
 pub use context::Contexts;
 pub use diagnostic::{Diagnostic, Severity, Spot};
-pub use git::Index;
+pub use git::{Index, held_since};
 pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
 pub use suggest::nearest;

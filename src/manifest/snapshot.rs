@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::door::{self, Refusal};
 use super::git;
 use super::named::{self, Named};
-use crate::model::revision::Commit;
+use crate::model::revision::{Checkout, Commit};
 use crate::model::text::hex;
 use crate::model::time::Timestamp;
 
@@ -49,9 +49,8 @@ pub struct Snapshot {
     /// What says nothing but changes while a tool is at work: the folders, and the files that rsync is writing, with
     /// their length.
     pub beside: BTreeMap<PathBuf, u64>,
-    /// The git commit that the directory is at, if it is in a checkout. It says nothing about the files: some may have
-    /// been edited since.
-    pub commit: Option<Commit>,
+    /// The git commit that the directory is at, if it is in a checkout, and whether files of it were edited since.
+    pub commit: Option<Checkout>,
     /// When the kernel last saw any of it change, the folders' lists included. No tool can set that back.
     pub changed_at: Timestamp,
 }
@@ -63,7 +62,7 @@ impl Snapshot {
     }
 
     /// The same at a commit.
-    pub fn at(self, commit: Option<Commit>) -> Self {
+    pub fn at(self, commit: Option<Checkout>) -> Self {
         Self { commit, ..self }
     }
 
@@ -96,9 +95,12 @@ pub fn read(dir: &Path) -> Result<Snapshot, ReadError> {
     let mut walk = Walk { dir, root: &root, snapshot: Snapshot::default(), entries: 0, bytes: 0, folders: Vec::new() };
     walk.folder(Path::new(""))?;
     walk.named_files()?;
-    let snapshot = walk.snapshot.at(commit);
+    let snapshot = walk.snapshot;
+    let is_edited = |commit: &Commit| git::is_edited(&root, commit, &snapshot.files, is_manifest);
+    let at = commit.clone().map(|commit| Checkout { uncommitted: is_edited(&commit), commit });
+    let snapshot = snapshot.at(at);
     settled(&root)?;
-    if git::commit(&root) != snapshot.commit {
+    if git::commit(&root) != commit {
         return Err(ReadError::Unsettled(format!("git moved {} to another commit while it was read", dir.display())));
     }
     if resolve(dir)? != root {

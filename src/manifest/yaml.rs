@@ -328,11 +328,16 @@ fn position(span: &Span) -> Pos {
 /// The parser's complaint in words for somebody who writes manifests.
 fn explain(file: &File, error: &ScanError, problems: &mut Problems) {
     let start = error.marker().byte_offset().unwrap_or_default();
+    if let Some(tab) = indenting_tab(file, start) {
+        let hint = "indent with spaces; `expand -t 2 FILE` makes spaces of tabs";
+        problems.error(file, tab, "YAML allows no tabs for indentation").hint(hint);
+        return;
+    }
     let pos = Pos { start, end: start + 1 };
     let (message, hint) = match error.kind() {
         ErrorKind::RecursionLimitExceeded => (format!("nested deeper than {DEPTH_MAX} levels"), None),
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            ("a tab is used for indentation".into(), Some("indent with spaces"))
+            ("YAML allows no tab here".into(), Some("write spaces"))
         }
         ErrorKind::UnclosedQuotedScalar => ("a text in quotes is not closed".into(), Some("add the closing quote")),
         ErrorKind::UnclosedFlowCollection { open } => {
@@ -355,6 +360,23 @@ fn explain(file: &File, error: &ScanError, problems: &mut Problems) {
     if let Some(hint) = hint {
         problem.hint(hint);
     }
+}
+
+/// The first tab in the indentation of the lines around a place where reading has failed: what comes before or after a tab is often
+/// understood as something else, which fails in its turn.
+fn indenting_tab(file: &File, at: usize) -> Option<Pos> {
+    let text = &file.text;
+    let begin = |at: usize| text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let own = begin(at.min(text.len()));
+    let mut line = own.checked_sub(1).map_or(0, begin);
+    for _ in 0..3 {
+        let indent = text[line..].find(|c| !matches!(c, ' ' | '\t')).map_or(text.len(), |length| line + length);
+        if let Some(column) = text[line..indent].find('\t') {
+            return Some(Pos { start: line + column, end: line + column + 1 });
+        }
+        line = text[line..].find('\n').map(|length| line + length + 1)?;
+    }
+    None
 }
 
 /// Whether a `${` stands unquoted after the opening of a `{…}` or `[…]` in the line of `pos`.

@@ -8,7 +8,7 @@ use super::image::CleanUp;
 use super::last_good::GoodRevision;
 use super::name::{DEFAULT_INSTANCE, Instance, Key, Kind, Name, engine_name};
 use super::policy::{HostFile, Standing};
-use super::revision::{Commit, ContentId};
+use super::revision::{Checkout, ContentId};
 use super::spec::{CronJobSpec, DeploymentSpec, JobSpec, NamespaceSpec, NetworkSpec, Template, VolumeSpec};
 
 /// What the operator sets for the whole controller.
@@ -65,7 +65,7 @@ pub struct Desired {
     /// Files of the host that Secrets and Namespaces read, by the reader.
     pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
     /// The git commit that the source of each Deployment, Job and CronJob is at, where it is in a checkout.
-    pub commits: BTreeMap<Key, Commit>,
+    pub commits: BTreeMap<Key, Checkout>,
     /// What last completed of Deployments that have no history: on a rebuilt machine that comes back first.
     pub last_good: BTreeMap<Key, GoodRevision>,
     /// What the operator allows.

@@ -15,7 +15,7 @@ use super::job::{JobHistory, RemovedJobs};
 use super::name::Key;
 use super::observed::ContainerId;
 use super::registry::Choice;
-use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
+use super::revision::{Checkout, Contents, ImageId, RevisionId, TemplateHash};
 use super::spec::Template;
 use super::stopwatch::Stopwatch;
 use super::time::Timestamp;
@@ -111,6 +111,10 @@ pub struct DeploymentHistory {
     /// Replicas whose readiness was known at some time since the process began. Not written to disk.
     #[serde(skip)]
     pub judged: BTreeSet<ContainerId>,
+    /// How the last run of each replica ended that was seen to end, of those that are started again: its exit code, and whether for
+    /// want of memory. What runs again says nothing of it. Not written to disk.
+    #[serde(skip)]
+    pub ended: BTreeMap<ContainerId, (i64, bool)>,
     /// Whether it was told that a check of a replica cannot be made, and none has been made since. Not written to disk: who
     /// starts the daemon anew without what it lacks is told again.
     #[serde(skip)]
@@ -122,6 +126,7 @@ impl DeploymentHistory {
         let mut known = self.clone();
         known.ready_since.clear();
         known.judged.clear();
+        known.ended.clear();
         known.told_unmade = false;
         known.held = false;
         match &mut known.rollout {
@@ -195,8 +200,8 @@ pub struct Revision {
     /// Its image with the registry's digest, `repository@sha256:…`, for pulling it again.
     pub digest: Option<String>,
     /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// What became of it.
@@ -345,8 +350,8 @@ pub struct Begun {
     /// The revision that was to be reached.
     pub revision: RevisionId,
     /// The commit that the source was at; none where that is in no git checkout, or a person chose the revision.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// Whether a person chose it, against its manifest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chosen: bool,

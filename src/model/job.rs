@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::name::Key;
 use super::observed::Exit;
 use super::registry::Choice;
-use super::revision::{Commit, Contents, ImageId, RevisionId, TemplateHash};
+use super::revision::{Checkout, Contents, ImageId, RevisionId, TemplateHash};
 use super::spec::Template;
 use super::time::Timestamp;
 use super::wish::Resolution;
@@ -58,8 +58,8 @@ pub struct JobRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// The attempt under way or last made, from 0.

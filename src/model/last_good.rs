@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::DeploymentHistory;
 use super::name::{Key, Name};
-use super::revision::Commit;
+use super::revision::Checkout;
 use super::spec::Template;
 
 /// What last completed of one source, by Deployment.
@@ -42,8 +42,8 @@ pub struct GoodRevision {
     /// When all its replicas became available, for people.
     pub completed_at: String,
     /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// Its image with the registry's digest; none where no registry has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,

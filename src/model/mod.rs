@@ -28,6 +28,7 @@ pub mod release;
 pub mod revision;
 pub mod schedule;
 pub mod secret;
+pub mod source;
 pub mod spec;
 pub mod status;
 pub mod stopwatch;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::declaration::Declaration;
 use super::job::FailedAttempt;
-use super::revision::{Commit, Contents};
+use super::revision::{Checkout, Contents};
 use super::time::Timestamp;
 
 /// A revision of a Deployment, in short.
@@ -26,8 +26,8 @@ pub struct RevisionView {
     /// The last log lines of the replica that failed.
     pub last_log: Vec<String>,
     /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// Whether it is the one that is being run or reached.
@@ -53,8 +53,8 @@ pub struct RevisionParts {
     /// When it was first seen.
     pub created_at: Timestamp,
     /// The commit that its source was at then; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// Its image with the registry's digest, or the image's id.
     pub digest: String,
     /// How often `rollout restart` had been asked for.
@@ -122,8 +122,8 @@ pub struct JobRunView {
     /// Its image with the registry's digest, or the image's id.
     pub digest: String,
     /// The commit that its source was at when it was first seen; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// What became of it.
@@ -157,8 +157,8 @@ pub struct RunView {
     #[serde(default)]
     pub digest: String,
     /// The commit that its source was at when it began; none where that is not in a git checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Commit>,
+    #[serde(flatten)]
+    pub commit: Option<Checkout>,
     /// What became of it.
     pub result: RunWord,
     /// The attempt under way or last made, from 0.

@@ -13,6 +13,27 @@ use super::time::{Span, Timestamp};
 /// How many digits of a digest people are shown.
 const SHORT_DIGEST: usize = 12;
 
+/// A repository as the engine lists it: Docker Hub's without its host.
+pub fn familiar(repository: &str) -> &str {
+    let hub = ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"];
+    hub.iter().find_map(|host| repository.strip_prefix(host)).unwrap_or(repository)
+}
+
+/// An image's repository and its tag, if it has one; its digest is left out.
+pub fn parts(image: &str) -> (&str, Option<&str>) {
+    let without_digest = image.split('@').next().unwrap_or(image);
+    match without_digest.rsplit_once(':') {
+        // A colon before a slash belongs to the registry's port.
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (without_digest, None),
+    }
+}
+
+/// Whether an image with a digest, `repository@sha256:…`, is of the repository that a reference names.
+pub fn is_of_repository(digest: &str, reference: &str) -> bool {
+    familiar(parts(digest).0) == familiar(parts(reference).0)
+}
+
 /// A question to a registry, about one repository: for everybody who follows an image there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inquiry {

@@ -1,8 +1,12 @@
-//! The release log: what was rolled out, taken back and asked for, by whom. Plain data; nobody decides by it.
+//! The release log: what was rolled out, run, taken back and asked for, by whom, and what could not be. Plain data; nobody decides
+//! by it.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::Key;
+use super::last_good::SourceName;
+use super::name::{Key, Name};
 use super::revision::TemplateHash;
 use super::status::RevisionSummary;
 use super::time::Timestamp;
@@ -29,6 +33,82 @@ pub enum Wanted {
     Image(String),
 }
 
+/// What begins the text form of a source.
+const SOURCE: &str = "source:";
+
+/// What an entry is about. Its text form is that of the [`Key`], or `source:/srv/shop`, or `source:/srv/shop=staging`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Subject {
+    /// An object.
+    Object(Key),
+    /// A source as a whole: its manifests come into force together, or none does.
+    Source(SourceName),
+}
+
+impl Subject {
+    /// The object that it is.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Subject::Object(key) => Some(key),
+            Subject::Source(_) => None,
+        }
+    }
+
+    /// The only namespace that it concerns; none for a source whose manifests name theirs.
+    pub fn namespace(&self) -> Option<&Name> {
+        match self {
+            Subject::Object(key) => Some(&key.namespace),
+            Subject::Source(source) => source.namespace.as_ref(),
+        }
+    }
+}
+
+impl From<Key> for Subject {
+    fn from(key: Key) -> Self {
+        Subject::Object(key)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Object(key) => key.fmt(f),
+            Subject::Source(SourceName { dir, namespace: Some(name) }) => write!(f, "{SOURCE}{dir}={name}"),
+            Subject::Source(SourceName { dir, namespace: None }) => {
+                // As on the command line, what follows the last `=` is part of the path if there is a `/` in it.
+                let end = if own_namespace(dir).is_some() { "/" } else { "" };
+                write!(f, "{SOURCE}{dir}{end}")
+            }
+        }
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.to_string()
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let Some(source) = text.strip_prefix(SOURCE) else { return Key::try_from(text).map(Subject::Object) };
+        let (dir, namespace) = match own_namespace(source) {
+            Some((dir, name)) => (dir, Some(name)),
+            None => (source.strip_suffix('/').unwrap_or(source), None),
+        };
+        Ok(Subject::Source(SourceName { dir: dir.into(), namespace }))
+    }
+}
+
+/// A directory and the namespace behind it.
+fn own_namespace(text: &str) -> Option<(&str, Name)> {
+    let (dir, name) = text.rsplit_once('=')?;
+    Some((dir, Name::new(name).ok()?))
+}
+
 /// One entry of the release log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,10 +118,10 @@ pub struct Release {
     /// When.
     pub at: Timestamp,
     /// What it was done to.
-    pub object: Key,
+    pub object: Subject,
     /// What was done, or what came of it.
     pub step: Step,
-    /// Who: the user at the socket, `commit 1a2b3c4`, [`IMAGE_POLICY`], [`MANIFEST`], or [`SOMEBODY`]. What comes of a rollout is told of who began it.
+    /// Who: the user at the socket, `commit 1a2b3c4` (`with uncommitted changes`), [`IMAGE_POLICY`], [`MANIFEST`], or [`SOMEBODY`]. What comes of a rollout is told of who began it.
     pub by: String,
     /// The revision that it is about; none for what has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +154,20 @@ pub enum Step {
     Stalled,
     /// Something else came before it was over.
     Superseded,
+    /// The container of a Job was started for a revision.
+    JobStarted,
+    /// It ended well.
+    JobComplete,
+    /// It failed for good.
+    JobFailed,
+    /// Whether it has run is not known.
+    JobUnknown,
+    /// An image cannot be built from what it is built from.
+    BuildFailed,
+    /// A source's newest manifests are invalid, and none of them was applied.
+    SourceInvalid,
+    /// The newest are valid again, and in force.
+    SourceValid,
     /// A person paused it.
     Paused,
     /// A person let it go on.
@@ -105,7 +199,14 @@ impl Step {
             | Step::RolloutFailed
             | Step::Stalled
             | Step::Superseded => true,
-            Step::Paused
+            Step::JobStarted
+            | Step::JobComplete
+            | Step::JobFailed
+            | Step::JobUnknown
+            | Step::BuildFailed
+            | Step::SourceInvalid
+            | Step::SourceValid
+            | Step::Paused
             | Step::Resumed
             | Step::RestartRequested
             | Step::UndoRequested
@@ -117,8 +218,44 @@ impl Step {
         }
     }
 
+    /// Whether it tells how a Job or a source stands.
+    pub fn is_a_result(self) -> bool {
+        matches!(
+            self,
+            Step::JobStarted
+                | Step::JobComplete
+                | Step::JobFailed
+                | Step::JobUnknown
+                | Step::SourceInvalid
+                | Step::SourceValid
+        )
+    }
+
     /// Whether it is a person's wish that a rollout begins of.
     pub fn begins_a_rollout(self) -> bool {
         matches!(self, Step::RestartRequested | Step::UndoRequested | Step::RetryRequested | Step::ImageSet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_entry_is_about_survives_its_text_form() {
+        for text in [
+            "deployment/shop/web",
+            "source:/srv/shop/manifests",
+            "source:/srv/shop manifests=staging",
+            "source:/srv/a=b/",
+            "source:/srv/a=b=staging",
+        ] {
+            let subject = Subject::try_from(text.to_owned()).unwrap();
+            assert_eq!((subject.to_string().as_str(), subject.key().is_some()), (text, text.starts_with('d')));
+        }
+        assert!(Subject::try_from("/srv/shop".to_owned()).is_err());
+        let dir = "/srv/a=b".to_owned();
+        let named = Subject::Source(SourceName { dir, namespace: None });
+        assert_eq!(Subject::try_from(named.to_string()), Ok(named));
     }
 }

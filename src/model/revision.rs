@@ -59,6 +59,51 @@ impl Commit {
     pub fn short(&self) -> &str {
         &self.0[..SHORT_DIGITS]
     }
+
+    /// Whether it is of a repository whose ids are SHA-256 and not SHA-1.
+    pub fn is_sha256(&self) -> bool {
+        self.0.len() == 64
+    }
+}
+
+/// A commit of git, and whether the files that were read are what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkout {
+    /// The commit that the checkout is at.
+    pub commit: Commit,
+    /// Whether some of the files had changes that are not in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncommitted: bool,
+}
+
+impl Checkout {
+    /// As in a table: `1a2b3c4`, or `1a2b3c4-dirty` as `git describe --dirty` says.
+    pub fn short(&self) -> String {
+        format!("{}{}", self.commit.short(), if self.uncommitted { "-dirty" } else { "" })
+    }
+
+    /// As in a sentence: `commit 1a2b3c4 with uncommitted changes`.
+    pub fn in_words(&self) -> String {
+        format!("commit {}{}", self.commit.short(), self.changes())
+    }
+
+    fn changes(&self) -> &'static str {
+        if self.uncommitted { " with uncommitted changes" } else { "" }
+    }
+}
+
+impl From<Commit> for Checkout {
+    fn from(commit: Commit) -> Self {
+        Self { commit, uncommitted: false }
+    }
+}
+
+/// The whole commit.
+impl fmt::Display for Checkout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.commit, self.changes())
+    }
 }
 
 impl TryFrom<String> for Commit {
@@ -206,6 +251,18 @@ fn identity(template: &Template) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_of_a_commit_may_have_changes_that_are_in_none() {
+        let commit = Commit::parse(&"12ab".repeat(10)).unwrap();
+        let told = |uncommitted| {
+            let at = Checkout { commit: commit.clone(), uncommitted };
+            (at.short(), at.in_words(), serde_json::to_string(&at).unwrap().replace(&commit.to_string(), "C"))
+        };
+        assert_eq!(told(false), ("12ab12a".into(), "commit 12ab12a".into(), r#"{"commit":"C"}"#.into()));
+        let edited = "commit 12ab12a with uncommitted changes".to_owned();
+        assert_eq!(told(true), ("12ab12a-dirty".into(), edited, r#"{"commit":"C","uncommitted":true}"#.into()));
+    }
 
     fn template(json: serde_json::Value) -> Template {
         serde_json::from_value(json).unwrap()

@@ -475,6 +475,8 @@ mod tests {
             state: phase,
             message: "the directory is empty".into(),
             problems: (0..problems).map(problem).collect(),
+            held: false,
+            rejected: None,
             loaded_at: None,
             digest: String::new(),
             commit: None,

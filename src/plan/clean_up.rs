@@ -13,6 +13,7 @@ use crate::model::cron::CronJobHistory;
 use crate::model::history::History;
 use crate::model::image::{Arrival, Brought, BroughtImage, Steps};
 use crate::model::observed::{Image, ImageState};
+use crate::model::registry;
 use crate::model::revision::ImageId;
 
 /// Decides about all images that were brought. `history` is what is remembered after this pass.
@@ -104,8 +105,8 @@ fn names(reference: &str, tag: &str) -> bool {
     if reference.contains('@') {
         return false;
     }
-    let (repository, version) = images::parts(reference);
-    let familiar = images::familiar(repository);
+    let (repository, version) = registry::parts(reference);
+    let familiar = registry::familiar(repository);
     format!("{familiar}:{}", version.unwrap_or("latest")) == tag
 }
 

@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build;
-use super::images;
 use super::inquiries::retry_at;
 use super::world::{Decided, World};
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{ContainerState, Fault, Observed};
-use crate::model::registry::{Answer, Choice, ImagePolicyStatus, Repository, Tagged, Unanswered, in_short};
+use crate::model::registry::{Answer, Choice, ImagePolicyStatus, Repository, Tagged, Unanswered, in_short, parts};
 use crate::model::revision::{TemplateHash, template_hash};
 use crate::model::spec::Template;
 use crate::model::status::{Condition, Severity};
@@ -66,7 +65,7 @@ pub fn follows(desired: &Desired, observed: &Observed, history: &History, now: T
 /// The repository that a template follows, and which of its tags.
 fn followed(template: &Template) -> Option<(String, Selection)> {
     let policy = template.image_policy.as_ref()?;
-    let (repository, tag) = images::parts(&template.image);
+    let (repository, tag) = parts(&template.image);
     Some((repository.into(), Selection::of(policy, tag.unwrap_or("latest"))?))
 }
 
@@ -306,7 +305,7 @@ pub fn choice_of(world: World, key: &Key, image: &str) -> Option<Choice> {
 fn choice_with(written: &Template, image: &str, now: Timestamp) -> Option<Choice> {
     let (repository, selection) = followed(written)?;
     let (named, digest) = image.split_once('@')?;
-    let (of, tag) = images::parts(named);
+    let (of, tag) = parts(named);
     let tagged = Tagged { tag: tag?.into(), digest: digest.into() };
     (of == repository).then_some(Choice { repository, selection, tagged, replaced: None, chosen_at: now })
 }

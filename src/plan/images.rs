@@ -15,6 +15,7 @@ use crate::model::history::History;
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault, Image, ImageState};
 use crate::model::platform::Platform;
+use crate::model::registry::is_of_repository;
 use crate::model::revision::{ContentId, ImageId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
 use crate::model::wish::Resolution;
@@ -255,8 +256,7 @@ pub fn digest_of(world: World, template: &Template, id: &ImageId) -> Option<Stri
 
 /// The registry's digest of an image, for pulling exactly it again: the one of the template's own repository first.
 pub fn digest(template: &Template, image: &Image) -> Option<String> {
-    let repository = repository(&template.image);
-    let own = image.digests.iter().find(|digest| digest.split('@').next() == Some(repository));
+    let own = image.digests.iter().find(|digest| is_of_repository(digest, &template.image));
     own.or(image.digests.first()).cloned()
 }
 
@@ -274,26 +274,6 @@ pub fn reference(world: World, template: &Template, id: &ImageId) -> String {
         Some(ImageState::Present(image)) if image.id == *id => tagged(&template.image),
         _ if built_again(world, template, id).is_some() => template.image.clone(),
         _ => id.0.clone(),
-    }
-}
-
-fn repository(image: &str) -> &str {
-    parts(image).0
-}
-
-/// A repository as the engine lists it: Docker Hub's without its host.
-pub fn familiar(repository: &str) -> &str {
-    let hub = ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"];
-    hub.iter().find_map(|host| repository.strip_prefix(host)).unwrap_or(repository)
-}
-
-/// An image's repository and its tag, if it has one; its digest is left out.
-pub fn parts(image: &str) -> (&str, Option<&str>) {
-    let without_digest = image.split('@').next().unwrap_or(image);
-    match without_digest.rsplit_once(':') {
-        // A colon before a slash belongs to the registry's port.
-        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
-        _ => (without_digest, None),
     }
 }
 

@@ -68,7 +68,7 @@ pub fn readiness(
         }
         ContainerState::Paused => return Readiness::NotReady("paused".into()),
         ContainerState::Restarting { exit_code, out_of_memory } => {
-            let how = exit_words(*exit_code, *out_of_memory);
+            let how = crash_words(*exit_code, *out_of_memory);
             return Readiness::NotReady(format!("{how}; Docker is restarting it"));
         }
         ContainerState::Exited(exit) => return Readiness::NotReady(exit_text(exit)),
@@ -117,6 +117,17 @@ pub fn readiness(
 pub fn exit_text(exit: &crate::model::observed::Exit) -> String {
     exit_words(exit.code, exit.out_of_memory)
 }
+
+/// How the program of a replica ended that the engine starts again, or that crashes: nobody has stopped it. One that ends well
+/// is as bad there as any other, and says the least.
+pub fn crash_words(code: i64, out_of_memory: bool) -> String {
+    let words = exit_words(code, out_of_memory);
+    if code != 0 || out_of_memory { words } else { format!("{words} ({ENDED_BY_ITSELF})") }
+}
+
+/// What exit code 0 means where a program is to go on.
+const ENDED_BY_ITSELF: &str = "the program ended by itself, and a Deployment's must go on running in the foreground: one that \
+     puts itself into the background is started without that, and a one-off command is a Job";
 
 /// The same, with what the number means. (128 + n after signal n; the rest of the meanings are a shell's.)
 pub fn exit_words(code: i64, out_of_memory: bool) -> String {

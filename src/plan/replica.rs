@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::images;
-use super::readiness::{Readiness, is_named, is_unprobed, readiness};
+use super::readiness::{Readiness, crash_words, is_named, is_unprobed, readiness};
 use super::world::World;
 use crate::model::failure::{FailureReason, RolloutFailure};
 use crate::model::fault;
@@ -84,6 +84,7 @@ pub fn replicas<'a>(
     let exists = |id: &ContainerId| ids.contains(id);
     history.ready_since.retain(|id, _| exists(id));
     history.judged.retain(|id| exists(id));
+    history.ended.retain(|id, _| exists(id));
     history.retiring.retain(|id, _| exists(id));
     history.restarted.retain(|id, _| exists(id));
     let living = containers.iter().filter(|container| container.state != ContainerState::Removing);
@@ -112,6 +113,9 @@ fn replica<'a>(
             judge(history, container);
         }
         Readiness::Unknown(_) => {}
+    }
+    if let ContainerState::Restarting { exit_code, out_of_memory } = container.state {
+        history.ended.insert(container.id.clone(), (exit_code, out_of_memory));
     }
     let well = readiness.is_available(spec.min_ready, world.now);
     // A reconnection takes its network away for a moment, or for as long as the engine does not answer.
@@ -219,9 +223,9 @@ fn restarts(history: &DeploymentHistory, container: &Container) -> u32 {
 fn last_end(history: &DeploymentHistory, container: &Container) -> String {
     let end = match &container.state {
         ContainerState::Restarting { exit_code, out_of_memory } => {
-            Some(format!("it {}", super::readiness::exit_words(*exit_code, *out_of_memory)))
+            Some(format!("it {}", crash_words(*exit_code, *out_of_memory)))
         }
-        ContainerState::Exited(exit) => Some(format!("it {}", super::readiness::exit_text(exit))),
+        ContainerState::Exited(exit) => Some(format!("it {}", crash_words(exit.code, exit.out_of_memory))),
         ContainerState::Created { .. }
         | ContainerState::Running { .. }
         | ContainerState::Paused
@@ -229,7 +233,9 @@ fn last_end(history: &DeploymentHistory, container: &Container) -> String {
     };
     let words = last_words(&container.last_log);
     let ours = history.restarted.get(&container.id).map_or("", |restarts| &restarts.reason);
-    match end {
+    // One that runs again does not say how it ended before; what we have stopped has not ended by itself.
+    let seen = history.ended.get(&container.id).filter(|_| ours.is_empty());
+    match end.or_else(|| seen.map(|(code, out_of_memory)| format!("it {}", crash_words(*code, *out_of_memory)))) {
         Some(end) => format!("; {end}{words}"),
         None if !ours.is_empty() && words.is_empty() => format!("; the last time for its {ours}"),
         None if !ours.is_empty() => {

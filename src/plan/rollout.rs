@@ -140,7 +140,7 @@ fn begin(
     let begun = begun(world, facts.key, history, &to);
     let message = match find(history, &to) {
         Some(revision) => {
-            let commit = begun.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+            let commit = begun.commit.as_ref().map(|commit| format!(", {}", commit.in_words()));
             let (number, image, commit) =
                 (revision.number, in_short(&revision.template.image), commit.unwrap_or_default());
             format!("revision {number} ({image}{commit}) is being rolled out")

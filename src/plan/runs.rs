@@ -270,7 +270,7 @@ impl Runner<'_> {
         let (severity, reason, message) = match &run.state {
             JobState::Pending => return,
             JobState::Started { .. } => {
-                let commit = run.commit.as_ref().map(|commit| format!(", commit {}", commit.short()));
+                let commit = run.commit.as_ref().map(|commit| format!(", {}", commit.in_words()));
                 let again = if run.attempt > 0 { format!(", {}", self.attempt(run)) } else { String::new() };
                 (Severity::Normal, "JobStarted", format!("{word} was started{again}{}", commit.unwrap_or_default()))
             }

@@ -12,7 +12,7 @@ use crate::model::name::{Key, Kind};
 use crate::model::observed::{ContainerId, Observed};
 use crate::plan;
 use crate::probe::Dial;
-use crate::store::Store;
+use crate::store::{KeptSource, Store};
 
 /// More failures than this are remembered only of what is still there.
 const FAILURES_MAX: usize = 100;
@@ -82,8 +82,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         if self.dropped_sources.is_empty() || self.passes == 0 || !workloads.all(|key| self.desired.declares(key)) {
             return;
         }
-        for name in std::mem::take(&mut self.dropped_sources) {
-            if let Err(error) = self.store.forget_source(&name) {
+        for source in std::mem::take(&mut self.dropped_sources) {
+            if let Err(error) = self.store.forget_source(&source.file) {
                 tracing::warn!(%error, "the last good manifests of a source that is gone cannot be removed");
             }
         }
@@ -92,13 +92,14 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 }
 
 /// Sources of earlier runs that are not among these, and says so: what they declared may be meant still.
-pub(super) fn dropped(store: &Store, sources: &[Source]) -> Vec<String> {
+pub(super) fn dropped(store: &Store, sources: &[Source]) -> Vec<KeptSource> {
     let configured: Vec<String> = sources.iter().map(|source| source.dir.display().to_string()).collect();
     let dropped = store.other_sources(&configured);
-    for name in &dropped {
+    for source in &dropped {
         tracing::warn!(
-            "the source {name} of an earlier run is not configured any more: what only it declared is removed, but a \
-             namespace's last workloads only after `evenkeel prune confirm`"
+            "the source {} of an earlier run is not configured any more: what only it declared is removed, but a \
+             namespace's last workloads only after `evenkeel prune confirm`",
+            source.dir
         );
     }
     dropped

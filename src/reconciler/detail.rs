@@ -4,6 +4,8 @@ use crate::model::cron::{CronJobHistory, CronRun, run_id};
 use crate::model::gate::{GateRecord, GateResult};
 use crate::model::history::{DeploymentHistory, Outcome, Revision};
 use crate::model::job::{JobHistory, JobRun, JobState};
+use crate::model::registry::is_of_repository;
+use crate::model::revision::ImageId;
 use crate::model::schedule::Schedule;
 use crate::model::spec::CronJobSpec;
 use crate::model::time::Timestamp;
@@ -75,9 +77,15 @@ pub(super) fn parts(history: &DeploymentHistory) -> Vec<RevisionParts> {
     history.revisions.iter().map(parts).collect()
 }
 
-/// The image with the registry's digest; the image's id, where no registry has it.
 fn exact_image(revision: &Revision) -> String {
-    revision.digest.clone().unwrap_or_else(|| revision.image.to_string())
+    exact(&revision.template.image, revision.digest.as_deref(), &revision.image)
+}
+
+/// The image with its digest in the repository that the manifest names; the image's id, where it is known from none or only from
+/// another one, which has it too.
+fn exact(named: &str, digest: Option<&str>, image: &ImageId) -> String {
+    let own = digest.filter(|digest| is_of_repository(digest, named));
+    own.map_or_else(|| image.to_string(), str::to_owned)
 }
 
 /// In the order in which the rollout came to them.
@@ -130,9 +138,8 @@ fn job_run(run: &JobRun) -> JobRunView {
     }
 }
 
-/// The image with the registry's digest; the image's id, where no registry has it.
 fn digest(run: &JobRun) -> String {
-    run.digest.clone().unwrap_or_else(|| run.image.to_string())
+    exact(&run.template.image, run.digest.as_deref(), &run.image)
 }
 
 /// What became of a run, and why if it did not end well.
@@ -214,5 +221,24 @@ fn run(run: &CronRun) -> RunView {
         exit_code,
         reason: reason.into(),
         last_log,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_shown_of_the_repository_that_the_manifest_names_and_of_no_other() {
+        let (id, digest) = (ImageId("sha256:11".into()), format!("sha256:{}", "2".repeat(64)));
+        let shown = |named: &str, repository: &str| {
+            let known = format!("{repository}@{digest}");
+            exact(named, Some(&known), &id).replace(&digest, "D")
+        };
+        assert_eq!(shown("ghcr.io/shop/web:1", "ghcr.io/shop/web"), "ghcr.io/shop/web@D");
+        assert_eq!(shown("docker.io/library/nginx", "nginx"), "nginx@D");
+        assert_eq!(shown("registry:5000/web", "registry:5000/web"), "registry:5000/web@D");
+        assert_eq!(shown("ghcr.io/shop/web:1", "registry.example/mirror/web"), "sha256:11");
+        assert_eq!(exact("web", None, &id), "sha256:11");
     }
 }

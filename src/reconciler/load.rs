@@ -19,10 +19,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     pub(super) fn load(&mut self, now: Timestamp, occasion: Occasion) -> Option<Timestamp> {
         let (changed, again) = self.sources.look(now, occasion);
         self.read_at = again.unwrap_or(now + LOOK_EVERY);
+        self.log_sources(now);
         let policy = self.rules.read().clone();
         if changed || policy != self.desired.policy || self.desired.unknown_sources.len() != self.sources.unknown() {
             self.undecided = true;
-            let dropped_sources = self.dropped_sources.clone();
+            let dropped_sources = self.dropped_sources.iter().map(|source| source.dir.clone()).collect();
             self.notes.is_due = true;
             let last_good = self.notes.without_history(&self.history);
             self.desired = Arc::new(Desired { policy, dropped_sources, last_good, ..self.sources.desired() });

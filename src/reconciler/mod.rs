@@ -31,6 +31,7 @@ mod provide;
 mod publish;
 mod redact;
 mod releases;
+mod results;
 pub mod rules;
 mod said;
 mod setup;
@@ -62,7 +63,7 @@ use crate::notification::{self, Receiver, Sender};
 use crate::plan;
 use crate::probe::{Dial, Lane, NetDial, Prober};
 use crate::registry::Https;
-use crate::store::{Store, StoreError};
+use crate::store::{KeptSource, Store, StoreError};
 use crate::wake::{Interest, Reason, Wake, events};
 
 pub use handle::Handle;
@@ -163,7 +164,7 @@ pub struct Reconciler<E: Engine, D: Dial> {
     kept_contents: BTreeSet<ContentId>,
     declared: publish::Declarations,
     /// Sources of earlier runs that this one does not have, until nothing of theirs is left.
-    dropped_sources: Vec<String>,
+    dropped_sources: Vec<KeptSource>,
     notes: Notes,
 }
 
@@ -352,10 +353,10 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         self.undecided = false;
         self.time_rollouts(&plan.events);
-        self.history = std::mem::take(&mut plan.history);
+        let before = std::mem::replace(&mut self.history, std::mem::take(&mut plan.history));
         self.executor.forget_images(&observed.arrivals, &self.history.images, self.desired.settings.images);
         self.remember(&plan.events);
-        self.log_releases(&plan);
+        self.log_releases(&plan, &before, observed);
         self.keep_contents();
         self.note_last_good();
         self.prober.set(std::mem::take(&mut plan.probes));

@@ -13,12 +13,13 @@ use crate::engine::Engine;
 use crate::manifest::{self, Contexts, Diagnostic, Loaded, ReadError, Snapshot, Source, Spot};
 use crate::model::desired::Desired;
 use crate::model::name::Key;
-use crate::model::policy::{Refusal, Standing};
+use crate::model::policy::{HostPath, Refusal, Standing};
 use crate::model::status::Status;
+use crate::model::text::listed;
 use crate::model::view::PlanStep;
 use crate::plan::{self, Ahead};
 use crate::policy;
-use crate::store::{Peek, Store, source_name};
+use crate::store::{KeptSource, Peek, Store, source_name};
 
 /// What the next pass would do.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,6 +40,9 @@ pub enum OfflineError {
     /// Manifests are wrong.
     #[error("the manifests are invalid")]
     Invalid(Vec<Diagnostic>),
+    /// Something is in the middle of changing a source.
+    #[error("{0}")]
+    Held(String),
     /// A source cannot be read, the engine does not answer, …
     #[error("{message}")]
     Unavailable {
@@ -89,6 +93,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         });
     }
     warnings.extend(plan::brought_back(&desired, &observed, &history, now));
+    warnings.extend(absent(&desired));
     // Nobody has probed: what has its name was ready when it got it.
     plan::assume_ready(&mut observed);
     let plan = plan::plan(&desired, &observed, &history, now);
@@ -149,13 +154,13 @@ fn read(setup: &Setup, snapshots: &[Snapshot]) -> Result<Told, OfflineError> {
 }
 
 /// The sources that the daemon has read and that are not named here.
-fn others(named: &[Source], known: &[String]) -> Vec<String> {
+fn others(named: &[Source], known: &[KeptSource]) -> Vec<String> {
     let name = |source: &Source| {
         let dir = std::path::absolute(&source.dir).unwrap_or_else(|_| source.dir.clone());
         source_name(&dir.display().to_string())
     };
     let named: BTreeSet<String> = named.iter().map(name).collect();
-    known.iter().filter(|source| !named.contains(*source)).cloned().collect()
+    known.iter().filter(|source| !named.contains(&source.file)).map(|source| source.dir.clone()).collect()
 }
 
 /// A warning of them, if there are any.
@@ -185,22 +190,46 @@ pub fn refusals(setup: &Setup, desired: Desired) -> (BTreeMap<Key, Vec<Refusal>>
     (plan::refusals(&desired), warning)
 }
 
+/// A warning of paths of the host that containers mount and that are not on this machine, if there are any: an engine makes no
+/// container without them. Whether this machine is the engine's, nobody knows here.
+pub fn absent(desired: &Desired) -> Option<String> {
+    let mut users: BTreeMap<&str, BTreeSet<&Key>> = BTreeMap::new();
+    for (key, template) in desired.templates() {
+        let mounted = template.mounts.iter().filter_map(|mount| mount.host_path.as_deref());
+        for path in mounted {
+            users.entry(path).or_default().insert(key);
+        }
+    }
+    let leads = paths::resolve(users.keys().map(|path| (*path).to_owned()).collect());
+    users.retain(|path, _| leads.get(*path) == Some(&HostPath::Missing));
+    if users.is_empty() {
+        return None;
+    }
+    let of = |keys: &BTreeSet<&Key>| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told: Vec<String> =
+        users.iter().map(|(path, keys)| format!("{path} (of {})", listed(of(keys).iter(), NAMED))).collect();
+    let told = listed(told.iter(), NAMED);
+    Some(format!("hostPath that is not on this machine: {told}. It must be on the host before the container is made"))
+}
+
+/// How many paths, and how many users of each, are named.
+const NAMED: usize = 10;
+
 /// Reads a directory, waiting a little for a git operation or an editor to finish.
 async fn read_settled(dir: &Path) -> Result<Snapshot, OfflineError> {
+    let mut held = String::new();
     for _ in 0..20 {
         match manifest::snapshot::read(dir) {
-            Err(ReadError::Unsettled(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(ReadError::Unsettled(why)) => held = why,
             Ok(snapshot) => return Ok(snapshot),
             Err(ReadError::Unreadable(why)) => {
                 let dir = Spot::file(dir.display().to_string());
                 return Err(OfflineError::Invalid(vec![Diagnostic::error(dir, why)]));
             }
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(OfflineError::Unavailable {
-        message: format!("{} is being changed and does not come to rest", dir.display()),
-        hint: "wait for the git operation to end, or remove the lock that a killed git left behind".into(),
-    })
+    Err(OfflineError::Held(format!("source {}: {held}", dir.display())))
 }
 
 /// What a daemon that starts could not use of the history in its state directory, in words. It changes nothing.

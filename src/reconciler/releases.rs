@@ -1,5 +1,5 @@
 //! The release log: what a history says of each rollout, against what the log said last → new entries. It decides nothing,
-//! and no pass fails because the log cannot be written.
+//! and no pass fails because the log cannot be written. See [`results`](super::results) for what is not a rollout.
 //!
 //! It goes by states and not by events, as notifications do: an entry that was lost with its process, before it was
 //! written or in a torn line, is written by the next one, and one that was written is not written again.
@@ -10,8 +10,9 @@ use super::Reconciler;
 use crate::engine::Engine;
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
+use crate::model::observed::Observed;
 use crate::model::registry::{Choice, Tagged};
-use crate::model::release::{IMAGE_POLICY, MANIFEST, RELEASES_MAX, Release, SOMEBODY, Step, Wanted};
+use crate::model::release::{IMAGE_POLICY, MANIFEST, RELEASES_MAX, Release, SOMEBODY, Step, Subject, Wanted};
 use crate::model::revision::{RevisionId, template_hash};
 use crate::model::status::{Plan, RevisionSummary};
 use crate::model::text::printable;
@@ -31,6 +32,8 @@ pub struct Releases {
     entries: Vec<Release>,
     /// How each Deployment stands, as the log tells it.
     last: BTreeMap<Key, Release>,
+    /// How each Job and each source stands, as the log tells it.
+    pub(super) results: BTreeMap<Subject, Release>,
     /// The last wish of a person for each object that a rollout may begin of.
     wishes: BTreeMap<Key, Release>,
     /// What could not be written yet.
@@ -78,10 +81,13 @@ impl Releases {
 
     /// Takes an entry in, in the place of one with its id.
     fn take(&mut self, release: Release) {
-        if release.step.is_of_a_rollout() {
-            self.last.insert(release.object.clone(), release.clone());
-        } else if release.step.begins_a_rollout() {
-            self.wishes.insert(release.object.clone(), release.clone());
+        if release.step.is_a_result() {
+            self.results.insert(release.object.clone(), release.clone());
+        }
+        if let Some(key) = release.object.key().filter(|_| release.step.is_of_a_rollout()) {
+            self.last.insert(key.clone(), release.clone());
+        } else if let Some(key) = release.object.key().filter(|_| release.step.begins_a_rollout()) {
+            self.wishes.insert(key.clone(), release.clone());
         } else if release.step == Step::NotDone {
             // Of what was not done nothing begins.
             self.wishes.retain(|_, wish| wish.id != release.id);
@@ -93,8 +99,20 @@ impl Releases {
         self.entries.drain(..self.entries.len().saturating_sub(RELEASES_MAX));
     }
 
+    /// Whether there is an entry with that id.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.entries.iter().any(|known| known.id == id)
+    }
+
+    /// Who began what a Deployment or a Job is at, as far as the log says.
+    pub(super) fn beginner(&self, key: &Key, now: Timestamp) -> Option<&str> {
+        let wish = self.wishes.get(key).filter(|wish| now.since(wish.at) <= WISH_LASTS);
+        let begun = self.last.get(key).filter(|last| is_unfinished(last));
+        begun.or(wish).map(|release| release.by.as_str())
+    }
+
     /// Takes an entry in and remembers to write it.
-    fn add(&mut self, release: Release) {
+    pub(super) fn add(&mut self, release: Release) {
         self.unwritten.push(release.clone());
         self.unwritten.drain(..self.unwritten.len().saturating_sub(RELEASES_MAX));
         self.take(release);
@@ -106,15 +124,15 @@ impl Releases {
             let look = Look { key, history, last: self.last.get(key), wish: self.wishes.get(key), now };
             look.news(|| why(key)).into_iter().for_each(|release| self.add(release));
         }
-        let gone = self.last.values().filter(|last| !deployments.contains_key(&last.object) && is_unfinished(last));
-        for last in gone.cloned().collect::<Vec<_>>() {
+        let gone = self.last.iter().filter(|(key, last)| !deployments.contains_key(key) && is_unfinished(last));
+        for last in gone.map(|(_, last)| last.clone()).collect::<Vec<_>>() {
             let reason = "it is not declared any more, or its history was lost";
             self.add(end(&last, Step::Superseded, now, reason.into(), None));
         }
     }
 
     /// Writes what is not written yet. What cannot be is tried again with the next pass.
-    fn write(&mut self, store: &Store) {
+    pub(super) fn write(&mut self, store: &Store) {
         if self.unwritten.is_empty() {
             return;
         }
@@ -136,17 +154,19 @@ impl Releases {
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
-    /// Logs what began and ended with this plan.
-    pub(super) fn log_releases(&mut self, plan: &Plan) {
+    /// Logs what began and ended with this plan, by what was `before` it.
+    pub(super) fn log_releases(&mut self, plan: &Plan, before: &History, observed: &Observed) {
         let redactor = &self.redactor;
         let why = |key: &Key| plan.status.get(key).map(|status| redactor.clean(&status.message)).unwrap_or_default();
         self.releases.look(self.clock.now(), &self.history.deployments, why);
+        self.log_jobs(before);
+        self.log_builds(&observed.failures);
         self.releases.write(&self.store);
     }
 
     /// Logs what a person asked for.
     pub(super) fn log_asked(&mut self, asked: &Asked<'_>) -> Release {
-        let (at, object, step) = (self.clock.now(), asked.key.clone(), asked.step);
+        let (at, object, step) = (self.clock.now(), Subject::from(asked.key.clone()), asked.step);
         let id = format!("{object} {step:?} {}", at.0);
         let reason = short(&self.redactor.clean(asked.said));
         let wanted = asked.wanted.clone();
@@ -262,7 +282,7 @@ impl Look<'_> {
         Release {
             id: format!("{} {step:?} {revision} {}", self.key, at.0),
             at,
-            object: self.key.clone(),
+            object: self.key.clone().into(),
             step,
             by: began_by.map_or_else(|| self.beginner(revision, at), |last| last.by.clone()),
             revision: self.summary(revision),
@@ -286,7 +306,7 @@ impl Look<'_> {
             (Some(wish), _) => wish.by.clone(),
             (None, _) if is_chosen => SOMEBODY.into(),
             (None, _) if self.found(revision).is_some() => IMAGE_POLICY.into(),
-            (None, Some(commit)) => format!("commit {}", commit.short()),
+            (None, Some(commit)) => commit.in_words(),
             (None, None) => MANIFEST.into(),
         }
     }
@@ -368,6 +388,7 @@ fn is_ended(release: &Release) -> bool {
     matches!(release.step, Step::RolloutComplete | Step::RolledBack | Step::Superseded)
 }
 
-fn short(reason: &str) -> String {
+/// A reason as it is kept.
+pub(super) fn short(reason: &str) -> String {
     printable(reason).chars().take(REASON_MAX).collect()
 }

@@ -14,7 +14,7 @@ use crate::manifest::{self, Diagnostic, Index, Loaded, ReadError, Snapshot, Sour
 use crate::model::desired::{Desired, Settings};
 use crate::model::last_good::SourceName;
 use crate::model::name::Key;
-use crate::model::revision::{Commit, Content, ContentHasher, ContentId};
+use crate::model::revision::{Checkout, Content, ContentHasher, ContentId};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ProblemView, SourcePhase, SourceState};
 use crate::store::Store;
@@ -90,8 +90,7 @@ impl Sources {
         let (snapshot, digest) = match read {
             Ok(read) => read,
             Err(ReadError::Unsettled(why)) => {
-                watched.candidate = None;
-                watched.guard.unsettled(list);
+                watched.hold(list);
                 watched.state.message.clone_from(&why);
                 let since = *watched.unsettled_since.get_or_insert(now);
                 // A lock that a killed git left behind would hide every edit for ever, without a word.
@@ -100,14 +99,15 @@ impl Sources {
                 return (changed, Some(now + if stuck { RETRY } else { UNSETTLED }));
             }
             Err(ReadError::Unreadable(why)) => {
+                watched.state.held = false;
                 let changed = self.fall_back(index, why, Vec::new());
                 return (changed, Some(now + RETRY));
             }
         };
-        watched.unsettled_since = None;
+        watched.let_go();
         let is_in_force = watched.in_force.is_some() && digest == watched.digest;
         if !is_in_force && occasion == Occasion::Change && self.was_interrupted(index, &digest, list.as_ref()) {
-            self.watched[index].candidate = None;
+            self.watched[index].hold(list);
             return (self.fall_back(index, INTERRUPTED.into(), Vec::new()), Some(now + RETRY));
         }
         let watched = &mut self.watched[index];
@@ -179,7 +179,7 @@ impl Sources {
         let whole = |loaded| self.whole(index, before.as_deref(), &candidate.snapshot, loaded);
         let (loaded, said) = match loaded.and_then(whole) {
             Ok(whole) => whole,
-            Err(problems) => return (self.reject(index, candidate.digest, problems, now), Some(now + RETRY)),
+            Err(problems) => return (self.reject(index, candidate, problems, now), Some(now + RETRY)),
         };
         let enough = candidate.since + QUIET_WITH_LESS;
         if occasion == Occasion::Change
@@ -232,7 +232,8 @@ impl Sources {
     fn last_good(&self, index: usize) -> Result<Option<(Snapshot, Loaded)>, String> {
         let watched = &self.watched[index];
         let Some(kept) = self.store.load_snapshot(&watched.state.dir) else { return Ok(None) };
-        let (snapshot, contexts) = (Snapshot::of(kept.files).at(kept.commit), Contexts::as_they_were(kept.contexts));
+        let (snapshot, contexts) =
+            (Snapshot::of(kept.files).at(kept.commit.map(Checkout::from)), Contexts::as_they_were(kept.contexts));
         // One that is lost is told as its file that cannot be read.
         let before = kept.secrets.into_iter().filter_map(|(key, id)| Some((key, self.store.content(&id).ok()?)));
         let loaded = manifest::restore(&watched.source, &snapshot, &self.hasher, &contexts, before.collect());
@@ -266,13 +267,8 @@ impl Sources {
 
     /// Takes note that git is at another commit with the same manifests. `true` if it is.
     fn move_to(&mut self, index: usize, snapshot: &Snapshot) -> bool {
-        let state = &mut self.watched[index].state;
-        if state.commit == snapshot.commit {
-            return false;
-        }
-        state.commit.clone_from(&snapshot.commit);
-        self.keep(index, snapshot);
-        true
+        let has_moved = self.watched[index].move_to(snapshot.commit.as_ref());
+        has_moved.then(|| self.keep(index, snapshot)).is_some()
     }
 
     /// Keeps what is in force for a restart.
@@ -283,9 +279,8 @@ impl Sources {
         }
     }
 
-    fn reject(&mut self, index: usize, digest: String, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
-        self.watched[index].candidate = None;
-        self.watched[index].rejected = Some((digest, now));
+    fn reject(&mut self, index: usize, rejected: Candidate, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
+        self.watched[index].reject(rejected, now);
         let count = problems.len();
         let message = format!("{count} {}", if count == 1 { "problem" } else { "problems" });
         self.fall_back(index, message, problems)
@@ -344,7 +339,7 @@ impl Sources {
     }
 
     /// The commit that the source of each Deployment, Job and CronJob is at.
-    fn commits(&self) -> BTreeMap<Key, Commit> {
+    fn commits(&self) -> BTreeMap<Key, Checkout> {
         let at = self.watched.iter().filter_map(|w| Some((w.in_force.as_ref()?, w.state.commit.as_ref()?)));
         at.flat_map(|(loaded, commit)| loaded.desired.templates().map(|(key, _)| (key.clone(), commit.clone())))
             .collect()
@@ -467,5 +462,40 @@ mod tests {
             at = again;
         }
         assert_ne!(image(&sources), before);
+    }
+
+    /// Runs git in a directory, with nothing of this machine's configuration.
+    fn git(dir: &std::path::Path, words: &[&str]) {
+        let mut command = std::process::Command::new("git");
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
+        command.current_dir(dir).args(identity).args(words).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", dir);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    fn an_edit_that_is_in_no_commit_is_told_from_the_commit_until_it_is_in_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        git(dir.path(), &["init", "-q"]);
+        git(dir.path(), &["add", "manifests"]);
+        git(dir.path(), &["commit", "-qm", "1"]);
+        let mut now = changed_at + Span::secs(60);
+        let mut told = || {
+            now = now + Span::secs(60);
+            sources.look(now, Occasion::Change);
+            now = now + Span::secs(60);
+            sources.look(now, Occasion::Change);
+            let at = sources.states()[0].commit.clone().unwrap();
+            at.in_words().replace(at.commit.short(), "C")
+        };
+        assert_eq!(told(), "commit C");
+        let more = "apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: {name: more, namespace: shop}\n";
+        std::fs::write(dir.path().join("manifests/more.yaml"), more).unwrap();
+        assert_eq!(told(), "commit C with uncommitted changes");
+        git(dir.path(), &["add", "manifests"]);
+        assert_eq!(told(), "commit C with uncommitted changes", "staged is not committed");
+        git(dir.path(), &["commit", "-qm", "2"]);
+        assert_eq!(told(), "commit C");
     }
 }

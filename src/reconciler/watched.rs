@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use super::interrupted::Guard;
 use super::said::Said;
-use crate::manifest::{Diagnostic, Loaded, Snapshot, Source};
+use crate::manifest::{Diagnostic, Index, Loaded, Snapshot, Source};
 use crate::model::name::Kind;
+use crate::model::revision::Checkout;
 use crate::model::time::Timestamp;
 use crate::model::view::{SourcePhase, SourceState};
 use crate::store::Kept;
@@ -59,7 +60,9 @@ impl Watched {
             variables: source.variables.clone(),
             state: SourcePhase::Reading,
             message: String::new(),
+            held: false,
             problems: Vec::new(),
+            rejected: None,
             loaded_at: None,
             digest: String::new(),
             commit: None,
@@ -80,6 +83,38 @@ impl Watched {
         }
     }
 
+    /// Something is changing the directory: nothing of it counts.
+    pub(super) fn hold(&mut self, list: Option<Index>) {
+        self.candidate = None;
+        self.guard.unsettled(list);
+        self.state.held = true;
+    }
+
+    /// Nothing is changing it any more.
+    pub(super) fn let_go(&mut self) {
+        self.unsettled_since = None;
+        self.state.held = false;
+    }
+
+    /// What was seen is invalid.
+    pub(super) fn reject(&mut self, rejected: Candidate, now: Timestamp) {
+        self.candidate = None;
+        self.rejected = Some((rejected.digest, now));
+        self.state.rejected = rejected.snapshot.commit;
+    }
+
+    /// Takes note of the commit that the directory is at, with the same files. `true` if it is another one.
+    pub(super) fn move_to(&mut self, at: Option<&Checkout>) -> bool {
+        let before = self.state.commit.as_ref();
+        let is_same = before.map(|before| &before.commit) == at.map(|at| &at.commit);
+        // What was staged meanwhile is in no commit either.
+        let is_known = before == at || is_same && before.is_some_and(|before| before.uncommitted);
+        if !is_known {
+            self.state.commit = at.cloned();
+        }
+        !is_known
+    }
+
     /// Brings what was loaded into force.
     pub(super) fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
         self.state.declares = loaded.desired.keys();
@@ -97,7 +132,7 @@ impl Watched {
         let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);
         let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
         let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
-        let (files, commit) = (snapshot.files.clone(), snapshot.commit.clone());
+        let (files, commit) = (snapshot.files.clone(), snapshot.commit.as_ref().map(|at| at.commit.clone()));
         Kept { files, commit, contexts: contexts.collect(), secrets }
     }
 
@@ -121,7 +156,9 @@ impl Watched {
         self.state.state = phase;
         if phase == SourcePhase::Loaded {
             self.state.message.clear();
+            self.state.held = false;
             self.state.problems.clear();
+            self.state.rejected = None;
             if self.told.take().is_some() {
                 tracing::info!(source = %self.state.dir, "what was wrong with the source is over: its manifests are in force");
             }

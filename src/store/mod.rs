@@ -38,7 +38,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use disk::{Gate, Operation};
 pub use error::StoreError;
-pub use sources::{Kept, name_of as source_name};
+pub use sources::{Kept, KeptSource, name_of as source_name};
 
 use contents::{CONTENTS, Contents, FILES};
 use disk::{Disk, PRIVATE_DIR, open_gate};
@@ -80,8 +80,8 @@ pub struct Peek {
     pub hasher: ContentHasher,
     /// The contents of Secrets that containers may have been given, to mask what they say.
     pub secrets: BTreeMap<ContentId, Content>,
-    /// The sources that the daemon has read, as [`source_name`] calls them.
-    pub sources: Vec<String>,
+    /// The sources that the daemon has read.
+    pub sources: Vec<KeptSource>,
     /// What last completed of them.
     pub last_good: Vec<LastGood>,
     /// Whether there is no state directory yet, or nothing in it.
@@ -235,13 +235,13 @@ impl Store {
         })
     }
 
-    /// Sources that are kept and not among these, as [`source_name`] calls them.
-    pub fn other_sources(&self, sources: &[String]) -> Vec<String> {
+    /// Sources that are kept and not among these.
+    pub fn other_sources(&self, sources: &[String]) -> Vec<KeptSource> {
         let names: BTreeSet<String> = sources.iter().map(|source| sources::name_of(source)).collect();
-        sources::kept(&self.disk).into_iter().filter(|name| !names.contains(name)).collect()
+        sources::kept(&self.disk).into_iter().filter(|kept| !names.contains(&kept.file)).collect()
     }
 
-    /// Forgets a source, as [`source_name`] calls it.
+    /// Forgets a source, by the name of its file.
     pub fn forget_source(&self, name: &str) -> Result<(), StoreError> {
         last_good::forget(&self.disk, name)?;
         sources::forget(&self.disk, name)

@@ -59,6 +59,17 @@ pub struct Kept {
 const CONTEXTS: &str = ".evenkeel-contexts.json";
 /// The same for what its Secrets held.
 const SECRETS: &str = ".evenkeel-secrets.json";
+/// The same for what the source is called: the name of its file says only so much of it.
+const NAME: &str = ".evenkeel-source";
+
+/// A source that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSource {
+    /// The name of its file.
+    pub file: String,
+    /// Its directory, as it was configured; the name of its file where an older release wrote that.
+    pub dir: String,
+}
 
 /// The same as it is written. Without a commit it is what every version of Evenkeel reads and has written.
 #[derive(Serialize, Deserialize)]
@@ -85,6 +96,7 @@ impl Sources {
         let path = path_of(disk, source);
         let mut files: BTreeMap<PathBuf, Bytes> =
             files.iter().map(|(path, bytes)| (path.clone(), bytes.into())).collect();
+        files.insert(NAME.into(), Bytes::Text(source.into()));
         if !contexts.is_empty() {
             let text = serde_json::to_string(contexts).expect("it is plain data");
             files.insert(CONTEXTS.into(), Bytes::Text(text));
@@ -125,13 +137,25 @@ pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<Kept>, StoreError
     let contexts = serde_json::from_slice(&contexts).unwrap_or_default();
     let secrets = files.remove(Path::new(SECRETS)).unwrap_or_default();
     let secrets = serde_json::from_slice(&secrets).unwrap_or_default();
+    files.remove(Path::new(NAME));
     Ok(Some(Kept { files, commit, contexts, secrets }))
 }
 
-/// The sources that are kept, each by the name of its file.
-pub(super) fn kept(disk: &Disk) -> Vec<String> {
+/// The sources that are kept.
+pub(super) fn kept(disk: &Disk) -> Vec<KeptSource> {
     let names = disk.names(&disk.path(SOURCES)).unwrap_or_default();
-    names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
+    let files = names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()));
+    files.map(|file| KeptSource { dir: dir_of(disk, &file).unwrap_or_else(|| file.clone()), file }).collect()
+}
+
+/// What a source is called, by the name of its file: what its file says, if that is whole and has this very name.
+fn dir_of(disk: &Disk, file: &str) -> Option<String> {
+    let bytes = disk.read(&disk.path(SOURCES).join(format!("{file}.json"))).ok()??;
+    let written: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let object = &written["object"];
+    let named = |files: &serde_json::Value| files[NAME].as_str().filter(|dir| name_of(dir) == file).map(str::to_owned);
+    let dir = named(object).or_else(|| named(&object["files"]))?;
+    envelope::open::<Written>(&dir, &bytes).ok().map(|_| dir)
 }
 
 /// Forgets a source, by the name of its file.

@@ -99,7 +99,7 @@ fn history_survives_a_restart() {
         contents: BTreeMap::new(),
         image: ImageId("sha256:1".into()),
         digest: Some("web@sha256:2".into()),
-        commit: Commit::parse(&"1".repeat(40)),
+        commit: Commit::parse(&"1".repeat(40)).map(Into::into),
         created_at: Timestamp(3),
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
@@ -338,16 +338,36 @@ fn sources_of_earlier_runs_are_known_until_they_are_forgotten() {
         store.save_snapshot(source, &kept(&BTreeMap::from([("web.yaml".into(), b"x".to_vec())]))).unwrap();
     }
     let others = store.other_sources(&["/srv/b".into(), "/srv/c".into()]);
-    assert_eq!(others, [source_name("/srv/a")]);
-    store.forget_source(&others[0]).unwrap();
-    assert_eq!(store.other_sources(&["/srv/b".into()]), [""; 0]);
+    assert_eq!(others, [KeptSource { file: source_name("/srv/a"), dir: "/srv/a".into() }]);
+    store.forget_source(&others[0].file).unwrap();
+    assert_eq!(store.other_sources(&["/srv/b".into()]), []);
     assert_eq!(store.load_snapshot("/srv/a"), None);
+}
+
+#[test]
+fn a_source_of_an_earlier_run_is_called_by_the_name_of_its_file_where_that_does_not_say_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let named =
+        |source: &str| store.other_sources(&[]).into_iter().find(|kept| kept.file == source_name(source)).unwrap().dir;
+    let file = |source: &str| dir.path().join("sources").join(format!("{}.json", source_name(source)));
+    // As an older release wrote it, and one that was damaged.
+    let (_, older) = envelope::seal("/srv/old", &BTreeMap::from([("web.yaml", "x")])).unwrap();
+    fs::write(file("/srv/old"), older).unwrap();
+    assert_eq!(named("/srv/old"), source_name("/srv/old"));
+    let commit = Commit::parse(&"1".repeat(40));
+    let with_commit = Kept { commit, ..kept(&BTreeMap::from([("web.yaml".into(), b"x".to_vec())])) };
+    store.save_snapshot("/srv/new", &with_commit).unwrap();
+    assert_eq!(named("/srv/new"), "/srv/new");
+    let text = fs::read_to_string(file("/srv/new")).unwrap().replace("web.yaml", "api.yaml");
+    fs::write(file("/srv/new"), text).unwrap();
+    assert_eq!(named("/srv/new"), source_name("/srv/new"));
 }
 
 fn last_good(source: &str, image: &str) -> LastGood {
     let mut history = deployment(7);
     history.revisions[0].digest = Some(format!("{image}@sha256:1"));
-    history.revisions[0].commit = Commit::parse(&"1".repeat(40));
+    history.revisions[0].commit = Commit::parse(&"1".repeat(40)).map(Into::into);
     let good = GoodRevision::of(&history).unwrap();
     LastGood {
         source: SourceName { dir: source.into(), namespace: None },
@@ -433,7 +453,11 @@ fn last_good_files_without_a_commit_are_read_and_written_as_ever() {
     let found = store.load_snapshot("/srv/shop").unwrap();
     assert_eq!((found.files.len(), &found.commit), (3, &None));
     store.save_snapshot("/srv/shop", &found).unwrap();
-    assert_eq!(fs::read(&file).unwrap(), bytes);
+    // Beside a hidden file, which every version passes over.
+    let (_, written): (_, BTreeMap<String, String>) = envelope::open("/srv/shop", &fs::read(&file).unwrap()).unwrap();
+    let hidden = |name: &str| name.starts_with('.');
+    assert!(written.iter().all(|(name, text)| hidden(name) || ever.get(name.as_str()) == Some(&text.as_str())));
+    assert_eq!(store.load_snapshot("/srv/shop"), Some(found));
 }
 
 #[test]
@@ -714,7 +738,7 @@ fn the_release_log_is_kept_beside_the_events_and_a_torn_line_spoils_no_other() {
     let release = |id: &str| Release {
         id: id.into(),
         at: Timestamp(1),
-        object: key(Kind::Deployment, "web"),
+        object: key(Kind::Deployment, "web").into(),
         step: Step::RolloutStarted,
         by: "alice".into(),
         revision: None,

@@ -126,6 +126,7 @@ fn command(words: &str, socket: &Path) -> tokio::process::Command {
         .args(words.split_whitespace())
         .env("EVENKEEL_SOCKET", socket)
         .env("COLUMNS", "100")
+        .env("DOCKER_CONFIG", socket.parent().unwrap())
         .env_remove("EVENKEEL_CONFIG")
         .env_remove("EVENKEEL_STATE_DIR")
         .env_remove("SSL_CERT_FILE")

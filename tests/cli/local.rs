@@ -76,3 +76,20 @@ async fn a_directory_that_is_not_there_is_a_problem_for_machines_too() {
     }
     insta::assert_snapshot!(text);
 }
+
+#[tokio::test]
+async fn a_host_path_that_is_not_on_this_machine_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let web = "apiVersion: evenkeel.dev/v1\nkind: Job\nmetadata: {name: web, namespace: shop}\n\
+               spec: {template: {image: a, mounts: [{hostPath: /nowhere/at/all, path: /data}]}}\n";
+    std::fs::write(dir.path().join("web.yaml"), web).unwrap();
+    let line = format!("validate --source {}", dir.path().display());
+    let said = says(&line, &dir.path().join("evenkeel.sock")).await;
+    assert!(
+        said.contains("warning: hostPath that is not on this machine: /nowhere/at/all (of job/shop/web)"),
+        "{said}"
+    );
+    assert!(said.ends_with("--- exit 0\n"), "{said}");
+    let said = says(&format!("{line} -o json"), &dir.path().join("evenkeel.sock")).await;
+    assert!(said.contains("\"warnings\": [\n    \"hostPath that is not"), "{said}");
+}

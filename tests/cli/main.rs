@@ -4,6 +4,7 @@
 
 mod daemon;
 mod doctor;
+mod exit_codes;
 mod history;
 mod hostile;
 mod local;

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use crate::daemon::Daemon;
 use crate::hostile::{EVIL, obeyed};
-use crate::view::{NOW, ago, busy, key};
+use crate::view::{NOW, ago, busy};
 
 fn entry(seconds: u64, object: &str, step: Step, by: &str, number: Option<u64>) -> Release {
     let revision = |number: u64| RevisionSummary {
@@ -19,7 +19,7 @@ fn entry(seconds: u64, object: &str, step: Step, by: &str, number: Option<u64>) 
     Release {
         id: format!("{object} {step:?} {seconds}"),
         at: ago(seconds),
-        object: key(object),
+        object: object.to_owned().try_into().unwrap(),
         step,
         by: by.into(),
         revision: number.map(revision),
@@ -41,6 +41,9 @@ fn answer(command: &Command) -> Reply {
         Release { reason: "goes to revision 6".into(), ..asked },
         entry(599, web, Step::RolloutStarted, "alice (as root)", Some(6)),
         entry(500, web, Step::RolloutComplete, "alice (as root)", Some(6)),
+        entry(490, "job/shop/migrate", Step::JobFailed, "commit 1a2b3c4", Some(0)),
+        entry(480, "source:/srv/shop", Step::SourceInvalid, "commit 2b3c4d5", None),
+        entry(470, "source:/srv/staging=staging", Step::SourceInvalid, "commit 3c4d5e6", None),
     ];
     Ok(Answer::Releases { now: NOW, releases })
 }

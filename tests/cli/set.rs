@@ -349,7 +349,7 @@ async fn a_source_that_git_changes_is_in_the_way_only_of_what_it_may_say() {
     for words in ["deployment/web :3 -n prod", "deployment/new :3 -n shop"] {
         let said = daemon.says(&format!("set image {words}")).await;
         let prod = daemon.dir.path().join("prod").display().to_string();
-        for part in ["/prod is in the way: git is changing the files", "--source DIR", "--- exit 1"] {
+        for part in ["/prod is in the way: git is changing the files", "--source DIR", "--- exit 6"] {
             assert!(said.replace(&prod, "/prod").contains(part), "{said}");
         }
     }

@@ -9,7 +9,7 @@ use evenkeel::model::failure::FailureReason;
 use evenkeel::model::job::FailedAttempt;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::registry::ImagePolicyStatus;
-use evenkeel::model::revision::Commit;
+use evenkeel::model::revision::{Checkout, Commit};
 use evenkeel::model::status::{Condition, ContainerStatus, Event, Replicas, RevisionSummary, Severity, Status};
 use evenkeel::model::time::{Span, Timestamp};
 use evenkeel::model::view::*;
@@ -118,6 +118,8 @@ fn loaded() -> SourceState {
         variables: BTreeMap::new(),
         state: SourcePhase::Loaded,
         message: String::new(),
+        held: false,
+        rejected: None,
         problems: vec![],
         loaded_at: Some(ago(300)),
         digest: "8e1f00aa11bb22cc33".into(),
@@ -134,6 +136,8 @@ fn invalid() -> SourceState {
         variables: BTreeMap::new(),
         state: SourcePhase::LastGood,
         message: "1 problem in its newest manifests".into(),
+        held: false,
+        rejected: None,
         problems: vec![ProblemView {
             file: "/srv/staging/app.yaml".into(),
             line: 7,
@@ -310,8 +314,9 @@ fn revision(number: u64, letter: char, outcome: OutcomeWord, age: u64, image: &s
     }
 }
 
-pub fn commit(digit: char) -> Commit {
-    Commit::parse(&digit.to_string().repeat(40)).unwrap()
+pub fn commit(digit: char) -> Checkout {
+    // What 'd' names was edited since.
+    Checkout { commit: Commit::parse(&digit.to_string().repeat(40)).unwrap(), uncommitted: digit == 'd' }
 }
 
 fn ready(name: &str, letter: char, age: u64, address: &str) -> ContainerStatus {
@@ -370,7 +375,7 @@ fn job_run(
     result: RunWord,
     exit_code: Option<i64>,
     reason: &str,
-    commit: Option<Commit>,
+    commit: Option<Checkout>,
 ) -> JobRunView {
     JobRunView {
         id: id.to_string().repeat(10),

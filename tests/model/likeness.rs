@@ -181,6 +181,7 @@ impl Sketch<'_> {
             // For people.
             created_at: _,
             begun: _,
+            ended: _,
             whole: _,
             rollout,
             resolution,

@@ -289,6 +289,7 @@ impl State {
         for deployment in history.deployments.values_mut() {
             deployment.ready_since.clear();
             deployment.judged.clear();
+            deployment.ended.clear();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use evenkeel::cli::Exit;
 use serde_json::Value;
 
 /// The kinds in the order in which a newcomer meets them.
@@ -16,6 +17,16 @@ it cannot say anything else than the program does. For the ideas behind them see
 
 Every manifest has `apiVersion: evenkeel.dev/v1`, `kind`, [`metadata`](#metadata) and `spec`; the fields below are those of `spec`. An
 unknown field is an error. A field in **bold** must be there.
+";
+
+const EXIT_CODES: &str = "
+# Exit codes
+
+Each code means the same in every command; which of them a command may end with is in [operations.md](operations.md#the-command-line)
+and in `evenkeel COMMAND --help`. The word is the `result` of `-o json`.
+
+| code | word | meaning |
+|---|---|---|
 ";
 
 /// The page that the schemas, by file name, make.
@@ -38,6 +49,10 @@ pub fn page(schemas: &BTreeMap<String, String>) -> String {
     page.push_str("\n# Parts\n");
     for (name, part) in parts.iter().filter(|(name, part)| !specs.contains(**name) && is_section(part)) {
         section(&mut page, "##", name, part, part, &parts);
+    }
+    page.push_str(EXIT_CODES);
+    for exit in Exit::ALL {
+        writeln!(page, "| {} | `{}` | {} |", exit.code(), exit.word(), exit.meaning()).unwrap();
     }
     page
 }

@@ -1,9 +1,11 @@
 //! `evenkeel doctor`: what could trouble Evenkeel on this host, each with the way out. It needs no daemon and changes nothing.
 //!
-//! [`host`] and the engine say what there is; [`engine`], and in `host` each `judge`, say what to think of it and are pure.
+//! [`host`] and the engine say what there is; [`engine`], and in `host` each `judge`, say what to think of it and are pure. [`given`]
+//! reads what the daemon is given.
 
 mod engine;
 mod finding;
+mod given;
 mod host;
 mod pools;
 
@@ -14,11 +16,13 @@ use serde_json::json;
 
 use super::args::{Machine, Reach, SetupArgs};
 use super::client::Client;
+use super::edits;
 use super::failure::{Exit, Failure};
 use super::output;
 use super::screen::Screen;
 use super::settings::Settings;
-use crate::engine::{Docker, Host};
+use crate::engine::{Docker, Host, host_logins};
+use crate::model::view::View;
 use crate::reconciler::clock;
 use crate::server::wire::Snapshot;
 
@@ -27,7 +31,7 @@ use finding::{Finding, Verdict};
 /// How long the engine and the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Check this host, its Docker Engine and the daemon.
+/// Check this host, its Docker Engine, the daemon, and what the daemon is given.
 ///
 /// Each line is ok, warn or fail, and what is not ok comes with a way out. Nothing is changed, and no daemon is needed: one that
 /// does not answer is a finding. Run it as the daemon's user, usually root, with the flags or the configuration file of `run`.
@@ -64,9 +68,18 @@ impl Doctor {
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, Failure> {
-        let settings = Settings::read(&self.setup)?;
+        let settings = Settings::found(&self.setup)?;
         let state_dir = &settings.setup.state_dir;
-        let mut findings = vec![self.daemon().await];
+        let (daemon, view) = self.daemon().await;
+        let mut findings = vec![daemon];
+        let mut sources = settings.setup.sources.clone();
+        if sources.is_empty() {
+            sources = view.iter().flat_map(edits::watched_by).collect();
+        }
+        findings.extend(given::sources(&sources, view.as_ref(), clock::now()).await);
+        findings.push(given::policy(&settings.setup.policy, &sources));
+        // A helper that hangs is given its time, one after the other.
+        findings.extend(given::logins(&host_logins().await));
         findings.extend(host::state(&host::look(state_dir)));
         findings.extend(host::space("state directory's disk", state_dir));
         findings.push(host::clock(&host::time_keepers()));
@@ -86,11 +99,11 @@ impl Doctor {
         Ok(findings)
     }
 
-    /// Whether the daemon answers, and is of this version.
-    async fn daemon(&self) -> Finding {
+    /// Whether the daemon answers, and is of this version; and what it shows.
+    async fn daemon(&self) -> (Finding, Option<View>) {
         let asked = tokio::time::timeout(PATIENCE, Client::new(&self.reach.socket).get::<Snapshot>("/v1/view")).await;
         let own = env!("CARGO_PKG_VERSION");
-        match asked {
+        let finding = match &asked {
             Ok(Ok(Snapshot { view, .. })) if view.version == own => {
                 Finding::ok("daemon", format!("version {own} answers on {}", self.reach.socket.display()))
             }
@@ -103,12 +116,13 @@ impl Doctor {
                     "" => "look at its log: journalctl -u evenkeel",
                     hint => hint,
                 };
-                Finding::fail("daemon", failure.message, way_out)
+                Finding::fail("daemon", failure.message.as_str(), way_out)
             }
             Err(_) => {
                 let message = format!("the daemon does not answer within {} s", PATIENCE.as_secs());
                 Finding::fail("daemon", message, "look at its log (journalctl -u evenkeel) and at /healthz")
             }
-        }
+        };
+        (finding, asked.ok().and_then(Result::ok).map(|snapshot| snapshot.view))
     }
 }
