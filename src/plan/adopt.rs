@@ -15,10 +15,15 @@ pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, hi
     let remembered = history.runs.len();
     for container in world.containers(key) {
         let Some(at) = scheduled_at(&container.revision) else { continue };
+        // How often it may still be tried is not known of one that has ended.
+        let is_over = matches!(container.state, ContainerState::Exited(_));
+        let backoff_limit = if is_over { container.slot } else { spec.backoff_limit };
         // Containers come by slot, so the newest attempt is the last.
         if let Some(known) = history.runs.iter_mut().find(|run| run.scheduled_at == at) {
-            let older = known.job.as_mut().filter(|job| is_adopted(job) && container.slot > job.attempt);
-            older.into_iter().for_each(|job| job.attempt = container.slot);
+            if let Some(job) = known.job.as_mut().filter(|job| is_adopted(job) && container.slot > job.attempt) {
+                job.attempt = container.slot;
+                known.backoff_limit = backoff_limit;
+            }
             continue;
         }
         let job = Some(JobRun {
@@ -34,14 +39,12 @@ pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, hi
             state: JobState::Pending,
             earlier: Vec::new(),
         });
-        let is_over = matches!(container.state, ContainerState::Exited(_));
         history.runs.push(CronRun {
             scheduled_at: at,
             // The times of a schedule are whole minutes.
             by_hand: at.0.rem_euclid(60_000) != 0,
             replaced: false,
-            // How often it may still be tried is not known of one that has ended.
-            backoff_limit: if is_over { container.slot } else { spec.backoff_limit },
+            backoff_limit,
             active_deadline: spec.active_deadline,
             resolution: None,
             job,

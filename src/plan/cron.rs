@@ -401,6 +401,20 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_runs_are_under_way_side_by_side() {
+        let desired = desired(json!({"schedule": "* * * * *", "concurrencyPolicy": "Allow"}));
+        let (_, mut history) = pass(&desired, &History::default(), BEFORE_THE_GAP);
+        let mut told: Vec<String> = Vec::new();
+        // Their image is not known, so none of them ends.
+        for minute in 1..=SIDE_BY_SIDE as u64 + 1 {
+            assert!(!told.concat().contains("CronJobSkipped"), "{told:?}");
+            (told, history) = pass(&desired, &history, BEFORE_THE_GAP + Span::secs(60 * minute));
+        }
+        assert!(told.concat().ends_with(&format!("is skipped: {SIDE_BY_SIDE} runs are under way")), "{told:?}");
+        assert_eq!(history.cron_jobs[&key()].runs.len(), SIDE_BY_SIDE);
+    }
+
+    #[test]
     fn of_the_times_that_were_missed_the_newest_gets_a_run_unless_it_is_too_late() {
         let five_days = BEFORE_THE_GAP + Span::secs(5 * 86_400);
         for (deadline, expected) in [

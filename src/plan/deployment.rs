@@ -59,7 +59,7 @@ pub fn deployment(
     }
     history.held = held;
     let unresolved = wanted.is_none();
-    let replicas = replicas(world, key, spec, &mut history);
+    let mut replicas = replicas(world, key, spec, &mut history);
     let old = old_templates(spec, &history, &replicas, wanted.as_ref());
     let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
@@ -71,12 +71,12 @@ pub fn deployment(
             quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &wish);
         }
         _ if spec.suspend => {
-            if quiet::wakes(world, &mut decided, key, spec, &replicas, &mut history) {
+            if quiet::wakes(world, &mut decided, key, spec, &mut replicas, &mut history) {
                 act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
             }
         }
         _ => {
-            let wakes = quiet::wakes(world, &mut decided, key, spec, &replicas, &mut history);
+            let wakes = quiet::wakes(world, &mut decided, key, spec, &mut replicas, &mut history);
             releases::remember(world, past, key, spec, &mut history);
             let setback = releases::setback(world, past, key, spec, &history);
             let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());

@@ -219,3 +219,24 @@ fn remove_old(world: World, decided: &mut Decided, key: &Key, history: &JobHisto
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::desired::Desired;
+    use crate::model::name::{Kind, Name};
+    use crate::model::observed::Observed;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn of_the_jobs_that_were_removed_the_newest_are_remembered() {
+        let key = |n: i64| Key::new(Kind::Job, Name::new("shop").unwrap(), Name::new(format!("j{n}")).unwrap());
+        let removed = |n| (key(n), RemovedJob { at: Timestamp(n), history: JobHistory::default() });
+        let removed_jobs = (0..=REMOVED_KEPT as i64).map(removed).collect();
+        let history = History { removed_jobs, ..History::default() };
+        let plan = crate::plan::plan(&Desired::default(), &Observed::default(), &history, Timestamp(99));
+        let kept = plan.history.removed_jobs;
+        assert_eq!(kept.len(), REMOVED_KEPT);
+        assert!(!kept.contains_key(&key(0)) && kept.contains_key(&key(1)));
+    }
+}

@@ -160,11 +160,13 @@ pub fn wakes(
     decided: &mut Decided,
     key: &Key,
     spec: &DeploymentSpec,
-    replicas: &[Replica],
+    replicas: &mut [Replica],
     history: &mut DeploymentHistory,
 ) -> bool {
     if std::mem::take(&mut history.quiet) {
         history.retiring.clear();
+        // They stay, and in this pass already: as what is on its way out they would be taken for spent and be removed.
+        replicas.iter_mut().for_each(|replica| replica.retiring = false);
         history.woken_at = Some(world.now);
         let message = "the run that wanted it quiet has ended: its replicas come back";
         decided.tell(world, key, Severity::Normal, "QuiesceEnded", message);

@@ -300,3 +300,16 @@ pub fn is_refused(fault: Fault) -> bool {
         | Fault::Conflict => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_fails_for_a_reason_nobody_knows_is_the_containers_fault_from_the_third_time_on() {
+        let unknown = "the device is in a state that is not expected";
+        assert!(!is_own_fault(unknown, 2));
+        assert!(is_own_fault(unknown, 3));
+        assert!(!is_own_fault("failed to set up the container's network", 3), "that is the host's");
+    }
+}

@@ -525,7 +525,7 @@ impl Stage {
             Verb::Mute => world.mute(id),
             Verb::Kill => world.kill(id),
             Verb::Stop => world.begin_stop(id, 10_000),
-            Verb::Start => world.start(id),
+            Verb::Start => world.start_by_hand(id),
             Verb::Remove => world.remove_by_force(id),
             Verb::Pause => world.pause(id),
             Verb::Unpause => world.unpause(id),

@@ -54,6 +54,14 @@ impl World {
         Ok(())
     }
 
+    /// `docker start`: none of the starts that are counted, which are the controller's.
+    pub fn start_by_hand(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        self.start(id)?;
+        let name = self.get(id)?.name.clone();
+        self.starts.entry(name).and_modify(|starts| *starts -= 1);
+        Ok(())
+    }
+
     /// The program goes on running and stops answering, until it is started again.
     pub fn hang(&mut self, id: &ContainerId, hung: bool) -> Result<(), Refusal> {
         self.get(id)?;
