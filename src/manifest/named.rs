@@ -12,9 +12,8 @@ use super::tree::Node;
 use super::yaml::{self, Budget};
 use crate::model::spec::API_GROUP;
 
-/// How many paths with a `${NAME}` in them may mean any file of a source. Each is compared with each file: what a further one means is
-/// not found.
-const PATTERNS_MAX: usize = 200;
+/// How many paths of ConfigMap files may have a `${NAME}` in them, in a source: each is compared with each file.
+pub const PATTERNS_MAX: usize = 200;
 
 /// What the manifests of a source name, as paths relative to it. A path may still hold a `${NAME}`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub struct Named {
     pub contents: BTreeSet<PathBuf>,
     /// Those of them that have a `${NAME}` in their path.
     patterns: BTreeSet<PathBuf>,
+    /// Whether there are more of those than may be.
+    pub has_too_many_patterns: bool,
     /// Files of variables.
     pub variables: BTreeSet<PathBuf>,
 }
@@ -60,10 +61,11 @@ impl Named {
 
     fn add_content(&mut self, path: PathBuf) {
         let is_pattern = path.to_string_lossy().contains("${");
-        if is_pattern && self.patterns.len() == PATTERNS_MAX {
-            return;
-        }
-        if is_pattern {
+        if is_pattern && !self.patterns.contains(&path) {
+            self.has_too_many_patterns |= self.patterns.len() == PATTERNS_MAX;
+            if self.has_too_many_patterns {
+                return;
+            }
             self.patterns.insert(path.clone());
         }
         self.contents.insert(path);

@@ -263,6 +263,10 @@ impl Walk<'_> {
         for (path, bytes) in &self.snapshot.files {
             named.add(path, bytes, &mut budget);
         }
+        if named.has_too_many_patterns {
+            let most = named::PATTERNS_MAX;
+            return Err(self.unreadable(format!("more than {most} paths of ConfigMap files with variables in them")));
+        }
         for path in named.contents.iter().chain(&named.variables) {
             for path in self.candidates(path) {
                 if fs::symlink_metadata(self.root.join(&path)).is_ok() {
