@@ -195,6 +195,19 @@ fn too_many_files_are_a_mistake_of_the_directory() {
 }
 
 #[test]
+fn more_paths_with_variables_than_can_be_compared_are_a_mistake_of_the_directory() {
+    let text = |count: usize| {
+        let files: Vec<String> = (0..count).map(|number| format!("k{number}: './${{ENV}}/{number}'")).collect();
+        format!("kind: ConfigMap\nspec: {{files: {{{}}}}}\n", files.join(", "))
+    };
+    let dir = dir(&[("a.yaml", &text(200)), ("b.yaml", &text(200))]);
+    assert!(read(&dir).refused.is_empty(), "each is counted once");
+    write(dir.path(), "b.yaml", &text(201));
+    let why = snapshot::read(dir.path()).unwrap_err().to_string();
+    assert!(why.ends_with("has more than 200 paths of ConfigMap files with variables in them"), "{why}");
+}
+
+#[test]
 fn files_that_a_manifest_names_belong_to_the_snapshot() {
     let text = "kind: ConfigMap\nspec:\n  files: {a: ../conf/a.conf, b: './${ENV}.conf', c: prometheus.yml, d: ../../etc/passwd}\n---\nkind: Namespace\nspec: {variablesFrom: [{file: .env}]}\n---\nkind: Secret\nspec: {files: {k: secret.key}, envFiles: [secret.env]}\n";
     let dir = dir(&[

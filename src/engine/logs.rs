@@ -62,7 +62,7 @@ async fn read(client: &Client, id: &ContainerId, lines: u32, until: Option<Times
 /// The last lines of standard output and error, in the order in which they ended. One that is not whole ends with `…`: what is
 /// cut in a secret can be told from what is not.
 pub(super) struct Tail {
-    lines: VecDeque<String>,
+    lines: VecDeque<Kept>,
     keep: usize,
     /// Lines come with their times, and later ones are not meant.
     until: Option<Timestamp>,
@@ -70,6 +70,22 @@ pub(super) struct Tail {
     error: Vec<u8>,
     /// Whether more was written than was read.
     is_cut_off: bool,
+}
+
+/// A line as it was written: only those that are shown in the end are worth the work of making them printable.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Kept {
+    fn shown(&self) -> String {
+        let text = printable(&String::from_utf8_lossy(&self.bytes));
+        let is_cut = self.is_cut || text.chars().nth(LINE_MAX).is_some();
+        let shown: String = text.chars().take(LINE_MAX).collect();
+        format!("{}{}", shown.trim_end(), if is_cut { "…" } else { "" })
+    }
 }
 
 impl Tail {
@@ -87,38 +103,37 @@ impl Tail {
             partial.extend(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
                 let line = std::mem::take(partial);
-                self.push(&line, false);
+                let mut free = self.push(line, false);
+                free.clear();
+                *(if is_error { &mut self.error } else { &mut self.output }) = free;
             }
         }
     }
 
-    fn push(&mut self, line: &[u8], is_cut: bool) {
-        let text = String::from_utf8_lossy(line);
-        let text = match self.until {
-            Some(until) => match text.split_once(' ') {
-                Some((at, said)) if rfc3339::timestamp(at).is_some_and(|at| at <= until) => said,
-                _ => return,
-            },
-            None => &text,
-        };
-        let text = printable(text);
-        let is_cut = is_cut || line.len() == KEPT_OF_A_LINE || text.chars().nth(LINE_MAX).is_some();
-        let shown: String = text.chars().take(LINE_MAX).collect();
-        let end = if is_cut { "…" } else { "" };
-        self.lines.push_back(format!("{}{end}", shown.trim_end()));
-        if self.lines.len() > self.keep {
-            self.lines.pop_front();
+    /// Keeps a line, and gives the bytes of one that is not kept, so that their room is used again.
+    fn push(&mut self, mut bytes: Vec<u8>, is_cut: bool) -> Vec<u8> {
+        let is_cut = is_cut || bytes.len() == KEPT_OF_A_LINE;
+        if let Some(until) = self.until {
+            let Some(space) = bytes.iter().position(|byte| *byte == b' ') else { return bytes };
+            let at = std::str::from_utf8(&bytes[..space]).ok().and_then(rfc3339::timestamp);
+            if at.is_none_or(|at| at > until) {
+                return bytes;
+            }
+            bytes.drain(..=space);
         }
+        self.lines.push_back(Kept { bytes, is_cut });
+        let first = if self.lines.len() > self.keep { self.lines.pop_front() } else { None };
+        first.unwrap_or_default().bytes
     }
 
     /// The lines, with those that have not ended.
     pub(super) fn finish(mut self) -> Vec<String> {
         for partial in [std::mem::take(&mut self.output), std::mem::take(&mut self.error)] {
             if !partial.is_empty() {
-                self.push(&partial, self.is_cut_off);
+                self.push(partial, self.is_cut_off);
             }
         }
-        self.lines.into()
+        self.lines.iter().map(Kept::shown).collect()
     }
 }
 

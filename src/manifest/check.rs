@@ -16,6 +16,9 @@ use crate::model::text::printable;
 /// How much of a wrong value is quoted, in characters.
 const QUOTED_MAX: usize = 60;
 
+/// Among so many fields of a value that is none of those that it could be, the word of another tool is looked for.
+const FIELDS_MAX: usize = 20;
+
 /// What is in a document.
 pub enum Checked {
     /// It is what its schema says, and every variable could be put in.
@@ -157,7 +160,8 @@ impl<'a> Walk<'a> {
 
     fn unknown_field(&mut self, key: &str, pos: Pos, schema: &Json) {
         let known = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
-        let hint = self.belongs(key, schema).or_else(|| suggest::hint(key, known, "its fields are"));
+        let hint = || self.belongs(key, schema).or_else(|| suggest::hint(key, known, "its fields are"));
+        let hint = self.problems.unless_full(hint);
         let message = format!("{} has no field '{key}'", self.here());
         let problem = self.problems.error(self.file, pos, message);
         if let Some(hint) = hint {
@@ -219,7 +223,7 @@ impl<'a> Walk<'a> {
     fn no_branch(&mut self, node: &Node, branches: &'a [Json]) -> Json {
         let mut names: Vec<String> = branches.iter().map(|branch| expected(self.resolve(branch))).collect();
         names.dedup();
-        let foreign = node.entries().iter().find_map(|entry| suggest::hint(&entry.key, [], ""));
+        let foreign = node.entries().iter().take(FIELDS_MAX).find_map(|entry| suggest::hint(&entry.key, [], ""));
         self.wrong_type(node, &names.join(" or "));
         if let (Some(hint), Some(problem)) = (foreign, self.problems.last()) {
             problem.hint(hint);
@@ -315,7 +319,7 @@ impl<'a> Walk<'a> {
             return scalar.text.clone().into();
         }
         let message = format!("{} cannot be {}", self.here(), self.quoted(scalar));
-        let hint = suggest::hint(&scalar.text, words.iter().copied(), "it is one of");
+        let hint = self.problems.unless_full(|| suggest::hint(&scalar.text, words.iter().copied(), "it is one of"));
         let problem = self.problems.error(self.file, pos, message);
         if let Some(hint) = hint {
             problem.hint(hint);

@@ -18,9 +18,12 @@ use crate::model::spec::{ConfigMapSpec, SecretSpec};
 /// How many bytes the values of one ConfigMap or Secret may have together.
 pub const CONTENT_BYTES_MAX: usize = 1 << 20;
 
+/// How many bytes the values of all ConfigMaps and Secrets of a source may have together.
+pub const SOURCE_BYTES_MAX: usize = 16 << 20;
+
 /// The contents that could be read whole. Of any other, its mistakes are in `problems`.
 pub fn read(objects: &Objects, host: &mut Host<'_>, problems: &mut Problems) -> BTreeMap<Key, Content> {
-    let mut contents = BTreeMap::new();
+    let (mut contents, mut room) = (BTreeMap::new(), SOURCE_BYTES_MAX);
     for object in objects.list.values() {
         let before = problems.count();
         let content = match &object.spec {
@@ -28,7 +31,13 @@ pub fn read(objects: &Objects, host: &mut Host<'_>, problems: &mut Problems) -> 
             Spec::Secret(spec) => secret_or_before(object, spec, host, problems),
             _ => continue,
         };
-        check_size(object, &content, problems);
+        let size = content.entries.iter().map(|(key, value)| key.len() + value.expose().len()).sum();
+        check_size(object, size, problems);
+        let Some(left) = room.checked_sub(size) else {
+            no_room(object, problems);
+            break;
+        };
+        room = left;
         if problems.count() == before {
             contents.insert(object.key.clone(), content);
         }
@@ -43,10 +52,15 @@ fn config_map(object: &Object, spec: &ConfigMapSpec, host: &mut Host<'_>, proble
         check_key(at.field("data").key(key), key, problems);
         entries.insert(key.clone(), SecretBytes::new(text.clone().into_bytes()));
     }
+    let mut size = 0;
     for (key, path) in &spec.files {
+        if size > CONTENT_BYTES_MAX || problems.is_full() {
+            break;
+        }
         let at = at.field("files");
         check_key(at.key(key), key, problems);
         let bytes = file_in_source(object, at.field(key), path, host, problems).unwrap_or_default();
+        size += bytes.len();
         if entries.insert(key.clone(), SecretBytes::new(bytes)).is_some() {
             let at = at.key(key);
             problems.error(at.file, at.pos, format!("the key '{key}' is in 'data' too")).hint("remove one of them");
@@ -91,6 +105,9 @@ fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mu
     let at = object.document.at().field("spec");
     let mut entries = BTreeMap::new();
     for (index, path) in spec.env_files.iter().enumerate() {
+        if problems.is_full() {
+            break;
+        }
         let at = at.field("envFiles").item(index);
         let Some(bytes) = host.secret(object, at, path, problems) else { continue };
         let name = host.path(&object.document, path).display().to_string();
@@ -104,10 +121,15 @@ fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mu
             }
         }
     }
+    let mut size = 0;
     for (key, path) in &spec.files {
+        if size > CONTENT_BYTES_MAX || problems.is_full() {
+            break;
+        }
         let at = at.field("files");
         check_key(at.key(key), key, problems);
         let bytes = host.secret(object, at.field(key), path, problems).unwrap_or_default();
+        size += bytes.len();
         if entries.insert(key.clone(), SecretBytes::new(bytes)).is_some() {
             let at = at.key(key);
             problems.error(at.file, at.pos, format!("the key '{key}' is in an envFile too")).hint("remove one of them");
@@ -127,8 +149,15 @@ fn check_key(at: At<'_>, key: &str, problems: &mut Problems) {
     }
 }
 
-fn check_size(object: &Object, content: &Content, problems: &mut Problems) {
-    let size: usize = content.entries.iter().map(|(key, value)| key.len() + value.expose().len()).sum();
+fn no_room(object: &Object, problems: &mut Problems) {
+    let at = object.document.at().key("spec");
+    let limit = door::size(SOURCE_BYTES_MAX as u64);
+    problems
+        .error(at.file, at.pos, format!("the ConfigMaps and Secrets of this source have more than {limit} together"))
+        .hint("mount a volume or a hostPath");
+}
+
+fn check_size(object: &Object, size: usize, problems: &mut Problems) {
     if size > CONTENT_BYTES_MAX {
         let at = object.document.at().key("spec");
         let limit = door::size(CONTENT_BYTES_MAX as u64);

@@ -121,8 +121,7 @@ fn prune(document: &mut Document, value: &mut Json, goes: impl Fn(&str, Option<P
                     (*items, *values) = both.filter(|(item, value)| !goes(key, Some(item.pos.start), value)).unzip();
                 }
                 (Value::Mapping(items), Some(Json::Object(values))) if MAPS.contains(&key.as_str()) => {
-                    let place =
-                        |name: &String| items.iter().find(|item| item.key == *name).map(|item| item.key_pos.start);
+                    let place = |name: &String| items.named(name).map(|item| item.key_pos.start);
                     values.retain(|name, value| !goes(key, place(name), value));
                 }
                 _ => {}

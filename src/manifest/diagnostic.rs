@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -86,13 +86,16 @@ impl Diagnostic {
 /// How many mistakes of a source are reported; a person mends no more at once, and a place costs time to work out.
 const PROBLEMS_MAX: usize = 100;
 
+/// In how many bytes of Secrets words are looked for that may be secret, for all mistakes of a source: beyond that, none is told.
+const SEARCHED_MAX: usize = 32 << 20;
+
 /// The mistakes found so far.
 #[derive(Default)]
 pub struct Problems {
     found: Vec<Diagnostic>,
     beyond: usize,
     /// What some of them must not quote, by their number.
-    hidden: BTreeMap<usize, Rc<Hidden>>,
+    hidden: BTreeMap<usize, Arc<Hidden>>,
     /// Where a mistake beyond the limit is written to, so that callers need not ask.
     scratch: Option<Diagnostic>,
 }
@@ -128,6 +131,11 @@ impl Problems {
         self.found.len() >= PROBLEMS_MAX
     }
 
+    /// The way out of a mistake, if that will be told: finding it can cost more than finding the mistake.
+    pub fn unless_full(&self, hint: impl FnOnce() -> Option<String>) -> Option<String> {
+        if self.is_full() { None } else { hint() }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -145,10 +153,11 @@ impl Problems {
 
     /// All of them in the order of files and lines, each once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        let mut room = SEARCHED_MAX;
         for (number, hidden) in &self.hidden {
             if let Some(problem) = self.found.get_mut(*number) {
-                problem.message = hidden.untold(&problem.message);
-                problem.hint = problem.hint.as_deref().map(|hint| hidden.untold(hint));
+                problem.message = hidden.untold(&problem.message, &mut room);
+                problem.hint = problem.hint.as_deref().map(|hint| hidden.untold(hint, &mut room));
             }
         }
         self.found.sort();

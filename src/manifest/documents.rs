@@ -1,7 +1,7 @@
 //! The files of a snapshot → documents with a known kind. It looks at `apiVersion` and `kind`, at nothing else.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Source;
 use super::diagnostic::{Diagnostic, Problems, Spot};
@@ -16,13 +16,16 @@ use super::yaml::{self, Budget};
 use crate::model::name::Kind;
 use crate::model::spec::{API_GROUP, API_VERSION};
 
+/// Among so many fields of a document that is no manifest, one is looked for that is meant to say what it is.
+const FIELDS_MAX: usize = 100;
+
 /// A document that declares an object.
 #[derive(Clone)]
 pub struct Document {
     /// The file's path in the source.
     pub path: PathBuf,
     /// The file.
-    pub file: Rc<File>,
+    pub file: Arc<File>,
     /// What it declares.
     pub kind: Kind,
     /// Its content.
@@ -53,15 +56,16 @@ pub struct Documents {
 pub fn read(source: &Source, snapshot: &Snapshot, problems: &mut Problems) -> Documents {
     let mut named = Named::default();
     let manifests = || snapshot.files.iter().filter(|(path, _)| snapshot::is_manifest(path));
+    let mut budget = Budget::default();
     for (path, bytes) in manifests() {
-        named.add(path, bytes);
+        named.add(path, bytes, &mut budget);
     }
     let mut complete = report_refused(source, snapshot, &named, problems);
     let (mut list, mut budget) = (Vec::new(), Budget::default());
     for (path, bytes) in manifests().filter(|(path, bytes)| !named.is_content(path, bytes)) {
         let before = problems.count();
         if let Some(file) = decode(file_name(source, path), bytes, problems) {
-            let file = Rc::new(file);
+            let file = Arc::new(file);
             let roots = yaml::parse(&file, &mut budget, problems);
             complete &= problems.count() == before;
             for mut root in roots {
@@ -190,7 +194,7 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
     let word = kind.text().unwrap_or_default();
     let found = Kind::ALL.into_iter().find(|kind| schema::title(*kind) == word);
     if found.is_none() {
-        let hint = suggest::kind_hint(word, Kind::ALL.into_iter().map(schema::title));
+        let hint = problems.unless_full(|| suggest::kind_hint(word, Kind::ALL.into_iter().map(schema::title)));
         let problem = problems.error(at.file, at.field("kind").pos, format!("there is no kind '{word}'"));
         problem.hint = hint;
     }
@@ -201,7 +205,7 @@ fn header(at: At<'_>, root: &Node, problems: &mut Problems) -> Option<Kind> {
 
 fn missing_header(at: At<'_>, root: &Node, problems: &mut Problems) {
     let missing = if root.field("apiVersion").is_none() { "apiVersion" } else { "kind" };
-    let near = root.entries().iter().find(|entry| suggest::nearest(&entry.key, [missing]).is_some());
+    let near = root.entries().iter().take(FIELDS_MAX).find(|entry| suggest::nearest(&entry.key, [missing]).is_some());
     let pos = near.map_or(at.pos, |entry| entry.key_pos);
     let problem = problems.error(at.file, pos, format!("a manifest needs the field '{missing}'"));
     problem.hint(match () {

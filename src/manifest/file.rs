@@ -1,7 +1,7 @@
 //! The text of one manifest, and where its lines are: turns byte offsets into places that a person finds. What of it is not shown
 //! is next door.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::diagnostic::Spot;
 use super::hidden::{Hidden, masked};
@@ -26,7 +26,7 @@ pub struct File {
     /// The text, without a byte order mark.
     pub text: String,
     lines: Vec<usize>,
-    hidden: Rc<Hidden>,
+    hidden: Arc<Hidden>,
 }
 
 impl File {
@@ -34,13 +34,13 @@ impl File {
     pub fn new(name: String, text: String) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        let hidden = Rc::new(Hidden::in_manifest(&text));
+        let hidden = Arc::new(Hidden::in_manifest(&text));
         Self { name, text, lines, hidden }
     }
 
     /// Takes the text of another file than a manifest in: lines that may hold the URL of a webhook are not shown.
     pub fn of_settings(name: String, text: String) -> Self {
-        let hidden = Rc::new(Hidden::in_settings(&text));
+        let hidden = Arc::new(Hidden::in_settings(&text));
         Self { hidden, ..Self::new(name, text) }
     }
 
@@ -62,7 +62,7 @@ impl File {
     }
 
     /// What is not to be told of what is at `pos`, if it is in a part that is not shown.
-    pub fn hidden_at(&self, pos: Pos) -> Option<Rc<Hidden>> {
+    pub fn hidden_at(&self, pos: Pos) -> Option<Arc<Hidden>> {
         self.hidden.has(self.boundary(pos.start)).then(|| self.hidden.clone())
     }
 
@@ -80,8 +80,11 @@ impl File {
     pub fn offset(&self, spot: &Spot) -> usize {
         let Some(index) = spot.line.checked_sub(1) else { return 0 };
         let line = self.line(index);
-        let within = line.char_indices().nth(spot.column - 1).map_or(line.len(), |(at, _)| at);
-        self.lines[index] + within
+        let mut rest = line.chars();
+        if let Some(before) = spot.column.checked_sub(2) {
+            rest.nth(before);
+        }
+        self.lines[index] + line.len() - rest.as_str().len()
     }
 
     fn line(&self, index: usize) -> &str {

@@ -49,34 +49,39 @@ impl Hidden {
         self.parts[..after].last().is_some_and(|part| start < part.end)
     }
 
-    /// A sentence about something in here without the words of the text that it quotes. Keys and paths may be told.
-    pub fn untold(&self, sentence: &str) -> String {
+    /// A sentence about something in here without the words of the text that it quotes. Keys and paths may be told. `room` is what
+    /// is left of the bytes that may be looked through for that.
+    pub fn untold(&self, sentence: &str, room: &mut usize) -> String {
         // What was written to be told stands at the end, and a variable between `${` and `:` or `}`.
         let (start, last) = sentence.rsplit_once(": ").map_or((sentence, None), |(start, last)| (start, Some(last)));
         let mut told: Vec<&str> = Vec::new();
         for (number, part) in start.split('\'').enumerate() {
             told.extend((number > 0).then_some("'"));
             match (number % 2, part.split_once("${")) {
-                (1, _) => told.push(self.instead_of(part)),
+                (1, _) => told.push(self.instead_of(part, room)),
                 (_, Some((before, after))) => {
                     let end = after.find([':', '}']).unwrap_or(after.len());
-                    told.extend([before, "${", self.instead_of(&after[..end]), &after[end..]]);
+                    told.extend([before, "${", self.instead_of(&after[..end], room), &after[end..]]);
                 }
                 (_, None) => told.push(part),
             }
         }
         if let Some(last) = last {
-            told.extend([": ", self.instead_of(last)]);
+            told.extend([": ", self.instead_of(last, room)]);
         }
         told.concat()
     }
 
-    fn instead_of<'w>(&self, word: &'w str) -> &'w str {
+    fn instead_of<'w>(&self, word: &'w str, room: &mut usize) -> &'w str {
         let bare = word.trim_start_matches(['&', '*', '!', '$', '{', '<', ' ']).trim_end_matches(['}', '>']);
         let is_path = ["/", "./", "../"].iter().any(|start| bare.starts_with(start));
         let says_something = bare.contains(char::is_alphanumeric);
-        let is_value = says_something && !is_path && !self.keys.contains(bare) && self.values.contains(bare);
-        if is_value { "…" } else { word }
+        if !says_something || is_path || self.keys.contains(bare) {
+            return word;
+        }
+        let left = room.checked_sub(self.values.len());
+        *room = left.unwrap_or_default();
+        if left.is_none() || self.values.contains(bare) { "…" } else { word }
     }
 }
 
@@ -98,19 +103,30 @@ fn key_of(line: &str) -> Option<(&str, &str)> {
 
 /// What stands before a colon in a line, also within braces.
 fn keys_in(line: &str) -> impl Iterator<Item = String> {
-    let word = |before: &str| {
-        let start = before.rfind(['{', ',', '[']).map_or(0, |at| at + 1);
-        before[start..].trim_start_matches([' ', '-']).trim_matches(['"', '\'']).to_owned()
-    };
     let ends = line.match_indices(':').map(|(at, _)| at);
     let ends = ends.filter(|end| line[end + 1..].is_empty() || line[end + 1..].starts_with(' '));
-    ends.map(move |end| word(&line[..end])).filter(|name| looks_like_a_key(name))
+    ends.filter_map(move |end| key_at_end(&line[..end])).map(str::to_owned)
+}
+
+/// The key that a text ends in: nothing stands before it, or what opens it. Looks back no further than to the word before.
+fn key_at_end(text: &str) -> Option<&str> {
+    let quotes = ['"', '\''];
+    let text = text.trim_end_matches(quotes);
+    let start = text.rfind(|c| !is_of_a_key(c)).map_or(0, |at| text.ceil_char_boundary(at + 1));
+    let (before, name) = text.split_at(start);
+    let name = if before.ends_with(quotes) { name } else { name.trim_start_matches('-') };
+    let before = before.trim_end_matches(quotes).trim_end_matches([' ', '-']);
+    let stands_alone = before.is_empty() || before.ends_with(['{', ',', '[']);
+    (stands_alone && !name.is_empty()).then_some(name)
 }
 
 /// Whether a name is one that a key may have: of what else stands in its place, a part may be secret.
 pub fn looks_like_a_key(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '<');
-    !name.is_empty() && name.chars().all(legal)
+    !name.is_empty() && name.chars().all(is_of_a_key)
+}
+
+fn is_of_a_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '<')
 }
 
 fn secret_documents(text: &str) -> Vec<Pos> {
@@ -188,7 +204,7 @@ mod tests {
             ("write '<<: *anchor'", "write '<<: *anchor'"),
             ("'x' is not set: hunter3", "'x' is not set: …"),
         ] {
-            assert_eq!(hidden.untold(sentence), told);
+            assert_eq!(hidden.untold(sentence, &mut 1_000), told);
         }
     }
 

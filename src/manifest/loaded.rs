@@ -37,12 +37,12 @@ pub struct Loaded {
 /// Puts sources together, or reports where they claim the same object, host port or Docker name.
 pub fn merge(sources: &[(&Source, &Loaded)]) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let claims = || sources.iter().flat_map(|(_, loaded)| loaded.claims.iter().cloned());
+    let claims = || sources.iter().flat_map(|(_, loaded)| &loaded.claims);
     clashes::compare(claims(), &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_sorted());
     }
-    let mut all = Loaded { claims: claims().collect(), ..Loaded::default() };
+    let mut all = Loaded { claims: claims().cloned().collect(), ..Loaded::default() };
     for (_, loaded) in sources {
         all.add(loaded);
     }

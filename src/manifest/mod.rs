@@ -100,10 +100,10 @@ pub fn restore(
     let objects = objects::build(documents, &mut host, &mut problems);
     let contents = contents::read(&objects, &mut host, &mut problems);
     let builds = builds::read(&objects, &mut host, known, &mut problems);
-    let world = World { objects: &objects, contents: &contents };
+    let world = World::new(&objects, &contents);
     validate::validate(&world, &mut problems);
     let claims = validate::clashes::claims(&world);
-    validate::clashes::compare(claims.iter().cloned(), &mut problems);
+    validate::clashes::compare(&claims, &mut problems);
     if problems.is_empty() && objects.list.is_empty() {
         problems.push(nothing(source));
     }

@@ -3,6 +3,7 @@
 //! It looks at one document at a time; rules between objects are in `validate`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
@@ -110,7 +111,7 @@ struct Builder<'a> {
     source: &'a Source,
     objects: Objects,
     /// The variables of each declared namespace.
-    variables: BTreeMap<Name, Variables>,
+    variables: BTreeMap<Name, Rc<Variables>>,
     /// Whether every document could be read; if not, a Namespace that seems to be missing may be in another.
     all_read: bool,
     growth: Growth,
@@ -142,7 +143,7 @@ impl Builder<'_> {
             Checked::Flawed(_) => None,
         };
         let variables = self.variables_of(&key, &document, spec.as_ref(), host);
-        self.variables.insert(name, variables);
+        self.variables.insert(name, Rc::new(variables));
         self.insert(key, document, value, damage);
     }
 
@@ -251,13 +252,14 @@ impl Builder<'_> {
         }
     }
 
-    fn variables_in(&self, namespace: Option<&Name>) -> Variables {
-        let Some(namespace) = namespace else { return Variables { incomplete: true, ..Variables::default() } };
-        self.variables.get(namespace).cloned().unwrap_or_else(|| Variables {
+    fn variables_in(&self, namespace: Option<&Name>) -> Rc<Variables> {
+        let Some(namespace) = namespace else { return Variables { incomplete: true, ..Variables::default() }.into() };
+        let unset = || Variables {
             values: self.source.variables.clone(),
             way_out: format!("declare a Namespace '{namespace}' that sets it in 'variables'"),
             incomplete: !self.all_read,
-        })
+        };
+        self.variables.get(namespace).cloned().unwrap_or_else(|| unset().into())
     }
 
     /// Something may be wrong that the schema does not see, such as a namespace that is not the source's.

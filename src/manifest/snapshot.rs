@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::door::{self, Refusal};
 use super::git;
 use super::named::{self, Named};
+use super::yaml::Budget;
 use crate::model::revision::{Checkout, Commit};
 use crate::model::text::hex;
 use crate::model::time::Timestamp;
@@ -260,9 +261,13 @@ impl Walk<'_> {
 
     /// Reads the files that the manifests name. One that is missing is reported where it is named.
     fn named_files(&mut self) -> Result<(), ReadError> {
-        let mut named = Named::default();
+        let (mut named, mut budget) = (Named::default(), Budget::default());
         for (path, bytes) in &self.snapshot.files {
-            named.add(path, bytes);
+            named.add(path, bytes, &mut budget);
+        }
+        if named.has_too_many_patterns {
+            let most = named::PATTERNS_MAX;
+            return Err(self.unreadable(format!("more than {most} paths of ConfigMap files with variables in them")));
         }
         for path in named.contents.iter().chain(&named.variables) {
             for path in self.candidates(path) {

@@ -108,7 +108,8 @@ fn scalar_value(
     if scalar.substituted || !scalar.text.contains('$') {
         return;
     }
-    let mut expansion = Expansion { variables, text: &scalar.text, faults: Vec::new(), used: false, room: growth.0 };
+    let (text, tells) = (&scalar.text, !problems.is_full());
+    let mut expansion = Expansion { variables, text, tells, faults: Vec::new(), used: false, room: growth.0 };
     let expanded = expansion.expand(0, scalar.text.len(), 0);
     let (faults, used, room) = (expansion.faults, expansion.used, expansion.room);
     growth.0 = room;
@@ -132,6 +133,8 @@ fn place(file: &File, pos: Pos, nth: usize) -> Pos {
 struct Expansion<'a> {
     variables: &'a Variables,
     text: &'a str,
+    /// Whether a fault will be told, with the way out.
+    tells: bool,
     faults: Vec<Fault>,
     used: bool,
     room: usize,
@@ -226,7 +229,8 @@ impl Expansion<'_> {
     }
 
     fn unset(&mut self, dollar: usize, name: &str) -> String {
-        let near = suggest::nearest(name, self.variables.values.keys().map(String::as_str));
+        let known = self.variables.values.keys().map(String::as_str);
+        let near = if self.tells { suggest::nearest(name, known) } else { None };
         let hint = match near {
             Some(near) => format!("did you mean '{near}'?"),
             None => format!("{}, or write ${{{name}:-default}}", self.variables.way_out),
@@ -282,7 +286,8 @@ mod tests {
         let values = [("TAG", "1.4"), ("EMPTY", ""), ("YAML", "a: [b]\n- ${TAG}")];
         let values = values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let variables = Variables { values, way_out: "set it".into(), incomplete: false };
-        let mut expansion = Expansion { variables: &variables, text, faults: Vec::new(), used: false, room: 1000 };
+        let mut expansion =
+            Expansion { variables: &variables, text, tells: true, faults: Vec::new(), used: false, room: 1000 };
         let out = expansion.expand(0, text.len(), 0);
         match expansion.faults.is_empty() {
             true => Ok(out),

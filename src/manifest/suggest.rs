@@ -109,6 +109,9 @@ fn foreign(word: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|(foreign, _)| fold(foreign) == fold(word) || Some(*foreign) == near).map(|(_, here)| *here)
 }
 
+/// Among so many known words one is looked for; whoever has thousands is not asked for one of them.
+pub const KNOWN_MAX: usize = 1_000;
+
 /// The known word that `word` is most likely a slip of.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
@@ -117,8 +120,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     if folded.chars().count() > 64 {
         return None;
     }
-    let distance = |other: &str| strsim::damerau_levenshtein(&folded, &fold(other));
-    let best = known.into_iter().filter(|other| other.len() <= 64).map(|other| (distance(other), other)).min()?;
+    // Words of another length are further away than that, whatever their letters are.
+    let is_near = |other: &String| other.chars().count().abs_diff(folded.chars().count()) <= allowed;
+    let known = known.into_iter().take(KNOWN_MAX).filter(|other| other.len() <= 64);
+    let near = known.map(|other| (fold(other), other)).filter(|(other, _)| is_near(other));
+    let best = near.map(|(other, known)| (strsim::damerau_levenshtein(&folded, &other), known)).min()?;
     (best.0 <= allowed && best.1 != word && best.0 < folded.chars().count()).then_some(best.1)
 }
 

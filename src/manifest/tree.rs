@@ -1,5 +1,7 @@
 //! A YAML document as a tree that knows where each part of it is written. It holds no opinion about the content.
 
+use std::ops::{Deref, DerefMut};
+
 use super::file::Pos;
 
 /// A part of a document.
@@ -18,8 +20,58 @@ pub enum Value {
     Scalar(Scalar),
     /// A list.
     Sequence(Vec<Node>),
-    /// Fields, in the order of the file. No key is there twice.
-    Mapping(Vec<Entry>),
+    /// Fields.
+    Mapping(Fields),
+}
+
+/// The fields of a mapping, in the order of the file. No key is there twice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fields {
+    entries: Vec<Entry>,
+    /// Their places in the order of their names, where there are many: rules look up one after the other.
+    sorted: Vec<usize>,
+}
+
+/// Up to so many fields are found by looking at each.
+const FEW: usize = 16;
+
+impl From<Vec<Entry>> for Fields {
+    fn from(entries: Vec<Entry>) -> Self {
+        let mut sorted: Vec<usize> = if entries.len() > FEW { (0..entries.len()).collect() } else { Vec::new() };
+        sorted.sort_unstable_by(|a, b| entries[*a].key.cmp(&entries[*b].key));
+        Self { entries, sorted }
+    }
+}
+
+impl Fields {
+    /// The field with a name.
+    pub fn named(&self, name: &str) -> Option<&Entry> {
+        if self.sorted.is_empty() {
+            return self.entries.iter().find(|entry| entry.key == name);
+        }
+        let found = self.sorted.binary_search_by(|at| self.entries[*at].key.as_str().cmp(name)).ok()?;
+        Some(&self.entries[self.sorted[found]])
+    }
+
+    /// The fields without their order.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+}
+
+/// Names stay as they are.
+impl DerefMut for Fields {
+    fn deref_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+}
+
+impl Deref for Fields {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        &self.entries
+    }
 }
 
 /// A value without parts, as it is written.
@@ -54,7 +106,10 @@ impl Node {
 
     /// A field, if this is a mapping that has it.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
-        self.entries().iter().find(|entry| entry.key == name)
+        match &self.value {
+            Value::Mapping(fields) => fields.named(name),
+            Value::Scalar(_) | Value::Sequence(_) => None,
+        }
     }
 
     /// The fields, if this is a mapping.

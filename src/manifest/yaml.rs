@@ -2,7 +2,7 @@
 //!
 //! The only file that knows the YAML parser. It knows no manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use granit_parser::{ErrorKind, Event, Parser, ScanError, Span, StrInput, Tag};
 
@@ -12,19 +12,22 @@ use super::tree::{Entry, Node, Scalar, Value};
 
 /// How deep a document may nest.
 pub const DEPTH_MAX: usize = 64;
-/// How many parts a file may have, with those that aliases repeat.
-pub const FILE_NODES_MAX: usize = 100_000;
-/// How many parts the files of one source may have together.
-pub const SOURCE_NODES_MAX: usize = 500_000;
-/// How many documents a file may have.
-pub const DOCUMENTS_MAX: usize = 1_000;
+/// How many parts the files of one source may have together, with those that aliases repeat. Each takes about a microsecond.
+pub const NODES_MAX: usize = 100_000;
+/// How many bytes of a text that an alias repeats count as one part.
+const PART_BYTES: usize = 64;
+/// How many documents the files of one source may have together.
+pub const DOCUMENTS_MAX: usize = 2_000;
 
-/// How many parts the remaining files of a source may have.
-pub struct Budget(usize);
+/// How many parts and documents the remaining files of a source may have.
+pub struct Budget {
+    parts: usize,
+    documents: usize,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(SOURCE_NODES_MAX)
+        Self { parts: NODES_MAX, documents: DOCUMENTS_MAX }
     }
 }
 
@@ -36,10 +39,8 @@ pub fn parse(file: &File, budget: &mut Budget, problems: &mut Problems) -> Vec<N
         flow_nesting_limit: DEPTH_MAX,
         block_nesting_limit: DEPTH_MAX,
     };
-    let allowed = budget.0.min(FILE_NODES_MAX);
-    let mut reader = Reader { file, left: allowed, documents: Vec::new(), builder: Builder::default(), problems };
+    let mut reader = Reader { file, budget, documents: Vec::new(), builder: Builder::default(), problems };
     reader.run(Parser::new_from_str_with_options(&file.text, options));
-    budget.0 -= allowed - reader.left;
     reader.documents
 }
 
@@ -49,7 +50,7 @@ struct Stop;
 struct Reader<'a> {
     file: &'a File,
     problems: &'a mut Problems,
-    left: usize,
+    budget: &'a mut Budget,
     documents: Vec<Node>,
     builder: Builder,
 }
@@ -66,7 +67,7 @@ struct Builder {
 struct Open {
     pos: Pos,
     anchor: usize,
-    /// How many parts it has so far, itself included, and how deep they nest.
+    /// How many parts it has so far, itself included, with the length of its texts, and how deep they nest.
     size: usize,
     height: usize,
     parts: Parts,
@@ -146,9 +147,10 @@ impl Reader<'_> {
     fn finish_document(&mut self, pos: Pos) -> Result<(), Stop> {
         let builder = std::mem::take(&mut self.builder);
         let Some(root) = builder.root.filter(|root| !root.is_null()) else { return Ok(()) };
-        if self.documents.len() == DOCUMENTS_MAX {
-            return self.stop(pos, format!("more than {DOCUMENTS_MAX} documents in one file"));
+        if self.budget.documents == 0 {
+            return self.stop(pos, format!("too many documents: a source may have {DOCUMENTS_MAX}"));
         }
+        self.budget.documents -= 1;
         self.documents.push(root);
         Ok(())
     }
@@ -158,15 +160,13 @@ impl Reader<'_> {
         Err(Stop)
     }
 
-    /// Takes `count` parts from what the file may have.
+    /// Takes `count` parts from what the source may have.
     fn spend(&mut self, count: usize, pos: Pos) -> Result<(), Stop> {
-        if count > self.left {
-            let message = format!(
-                "too many values: a file may have {FILE_NODES_MAX} and a source {SOURCE_NODES_MAX}, counting what aliases repeat"
-            );
+        if count > self.budget.parts {
+            let message = format!("too many values: a source may have {NODES_MAX}, counting what aliases repeat");
             return self.stop(pos, message);
         }
-        self.left -= count;
+        self.budget.parts -= count;
         Ok(())
     }
 
@@ -179,7 +179,8 @@ impl Reader<'_> {
 
     fn leaf(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
         self.spend(1, node.pos)?;
-        self.place(Anchored { node, size: 1, height: 0 }, anchor)
+        let size = 1 + node.text().map_or(0, |text| text.len() / PART_BYTES);
+        self.place(Anchored { node, size, height: 0 }, anchor)
     }
 
     fn open(&mut self, pos: Pos, anchor: usize, parts: Parts) -> Result<(), Stop> {
@@ -193,7 +194,7 @@ impl Reader<'_> {
         let Some(Open { pos, anchor, size, height, parts }) = self.builder.open.pop() else { return Ok(()) };
         let value = match parts {
             Parts::Sequence(items) => Value::Sequence(items),
-            Parts::Mapping { entries, merge, .. } => Value::Mapping(merged(entries, merge)),
+            Parts::Mapping { entries, merge, .. } => Value::Mapping(merged(entries, merge).into()),
         };
         self.place(Anchored { node: Node { pos, value }, size, height }, anchor)
     }
@@ -301,16 +302,19 @@ fn merge_sources(file: &File, node: Node, problems: &mut Problems) -> Vec<Node> 
 /// The fields with those of the merged mappings that they do not have; an earlier mapping wins over a later one. One that could
 /// not be read stays as a field of its own.
 fn merged(mut entries: Vec<Entry>, merge: Vec<Node>) -> Vec<Entry> {
+    if merge.is_empty() {
+        return entries;
+    }
+    let mut known: BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
     for source in merge {
         let further = match source.value {
-            Value::Mapping(further) => further,
+            Value::Mapping(further) => further.into_entries(),
             Value::Scalar(ref scalar) if scalar.broken => {
                 vec![Entry { key: MERGE_KEY.into(), key_pos: source.pos, value: source }]
             }
             Value::Scalar(_) | Value::Sequence(_) => continue,
         };
-        let known: std::collections::BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
-        entries.extend(further.into_iter().filter(|entry| !known.contains(&entry.key)));
+        entries.extend(further.into_iter().filter(|entry| known.insert(entry.key.clone())));
     }
     entries
 }

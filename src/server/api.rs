@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::connection;
 use super::peer::Peer;
 use super::wire::{Events, ImageSetBody, LogLine, RequestBody};
 use super::{LogQuery, Parts};
@@ -55,6 +57,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/v1/confirm", post(confirm))
         .fallback(|| async { refuse(Refusal::not_found("this version of Evenkeel's daemon does not have that path")) })
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn(connection::answer))
         .with_state(parts)
 }
 
@@ -190,7 +193,7 @@ type From = ConnectInfo<Peer>;
 
 async fn image_set(
     State(parts): State<Parts>,
-    ConnectInfo(Peer(by)): From,
+    ConnectInfo(Peer { name: by, .. }): From,
     Json(ImageSetBody { key, change, image }): Json<ImageSetBody>,
 ) -> Response {
     command(&parts, Command::ImageSet { key, change, image, by }).await
@@ -198,7 +201,7 @@ async fn image_set(
 
 async fn request(
     State(parts): State<Parts>,
-    ConnectInfo(Peer(by)): From,
+    ConnectInfo(Peer { name: by, .. }): From,
     Json(RequestBody { key, request }): Json<RequestBody>,
 ) -> Response {
     let response = command(&parts, Command::Request { key, request, by }).await;
@@ -207,7 +210,7 @@ async fn request(
 
 async fn confirm(
     State(parts): State<Parts>,
-    ConnectInfo(Peer(by)): From,
+    ConnectInfo(Peer { name: by, .. }): From,
     Json(confirmation): Json<Confirmation>,
 ) -> Response {
     let response = command(&parts, Command::Confirm { confirmation, by }).await;

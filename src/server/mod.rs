@@ -2,6 +2,7 @@
 //! `/readyz` over TCP. It shows views and passes commands on; it decides nothing and knows no Docker.
 
 pub mod api;
+mod connection;
 mod peer;
 pub mod scrape;
 pub mod socket;

@@ -2,10 +2,13 @@
 //! refuses nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use tokio::net::UnixListener;
+
+use super::connection::Requests;
 
 /// Where names of users are. In a container these are the container's.
 const USERS: &str = "/etc/passwd";
@@ -14,14 +17,25 @@ const NOBODY_LOGGED_IN: u32 = u32::MAX;
 
 /// Who has connected, for people: `alice`, `alice (as root)` after a `sudo`, `user 1000` without a name.
 #[derive(Debug, Clone)]
-pub struct Peer(pub String);
+pub struct Peer {
+    /// The name.
+    pub name: String,
+    /// What the connection has asked for so far.
+    pub requests: Arc<Requests>,
+}
+
+impl From<String> for Peer {
+    fn from(name: String) -> Self {
+        Self { name, requests: Arc::default() }
+    }
+}
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let Ok(credentials) = stream.io().peer_cred() else { return Self("unknown user".into()) };
+        let Ok(credentials) = stream.io().peer_cred() else { return Self::from("unknown user".to_owned()) };
         let login = credentials.pid().and_then(logged_in);
         let users = std::fs::read_to_string(USERS).unwrap_or_default();
-        Self(described(credentials.uid(), login, &users))
+        Self::from(described(credentials.uid(), login, &users))
     }
 }
 

@@ -28,7 +28,7 @@ pub fn inputs(door: &str, corpus: &[Vec<u8>], size: usize) -> Vec<Input> {
 }
 
 /// A part again and again.
-fn fill(part: &str, size: usize) -> String {
+pub fn fill(part: &str, size: usize) -> String {
     part.repeat(size / part.len().max(1))
 }
 
@@ -64,13 +64,16 @@ fn words(size: usize, parts: &[&str], before: &str) -> Vec<Input> {
     parts.iter().map(named).collect()
 }
 
-fn named(inputs: impl IntoIterator<Item = (&'static str, String)>) -> Vec<Input> {
+/// As they are told and tried.
+pub fn named(inputs: impl IntoIterator<Item = (&'static str, String)>) -> Vec<Input> {
     inputs.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect()
 }
 
-const HEAD: &str = "apiVersion: evenkeel.dev/v1\n";
+/// How every manifest begins.
+pub const HEAD: &str = "apiVersion: evenkeel.dev/v1\n";
 
-fn document(kind: &str, spec: &str) -> String {
+/// A manifest of one kind.
+pub fn document(kind: &str, spec: &str) -> String {
     format!("{HEAD}kind: {kind}\nmetadata: {{name: web, namespace: shop}}\nspec: {spec}\n")
 }
 

@@ -93,7 +93,9 @@ fn bare(node: Node) -> Node {
     let value = match node.value {
         Value::Scalar(scalar) => Value::Scalar(scalar),
         Value::Sequence(items) => Value::Sequence(items.into_iter().map(bare).collect()),
-        Value::Mapping(entries) => Value::Mapping(entries.into_iter().map(entry).collect()),
+        Value::Mapping(entries) => {
+            Value::Mapping(entries.into_entries().into_iter().map(entry).collect::<Vec<_>>().into())
+        }
     };
     Node { pos: Pos::default(), value }
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use super::subnet::Subnet;
 use super::{World, references};
-use crate::manifest::diagnostic::{Diagnostic, Problems, Spot};
+use crate::manifest::diagnostic::Problems;
+use crate::manifest::file::{File, Pos};
 use crate::manifest::objects::{Object, Spec, called};
 use crate::manifest::place::At;
 use crate::manifest::schema;
@@ -33,17 +35,22 @@ pub enum Thing {
 }
 
 /// An object's claim to a thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Claim {
     /// What is claimed.
     pub thing: Thing,
     /// Who claims it.
     pub owner: Key,
     /// Where it says so.
-    pub spot: Spot,
+    file: Arc<File>,
+    pos: Pos,
 }
 
 impl Claim {
+    fn place(&self) -> (&str, usize) {
+        (&self.file.name, self.pos.start)
+    }
+
     /// The object, if this is the claim to be one.
     pub fn object(&self) -> Option<&Key> {
         match &self.thing {
@@ -62,8 +69,9 @@ impl Claim {
 pub fn claims(world: &World<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
     for object in world.objects.list.values() {
-        let mut claim =
-            |thing: Thing, at: At<'_>| claims.push(Claim { thing, owner: object.key.clone(), spot: at.spot() });
+        let mut claim = |thing: Thing, at: At<'_>| {
+            claims.push(Claim { thing, owner: object.key.clone(), file: object.document.file.clone(), pos: at.pos });
+        };
         let at = object.document.at();
         claim(Thing::Object(object.key.clone()), at.field("metadata").field("name"));
         match &object.spec {
@@ -171,13 +179,11 @@ fn name_place(at: At<'_>) -> At<'_> {
 }
 
 /// Reports every claim to what another has claimed before it, in the order of files and lines.
-pub fn compare(claims: impl IntoIterator<Item = Claim>, problems: &mut Problems) {
-    let mut claims: Vec<Claim> = claims.into_iter().collect();
-    claims.sort_by(|a, b| {
-        (&a.spot.file, a.spot.line, a.spot.column, &a.thing).cmp(&(&b.spot.file, b.spot.line, b.spot.column, &b.thing))
-    });
-    let mut exact: BTreeMap<Thing, Claim> = BTreeMap::new();
-    let mut ports: BTreeMap<(Protocol, bool), Vec<Claim>> = BTreeMap::new();
+pub fn compare<'c>(claims: impl IntoIterator<Item = &'c Claim>, problems: &mut Problems) {
+    let mut claims: Vec<&Claim> = claims.into_iter().collect();
+    claims.sort_by_key(|claim| (claim.place(), &claim.thing));
+    let mut exact: BTreeMap<&Thing, &Claim> = BTreeMap::new();
+    let mut ports: BTreeMap<(Protocol, bool), Vec<&Claim>> = BTreeMap::new();
     let mut subnets = Vec::new();
     for claim in claims {
         match &claim.thing {
@@ -185,8 +191,8 @@ pub fn compare(claims: impl IntoIterator<Item = Claim>, problems: &mut Problems)
             Thing::Addresses(..) => subnets.push(claim),
             Thing::Object(_) | Thing::EngineName(..) | Thing::Alias(..) | Thing::Address(..) | Thing::Writer(_) => {
                 match exact.get(&claim.thing) {
-                    Some(first) => clash(first, &claim, problems),
-                    None => drop(exact.insert(claim.thing.clone(), claim)),
+                    Some(first) => clash(first, claim, problems),
+                    None => drop(exact.insert(&claim.thing, claim)),
                 }
             }
         }
@@ -209,8 +215,8 @@ fn bounds(claim: &Claim) -> (u128, u128) {
 }
 
 /// Reports ranges that overlap, in the time of sorting them.
-fn compare_ranges(mut claims: Vec<Claim>, problems: &mut Problems) -> Vec<Claim> {
-    claims.sort_by_key(bounds);
+fn compare_ranges<'c>(mut claims: Vec<&'c Claim>, problems: &mut Problems) -> Vec<&'c Claim> {
+    claims.sort_by_key(|claim| bounds(claim));
     let mut widest: Option<&Claim> = None;
     for claim in &claims {
         match widest {
@@ -225,8 +231,8 @@ fn compare_ranges(mut claims: Vec<Claim>, problems: &mut Problems) -> Vec<Claim>
 }
 
 /// Ports clash on the same address, and on any address with those of all addresses.
-fn compare_ports(claims: Vec<Claim>, problems: &mut Problems) {
-    let mut by_address: BTreeMap<IpAddr, Vec<Claim>> = BTreeMap::new();
+fn compare_ports(claims: Vec<&Claim>, problems: &mut Problems) {
+    let mut by_address: BTreeMap<IpAddr, Vec<&Claim>> = BTreeMap::new();
     for claim in claims {
         if let Thing::Ports(_, address, ..) = claim.thing {
             by_address.entry(address).or_default().push(claim);
@@ -237,10 +243,10 @@ fn compare_ports(claims: Vec<Claim>, problems: &mut Problems) {
     let everywhere = compare_ranges(everywhere.into_iter().flat_map(|(_, claims)| claims).collect(), problems);
     for (_, claims) in single {
         for claim in compare_ranges(claims, problems) {
-            let (first, last) = bounds(&claim);
+            let (first, last) = bounds(claim);
             let before = everywhere.partition_point(|other| bounds(other).0 <= last);
             if let Some(other) = everywhere[..before].last().filter(|other| bounds(other).1 >= first) {
-                clash(other, &claim, problems);
+                clash(other, claim, problems);
             }
         }
     }
@@ -248,8 +254,7 @@ fn compare_ports(claims: Vec<Claim>, problems: &mut Problems) {
 
 /// Reports that two claims exclude each other, at the one that comes later in the files.
 fn clash(a: &Claim, b: &Claim, problems: &mut Problems) {
-    let place = |claim: &Claim| (claim.spot.file.clone(), claim.spot.line, claim.spot.column);
-    let (first, second) = if place(a) <= place(b) { (a, b) } else { (b, a) };
+    let (first, second) = if a.place() <= b.place() { (a, b) } else { (b, a) };
     let same = first.owner == second.owner;
     let owner = brief(&first.owner, &second.owner);
     let message = match &second.thing {
@@ -271,9 +276,8 @@ fn clash(a: &Claim, b: &Claim, problems: &mut Problems) {
         }
         Thing::Addresses(..) => format!("this subnet overlaps one of {owner}"),
     };
-    problems
-        .push(Diagnostic::error(second.spot.clone(), message))
-        .hint(format!("the other one is in {}", first.spot.brief()));
+    let there = format!("the other one is in {}:{}", first.file.name, first.file.line_number(first.pos));
+    problems.error(&second.file, second.pos, message).hint(there);
 }
 
 /// `Deployment web`, with its namespace where it is another one.

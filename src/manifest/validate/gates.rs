@@ -1,10 +1,12 @@
 //! The rules of gates: what they may ask for, whose Jobs they are, and what such a Job takes from its Deployment.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{World, references, wrong};
 use crate::manifest::diagnostic::Problems;
-use crate::manifest::objects::{Object, Spec};
+use crate::manifest::objects::{Object, Objects, Spec};
 use crate::manifest::place::At;
-use crate::model::name::{Key, Name};
+use crate::model::name::{Key, Kind, Name};
 use crate::model::spec::{DeploymentSpec, Gate, Template};
 use crate::model::time::Span;
 
@@ -12,7 +14,7 @@ use crate::model::time::Span;
 pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
     let at = at.field("gates");
     for (side, gates) in [("before", &spec.gates.before), ("after", &spec.gates.after)] {
-        let mut titles = Vec::new();
+        let (mut titles, ports) = (BTreeSet::new(), super::template::named_ports(&spec.template));
         for (index, gate) in gates.iter().enumerate() {
             let at = at.field(side).item(index);
             alone(at, gate, side == "before", &spec.template, problems);
@@ -20,8 +22,8 @@ pub fn check(at: At<'_>, spec: &DeploymentSpec, problems: &mut Problems) {
             if titles.contains(&title) {
                 wrong(problems, at, format!("{title} is there twice"));
             }
-            titles.push(title);
-            super::template::gate(at, gate, &spec.template, problems);
+            titles.insert(title);
+            super::template::gate(at, gate, &ports, problems);
         }
     }
 }
@@ -101,8 +103,9 @@ pub fn links(world: &World<'_>, object: &Object, spec: &DeploymentSpec, problems
             references::declared(world, &object.key, of.kind, &of.name, at, problems);
         }
     }
+    let own: BTreeSet<&Name> = jobs(spec).collect();
     for (index, dependency) in spec.template.depends_on.iter().enumerate() {
-        let Some(job) = dependency.job.as_ref().filter(|job| names(spec, job)) else { continue };
+        let Some(job) = dependency.job.as_ref().filter(|job| own.contains(job)) else { continue };
         let at = at.field("template").field("dependsOn").item(index).field("job");
         wrong(problems, at, format!("job '{job}' is a gate of this Deployment: it runs when its dependencies are met"))
             .hint("remove it here: the rollout waits for its gates anyway");
@@ -115,30 +118,34 @@ pub fn image(world: &World<'_>, object: &Object, template: &Template, problems: 
         return;
     }
     let at = object.document.at().field("spec").key("template");
-    let wards: Vec<&Name> = wards(world, &object.key).map(|ward| &ward.name).collect();
-    match wards[..] {
+    match world.wards.get(&object.key).map(Vec::as_slice).unwrap_or_default() {
         [_] => {}
         [] => {
             wrong(problems, at, "spec.template needs the field 'image'")
                 .hint("a Job may leave it out when it is a gate of a Deployment: it takes that one's");
         }
         [first, second, ..] => {
-            let message = format!("this Job is a gate of {first} and of {second}, so it needs an image of its own");
+            let message =
+                format!("this Job is a gate of {} and of {}, so it needs an image of its own", first.name, second.name);
             wrong(problems, at, message).hint("write image: …, or a Job for each");
         }
     }
 }
 
-/// The Deployments that a Job is a gate of, those with mistakes included.
-pub fn wards<'w>(world: &'w World<'_>, job: &'w Key) -> impl Iterator<Item = &'w Key> {
-    let flawed = world.objects.flawed.values().map(|(object, _)| object);
-    let all = world.objects.list.values().chain(flawed).filter(|object| object.key.namespace == job.namespace);
-    all.filter_map(|object| match &object.spec {
-        Spec::Deployment(spec) => names(spec, &job.name).then_some(&object.key),
-        _ => None,
-    })
+/// The Deployments that each Job is a gate of, those with mistakes included.
+pub fn wards(objects: &Objects) -> BTreeMap<Key, Vec<&Key>> {
+    let mut wards: BTreeMap<Key, Vec<&Key>> = BTreeMap::new();
+    let flawed = objects.flawed.values().map(|(object, _)| object);
+    for object in objects.list.values().chain(flawed) {
+        let Spec::Deployment(spec) = &object.spec else { continue };
+        for job in jobs(spec).collect::<BTreeSet<_>>() {
+            wards.entry(object.key.sibling(Kind::Job, job)).or_default().push(&object.key);
+        }
+    }
+    wards
 }
 
-fn names(spec: &DeploymentSpec, job: &Name) -> bool {
-    spec.gates.before.iter().chain(&spec.gates.after).any(|gate| gate.job.as_ref() == Some(job))
+/// The Jobs that are gates of a Deployment.
+fn jobs(spec: &DeploymentSpec) -> impl Iterator<Item = &Name> {
+    spec.gates.before.iter().chain(&spec.gates.after).filter_map(|gate| gate.job.as_ref())
 }

@@ -30,6 +30,17 @@ pub struct World<'a> {
     pub objects: &'a Objects,
     /// The contents that could be read.
     pub contents: &'a BTreeMap<Key, Content>,
+    /// The Deployments that each Job is a gate of.
+    wards: BTreeMap<Key, Vec<&'a Key>>,
+    /// The keys of each content whose values cannot be in an environment.
+    no_texts: BTreeMap<&'a Key, BTreeSet<&'a str>>,
+}
+
+impl<'a> World<'a> {
+    /// The objects of a source, with the contents of those that have any.
+    pub fn new(objects: &'a Objects, contents: &'a BTreeMap<Key, Content>) -> Self {
+        Self { objects, contents, wards: gates::wards(objects), no_texts: references::no_texts(contents) }
+    }
 }
 
 /// Checks all rules inside one source.

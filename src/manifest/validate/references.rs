@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::subnet::Subnet;
+use super::template::ENV_FROM_MAX;
 use super::{World, wrong};
 use crate::manifest::diagnostic::Problems;
-use crate::manifest::dotenv::is_env_name;
 use crate::manifest::objects::{Object, Spec};
 use crate::manifest::place::At;
 use crate::manifest::schema;
@@ -16,6 +16,12 @@ use crate::model::spec::{
     AccessMode, CronJobSpec, Dependency, DependencyCondition, DeploymentSpec, EnvValue, NamespaceSpec,
     NetworkAttachment, Quiesce, Template,
 };
+
+/// A network has at most one subnet of each family; more are told where they stand.
+const SUBNETS_MAX: usize = 8;
+
+/// How many names of a circle are told.
+const CIRCLE_MAX: usize = 10;
 
 /// The network that every namespace has without declaring it.
 const DEFAULT_NETWORK: &str = "default";
@@ -78,19 +84,25 @@ pub fn declared(world: &World<'_>, own: &Key, kind: Kind, name: &Name, at: At<'_
     if !world.objects.complete {
         return false;
     }
+    let title = schema::title(kind);
+    let hint = problems.unless_full(|| Some(way_to(world, own, kind, name)));
+    let problem = wrong(problems, at, format!("there is no {title} '{name}' in namespace '{}'", own.namespace));
+    problem.hint = hint;
+    false
+}
+
+/// What may be meant by the name of a sibling that is not there.
+fn way_to(world: &World<'_>, own: &Key, kind: Kind, name: &Name) -> String {
     let all = world.objects.declared.keys().filter(|key| key.kind == kind);
     let siblings = all.clone().filter(|key| key.namespace == own.namespace).map(|key| key.name.as_str());
-    let title = schema::title(kind);
     let elsewhere = all.clone().find(|key| key.name == *name);
-    let hint = match (suggest::nearest(name.as_str(), siblings), elsewhere) {
+    match (suggest::nearest(name.as_str(), siblings), elsewhere) {
         (Some(near), _) => format!("did you mean '{near}'?"),
         (None, Some(other)) => {
             format!("there is one in namespace '{}'; namespaces do not see each other", other.namespace)
         }
-        (None, None) => format!("declare it: kind: {title}, metadata: {{name: {name}}}"),
-    };
-    wrong(problems, at, format!("there is no {title} '{name}' in namespace '{}'", own.namespace)).hint(hint);
-    false
+        (None, None) => format!("declare it: kind: {}, metadata: {{name: {name}}}", schema::title(kind)),
+    }
 }
 
 /// The content of a sibling, if it is declared and could be read.
@@ -112,7 +124,8 @@ fn has_key(kind: Kind, name: &Name, content: &Content, key: &str, at: At<'_>, pr
     if content.entries.contains_key(key) {
         return true;
     }
-    let hint = suggest::hint(key, content.entries.keys().map(String::as_str), "its keys are");
+    let keys = content.entries.keys().map(String::as_str);
+    let hint = problems.unless_full(|| suggest::hint(key, keys, "its keys are"));
     let problem = wrong(problems, at, format!("{} '{name}' has no key '{key}'", schema::title(kind)));
     problem.hint(hint.unwrap_or_else(|| "it has no keys at all".into()));
     false
@@ -133,30 +146,46 @@ fn environment(world: &World<'_>, own: &Key, at: At<'_>, template: &Template, pr
         };
         let Some(content) = content(world, own, kind, name, at.field(field), problems) else { continue };
         if has_key(kind, name, content, key, at.field("key"), problems) {
-            can_be_env(content, key, at.field("key"), problems);
+            can_be_env(world, &own.sibling(kind, name), key, at.field("key"), problems);
         }
     }
-    for (index, from) in template.env_from.iter().enumerate() {
+    for (index, from) in template.env_from.iter().take(ENV_FROM_MAX).enumerate() {
         let at = at.field("envFrom").item(index);
         let sources = [("secret", Kind::Secret, &from.secret), ("configMap", Kind::ConfigMap, &from.config_map)];
         for (field, kind, name) in sources.into_iter().filter_map(|(f, k, name)| Some((f, k, name.as_ref()?))) {
             let Some(content) = content(world, own, kind, name, at.field(field), problems) else { continue };
-            for key in content.entries.keys() {
-                if is_env_name(&format!("{}{key}", from.prefix)) {
-                    can_be_env(content, key, at.field(field), problems);
-                } else {
-                    wrong(problems, at.field(field), format!("its key '{key}' cannot be the name of a variable"))
-                        .hint("name single keys in 'env'");
+            let digits = from.prefix.is_empty().then(|| content.entries.range("0".to_owned()..":".to_owned()));
+            for (key, _) in digits.into_iter().flatten() {
+                if problems.is_full() {
+                    return;
                 }
+                wrong(problems, at.field(field), format!("its key '{key}' cannot be the name of a variable"))
+                    .hint("name single keys in 'env'");
+            }
+            let key = own.sibling(kind, name);
+            for name in world.no_texts.get(&key).into_iter().flatten() {
+                if problems.is_full() {
+                    return;
+                }
+                can_be_env(world, &key, name, at.field(field), problems);
             }
         }
     }
 }
 
-/// The environment takes text without NUL bytes. The value is never shown.
-fn can_be_env(content: &Content, key: &str, at: At<'_>, problems: &mut Problems) {
-    let bytes = content.entries[key].expose();
-    if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
+/// The keys whose values are no text without NUL bytes, which is all that the environment takes.
+pub fn no_texts<'w>(contents: &'w BTreeMap<Key, Content>) -> BTreeMap<&'w Key, BTreeSet<&'w str>> {
+    let is_text = |bytes: &[u8]| !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
+    let of = |content: &'w Content| {
+        let wrong = content.entries.iter().filter(|(_, value)| !is_text(value.expose()));
+        wrong.map(|(key, _)| key.as_str()).collect()
+    };
+    contents.iter().map(|(key, content)| (key, of(content))).collect()
+}
+
+/// The environment takes text alone. The value is never shown.
+fn can_be_env(world: &World<'_>, content: &Key, key: &str, at: At<'_>, problems: &mut Problems) {
+    if world.no_texts.get(content).is_some_and(|keys| keys.contains(key)) {
         let message = format!("the value of key '{key}' is not text, so it cannot be in the environment");
         wrong(problems, at, message).hint("mount it as a file");
     }
@@ -175,10 +204,10 @@ fn attachment(world: &World<'_>, own: &Key, network: &NetworkAttachment, at: At<
     let at = at.field("address");
     let (external, subnets) = match world.objects.list.get(&own.sibling(Kind::Network, name)).map(|object| &object.spec)
     {
-        Some(Spec::Network(spec)) => (spec.external, spec.subnets.clone()),
-        _ => (false, Vec::new()),
+        Some(Spec::Network(spec)) => (spec.external, spec.subnets.as_slice()),
+        _ => (false, &[][..]),
     };
-    let subnets: Vec<Subnet> = subnets.iter().filter_map(|text| Subnet::parse(text).ok()).collect();
+    let subnets: Vec<Subnet> = subnets.iter().take(SUBNETS_MAX).filter_map(|text| Subnet::parse(text).ok()).collect();
     if external
         || world.objects.list.contains_key(&own.sibling(Kind::Network, name))
             != world.objects.declared.contains_key(&own.sibling(Kind::Network, name))
@@ -202,6 +231,9 @@ fn around(address: std::net::Ipv4Addr) -> String {
 /// That the Deployments which a CronJob wants quiet are there, and that it does not wait for one of them to serve.
 pub fn quiesce(world: &World<'_>, object: &Object, spec: &CronJobSpec, problems: &mut Problems) {
     let at = object.document.at().field("spec").field("quiesce");
+    let depends_on: BTreeSet<&Name> =
+        spec.template.depends_on.iter().filter_map(|dependency| dependency.deployment.as_ref()).collect();
+    let mut seen = BTreeSet::new();
     for (index, quiesce) in spec.quiesce.iter().enumerate() {
         let (at, name) = (at.item(index), quiesce.deployment());
         let at = match quiesce {
@@ -209,10 +241,10 @@ pub fn quiesce(world: &World<'_>, object: &Object, spec: &CronJobSpec, problems:
             Quiesce::Detailed(_) => at.field("deployment"),
         };
         declared(world, &object.key, Kind::Deployment, name, at, problems);
-        if spec.quiesce.iter().take(index).any(|other| other.deployment() == name) {
+        if !seen.insert(name) {
             wrong(problems, at, format!("deployment '{name}' is there twice"));
         }
-        if spec.template.depends_on.iter().any(|dependency| dependency.deployment.as_ref() == Some(name)) {
+        if depends_on.contains(name) {
             wrong(problems, at, format!("the run depends on deployment '{name}', which would be quiet for it"))
                 .hint("remove it from template.dependsOn, or from here");
         }
@@ -257,23 +289,36 @@ pub fn circles(world: &World<'_>, problems: &mut Problems) {
     for start in edges.keys().copied() {
         // Depth first, with an explicit stack: a chain may be as long as there are objects.
         let mut path: Vec<(&Key, usize)> = vec![(start, 0)];
+        let mut places: BTreeMap<&Key, usize> = BTreeMap::from([(start, 0)]);
         while let Some((key, next)) = path.last_mut().filter(|(key, _)| !done.contains(*key)) {
             let Some((at, target)) = edges[*key].get(*next) else {
                 done.insert(*key);
+                places.remove(*key);
                 path.pop();
                 continue;
             };
             *next += 1;
-            if let Some(first) = path.iter().position(|(other, _)| *other == target) {
-                let names: Vec<String> = path[first..].iter().map(|(key, _)| brief(key)).collect();
-                let message = format!("these wait for each other for ever: {} → {}", names.join(" → "), brief(target));
+            if let Some(first) = places.get(target) {
+                let circle = circle(path[*first..].iter().map(|(key, _)| *key));
+                let message = format!("these wait for each other for ever: {circle} → {}", brief(target));
                 wrong(problems, *at, message).hint("remove one of the dependencies");
             } else if let Some((target, _)) = edges.get_key_value(target).filter(|(target, _)| !done.contains(**target))
             {
+                places.insert(*target, path.len());
                 path.push((*target, 0));
             }
         }
     }
+}
+
+/// The names of a circle; of a long one its beginning, and how many more there are.
+fn circle<'k>(keys: impl ExactSizeIterator<Item = &'k Key>) -> String {
+    let further = keys.len().saturating_sub(CIRCLE_MAX);
+    let mut names: Vec<String> = keys.take(CIRCLE_MAX).map(brief).collect();
+    if further > 0 {
+        names.push(format!("{further} more"));
+    }
+    names.join(" → ")
 }
 
 fn brief(key: &Key) -> String {

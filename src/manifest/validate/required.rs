@@ -1,35 +1,39 @@
 //! What an environment must have: a variable that a program cannot start without is told before anything starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{World, gates, template_at, wrong};
+use super::template::ENV_FROM_MAX;
+use super::{World, template_at, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::objects::Object;
 use crate::manifest::suggest;
 use crate::model::name::{Key, Kind};
+use crate::model::revision::Content;
 use crate::model::spec::{EnvValue, Template};
 
 /// That every name in `requiredEnv` is set, and not to nothing. Values are never shown.
-pub fn environment(world: &World<'_>, object: &Object, template: &Template, problems: &mut Problems) {
+pub fn environment<'w>(world: &World<'w>, object: &Object, template: &'w Template, problems: &mut Problems) {
     if template.required_env.is_empty() {
         return;
     }
     // A Job that takes its environment from the Deployment that it is a gate of.
     let inherits = !template.names_an_image() && template.env.is_empty() && template.env_from.is_empty();
     let from = if inherits { ward(world, &object.key) } else { Some(template) };
-    let Some(set) = from.and_then(|from| variables(world, &object.key, from)) else { return };
+    let Some(set) = from.and_then(|from| Environment::of(world, &object.key, from)) else { return };
     let names = template.required_env.iter().enumerate();
+    let mut seen = BTreeSet::new();
     // What is no name, or is there twice, is told already.
-    for (index, name) in names.filter(|(i, name)| is_env_name(name) && !template.required_env[..*i].contains(name)) {
+    for (index, name) in names.filter(|(_, name)| is_env_name(name) && seen.insert(*name)) {
         let at = template_at(object).field("requiredEnv").item(index);
-        match set.get(name) {
+        match set.holds(name) {
             Some(true) => {}
             Some(false) => {
                 wrong(problems, at, format!("the variable '{name}' is required, and is set to nothing"));
             }
             None => {
-                let hint = match suggest::nearest(name, set.keys().map(String::as_str)) {
+                let near = problems.unless_full(|| set.nearest(name));
+                let hint = match near {
                     Some(near) => format!("'{near}' is set: is it that one?"),
                     None => "set it in 'env', or as a key of a Secret or ConfigMap that 'envFrom' names".into(),
                 };
@@ -41,31 +45,60 @@ pub fn environment(world: &World<'_>, object: &Object, template: &Template, prob
 
 /// The template of the only Deployment that a Job is a gate of, if that has no mistake.
 fn ward<'w>(world: &World<'w>, job: &Key) -> Option<&'w Template> {
-    let key = gates::wards(world, job).next()?;
-    world.objects.list.get(key)?.spec.template()
+    let key = world.wards.get(job)?.first()?;
+    world.objects.list.get(*key)?.spec.template()
 }
 
-/// The names that a container will have in its environment by its manifest, and whether they hold anything. None when a content
-/// that it takes is missing, which is told already.
-fn variables(world: &World<'_>, own: &Key, template: &Template) -> Option<BTreeMap<String, bool>> {
-    let mut set = BTreeMap::new();
-    for from in &template.env_from {
-        for (kind, name) in [(Kind::Secret, &from.secret), (Kind::ConfigMap, &from.config_map)] {
-            let Some(name) = name else { continue };
-            let content = world.contents.get(&own.sibling(kind, name))?;
-            let entries = content.entries.iter();
-            set.extend(entries.map(|(key, value)| (format!("{}{key}", from.prefix), !value.expose().is_empty())));
+/// The variables that a container will have by its manifest.
+struct Environment<'w> {
+    env: BTreeMap<&'w str, bool>,
+    /// Contents whose keys become variables, each with what stands before its keys; a later one wins.
+    from: Vec<(&'w str, &'w Content)>,
+}
+
+impl<'w> Environment<'w> {
+    /// None when a content that it takes is missing, which is told already.
+    fn of(world: &World<'w>, own: &Key, template: &'w Template) -> Option<Self> {
+        let mut from = Vec::new();
+        for taken in template.env_from.iter().take(ENV_FROM_MAX) {
+            for (kind, name) in [(Kind::Secret, &taken.secret), (Kind::ConfigMap, &taken.config_map)] {
+                let Some(name) = name else { continue };
+                from.push((taken.prefix.as_str(), world.contents.get(&own.sibling(kind, name))?));
+            }
         }
+        let mut env = BTreeMap::new();
+        for (name, value) in &template.env {
+            let holds = match value {
+                EnvValue::Text(text) => !text.is_empty(),
+                EnvValue::Secret(of) => holds(world, &own.sibling(Kind::Secret, &of.secret), &of.key)?,
+                EnvValue::ConfigMap(of) => holds(world, &own.sibling(Kind::ConfigMap, &of.config_map), &of.key)?,
+            };
+            env.insert(name.as_str(), holds);
+        }
+        Some(Self { env, from })
     }
-    for (name, value) in &template.env {
-        let holds = match value {
-            EnvValue::Text(text) => !text.is_empty(),
-            EnvValue::Secret(of) => holds(world, &own.sibling(Kind::Secret, &of.secret), &of.key)?,
-            EnvValue::ConfigMap(of) => holds(world, &own.sibling(Kind::ConfigMap, &of.config_map), &of.key)?,
+
+    /// Whether a variable holds anything, if it is set.
+    fn holds(&self, name: &str) -> Option<bool> {
+        let taken = || {
+            let mut found = self.from.iter().rev().filter_map(|(prefix, content)| {
+                let value = content.entries.get(name.strip_prefix(prefix)?)?;
+                Some(!value.expose().is_empty())
+            });
+            found.next()
         };
-        set.insert(name.clone(), holds);
+        self.env.get(name).copied().or_else(taken)
     }
-    Some(set)
+
+    /// The variable that is most likely meant by one that is not set.
+    fn nearest(&self, name: &str) -> Option<String> {
+        let taken = self.from.iter().flat_map(|(prefix, content)| {
+            content.entries.keys().take(suggest::KNOWN_MAX).map(move |key| format!("{prefix}{key}"))
+        });
+        let names: Vec<String> =
+            self.env.keys().map(|name| (*name).to_owned()).chain(taken).take(suggest::KNOWN_MAX).collect();
+        suggest::nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
+    }
 }
 
 fn holds(world: &World<'_>, content: &Key, key: &str) -> Option<bool> {

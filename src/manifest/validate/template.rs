@@ -6,11 +6,15 @@ use super::{image_policy, images, repeated, reserved_labels, words, wrong};
 use crate::manifest::diagnostic::Problems;
 use crate::manifest::dotenv::is_env_name;
 use crate::manifest::place::At;
+use crate::manifest::suggest;
 use crate::model::quantity::Memory;
 use crate::model::spec::{
     EnvFrom, Exec, Gate, Grpc, HealthCheck, HostPort, HttpGet, Mount, Port, PortRef, Probe, Resources, Template,
 };
 use crate::model::time::Span;
+
+/// How many contents an environment takes: each required variable is looked for in each.
+pub const ENV_FROM_MAX: usize = 32;
 
 /// Docker refuses a memory limit below this.
 const MEMORY_MIN: Memory = Memory(6 << 20);
@@ -58,13 +62,18 @@ fn environment(at: At<'_>, template: &Template, problems: &mut Problems) {
         let problem = wrong(problems, at.field("env").key(name), format!("'{name}' is not the name of a variable"));
         problem.hint("a name has letters, digits, '_', '.' and '-', and does not begin with a digit");
     }
+    let mut seen = BTreeSet::new();
     for (index, name) in template.required_env.iter().enumerate() {
         let at = at.field("requiredEnv").item(index);
         if !is_env_name(name) {
             wrong(problems, at, format!("'{name}' is not the name of a variable"));
-        } else if template.required_env[..index].contains(name) {
+        } else if !seen.insert(name) {
             wrong(problems, at, format!("'{name}' is there twice"));
         }
+    }
+    if template.env_from.len() > ENV_FROM_MAX {
+        wrong(problems, at.field("envFrom"), format!("envFrom has at most {ENV_FROM_MAX} items"))
+            .hint("put the variables of several ConfigMaps or Secrets into one");
     }
     for (index, EnvFrom { secret, config_map, prefix }) in template.env_from.iter().enumerate() {
         let at = at.field("envFrom").item(index);
@@ -216,7 +225,13 @@ fn resources(at: At<'_>, resources: &Resources, problems: &mut Problems) {
     }
 }
 
+/// What its ports are called, for those who name one.
+pub fn named_ports(template: &Template) -> BTreeSet<&str> {
+    template.ports.iter().filter_map(|port| port.name.as_deref()).collect()
+}
+
 fn probes(at: At<'_>, template: &Template, problems: &mut Problems) {
+    let ports = named_ports(template);
     let probes = [
         ("startupProbe", &template.startup_probe),
         ("readinessProbe", &template.readiness_probe),
@@ -224,7 +239,7 @@ fn probes(at: At<'_>, template: &Template, problems: &mut Problems) {
     ];
     for (name, probe) in probes {
         if let Some(probe) = probe {
-            check_probe(at.field(name), probe, template, problems);
+            check_probe(at.field(name), probe, &ports, problems);
             if name != "readinessProbe" && probe.success_threshold > 1 {
                 let hint = "remove it: as in Kubernetes, only a readinessProbe takes more than one success";
                 wrong(problems, at.field(name).field("successThreshold"), format!("a {name}'s successThreshold is 1"))
@@ -237,7 +252,7 @@ fn probes(at: At<'_>, template: &Template, problems: &mut Problems) {
     }
 }
 
-fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Problems) {
+fn check_probe(at: At<'_>, probe: &Probe, ports: &BTreeSet<&str>, problems: &mut Problems) {
     let given = [
         ("httpGet", probe.http_get.is_some()),
         ("tcpSocket", probe.tcp_socket.is_some()),
@@ -253,13 +268,13 @@ fn check_probe(at: At<'_>, probe: &Probe, template: &Template, problems: &mut Pr
         wrong(problems, at.field("timeout"), "a probe needs some time: its timeout cannot be 0");
     }
     if let Some(get) = &probe.http_get {
-        http_get(at.field("httpGet"), get, template, problems);
+        http_get(at.field("httpGet"), get, ports, problems);
     }
     if let Some(socket) = &probe.tcp_socket {
-        port_ref(at.field("tcpSocket").field("port"), &socket.port, template, problems);
+        port_ref(at.field("tcpSocket").field("port"), &socket.port, ports, problems);
     }
     if let Some(asked) = &probe.grpc {
-        grpc(at.field("grpc"), asked, template, problems);
+        grpc(at.field("grpc"), asked, ports, problems);
     }
 }
 
@@ -271,21 +286,21 @@ fn command(at: At<'_>, exec: Option<&Exec>, problems: &mut Problems) {
 }
 
 /// A check after a rollout.
-pub fn gate(at: At<'_>, gate: &Gate, template: &Template, problems: &mut Problems) {
+pub fn gate(at: At<'_>, gate: &Gate, ports: &BTreeSet<&str>, problems: &mut Problems) {
     command(at, gate.exec.as_ref(), problems);
     if let Some(get) = &gate.http_get {
-        http_get(at.field("httpGet"), get, template, problems);
+        http_get(at.field("httpGet"), get, ports, problems);
     }
     if let Some(socket) = &gate.tcp_socket {
-        port_ref(at.field("tcpSocket").field("port"), &socket.port, template, problems);
+        port_ref(at.field("tcpSocket").field("port"), &socket.port, ports, problems);
     }
     if let Some(asked) = &gate.grpc {
-        grpc(at.field("grpc"), asked, template, problems);
+        grpc(at.field("grpc"), asked, ports, problems);
     }
 }
 
-fn grpc(at: At<'_>, grpc: &Grpc, template: &Template, problems: &mut Problems) {
-    port_ref(at.field("port"), &grpc.port, template, problems);
+fn grpc(at: At<'_>, grpc: &Grpc, ports: &BTreeSet<&str>, problems: &mut Problems) {
+    port_ref(at.field("port"), &grpc.port, ports, problems);
     // A gate is remembered by it, and a page of a terminal shows it.
     if grpc.service.contains(|c: char| c.is_whitespace() || c.is_control()) {
         let message = format!("'{}' is not the name of a gRPC service: it has no spaces", grpc.service);
@@ -293,8 +308,8 @@ fn grpc(at: At<'_>, grpc: &Grpc, template: &Template, problems: &mut Problems) {
     }
 }
 
-fn http_get(at: At<'_>, get: &HttpGet, template: &Template, problems: &mut Problems) {
-    port_ref(at.field("port"), &get.port, template, problems);
+fn http_get(at: At<'_>, get: &HttpGet, ports: &BTreeSet<&str>, problems: &mut Problems) {
+    port_ref(at.field("port"), &get.port, ports, problems);
     if !get.path.starts_with('/') || get.path.contains(|c: char| c.is_whitespace() || c.is_control()) {
         let message = format!("'{}' is not a path: it begins with '/' and has no spaces", get.path);
         wrong(problems, at.field("path"), message);
@@ -309,11 +324,12 @@ fn http_get(at: At<'_>, get: &HttpGet, template: &Template, problems: &mut Probl
     }
 }
 
-fn port_ref(at: At<'_>, port: &PortRef, template: &Template, problems: &mut Problems) {
+/// `ports` are those with a name.
+fn port_ref(at: At<'_>, port: &PortRef, ports: &BTreeSet<&str>, problems: &mut Problems) {
     let PortRef::Name(name) = port else { return };
-    let known: Vec<&str> = template.ports.iter().filter_map(|port| port.name.as_deref()).collect();
-    if !known.contains(&name.as_str()) {
-        let hint = crate::manifest::suggest::hint(name, known, "the ports with a name are");
+    if !ports.contains(name.as_str()) {
+        let names = ports.iter().copied();
+        let hint = problems.unless_full(|| suggest::hint(name, names, "the ports with a name are"));
         let hint = hint.unwrap_or_else(|| "write the port's number, or give it a name in 'ports'".into());
         wrong(problems, at, format!("there is no port with the name '{name}'")).hint(hint);
     }

@@ -156,8 +156,9 @@ fn known(at: At<'_>, written: &str, word: &str, words: &[&str], what: &str, prob
     if words.contains(&word) {
         return;
     }
+    let hint = problems.unless_full(|| suggest::hint(word, words.iter().copied(), "those known are"));
     let problem = wrong(problems, at, format!("there is no {what} '{written}'"));
-    if let Some(hint) = suggest::hint(word, words.iter().copied(), "those known are") {
+    if let Some(hint) = hint {
         problem.hint(hint);
     }
 }
