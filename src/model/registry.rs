@@ -177,3 +177,14 @@ impl ImagePolicyStatus {
         !matches!(self.reason.as_str(), "AsChosen" | "NotAsked" | "Held")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_a_registry_is_not_a_tag() {
+        assert_eq!(parts("registry.shop:5000/web"), ("registry.shop:5000/web", None));
+        assert_eq!(parts("registry.shop:5000/web:1@sha256:0"), ("registry.shop:5000/web", Some("1")));
+    }
+}

@@ -297,15 +297,3 @@ fn secrets(world: World, object: &Key, template: &Template) -> Vec<ContentId> {
     let secrets = secrets.filter_map(|name| world.desired.contents.get(&object.sibling(Kind::Secret, name)));
     secrets.map(|secret| secret.spec.clone()).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_of_a_registry_is_not_a_tag() {
-        assert_eq!(parts("registry.shop:5000/web"), ("registry.shop:5000/web", None));
-        assert_eq!(parts("registry.shop:5000/web:1@sha256:0"), ("registry.shop:5000/web", Some("1")));
-        assert_eq!(tagged("registry.shop:5000/web"), "registry.shop:5000/web:latest");
-    }
-}
