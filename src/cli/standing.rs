@@ -159,23 +159,21 @@ fn how_far(replicas: Replicas, way: &str) -> String {
     if updated < desired {
         return format!("{updated} of {desired} replicas {way}, {available} available");
     }
-    let old = match current.saturating_sub(updated) {
-        0 => String::new(),
-        1 => ", 1 old one is still there".into(),
-        count => format!(", {count} old ones are still there"),
-    };
+    let all = if desired == 1 { "its replica is".into() } else { format!("all {desired} replicas are") };
     // Those that are ready and not for `minReady` yet.
     let young = ready.saturating_sub(available);
-    match (desired, available.min(desired)) {
-        (1, 0) if young > 0 => format!("its replica is {way} and ready, but not for minReady yet{old}"),
-        (1, 0) => format!("its replica is {way} and not available yet{old}"),
-        (1, _) => format!("its replica is {way} and available{old}"),
-        (all, available) if young > 0 => {
-            format!(
-                "all {all} replicas are {way}, {available} of them available, {young} not ready for minReady yet{old}"
-            )
-        }
-        (all, available) => format!("all {all} replicas are {way}, {available} of them available{old}"),
+    // The counts are of old ones, too.
+    match current.saturating_sub(updated) {
+        0 => {}
+        1 => return format!("{all} {way}, {available} of {current} available, and 1 old one is still there"),
+        old => return format!("{all} {way}, {available} of {current} available, and {old} old ones are still there"),
+    }
+    match (desired, available) {
+        (1, 0) if young > 0 => format!("{all} {way} and ready, but not for minReady yet"),
+        (1, 0) => format!("{all} {way} and not available yet"),
+        (1, _) => format!("{all} {way} and available"),
+        _ if young > 0 => format!("{all} {way}, {available} of them available, {young} not ready for minReady yet"),
+        _ => format!("{all} {way}, {available} of them available"),
     }
 }
 
@@ -224,11 +222,10 @@ mod tests {
         assert_eq!(at(3, 3, 1, 3, 3), "1 of 3 replicas updated, 3 available");
         assert_eq!(at(1, 1, 1, 0, 0), "its replica is updated and not available yet");
         assert_eq!(at(1, 1, 1, 1, 0), "its replica is updated and ready, but not for minReady yet");
-        assert_eq!(at(1, 2, 1, 2, 2), "its replica is updated and available, 1 old one is still there");
+        assert_eq!(at(1, 2, 1, 2, 1), "its replica is updated, 1 of 2 available, and 1 old one is still there");
         assert_eq!(at(3, 3, 3, 2, 2), "all 3 replicas are updated, 2 of them available");
-        assert_eq!(
-            at(3, 5, 3, 3, 2),
-            "all 3 replicas are updated, 2 of them available, 1 not ready for minReady yet, 2 old ones are still there"
-        );
+        assert_eq!(at(3, 3, 3, 3, 2), "all 3 replicas are updated, 2 of them available, 1 not ready for minReady yet");
+        let with_old = "all 3 replicas are updated, 4 of 5 available, and 2 old ones are still there";
+        assert_eq!(at(3, 5, 3, 5, 4), with_old);
     }
 }
