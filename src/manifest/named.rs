@@ -33,7 +33,8 @@ impl Named {
     pub fn add(&mut self, path: &Path, bytes: &[u8], budget: &mut Budget) {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         // Most manifests name nothing; they are not worth a second parse.
-        if !text.contains("ConfigMap") && !text.contains("variablesFrom") {
+        let names_contents = text.contains("ConfigMap") && text.contains("files");
+        if !names_contents && !text.contains("variablesFrom") {
             return;
         }
         let file = File::new(String::new(), text.trim_start_matches('\u{feff}').into());

@@ -323,8 +323,8 @@ fn stuck(world: World, past: &History, key: &Key, gate: &Gate, revision: Option<
 /// The Deployments that a Job or CronJob is a gate of.
 pub fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a Key> {
     let deployments = desired.deployments.iter().filter(move |(key, _)| key.namespace == job.namespace);
-    let names = move |(key, declared): &(&Key, &Declared<DeploymentSpec>)| {
-        all(&declared.spec).any(|(.., gate)| gate.object(key).as_ref() == Some(job))
+    let names = move |(_, declared): &(&Key, &Declared<DeploymentSpec>)| {
+        all(&declared.spec).any(|(.., gate)| gate.is_about(job))
     };
     deployments.filter(names).map(|(key, _)| key)
 }

@@ -87,6 +87,14 @@ impl Gate {
         job.or_else(|| self.cron_job.as_ref().map(|name| owner.sibling(Kind::CronJob, name)))
     }
 
+    /// Whether it is about that Job or CronJob of its owner's namespace.
+    pub fn is_about(&self, job: &Key) -> bool {
+        match &self.job {
+            Some(name) => job.kind == Kind::Job && job.name == *name,
+            None => job.kind == Kind::CronJob && self.cron_job.as_ref() == Some(&job.name),
+        }
+    }
+
     /// The check that it is, if it is one, with the thresholds of a gate.
     pub fn probe(&self) -> Option<Probe> {
         let is_check = self.job.is_none() && self.cron_job.is_none();
