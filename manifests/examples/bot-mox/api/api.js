@@ -16,7 +16,9 @@ if (!DATABASE_URL || !STORAGE_URL) {
   process.exit(1);
 }
 
-const pool = new Pool({ connectionString: DATABASE_URL, max: 8, connectionTimeoutMillis: 2000 });
+// Connections are kept: one that is open survives that this replica gets or loses its name, one that is being opened just then may
+// hang. Half a second is long for a database next door.
+const pool = new Pool({ connectionString: DATABASE_URL, max: 8, idleTimeoutMillis: 0, connectionTimeoutMillis: 500 });
 pool.on('error', (error) => console.error(`database: ${error.message}`));
 
 async function migrate() {
@@ -35,14 +37,19 @@ async function migrate() {
   await pool.end();
 }
 
-/// While a replica gets or loses its name it is off its networks for a moment: open connections survive that, and what could
-/// not connect tries again.
+/// Whether nothing was sent yet: there was no connection to send it on.
+function couldNotConnect(error) {
+  const codes = ['EAI_AGAIN', 'ENOTFOUND', 'ENETUNREACH', 'EHOSTUNREACH', 'ETIMEDOUT'];
+  return codes.includes(error.code) || /timeout exceeded when trying to connect|connection timeout/.test(error.message);
+}
+
+/// While a replica gets or loses its name it is off its networks for a moment: what could not connect tries again.
 async function query(text, values) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await pool.query(text, values);
     } catch (error) {
-      if (attempt === 10 || !['EAI_AGAIN', 'ENOTFOUND', 'ENETUNREACH', 'EHOSTUNREACH'].includes(error.code)) throw error;
+      if (attempt === 10 || !couldNotConnect(error)) throw error;
       await new Promise((later) => setTimeout(later, 100));
     }
   }
