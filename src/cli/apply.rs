@@ -15,6 +15,7 @@ use super::{output, validate};
 use crate::manifest::Source;
 use crate::model::command::Answer;
 use crate::model::name::{Key, Name};
+use crate::model::source::called;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{ObjectView, SourcePhase, SourceState, View};
 use crate::server::wire::Snapshot;
@@ -186,12 +187,8 @@ pub fn chosen(wanted: &[Source], watched: Vec<SourceState>) -> Result<Vec<Source
 }
 
 fn unwatched(source: &Source, watched: &[SourceState]) -> Failure {
-    let name = |dir: &str, namespace: Option<&Name>| match namespace {
-        Some(namespace) => format!("{dir}={namespace}"),
-        None => dir.to_string(),
-    };
-    let watched: Vec<String> = watched.iter().map(|state| name(&state.dir, state.namespace.as_ref())).collect();
-    let wanted = name(&source.dir.display().to_string(), source.namespace.as_ref());
+    let watched: Vec<String> = watched.iter().map(|state| called(&state.dir, state.namespace.as_ref())).collect();
+    let wanted = called(source.dir.display(), source.namespace.as_ref());
     Failure::new(format!("the daemon does not watch {wanted}")).hint(match watched[..] {
         [] => "it watches nothing; start it with --source".into(),
         _ => format!("it watches {}", watched.join(", ")),

@@ -61,6 +61,7 @@ impl Exit {
             }
         }
     }
+
     /// The number for the shell.
     pub fn code(self) -> u8 {
         match self {

@@ -12,7 +12,7 @@ use super::errors::Failed;
 use super::inspect::short;
 use super::rfc3339;
 use crate::model::observed::ContainerId;
-use crate::model::text::printable;
+use crate::model::text::{CUT, printable};
 use crate::model::time::Timestamp;
 
 /// The most bytes that are read, and the most characters of a line that are kept.
@@ -84,7 +84,7 @@ impl Kept {
         let text = printable(&String::from_utf8_lossy(&self.bytes));
         let is_cut = self.is_cut || text.chars().nth(LINE_MAX).is_some();
         let shown: String = text.chars().take(LINE_MAX).collect();
-        format!("{}{}", shown.trim_end(), if is_cut { "…" } else { "" })
+        format!("{}{}", shown.trim_end(), if is_cut { CUT } else { "" })
     }
 }
 

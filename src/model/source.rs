@@ -1,6 +1,7 @@
 //! How a source is, as the view tells it: which of its manifests are in force, and why not the newest. Plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,14 @@ use super::name::{Key, Name};
 use super::revision::Checkout;
 use super::time::Timestamp;
 use super::view::ProblemView;
+
+/// What a source is called, as on the command line: `DIR` or `DIR=NAMESPACE`.
+pub fn called(dir: impl Display, namespace: Option<&Name>) -> String {
+    match namespace {
+        Some(namespace) => format!("{dir}={namespace}"),
+        None => dir.to_string(),
+    }
+}
 
 /// How a source is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

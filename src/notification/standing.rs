@@ -9,6 +9,7 @@ use super::message::{Message, Object, Tone};
 use crate::model::declaration::Declaration;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::registry::in_short;
+use crate::model::source::called;
 use crate::model::status::Status;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{
@@ -101,8 +102,7 @@ const DAEMON: &str = "evenkeel";
 pub const ALWAYS_NEWS: [&str; 2] = [ENGINE, DAEMON];
 
 fn source(view: &View, state: &SourceState, lasting: &mut Lasting) -> Standing {
-    let namespace = state.namespace.as_ref().map(|namespace| format!("={namespace}")).unwrap_or_default();
-    let subject = format!("source {}{namespace}", state.dir);
+    let subject = format!("source {}", called(&state.dir, state.namespace.as_ref()));
     let mut object = Object::other("Source", &state.dir);
     object.namespace = state.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
     let told = |result, tone, message: &str| Message::new(view.at, object.clone(), result, tone, message);

@@ -258,8 +258,8 @@ fn start_ready_to_start(
         running -= retire::stopping(scene, history).min(scene.strategy.surge);
     }
     // What is under way with one that nobody has told to stop may be its start.
-    let told = |r: &Replica| history.retiring.get(&r.container.id).is_some_and(|retirement| retirement.stopping);
-    let may_run = |r: &Replica| r.runs() || scene.is_busy(r) && !told(r);
+    let may_be_starting = |r: &Replica| scene.is_busy(r) && !retire::is_told_to_stop(history, &r.container.id);
+    let may_run = |r: &Replica| r.runs() || may_be_starting(r);
     let old_runs = scene.replicas.iter().any(|r| may_run(r) && !scene.is_new(r.container));
     let limit = scene.strategy.replicas + scene.strategy.surge;
     // Old ones that are still needed come before new ones: those may never become ready.

@@ -59,6 +59,7 @@ use crate::model::status::{Condition, Plan, Status};
 use crate::model::time::Timestamp;
 
 pub use forecast::{Ahead, Step, assume_ready, forecast};
+pub use gates::wards;
 pub use images::of_interest as images_of_interest;
 pub use policy::declared as refusals;
 pub use prune::confirm;

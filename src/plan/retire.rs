@@ -7,7 +7,7 @@ use super::world::{Decided, World};
 use crate::model::action::{Call, Stop, container_target};
 use crate::model::history::{DeploymentHistory, Retirement};
 use crate::model::name::Key;
-use crate::model::observed::{Container, ContainerState};
+use crate::model::observed::{Container, ContainerId, ContainerState};
 use crate::model::spec::Template;
 use crate::model::time::{Span, Timestamp};
 
@@ -167,7 +167,12 @@ pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica)
     let id = &replica.container.id;
     // A stop that failed leaves it running, although what does not answer counts as busy.
     let is_busy = world.is_busy(replica.container) && world.container_failure(replica.container).is_none();
-    replica.runs() && is_busy && history.retiring.get(id).is_some_and(|retirement| retirement.stopping)
+    replica.runs() && is_busy && is_told_to_stop(history, id)
+}
+
+/// Whether a container was told to stop, whatever has come of it.
+pub fn is_told_to_stop(history: &DeploymentHistory, id: &ContainerId) -> bool {
+    history.retiring.get(id).is_some_and(|retirement| retirement.stopping)
 }
 
 fn stop(container: &Container, template: &Template) -> Stop {

@@ -9,19 +9,18 @@ use super::Reconciler;
 use super::releases::short;
 use crate::engine::Engine;
 use crate::model::action::build_target;
-use crate::model::desired::{Declared, Desired};
 use crate::model::history::History;
 use crate::model::job::{JobRun, JobState};
 use crate::model::last_good::SourceName;
-use crate::model::name::{Key, Kind};
+use crate::model::name::Key;
 use crate::model::observed::{Failure, Fault};
 use crate::model::release::{MANIFEST, Release, Step, Subject};
 use crate::model::revision::Checkout;
-use crate::model::spec::DeploymentSpec;
 use crate::model::status::RevisionSummary;
 use crate::model::text::last_word;
 use crate::model::time::Timestamp;
 use crate::model::view::SourceState;
+use crate::plan;
 use crate::probe::Dial;
 
 /// What stands where there is none of it.
@@ -66,7 +65,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 
     /// Who a run of a Job is for: whoever began the rollout that it is a gate of, a person who asked for it, or a commit.
     fn beginner(&self, job: &Key, run: &JobRun, now: Timestamp) -> String {
-        let wards = wards(&self.desired, job).chain([job]);
+        let wards = plan::wards(&self.desired, job).chain([job]);
         let known = wards.filter_map(|key| self.releases.beginner(key, now)).next();
         known.map_or_else(|| commit(run.commit.as_ref()), str::to_owned)
     }
@@ -148,16 +147,6 @@ fn is_of(release: &Release, run: &JobRun) -> bool {
 /// A Job's revisions have no numbers.
 fn summary(run: &JobRun) -> RevisionSummary {
     RevisionSummary { number: 0, id: run.revision.to_string(), image: run.template.image.clone() }
-}
-
-/// The Deployments that a Job is a gate of.
-fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a Key> {
-    let is_gate = move |(key, declared): &(&Key, &Declared<DeploymentSpec>)| {
-        let gates = &declared.spec.gates;
-        let mut all = gates.before.iter().chain(&gates.after);
-        job.kind == Kind::Job && all.any(|gate| gate.object(key).as_ref() == Some(job))
-    };
-    desired.deployments.iter().filter(is_gate).map(|(key, _)| key)
 }
 
 fn commit(commit: Option<&Checkout>) -> String {

@@ -13,6 +13,7 @@ use crate::model::name::Name;
 use crate::model::policy::Standing;
 use crate::model::revision::ContentHasher;
 use crate::model::secret::SecretBytes;
+use crate::model::source::called;
 use crate::model::time::Timestamp;
 use crate::model::view::View;
 use crate::reconciler::rules::{Place, Rules};
@@ -107,10 +108,7 @@ fn is_watched(source: &Source, view: &View) -> bool {
 }
 
 fn label(source: &Source) -> String {
-    match &source.namespace {
-        Some(namespace) => format!("{}={namespace}", source.dir.display()),
-        None => source.dir.display().to_string(),
-    }
+    called(source.dir.display(), source.namespace.as_ref())
 }
 
 /// What to think of the policy file: whether it is there, nobody but root could have written it, and it can be understood.
