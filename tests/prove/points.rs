@@ -20,7 +20,8 @@ const RECOVERY: usize = 40;
 /// How many second faults are tried after each first one.
 const COMPANIONS: usize = 3;
 
-/// Which points are played: those that the seed picks, one in so many.
+/// Which points are played: those that the seed picks, one in so many. The seeds up to that number share all points among
+/// them, so that a whole sweep can be played in parts.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     pub seed: u64,
@@ -32,15 +33,16 @@ impl Sample {
     pub const ALL: Sample = Sample { seed: 0, one_in: 1 };
 
     fn picks(self, scenario: &Scenario, point: &Point) -> bool {
-        self.rank(scenario, point).is_multiple_of(self.one_in.max(1))
+        let one_in = self.one_in.max(1);
+        rank((), scenario, point) % one_in == self.seed % one_in
     }
+}
 
-    /// A number that is the same in every run and looks like chance.
-    fn rank(self, scenario: &Scenario, point: &Point) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, &scenario.path, fault::words(point)).hash(&mut hasher);
-        hasher.finish()
-    }
+/// A number that is the same in every run and looks like chance.
+fn rank(salt: impl Hash, scenario: &Scenario, point: &Point) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (salt, &scenario.path, fault::words(point)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The points of a scenario, or those of a sample.
@@ -68,7 +70,7 @@ fn companions(scenario: &Scenario, undisturbed: &Play, first: Fault, sample: Sam
     let seconds = calls(&recovery).chain(writes(&recovery)).chain(states(&recovery)).filter(is_soon);
     let pair = |second: Fault| vec![first, second];
     let mut pairs: Vec<Point> = seconds.map(pair).collect();
-    pairs.sort_by_key(|pair| sample.rank(scenario, pair));
+    pairs.sort_by_key(|pair| rank(sample.seed, scenario, pair));
     pairs.truncate(COMPANIONS);
     pairs
 }
