@@ -205,3 +205,83 @@ impl Engine for Docker {
         self.following.changed(&self.client, since).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+    use crate::model::spec::{Limits, Requests, RestartPolicy};
+
+    /// What was asked of it, a request line each.
+    type Asked = Arc<Mutex<Vec<String>>>;
+
+    /// An engine that says of every container that it is somebody else's, and agrees to everything that is asked.
+    async fn serve(listener: UnixListener, asked: Asked) {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, asked.clone()));
+        }
+    }
+
+    async fn answer(stream: UnixStream, asked: Asked) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        let mut request = String::new();
+        stream.read_line(&mut request).await?;
+        let mut line = String::new();
+        while stream.read_line(&mut line).await? > 2 {
+            line.clear();
+        }
+        let is_look = request.contains("/json ");
+        let body = if is_look { r#"{"Id":"stranger","Name":"/shop.web.0","Config":{"Labels":{}}}"# } else { "" };
+        if !request.contains("/_ping") {
+            asked.lock().unwrap().push(request.trim_end().to_owned());
+        }
+        let status = if request.starts_with("GET") { "200 OK" } else { "204 No Content" };
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+        let length =
+            if request.starts_with("GET") { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
+        stream.write_all(format!("{head}{length}\r\n{body}").as_bytes()).await
+    }
+
+    #[tokio::test]
+    async fn what_has_become_somebody_elses_is_looked_at_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("engine.sock");
+        let asked = Asked::default();
+        tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), asked.clone()));
+        let engine = Docker::at(Host::Unix(socket), None, Instance::new("evenkeel").unwrap());
+        let id = ContainerId("stranger".into());
+        let adjustable = Adjustable {
+            limits: Limits::default(),
+            requests: Requests::default(),
+            restart_policy: RestartPolicy::Always,
+        };
+        let connection = Connection {
+            container: id.clone(),
+            name: "shop.web.0".into(),
+            network: "shop.default".into(),
+            aliases: BTreeSet::new(),
+            address: None,
+        };
+        let outcomes = [
+            ("stop", engine.stop(&id, Span::secs(1)).await),
+            ("restart", engine.restart(&id, Span::secs(1)).await),
+            ("pause", engine.pause(&id).await),
+            ("remove", engine.remove(&id).await),
+            ("update", engine.update(&id, &adjustable).await),
+            ("reconnect", engine.reconnect(&connection).await),
+        ];
+        for (call, outcome) in outcomes {
+            let error = outcome.expect_err(call);
+            assert_eq!(
+                (error.fault, error.message.as_str()),
+                (Fault::Conflict, "it is not ours any more, so it was left alone")
+            );
+        }
+        let looks = vec!["GET /v1.45/containers/stranger/json HTTP/1.1".to_owned(); 6];
+        assert_eq!(*asked.lock().unwrap(), looks);
+    }
+}
