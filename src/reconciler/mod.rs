@@ -19,6 +19,7 @@ pub mod host;
 mod inquirer;
 mod inside;
 mod interrupted;
+mod kept_releases;
 mod last_good;
 mod load;
 pub mod look;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Reconciler;
+use super::kept_releases::KeptReleases;
 use crate::engine::Engine;
 use crate::model::history::{DeploymentHistory, History, Outcome, Revision, Rollout};
 use crate::model::name::Key;
@@ -28,8 +29,7 @@ const REASON_MAX: usize = 1_000;
 /// The release log in memory, and what is not on the disk yet.
 #[derive(Default)]
 pub struct Releases {
-    /// Oldest first, each once.
-    entries: Vec<Release>,
+    kept: KeptReleases,
     /// How each Deployment stands, as the log tells it.
     last: BTreeMap<Key, Release>,
     /// How each Job and each source stands, as the log tells it.
@@ -76,7 +76,7 @@ impl Releases {
 
     /// All entries that are kept, oldest first.
     pub fn all(&self) -> Vec<Release> {
-        self.entries.clone()
+        self.kept.all()
     }
 
     /// Takes an entry in, in the place of one with its id.
@@ -92,16 +92,12 @@ impl Releases {
             // Of what was not done nothing begins.
             self.wishes.retain(|_, wish| wish.id != release.id);
         }
-        match self.entries.iter().rposition(|known| known.id == release.id) {
-            Some(known) => self.entries[known] = release,
-            None => self.entries.push(release),
-        }
-        self.entries.drain(..self.entries.len().saturating_sub(RELEASES_MAX));
+        self.kept.take(release);
     }
 
     /// Whether there is an entry with that id.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.entries.iter().any(|known| known.id == id)
+        self.kept.has(id)
     }
 
     /// Who began what a Deployment or a Job is at, as far as the log says.
