@@ -1,6 +1,6 @@
 //! Keeps the set of running checks: one small task each. It starts and ends what it is told to, nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +72,20 @@ impl<D: Dial> Prober<D> {
     /// Makes `tasks` the running ones: starts new ones, keeps the others with their counts, ends the rest with their
     /// results. Without a lane it must be called within a Tokio runtime.
     pub fn set(&self, tasks: Vec<ProbeTask>) {
+        self.exchange(tasks, |_| false);
+    }
+
+    /// The same while nothing can be written down: checks of gates go on for as long as their containers are checked at all. If
+    /// those that have passed ended, nobody would remember that, and they would begin again at once, without end.
+    pub fn set_unwritten(&self, tasks: Vec<ProbeTask>) {
+        let checked: BTreeSet<_> = tasks.iter().map(|task| (task.container.clone(), task.started_at)).collect();
+        let is_gate = |purpose: &ProbePurpose| matches!(purpose, ProbePurpose::Gate(_));
+        self.exchange(tasks, |(container, started_at, purpose)| {
+            is_gate(purpose) && checked.contains(&(container.clone(), *started_at))
+        });
+    }
+
+    fn exchange(&self, tasks: Vec<ProbeTask>, goes_on: impl Fn(&Id) -> bool) {
         let mut running = lock(&self.running);
         let mut before = mem::take(&mut *running);
         for task in tasks {
@@ -82,6 +96,8 @@ impl<D: Dial> Prober<D> {
             };
             running.insert(id, kept);
         }
+        before.retain(|id, _| goes_on(id));
+        running.extend(before);
     }
 
     /// What the checks of this run of a container say; `None` where there is no such task.

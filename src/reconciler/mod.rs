@@ -346,7 +346,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             let why = format!("nothing is changed, because the history cannot be written: {error}");
             // Nothing can go on meanwhile, so no deadline counts it; but looking costs nothing, and what hung may be well again.
             self.watched_since = now;
-            self.prober.set(std::mem::take(&mut plan.probes));
+            self.prober.set_unwritten(std::mem::take(&mut plan.probes));
             // What was seen is true all the same: a dead replica must not be told as ready for want of a disk.
             self.plan.status = publish::held_up(std::mem::take(&mut plan.status), &why);
             self.store_failed(why);

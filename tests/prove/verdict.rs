@@ -67,7 +67,11 @@ fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
 pub fn remembers_a_job(scenario: &Scenario) -> bool {
     let has = |is: &dyn Fn(&Step) -> bool| scenario.script.iter().any(|line| is(&line.step));
     has(&|step| matches!(step, Step::Delete { .. } | Step::Edit { .. }))
-        && has(&|step| matches!(step, Step::Expect(Expectation::Runs { key, .. }) if key.kind == Kind::Job))
+        && has(&|step| match step {
+            Step::Expect(Expectation::Runs { key, .. })
+            | Step::Run { until: Some(Expectation::Runs { key, .. }), .. } => key.kind == Kind::Job,
+            _ => false,
+        })
 }
 
 /// Whether a Job that fails otherwise was just running when the engine stopped: its program ended well at the signal, so it is

@@ -69,15 +69,23 @@ pub enum Expectation {
     Warning { text: String },
 }
 
+/// Phases that an object passes through.
+const PASSING: [&str; 7] = ["Unknown", "Quiesced", "Progressing", "RollingBack", "Waiting", "Active", "Degraded"];
+
 impl Expectation {
     /// Whether it may hold for a moment only, which a play that goes another way can miss.
     pub fn is_of_a_moment(&self) -> bool {
         match self {
             Self::Containers { .. } | Self::Event { .. } | Self::Addresses { .. } | Self::Ready { .. } => true,
             Self::Condition { .. } => true,
-            Self::Phase { phase, .. } => phase == "Unknown",
+            Self::Phase { phase, .. } => PASSING.contains(&phase.as_str()),
             _ => false,
         }
+    }
+
+    /// Whether it is about the words in which something is told.
+    pub fn is_of_words(&self) -> bool {
+        matches!(self, Self::Message { .. } | Self::Reason { .. })
     }
 
     /// Whether it tells revisions apart, or knows what happened: neither outlives the state directory.

@@ -347,7 +347,14 @@ impl Stage {
                 Ok(())
             }
             Step::Controller(process) => self.process(*process).await,
-            Step::LoseState | Step::LoseHistory if self.controller.is_some() => Err("stop the controller first".into()),
+            Step::LoseState | Step::LoseHistory if self.controller.is_some() && !self.disturbed => {
+                Err("stop the controller first".into())
+            }
+            // What was to kill it was kept from it by a fault.
+            Step::LoseState | Step::LoseHistory if self.controller.is_some() => {
+                self.process(Process::Crash).await?;
+                Box::pin(self.perform(step)).await
+            }
             Step::LoseState => self.lost(fs::remove_dir_all(self.path("state"))),
             Step::LoseHistory => self.lost(lose_history(&self.path("state"))),
             Step::FullDisk(time) => {

@@ -57,6 +57,8 @@ pub enum Allowance {
     /// Names that lead to nobody, or to somebody who no longer answers, because the script itself takes replicas away.
     /// What the controller stops, drains and starts is still watched.
     Accidents,
+    /// Other words for how something ended, where a fault keeps from being seen how: nobody was there, or its log cannot be read.
+    OtherWords,
     /// A Job that runs again, because what remembers that it has run is lost on the way. No scenario says so itself.
     Repeats,
 }
@@ -156,6 +158,7 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["allow", "downtime"] => Ok(World::Allow(Allowance::Downtime)),
         ["allow", "crowd"] => Ok(World::Allow(Allowance::Crowd)),
         ["allow", "accidents"] => Ok(World::Allow(Allowance::Accidents)),
+        ["allow", "other", "words"] => Ok(World::Allow(Allowance::OtherWords)),
         _ => Err(format!("'{text}' says nothing about the world that is understood; see tests/scenarios/README.md")),
     }
 }
