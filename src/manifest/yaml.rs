@@ -12,8 +12,8 @@ use super::tree::{Entry, Node, Scalar, Value};
 
 /// How deep a document may nest.
 pub const DEPTH_MAX: usize = 64;
-/// How many parts the files of one source may have together, with those that aliases repeat. Each takes about a microsecond.
-pub const NODES_MAX: usize = 100_000;
+/// How many parts the files of one source may have together, with those that aliases repeat. Each takes one to two microseconds.
+pub const NODES_MAX: usize = 50_000;
 /// How many bytes of a text that an alias repeats count as one part.
 const PART_BYTES: usize = 64;
 /// How many documents the files of one source may have together.
