@@ -9,9 +9,8 @@ use std::sync::LazyLock;
 use peak_alloc::PeakAlloc;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Counts what is allocated, so that an input's price in memory is known exactly.
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+/// Knows what is allocated, in a program that says that it allocates by this. In any other it knows of nothing.
+const MEMORY: PeakAlloc = PeakAlloc;
 
 /// What a MiB of input may cost in memory, in bytes; a started MiB counts whole.
 const BYTES_PER_MIB: usize = 64 << 20;
@@ -20,6 +19,9 @@ const BYTES_PER_MIB: usize = 64 << 20;
 const MILLIS_PER_MIB: u64 = if cfg!(debug_assertions) { 1_000 } else { 100 };
 /// How often an input is measured that seems to take too long. The least counts: what else the machine does takes the caches away.
 const MEASUREMENTS: usize = 5;
+
+/// So many of the inputs that cost most are told for each door.
+const WORST: usize = 5;
 
 /// What a large input has: as much as the largest file that is read, without what stands around it.
 const LARGE: usize = (1 << 20) - 4096;
@@ -79,9 +81,41 @@ impl fmt::Display for Price {
     }
 }
 
+/// What a run over large inputs measures. Counting what is allocated takes time itself, so each has a program of its own.
+#[derive(Clone, Copy)]
+pub enum Measured {
+    /// What an input allocates at its height.
+    Memory,
+    /// How long the processor computes.
+    Time,
+}
+
+impl Measured {
+    fn price_of(self, target: targets::Target, bytes: &[u8]) -> Price {
+        match self {
+            Self::Memory => Price { millis: 0, ..Price::of(target, bytes) },
+            Self::Time => Price::least_of(target, bytes),
+        }
+    }
+
+    fn amount(self, price: &Price) -> usize {
+        match self {
+            Self::Memory => price.memory >> 10,
+            Self::Time => usize::try_from(price.millis).unwrap_or(usize::MAX),
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Memory => "KiB",
+            Self::Time => "ms",
+        }
+    }
+}
+
 /// Pushes large inputs through the named doors, or all; tells for each door what cost most, and everything that cost too much.
 /// A name may be `DOOR:WORDS`, for the inputs with these words in their names. Whether nothing cost too much.
-pub fn measure_large(named: &[String]) -> bool {
+pub fn measure_large(measured: Measured, named: &[String]) -> bool {
     let mut is_right = true;
     let words = |door: &str| {
         let of_door = named.iter().map(|name| name.split_once(':').unwrap_or((name, "")));
@@ -98,28 +132,28 @@ pub fn measure_large(named: &[String]) -> bool {
             inputs.extend(targets::large::named(within::manifests(LARGE)));
         }
         inputs.retain(|(name, _)| is_meant(name));
-        let (mut memory, mut time) = ((0, String::new()), (0, String::new()));
+        let mut prices = Vec::new();
         for (name, bytes) in &inputs {
-            let price = Price::least_of(target, bytes);
+            let price = measured.price_of(target, bytes);
+            let told = format!(
+                "{door}: {name}: {} bytes of input took {} {}",
+                price.length,
+                measured.amount(&price),
+                measured.unit()
+            );
             if targets::large::is_beyond_us(door, name) {
-                println!("large: {door}: {name}: {price}");
+                println!("large: {told}");
                 continue;
             }
             if !price.is_right() {
-                eprintln!("{door}: {name}: {price}");
+                eprintln!("{told}");
                 is_right = false;
             }
-            memory = memory.max((price.memory, name.clone()));
-            time = time.max((price.millis, name.clone()));
+            prices.push((measured.amount(&price), name));
         }
-        println!(
-            "large: {door:<13} {} inputs; at most {} MiB ({}) and {} ms ({})",
-            inputs.len(),
-            memory.0 >> 20,
-            memory.1,
-            time.0,
-            time.1
-        );
+        prices.sort_by(|a, b| b.cmp(a));
+        let worst = prices.iter().take(WORST).map(|(amount, name)| format!("{amount} {} ({name})", measured.unit()));
+        println!("large: {door:<13} {} inputs; at most {}", inputs.len(), worst.collect::<Vec<_>>().join(", "));
     }
     is_right
 }

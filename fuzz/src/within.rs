@@ -1,12 +1,12 @@
-//! Manifests of up to a MiB that stay just within the limits of a source (100,000 values, 2,000 documents), so that every rule
+//! Manifests of up to a MiB that stay just within the limits of a source (50,000 values, 2,000 documents), so that every rule
 //! looks at all of them: one that costs the square of their number shows here. What exceeds a limit is refused early and costs little.
 
 use crate::targets::large::{HEAD, document, fill};
 
 /// Names with parts: two values each.
-const FIELDS: usize = 49_000;
+const FIELDS: usize = 24_500;
 /// Texts in a list.
-const ITEMS: usize = 98_000;
+const ITEMS: usize = 49_000;
 
 /// A name for people, and the text.
 type Text = (&'static str, String);
@@ -49,11 +49,11 @@ fn alone(size: usize) -> Vec<Text> {
         "CronJob",
         &format!(
             "{{schedule: '@daily', template: {{image: 'web:1', dependsOn: [{}]}}, quiesce: [{}]}}",
-            some("{deployment: d#}, ", 20_000, size / 2),
-            some("a#, ", 30_000, size / 2)
+            some("{deployment: d#}, ", 10_000, size / 2),
+            some("a#, ", 15_000, size / 2)
         ),
     );
-    let lines = some("{port: 1, hostPort: 2#}, ", 19_000, size).replace("90}, ", "90},\n  ");
+    let lines = some("{port: 1, hostPort: 2#}, ", 9_500, size).replace("90}, ", "90},\n  ");
     vec![
         ("many data", data("a#: b, ")),
         ("many data with wrong keys", data("'a #': b, ")),
@@ -151,7 +151,7 @@ fn between(size: usize) -> Vec<Text> {
     let content = |part: &str| {
         format!(
             "{HEAD}kind: ConfigMap\nmetadata: {{name: c}}\nspec: {{data: {{{}}}}}\n---\n",
-            some(part, 24_000, size / 2)
+            some(part, 12_000, size / 2)
         )
     };
     let user = |rest: &str| {
@@ -162,7 +162,7 @@ fn between(size: usize) -> Vec<Text> {
     };
     let namespace = format!(
         "{HEAD}kind: Namespace\nmetadata: {{name: default}}\nspec: {{variables: {{{}}}}}\n---\n",
-        some("A#: b, ", 24_000, size / 2)
+        some("A#: b, ", 12_000, size / 2)
     );
     let files = |text: &dyn Fn(usize) -> String, each: usize, count: usize| -> String {
         let file = |file: usize| {
@@ -186,7 +186,7 @@ fn between(size: usize) -> Vec<Text> {
     vec![
         (
             "variables of many, for many",
-            format!("{namespace}{}", documents("ConfigMap", "{data: {a: '${A00001}'}}", 1_900)),
+            format!("{namespace}{}", documents("ConfigMap", "{data: {a: '${A00001}'}}", 1_600)),
         ),
         (
             "variables that are not set, of many",
@@ -197,7 +197,7 @@ fn between(size: usize) -> Vec<Text> {
             format!(
                 "{}{}",
                 content("k#: b, "),
-                user(&format!("env: {{{}}}", some("A#: {configMap: c, key: l#}, ", 8_000, size / 2)))
+                user(&format!("env: {{{}}}", some("A#: {configMap: c, key: l#}, ", 4_000, size / 2)))
             ),
         ),
         (
@@ -205,7 +205,7 @@ fn between(size: usize) -> Vec<Text> {
             format!(
                 "{}{}",
                 content("k#: b, "),
-                user(&format!("env: {{{}}}", some("A#: {configMap: c, key: k#}, ", 8_000, size / 2)))
+                user(&format!("env: {{{}}}", some("A#: {configMap: c, key: k#}, ", 4_000, size / 2)))
             ),
         ),
         (
@@ -213,7 +213,7 @@ fn between(size: usize) -> Vec<Text> {
             format!(
                 "{}{}",
                 content("k#: b, "),
-                user(&format!("envFrom: [{}]", some("{configMap: c, prefix: p#}, ", 9_000, size / 2)))
+                user(&format!("envFrom: [{}]", some("{configMap: c, prefix: p#}, ", 4_500, size / 2)))
             ),
         ),
         (
@@ -229,7 +229,7 @@ fn between(size: usize) -> Vec<Text> {
             format!(
                 "{}{}",
                 content("k#: b, "),
-                user(&format!("envFrom: [{{configMap: c}}], requiredEnv: [{}]", some("l#, ", 40_000, size / 2)))
+                user(&format!("envFrom: [{{configMap: c}}], requiredEnv: [{}]", some("l#, ", 20_000, size / 2)))
             ),
         ),
         (
@@ -275,7 +275,7 @@ fn between(size: usize) -> Vec<Text> {
                     named(
                         "Job",
                         1_900,
-                        &format!("{{template: {{image: a, dependsOn: [{}]}}}}", some("{job: w1}, ", 5_000, size / 5))
+                        &format!("{{template: {{image: a, dependsOn: [{}]}}}}", some("{job: w1}, ", 3_000, size / 5))
                     )
                 ),
         ),
@@ -301,8 +301,8 @@ fn between(size: usize) -> Vec<Text> {
                 "Deployment",
                 &format!(
                     "{{template: {{image: a, dependsOn: [{}]}}, gates: {{after: [{}]}}}}",
-                    some("{job: j#}, ", 14_000, size / 2),
-                    some("{job: k#}, ", 14_000, size / 2)
+                    some("{job: j#}, ", 7_000, size / 2),
+                    some("{job: k#}, ", 7_000, size / 2)
                 ),
             ),
         ),
@@ -310,7 +310,7 @@ fn between(size: usize) -> Vec<Text> {
             "a large file for many keys",
             format!(
                 "{big}=== c.yaml\n{}",
-                document("ConfigMap", &format!("{{files: {{{}}}}}", some("a#: big.txt, ", 30_000, size / 2)))
+                document("ConfigMap", &format!("{{files: {{{}}}}}", some("a#: big.txt, ", 24_000, size / 2)))
             ),
         ),
         (
@@ -334,7 +334,7 @@ fn between(size: usize) -> Vec<Text> {
             files(
                 &|name| named("Deployment", name, "{template: {image: a, hostNetwork: true, ports: [{port: 80}]}}"),
                 20,
-                2_000,
+                1_700,
             ),
         ),
     ]

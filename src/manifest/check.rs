@@ -8,6 +8,7 @@ use super::expect::{accepts, expected, first_sentence, is_one_field, published, 
 use super::file::{File, Pos};
 use super::format::{matches, way_out, well_formed};
 use super::hidden::looks_like_a_key;
+use super::step::{Step, path_of};
 use super::suggest;
 use super::tree::{Entry, Node, Scalar, Value};
 use super::yaml::MERGE_KEY;
@@ -28,7 +29,13 @@ pub enum Checked {
 }
 
 /// The JSON value of `node` by `schema`.
-pub fn check(file: &File, node: &Node, schema: &Json, quote: Quote, problems: &mut Problems) -> Checked {
+pub fn check<'a>(
+    file: &'a File,
+    node: &'a Node,
+    schema: &'a Json,
+    quote: Quote,
+    problems: &'a mut Problems,
+) -> Checked {
     let walk = Walk {
         file,
         definitions: &schema["$defs"],
@@ -55,7 +62,7 @@ struct Walk<'a> {
     definitions: &'a Json,
     quote: Quote,
     problems: &'a mut Problems,
-    path: Vec<String>,
+    path: Vec<Step<'a>>,
     /// The schemas of the mappings around the present value, with how long the path to each is.
     above: Vec<(usize, &'a Json)>,
     /// Whether a variable could not be put in somewhere; that is reported already.
@@ -63,7 +70,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn whole(mut self, node: &Node, schema: &'a Json) -> Checked {
+    fn whole(mut self, node: &'a Node, schema: &'a Json) -> Checked {
         let before = self.problems.count();
         let value = self.value(node, schema, node.pos);
         match !self.broken && self.problems.count() == before {
@@ -74,11 +81,11 @@ impl<'a> Walk<'a> {
 
     /// Whether this value may be quoted: nothing of a webhook may, because its URL is a secret.
     fn quote(&self) -> Quote {
-        if self.path.first().is_some_and(|field| field == "notifications") { Quote::Nothing } else { self.quote }
+        if self.path.first() == Some(&Step::Field("notifications")) { Quote::Nothing } else { self.quote }
     }
 
     /// The JSON value of `node`. `owner` is where the field that holds it is named.
-    fn value(&mut self, node: &Node, schema: &'a Json, owner: Pos) -> Json {
+    fn value(&mut self, node: &'a Node, schema: &'a Json, owner: Pos) -> Json {
         let schema = self.resolve(schema);
         if node.is_unread() || self.problems.is_full() {
             self.broken = true;
@@ -97,7 +104,7 @@ impl<'a> Walk<'a> {
                 items
                     .iter()
                     .enumerate()
-                    .map(|(index, node)| self.inside(format!("[{index}]"), node, item, node.pos))
+                    .map(|(index, node)| self.inside(Step::Item(index), node, item, node.pos))
                     .collect()
             }
             Value::Scalar(scalar) if !accepts(schema, "object") && !accepts(schema, "array") => {
@@ -107,9 +114,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn inside(&mut self, step: String, node: &Node, schema: &'a Json, owner: Pos) -> Json {
-        let is_told = self.quote() == Quote::Values || step.starts_with('[') || looks_like_a_key(&step);
-        self.path.push(if is_told { step } else { "…".into() });
+    fn inside(&mut self, step: Step<'a>, node: &'a Node, schema: &'a Json, owner: Pos) -> Json {
+        self.path.push(match step {
+            Step::Field(name) if self.quote() == Quote::Nothing && !looks_like_a_key(name) => Step::Untold,
+            Step::Field(_) | Step::Item(_) | Step::Untold => step,
+        });
         let value = self.value(node, schema, owner);
         self.path.pop();
         value
@@ -128,16 +137,15 @@ impl<'a> Walk<'a> {
         path_of(&self.path)
     }
 
-    fn mapping(&mut self, node: &Node, entries: &[Entry], schema: &'a Json, owner: Pos) -> Json {
+    fn mapping(&mut self, node: &'a Node, entries: &'a [Entry], schema: &'a Json, owner: Pos) -> Json {
         let mut object = Map::new();
         self.above.push((self.path.len(), schema));
+        let properties = schema["properties"].as_object();
+        let further = Some(&schema["additionalProperties"]).filter(|further| further.is_object());
         for Entry { key, key_pos, value } in entries {
-            let known = &schema["properties"][key.as_str()];
-            let further = &schema["additionalProperties"];
-            if !known.is_null() {
-                object.insert(key.clone(), self.inside(key.clone(), value, known, *key_pos));
-            } else if further.is_object() {
-                object.insert(key.clone(), self.inside(key.clone(), value, further, *key_pos));
+            let known = properties.and_then(|properties| properties.get(key));
+            if let Some(schema) = known.or(further) {
+                object.insert(key.clone(), self.inside(Step::Field(key), value, schema, *key_pos));
             } else if key == MERGE_KEY && value.is_unread() {
                 self.broken = true;
             } else {
@@ -162,7 +170,7 @@ impl<'a> Walk<'a> {
         let known = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
         let hint = || self.belongs(key, schema).or_else(|| suggest::hint(key, known, "its fields are"));
         let hint = self.problems.unless_full(hint);
-        let message = format!("{} has no field '{key}'", self.here());
+        let message = format_args!("{} has no field '{key}'", path_of(&self.path));
         let problem = self.problems.error(self.file, pos, message);
         if let Some(hint) = hint {
             problem.hint(hint);
@@ -200,7 +208,7 @@ impl<'a> Walk<'a> {
     }
 
     /// One of several schemas: the one that the value most likely means, so that its errors speak about that.
-    fn branch(&mut self, node: &Node, branches: &'a [Json], owner: Pos) -> Json {
+    fn branch(&mut self, node: &'a Node, branches: &'a [Json], owner: Pos) -> Json {
         let resolved = branches.iter().map(|branch| self.resolve(branch));
         // A number in quotes is meant as the number, so that is what its error is about.
         let quoted_number = node.scalar().is_some_and(Scalar::is_quoted_number);
@@ -373,16 +381,4 @@ impl<'a> Walk<'a> {
         }
         text.into()
     }
-}
-
-/// A path as people write it: `spec.template.ports[0]`.
-fn path_of(steps: &[String]) -> String {
-    let mut path = String::new();
-    for step in steps {
-        if !step.starts_with('[') && !path.is_empty() {
-            path.push('.');
-        }
-        path.extend(step.chars().take(QUOTED_MAX));
-    }
-    if path.is_empty() { "the manifest".into() } else { path }
 }

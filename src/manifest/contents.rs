@@ -49,7 +49,7 @@ fn config_map(object: &Object, spec: &ConfigMapSpec, host: &mut Host<'_>, proble
     let at = object.document.at().field("spec");
     let mut entries = BTreeMap::new();
     for (key, text) in &spec.data {
-        check_key(at.field("data").key(key), key, problems);
+        check_key(at.field("data"), key, problems);
         entries.insert(key.clone(), SecretBytes::new(text.clone().into_bytes()));
     }
     let mut size = 0;
@@ -58,7 +58,7 @@ fn config_map(object: &Object, spec: &ConfigMapSpec, host: &mut Host<'_>, proble
             break;
         }
         let at = at.field("files");
-        check_key(at.key(key), key, problems);
+        check_key(at, key, problems);
         let bytes = file_in_source(object, at.field(key), path, host, problems).unwrap_or_default();
         size += bytes.len();
         if entries.insert(key.clone(), SecretBytes::new(bytes)).is_some() {
@@ -127,7 +127,7 @@ fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mu
             break;
         }
         let at = at.field("files");
-        check_key(at.key(key), key, problems);
+        check_key(at, key, problems);
         let bytes = host.secret(object, at.field(key), path, problems).unwrap_or_default();
         size += bytes.len();
         if entries.insert(key.clone(), SecretBytes::new(bytes)).is_some() {
@@ -138,10 +138,11 @@ fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mu
     Content { entries }
 }
 
-/// A key becomes a file's name.
+/// A key of what is at a place becomes a file's name.
 fn check_key(at: At<'_>, key: &str, problems: &mut Problems) {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if key.is_empty() || key.len() > 253 || !key.chars().all(legal) || key == "." || key.starts_with("..") {
+        let at = at.key(key);
         let problem = problems.error(at.file, at.pos, "this is not a key");
         problem.hint(
             "a key becomes a file's name: at most 253 letters, digits, '.', '_' and '-', without '..' at its start",

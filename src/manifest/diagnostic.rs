@@ -102,10 +102,13 @@ pub struct Problems {
 
 impl Problems {
     /// Records a mistake at `pos`; the result takes a hint.
-    pub fn error(&mut self, file: &File, pos: Pos, message: impl AsRef<str>) -> &mut Diagnostic {
-        let spot = if self.is_full() { Spot::default() } else { file.spot(pos) };
+    pub fn error(&mut self, file: &File, pos: Pos, message: impl fmt::Display) -> &mut Diagnostic {
+        // There may be as many mistakes as values: one that is not told is not put into words either.
+        if self.is_full() {
+            return self.push(Diagnostic::error(Spot::default(), ""));
+        }
         self.hidden.extend(file.hidden_at(pos).map(|hidden| (self.found.len(), hidden)));
-        self.push(Diagnostic::error(spot, message))
+        self.push(Diagnostic::error(file.spot(pos), message.to_string()))
     }
 
     /// Records a mistake; the result takes a hint.

@@ -30,19 +30,21 @@ pub struct Loaded {
     pub contexts: BTreeMap<Asked, SeenContext>,
     /// Their folders, to be watched.
     pub folders: BTreeSet<PathBuf>,
-    /// What its objects claim for themselves, for the clashes that [`merge`] finds.
+    /// What its objects claim for themselves, for the clashes that [`merge`] finds; nothing once merged.
     claims: Vec<Claim>,
 }
 
 /// Puts sources together, or reports where they claim the same object, host port or Docker name.
 pub fn merge(sources: &[(&Source, &Loaded)]) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let claims = || sources.iter().flat_map(|(_, loaded)| &loaded.claims);
-    clashes::compare(claims(), &mut problems);
+    // What one source claims alone was compared when it was loaded.
+    if sources.len() > 1 {
+        clashes::compare(sources.iter().flat_map(|(_, loaded)| &loaded.claims), &mut problems);
+    }
     if !problems.is_empty() {
         return Err(problems.into_sorted());
     }
-    let mut all = Loaded { claims: claims().cloned().collect(), ..Loaded::default() };
+    let mut all = Loaded::default();
     for (_, loaded) in sources {
         all.add(loaded);
     }

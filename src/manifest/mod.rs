@@ -36,6 +36,7 @@ mod place;
 pub mod schema;
 pub mod settings;
 pub mod snapshot;
+mod step;
 mod substitute;
 mod suggest;
 mod tree;

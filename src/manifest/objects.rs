@@ -390,6 +390,6 @@ fn drop_nulls(value: &mut Json) {
 
 /// The typed value; a spec that is left out is one without fields.
 fn typed<T: DeserializeOwned>(value: &Json) -> Option<T> {
-    let value = if value.is_null() { json!({}) } else { value.clone() };
-    serde_json::from_value(value).ok()
+    let empty = json!({});
+    T::deserialize(if value.is_null() { &empty } else { value }).ok()
 }

@@ -2,7 +2,7 @@
 //!
 //! The only file that knows the YAML parser. It knows no manifest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map as map};
 
 use granit_parser::{ErrorKind, Event, Parser, ScanError, Span, StrInput, Tag};
 
@@ -12,8 +12,8 @@ use super::tree::{Entry, Node, Scalar, Value};
 
 /// How deep a document may nest.
 pub const DEPTH_MAX: usize = 64;
-/// How many parts the files of one source may have together, with those that aliases repeat. Each takes about a microsecond.
-pub const NODES_MAX: usize = 100_000;
+/// How many parts the files of one source may have together, with those that aliases repeat. Each takes one to two microseconds.
+pub const NODES_MAX: usize = 50_000;
 /// How many bytes of a text that an alias repeats count as one part.
 const PART_BYTES: usize = 64;
 /// How many documents the files of one source may have together.
@@ -73,9 +73,12 @@ struct Open {
     parts: Parts,
 }
 
+/// Where the names of a mapping's fields are written.
+type Places = BTreeMap<String, Pos>;
+
 enum Parts {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, places: BTreeMap<String, Pos>, key: Option<(Option<String>, Pos)>, merge: Vec<Node> },
+    Mapping { entries: Vec<Entry>, places: Places, key: Option<(Option<String>, Pos)>, merge: Vec<Node> },
 }
 
 /// A node that aliases can repeat.
@@ -123,8 +126,7 @@ impl Reader<'_> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.tagged_text(tag.as_deref(), span);
-                let parts =
-                    Parts::Mapping { entries: Vec::new(), places: BTreeMap::new(), key: None, merge: Vec::new() };
+                let parts = Parts::Mapping { entries: Vec::new(), places: Places::new(), key: None, merge: Vec::new() };
                 self.open(pos, anchor, parts)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
@@ -235,14 +237,9 @@ impl Reader<'_> {
             return Ok(());
         };
         let Some(name) = name else { return Ok(()) };
-        match name == MERGE_KEY && self.file.text[key_pos.start..].starts_with(MERGE_KEY) {
+        match is_merge(self.file, &name, key_pos) {
             true => merge.extend(merge_sources(self.file, part.node, self.problems)),
-            // A key that is there twice is reported; the first one stays.
-            false if places.contains_key(&name) => {}
-            false => {
-                places.insert(name.clone(), key_pos);
-                entries.push(Entry { key: name, key_pos, value: part.node });
-            }
+            false => entries.push(Entry { key: name, key_pos, value: part.node }),
         }
         Ok(())
     }
@@ -251,7 +248,7 @@ impl Reader<'_> {
     fn tagged_text(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
         let Some(tag) = tag else { return false };
         if !tag.is_yaml_core_schema_tag("str") {
-            let message = format!("the tag '{}' has no meaning here", tag.original());
+            let message = format_args!("the tag '{}' has no meaning here", tag.original());
             let place = position(&span.tag_span().unwrap_or(*span));
             self.problems.error(self.file, place, message).hint("remove it; a text that begins with '!' needs quotes");
         }
@@ -262,8 +259,13 @@ impl Reader<'_> {
 /// The key under which YAML 1.1 merges another mapping in.
 pub const MERGE_KEY: &str = "<<";
 
-/// The name of a field from the node in its place; none when it can have none, and then its value is passed over.
-fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mut Problems) -> (Option<String>, Pos) {
+/// Whether a field is the merge key, and not one that is called so in quotes.
+fn is_merge(file: &File, name: &str, pos: Pos) -> bool {
+    name == MERGE_KEY && file.text[pos.start..].starts_with(MERGE_KEY)
+}
+
+/// The name of a field from the node in its place; none when it can have none, or when it is there twice: its value is passed over.
+fn key_of(file: &File, node: Node, places: &mut Places, problems: &mut Problems) -> (Option<String>, Pos) {
     let pos = node.pos;
     let Value::Scalar(scalar) = node.value else {
         let message = "a field's name must be a text, not a mapping or a list";
@@ -273,10 +275,17 @@ fn key_of(file: &File, node: Node, places: &BTreeMap<String, Pos>, problems: &mu
     if scalar.broken {
         return (None, pos);
     }
-    if let Some(first) = places.get(&scalar.text) {
-        let hint = format!("the first one is in line {}", file.line_number(*first));
-        problems.error(file, pos, format!("'{}' is there twice", scalar.text)).hint(hint);
-    } else if scalar.is_null() {
+    let is_merge = is_merge(file, &scalar.text, pos);
+    match places.entry(scalar.text.clone()) {
+        map::Entry::Occupied(first) => {
+            let hint = format!("the first one is in line {}", file.line_number(*first.get()));
+            problems.error(file, pos, format_args!("'{}' is there twice", scalar.text)).hint(hint);
+            return (is_merge.then_some(scalar.text), pos);
+        }
+        map::Entry::Vacant(place) if !is_merge => drop(place.insert(pos)),
+        map::Entry::Vacant(_) => {}
+    }
+    if scalar.is_null() {
         problems.error(file, pos, "a field's name is missing before ':'");
     }
     (Some(scalar.text), pos)

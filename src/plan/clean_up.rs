@@ -149,6 +149,7 @@ mod tests {
     use crate::model::name::{Key, Kind, Name};
     use crate::model::observed::Observed;
     use crate::model::time::{Span, Timestamp};
+    use crate::plan::world::wards;
 
     const NOW: Timestamp = Timestamp(1_000_000_000);
 
@@ -247,8 +248,9 @@ mod tests {
     fn cleaned(desired: &Desired, observed: &Observed, brought: &Brought, history: &History) -> (Brought, Decided) {
         let (by_owner, ports, promised, follows) =
             (BTreeMap::new(), Default::default(), Default::default(), BTreeMap::new());
-        let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
-        let world = World { desired, observed, now: NOW, by_owner, ports, promised, follows, gone: &BTreeMap::new() };
+        let (by_owner, wards, ports, promised, follows) = (&by_owner, &wards(desired), &ports, &promised, &follows);
+        let world =
+            World { desired, observed, now: NOW, by_owner, wards, ports, promised, follows, gone: &BTreeMap::new() };
         clean_up(world, brought, history)
     }
 

@@ -202,7 +202,7 @@ pub fn run_wanted<'a>(world: World<'a>, past: &'a History, cron_job: &'a Key) ->
     if known.under_way().next().is_some() {
         return None;
     }
-    wards(world.desired, cron_job).find_map(|ward| {
+    world.wards(cron_job).iter().copied().find_map(|ward| {
         let (declared, history) = (world.desired.deployments.get(ward)?, past.deployments.get(ward)?);
         let revision = gated(history).filter(|r| is_the_manifests(world, ward, &declared.spec, history, r))?;
         let own = all(&declared.spec).filter(|(.., gate)| gate.object(ward).as_ref() == Some(cron_job));
@@ -330,8 +330,8 @@ pub fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a
 }
 
 /// The Deployments that a Job is a gate of, for people; none if it is none.
-pub fn wards_in_words(desired: &Desired, job: &Key) -> Option<String> {
-    let names: Vec<String> = wards(desired, job).map(|ward| format!("deployment/{}", ward.name)).collect();
+pub fn wards_in_words(world: World, job: &Key) -> Option<String> {
+    let names: Vec<String> = world.wards(job).iter().map(|ward| format!("deployment/{}", ward.name)).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
@@ -364,8 +364,8 @@ impl<'a> Role<'a> {
 
 /// What a Job is to do in this pass, by what the Deployments asked for in the last one.
 pub fn role<'a>(world: World<'a>, past: &'a History, job: &'a Key) -> Role<'a> {
-    let mut wards = wards(world.desired, job).peekable();
-    if wards.peek().is_none() {
+    let wards = world.wards(job);
+    if wards.is_empty() {
         return Role::Own;
     }
     let asks = |ward: &'a Key| {
@@ -378,5 +378,5 @@ pub fn role<'a>(world: World<'a>, past: &'a History, job: &'a Key) -> Role<'a> {
         let record = asked.filter_map(|title| revision.gates.get(&title)).find(open)?;
         Some(Role::Gate { ward, revision, again_after: record.again_after })
     };
-    wards.find_map(asks).unwrap_or(Role::Idle)
+    wards.iter().copied().find_map(asks).unwrap_or(Role::Idle)
 }

@@ -61,7 +61,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         remove_old(world, &mut decided, key, &history);
     }
     decided.status = super::status::job(world, key, spec, &history, &decided);
-    if let Some(wards) = gates::wards_in_words(world.desired, key) {
+    if let Some(wards) = gates::wards_in_words(world, key) {
         // How a rollout stands that came to it, its Deployment tells.
         let message = format!("a gate of {wards}");
         decided.status.conditions.push(Condition { kind: "Gate".into(), status: true, reason: "Gate".into(), message });
@@ -71,7 +71,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     // What became of a run that nobody knows the end of matters when a rollout comes to the gate, and not before.
     let is_told = asked.is_entered(&history) && !matches!(state, Some(JobState::Unknown { .. }));
     if idle && !is_under_way && !is_told {
-        let wards = gates::wards_in_words(world.desired, key).unwrap_or_default();
+        let wards = gates::wards_in_words(world, key).unwrap_or_default();
         decided.status = super::networks::ready(&format!("runs as a gate, when a rollout of {wards} comes to it"));
         return (history, decided);
     }

@@ -78,9 +78,10 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
     // From here on a chosen image is one that the manifest has written.
     let desired = &*follow::effective(desired, &follows);
     let promised = Promised::of(desired, observed, history);
-    let (by_owner, ports, promised) = (&by_owner, &ports, &promised);
+    let wards = world::wards(desired);
+    let (by_owner, wards, ports, promised) = (&by_owner, &wards, &ports, &promised);
     let gone = &volumes::gone(desired, observed, history);
-    let world = World { desired, observed, now, by_owner, ports, promised, follows: &follows, gone };
+    let world = World { desired, observed, now, by_owner, wards, ports, promised, follows: &follows, gone };
     let mut plan = Plan::default();
     places(world, &mut plan);
     contents(world, &mut plan);

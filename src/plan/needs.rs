@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::build::{attachments, volume_name};
-use super::gates;
 use super::host_ports::foreign_holder;
 use super::jobs::Asked;
 use super::releases;
 use super::replica::find;
-use super::world::{Decided, World};
+use super::world::{self, Decided, World};
 use crate::model::action::network_target;
 use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Revision, Rollout};
@@ -186,12 +185,8 @@ fn course(history: &History, key: &Key) -> Course {
 pub fn is_newly_met(desired: &Desired, before: &History, after: &History) -> bool {
     let dependencies =
         desired.templates().flat_map(|(owner, template)| template.depends_on.iter().filter_map(|d| d.key(owner)));
-    let gates = desired
-        .jobs
-        .keys()
-        .chain(desired.cron_jobs.keys())
-        .filter(|job| gates::wards(desired, job).next().is_some())
-        .cloned();
+    let is_declared = |job: &Key| desired.jobs.contains_key(job) || desired.cron_jobs.contains_key(job);
+    let gates = world::wards(desired).into_keys().filter(is_declared);
     let mut awaited = dependencies.chain(gates);
     awaited.any(|key| match (course(before, &key), course(after, &key)) {
         (Course::Done, Course::OnItsWay) => false,

@@ -8,7 +8,7 @@ use super::build::{self, Source};
 use super::follow::Follows;
 use super::headroom::Promised;
 use super::host_ports::HostPorts;
-use super::world::{Decided, World};
+use super::world::{Decided, World, wards};
 use super::{networks, volumes};
 use crate::model::action::Call;
 use crate::model::desired::Desired;
@@ -79,8 +79,9 @@ pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let promised = Promised::default();
     let now = Timestamp::default();
     let follows = Follows::new();
-    let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
-    let world = World { desired, observed: &observed, now, by_owner, ports, promised, follows, gone: &BTreeMap::new() };
+    let (by_owner, wards, ports, promised, follows) = (&by_owner, &wards(desired), &ports, &promised, &follows);
+    let world =
+        World { desired, observed: &observed, now, by_owner, wards, ports, promised, follows, gone: &BTreeMap::new() };
     let template = |(key, template): (&Key, &Arc<Template>)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };

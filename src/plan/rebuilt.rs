@@ -10,7 +10,7 @@ use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use super::images;
 use super::policy;
-use super::world::{Decided, World, index};
+use super::world::{Decided, World, index, wards};
 use crate::model::action::pull_target;
 use crate::model::build::is_built;
 use crate::model::desired::{Declared, Desired};
@@ -36,8 +36,8 @@ pub fn announced(desired: &Desired, observed: &Observed, history: &History, now:
     let (ports, promised) = (HostPorts::of(history, &by_owner), Promised::default());
     let follows = follow::follows(desired, observed, history, now);
     let desired = &*follow::effective(desired, &follows);
-    let (by_owner, ports, promised, follows) = (&by_owner, &ports, &promised, &follows);
-    let world = World { desired, observed, now, by_owner, ports, promised, follows, gone: &BTreeMap::new() };
+    let (by_owner, wards, ports, promised, follows) = (&by_owner, &wards(desired), &ports, &promised, &follows);
+    let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone: &BTreeMap::new() };
     let nothing = DeploymentHistory::default();
     let sentence = |(key, declared): (&Key, &Declared<DeploymentSpec>)| {
         let known = history.deployments.get(key).unwrap_or(&nothing);

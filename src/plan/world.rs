@@ -26,6 +26,8 @@ pub struct World<'a> {
     pub now: Timestamp,
     /// The containers of every object, by name.
     pub by_owner: &'a BTreeMap<&'a Key, Vec<&'a Container>>,
+    /// The Deployments that each Job or CronJob is a gate of.
+    pub wards: &'a Wards<'a>,
     /// Who has which host port.
     pub ports: &'a HostPorts<'a>,
     /// Memory that is given out already.
@@ -48,7 +50,28 @@ pub fn index(observed: &Observed) -> BTreeMap<&Key, Vec<&Container>> {
     by_owner
 }
 
+/// The Deployments that each Job or CronJob is a gate of, in their order.
+pub type Wards<'a> = BTreeMap<Key, Vec<&'a Key>>;
+
+/// Those of all gates: made once per pass, so that a plan stays linear.
+pub fn wards(desired: &Desired) -> Wards<'_> {
+    let mut wards = Wards::new();
+    for (key, declared) in &desired.deployments {
+        let gates = &declared.spec.gates;
+        let own: BTreeSet<Key> = gates.before.iter().chain(&gates.after).filter_map(|gate| gate.object(key)).collect();
+        for job in own {
+            wards.entry(job).or_default().push(key);
+        }
+    }
+    wards
+}
+
 impl<'a> World<'a> {
+    /// The Deployments that a Job or CronJob is a gate of.
+    pub fn wards(self, job: &Key) -> &'a [&'a Key] {
+        self.wards.get(job).map_or(&[], Vec::as_slice)
+    }
+
     /// The containers of an object, by slot.
     pub fn containers(self, owner: &Key) -> &'a [&'a Container] {
         self.by_owner.get(owner).map_or(&[], Vec::as_slice)

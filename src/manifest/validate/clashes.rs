@@ -22,10 +22,10 @@ pub enum Thing {
     Object(Key),
     /// A network's or volume's name in Docker.
     EngineName(Kind, String),
-    /// A name on a network.
-    Alias(String, String),
+    /// A name on a network. The name comes first because most differ in it.
+    Alias(String, Arc<str>),
     /// An address on a network.
-    Address(String, Ipv4Addr),
+    Address(Arc<str>, Ipv4Addr),
     /// The right to write to a ReadWriteOncePod volume.
     Writer(String),
     /// Ports of the host, from the first to the last.
@@ -40,7 +40,7 @@ pub struct Claim {
     /// What is claimed.
     pub thing: Thing,
     /// Who claims it.
-    pub owner: Key,
+    pub owner: Arc<Key>,
     /// Where it says so.
     file: Arc<File>,
     pos: Pos,
@@ -69,8 +69,9 @@ impl Claim {
 pub fn claims(world: &World<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
     for object in world.objects.list.values() {
+        let owner = Arc::new(object.key.clone());
         let mut claim = |thing: Thing, at: At<'_>| {
-            claims.push(Claim { thing, owner: object.key.clone(), file: object.document.file.clone(), pos: at.pos });
+            claims.push(Claim { thing, owner: owner.clone(), file: object.document.file.clone(), pos: at.pos });
         };
         let at = object.document.at();
         claim(Thing::Object(object.key.clone()), at.field("metadata").field("name"));
@@ -130,27 +131,27 @@ fn network_claims(world: &World<'_>, object: &Object, template: &Template, claim
     let at = root.field("spec").field("template");
     let named = object.key.kind == Kind::Deployment;
     let hostname = template.hostname.as_ref().filter(|_| !template.host_network);
-    let join = |network: &str, claim: &mut dyn FnMut(Thing, At<'_>)| {
+    let join = |network: &Arc<str>, claim: &mut dyn FnMut(Thing, At<'_>)| {
         if named {
-            let alias = Thing::Alias(network.into(), object.key.name.to_string());
+            let alias = Thing::Alias(object.key.name.to_string(), network.clone());
             claim(alias, root.field("metadata").field("name"));
         }
         if let Some(hostname) = hostname {
-            claim(Thing::Alias(network.into(), hostname.clone()), at.field("hostname"));
+            claim(Thing::Alias(hostname.clone(), network.clone()), at.field("hostname"));
         }
     };
     if template.networks.is_empty()
         && !template.host_network
         && let Ok(default) = Name::new("default")
     {
-        join(&engine_name_of(world, &object.key, Kind::Network, &default), claim);
+        join(&engine_name_of(world, &object.key, Kind::Network, &default).into(), claim);
     }
     for (index, attachment) in template.networks.iter().enumerate() {
-        let network = engine_name_of(world, &object.key, Kind::Network, attachment.name());
+        let network = engine_name_of(world, &object.key, Kind::Network, attachment.name()).into();
         let at = at.field("networks").item(index);
         join(&network, claim);
         for (index, alias) in attachment.aliases().iter().enumerate() {
-            claim(Thing::Alias(network.clone(), alias.to_string()), at.field("aliases").item(index));
+            claim(Thing::Alias(alias.to_string(), network.clone()), at.field("aliases").item(index));
         }
         if let Some(address) = attachment.address() {
             claim(Thing::Address(network, address), at.field("address"));
@@ -180,9 +181,7 @@ fn name_place(at: At<'_>) -> At<'_> {
 
 /// Reports every claim to what another has claimed before it, in the order of files and lines.
 pub fn compare<'c>(claims: impl IntoIterator<Item = &'c Claim>, problems: &mut Problems) {
-    let mut claims: Vec<&Claim> = claims.into_iter().collect();
-    claims.sort_by_key(|claim| (claim.place(), &claim.thing));
-    let mut exact: BTreeMap<&Thing, &Claim> = BTreeMap::new();
+    let mut exact = Vec::new();
     let mut ports: BTreeMap<(Protocol, bool), Vec<&Claim>> = BTreeMap::new();
     let mut subnets = Vec::new();
     for claim in claims {
@@ -190,16 +189,36 @@ pub fn compare<'c>(claims: impl IntoIterator<Item = &'c Claim>, problems: &mut P
             Thing::Ports(protocol, address, ..) => ports.entry((*protocol, address.is_ipv4())).or_default().push(claim),
             Thing::Addresses(..) => subnets.push(claim),
             Thing::Object(_) | Thing::EngineName(..) | Thing::Alias(..) | Thing::Address(..) | Thing::Writer(_) => {
-                match exact.get(&claim.thing) {
-                    Some(first) => clash(first, claim, problems),
-                    None => drop(exact.insert(&claim.thing, claim)),
-                }
+                exact.push(claim);
             }
         }
     }
+    compare_exact(exact, problems);
+    in_order(&mut subnets);
     compare_ranges(subnets, problems);
-    for claims in ports.into_values() {
+    for mut claims in ports.into_values() {
+        in_order(&mut claims);
         compare_ports(claims, problems);
+    }
+}
+
+/// Sorts by files and lines.
+fn in_order(claims: &mut [&Claim]) {
+    claims.sort_by_key(|claim| (claim.place(), &claim.thing));
+}
+
+/// Reports every claim to what another has. Hardly any is, so that only few need the order of files and lines.
+fn compare_exact(mut claims: Vec<&Claim>, problems: &mut Problems) {
+    claims.sort_by_key(|claim| (&claim.thing, claim.place()));
+    let mut again = Vec::new();
+    for same in claims.chunk_by(|a, b| a.thing == b.thing) {
+        if let [first, further @ ..] = same {
+            again.extend(further.iter().map(|claim| (*first, *claim)));
+        }
+    }
+    again.sort_by_key(|(_, claim)| (claim.place(), &claim.thing));
+    for (first, claim) in again {
+        clash(first, claim, problems);
     }
 }
 
@@ -264,7 +283,7 @@ fn clash(a: &Claim, b: &Claim, problems: &mut Problems) {
         Thing::EngineName(kind, name) => {
             format!("{owner} has the name '{name}' in Docker too: it would be the same {kind}")
         }
-        Thing::Alias(_, alias) => {
+        Thing::Alias(alias, _) => {
             format!("'{alias}' is the name of {owner} on this network too: clients would reach either")
         }
         Thing::Address(_, address) => format!("{owner} has the address {address} on this network too"),

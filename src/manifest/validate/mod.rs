@@ -126,7 +126,7 @@ fn template_at(object: &Object) -> At<'_> {
 }
 
 /// Records a mistake at a place.
-fn wrong<'p>(problems: &'p mut Problems, at: At<'_>, message: impl AsRef<str>) -> &'p mut Diagnostic {
+fn wrong<'p>(problems: &'p mut Problems, at: At<'_>, message: impl std::fmt::Display) -> &'p mut Diagnostic {
     problems.error(at.file, at.pos, message)
 }
 

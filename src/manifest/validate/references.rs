@@ -86,7 +86,7 @@ pub fn declared(world: &World<'_>, own: &Key, kind: Kind, name: &Name, at: At<'_
     }
     let title = schema::title(kind);
     let hint = problems.unless_full(|| Some(way_to(world, own, kind, name)));
-    let problem = wrong(problems, at, format!("there is no {title} '{name}' in namespace '{}'", own.namespace));
+    let problem = wrong(problems, at, format_args!("there is no {title} '{name}' in namespace '{}'", own.namespace));
     problem.hint = hint;
     false
 }
@@ -133,17 +133,18 @@ fn has_key(kind: Kind, name: &Name, content: &Content, key: &str, at: At<'_>, pr
 
 fn environment(world: &World<'_>, own: &Key, at: At<'_>, template: &Template, problems: &mut Problems) {
     for (variable, value) in &template.env {
-        let at = at.field("env").field(variable);
+        let at = || at.field("env").field(variable);
         let (kind, field, name, key) = match value {
             EnvValue::Text(text) => {
                 if text.contains('\0') {
-                    wrong(problems, at, "an environment variable cannot hold a NUL byte");
+                    wrong(problems, at(), "an environment variable cannot hold a NUL byte");
                 }
                 continue;
             }
             EnvValue::Secret(secret) => (Kind::Secret, "secret", &secret.secret, &secret.key),
             EnvValue::ConfigMap(map) => (Kind::ConfigMap, "configMap", &map.config_map, &map.key),
         };
+        let at = at();
         let Some(content) = content(world, own, kind, name, at.field(field), problems) else { continue };
         if has_key(kind, name, content, key, at.field("key"), problems) {
             can_be_env(world, &own.sibling(kind, name), key, at.field("key"), problems);

@@ -1,5 +1,6 @@
 //! What an environment must have: a variable that a program cannot start without is told before anything starts.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::template::ENV_FROM_MAX;
@@ -32,7 +33,7 @@ pub fn environment<'w>(world: &World<'w>, object: &Object, template: &'w Templat
                 wrong(problems, at, format!("the variable '{name}' is required, and is set to nothing"));
             }
             None => {
-                let near = problems.unless_full(|| set.nearest(name));
+                let near = problems.unless_full(|| set.nearest(name).map(str::to_owned));
                 let hint = match near {
                     Some(near) => format!("'{near}' is set: is it that one?"),
                     None => "set it in 'env', or as a key of a Secret or ConfigMap that 'envFrom' names".into(),
@@ -52,6 +53,8 @@ fn ward<'w>(world: &World<'w>, job: &Key) -> Option<&'w Template> {
 /// The variables that a container will have by its manifest.
 struct Environment<'w> {
     env: BTreeMap<&'w str, bool>,
+    /// The names of some of its variables, once one is not set.
+    known: OnceCell<Vec<String>>,
     /// Contents whose keys become variables, each with what stands before its keys; a later one wins.
     from: Vec<(&'w str, &'w Content)>,
 }
@@ -75,7 +78,7 @@ impl<'w> Environment<'w> {
             };
             env.insert(name.as_str(), holds);
         }
-        Some(Self { env, from })
+        Some(Self { env, from, known: OnceCell::new() })
     }
 
     /// Whether a variable holds anything, if it is set.
@@ -91,13 +94,14 @@ impl<'w> Environment<'w> {
     }
 
     /// The variable that is most likely meant by one that is not set.
-    fn nearest(&self, name: &str) -> Option<String> {
-        let taken = self.from.iter().flat_map(|(prefix, content)| {
-            content.entries.keys().take(suggest::KNOWN_MAX).map(move |key| format!("{prefix}{key}"))
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let known = self.known.get_or_init(|| {
+            let taken = self.from.iter().flat_map(|(prefix, content)| {
+                content.entries.keys().take(suggest::KNOWN_MAX).map(move |key| format!("{prefix}{key}"))
+            });
+            self.env.keys().map(|name| (*name).to_owned()).chain(taken).take(suggest::KNOWN_MAX).collect()
         });
-        let names: Vec<String> =
-            self.env.keys().map(|name| (*name).to_owned()).chain(taken).take(suggest::KNOWN_MAX).collect();
-        suggest::nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
+        suggest::nearest(name, known.iter().map(String::as_str))
     }
 }
 

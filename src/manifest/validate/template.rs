@@ -87,13 +87,12 @@ fn environment(at: At<'_>, template: &Template, problems: &mut Problems) {
 /// Exactly one of some fields must be there.
 pub fn one_of(at: At<'_>, fields: &[(&str, bool)], problems: &mut Problems) {
     let given: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
-    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let names = names.join(", ");
+    let names = || fields.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     match given[..] {
         [_] => {}
-        [] => drop(wrong(problems, at, format!("exactly one of {names} is needed"))),
+        [] => drop(wrong(problems, at, format!("exactly one of {} is needed", names()))),
         [_, second, ..] => {
-            let message = format!("exactly one of {names} is needed, not {}", given.join(" and "));
+            let message = format!("exactly one of {} is needed, not {}", names(), given.join(" and "));
             wrong(problems, at.key(second), message);
         }
     }
