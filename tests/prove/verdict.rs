@@ -10,7 +10,7 @@ use crate::support::scenario::step::Step;
 
 /// How many passes and changes a fault may cost, beyond those of the undisturbed play.
 const PASSES: u64 = 200;
-const CHANGES: usize = 60;
+const CHANGES: usize = 90;
 
 /// What is wrong with a play; empty when all is well.
 pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]) -> Vec<String> {

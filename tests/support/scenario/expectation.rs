@@ -77,7 +77,7 @@ impl Expectation {
     pub fn is_of_a_moment(&self) -> bool {
         match self {
             Self::Containers { .. } | Self::Event { .. } | Self::Addresses { .. } | Self::Ready { .. } => true,
-            Self::Condition { .. } => true,
+            Self::Condition { .. } | Self::Message { .. } => true,
             Self::Phase { phase, .. } => PASSING.contains(&phase.as_str()),
             _ => false,
         }

@@ -256,7 +256,9 @@ impl Invariants {
         let label = |c: &Container, name: &str| c.labels.get(name).cloned().unwrap_or_default();
         let revision = label(container, label::REVISION);
         let is_earlier = |c: &&Container| c.id != container.id && label(c, label::REVISION) == revision;
-        let went_well = |c: &&Container| matches!(&c.state, State::Exited(exit) if exit.code == 0);
+        // What its deadline ended has not, whatever its program says to the signal.
+        let went_well =
+            |c: &&Container| matches!(&c.state, State::Exited(exit) if exit.code == 0) && !c.stopped_by_call;
         if let Some(earlier) = self.of(world, key).filter(is_earlier).find(went_well) {
             self.violated(world, format!("start of {}, although {} has ended well", container.name, earlier.name));
         }
