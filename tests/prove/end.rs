@@ -34,6 +34,8 @@ pub fn of(stage: &mut Stage) -> End {
             .map(|(c, key)| match is_moving(&view, &key) {
                 // Which of its runs are left is a matter of time, and a fault takes some.
                 _ if key.kind == Kind::CronJob => (format!("a run of {key}"), "there".into()),
+                // Nor is it which attempt it took: an engine that ends takes one.
+                _ if key.kind == Kind::Job => (without_attempt(&c.name), likeness(c)),
                 true => (format!("a replica of {key}"), c.image.to_string()),
                 false => (c.name.clone(), likeness(c)),
             })
@@ -48,6 +50,11 @@ pub fn of(stage: &mut Stage) -> End {
             objects: view.objects.iter().map(|(key, object)| (key.clone(), object.status.phase.clone())).collect(),
         }
     })
+}
+
+/// The name of a Job's container but for the attempt.
+fn without_attempt(name: &str) -> String {
+    name.rsplit_once('.').map_or(name, |(run, _)| run).to_owned()
 }
 
 /// Whether an object's replicas come and go by right: their program ends again and again, and nothing better is known.
