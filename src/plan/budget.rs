@@ -38,7 +38,7 @@ pub fn replaceable<'a>(
     ranked.sort_by_key(|r| {
         let (of_last_good, slot) = (back.as_ref() == Some(&r.container.revision), Reverse(r.container.slot));
         let number = find(history, &r.container.revision).map(|revision| revision.number);
-        (!r.retiring, r.runs(), r.available, !r.readiness.is_not_ready(), of_last_good, slot, number)
+        (r.runs(), r.available, of_last_good, slot, number)
     });
 
     let mut leaving = Vec::new();
@@ -85,21 +85,23 @@ fn is_spent(scene: &Scene, history: &DeploymentHistory, replica: &Replica) -> bo
 
 /// How many old replicas may stop because a successor is prepared: created and attached, waiting for its start.
 fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 {
-    if scene.strategy.replicas > 0 && scene.world.ports.bar(scene.key, &scene.target.template) {
+    let running = kept.iter().filter(|r| r.runs()).count() as u32;
+    // A full set of new replicas needs no preparation any more.
+    if running >= scene.strategy.replicas {
+        return u32::MAX;
+    }
+    if scene.world.ports.bar(scene.key, &scene.target.template) {
         return 0;
     }
     // One that was stopped and kept for the way back is as good as one that was never started.
     let waits = |r: &Replica| r.is_prepared() || matches!(r.container.state, ContainerState::Exited(_));
-    if scene.strategy.recreate || scene.strategy.replicas == 0 {
-        let prepared = kept.iter().any(|r| waits(r)) || kept.iter().any(|r| r.runs()) || scene.strategy.replicas == 0;
-        return if prepared { u32::MAX } else { 0 };
+    if scene.strategy.recreate {
+        return if running > 0 || kept.iter().any(|r| waits(r)) { u32::MAX } else { 0 };
     }
     let prepared = kept
         .iter()
         .filter(|r| waits(r) && upkeep::missing_network(&scene.places, r.container, false).is_none())
         .count() as u32;
     let going = old.iter().filter(|r| r.retiring && r.runs()).count() as u32;
-    // A full set of new replicas needs no preparation any more.
-    let surplus = kept.iter().filter(|r| r.runs()).count() as u32 >= scene.strategy.replicas;
-    if surplus { u32::MAX } else { prepared.saturating_sub(going) }
+    prepared.saturating_sub(going)
 }

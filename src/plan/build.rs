@@ -259,3 +259,66 @@ fn both<'a>(secret: &'a Option<Name>, config_map: &'a Option<Name>) -> impl Iter
     let secret = secret.iter().map(|name| (Kind::Secret, name));
     secret.chain(config_map.iter().map(|name| (Kind::ConfigMap, name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::action::Call;
+    use crate::model::desired::Declared;
+    use crate::model::history::History;
+    use crate::model::observed::{Image, ImageState, Observed};
+    use crate::model::time::Timestamp;
+    use crate::plan::{Step, forecast, plan};
+
+    fn template(user: Option<&str>) -> Template {
+        let mounts = json!([{"secret": "tls", "path": "/tls"}, {"tmpfs": {}, "path": "/tmp"}]);
+        serde_json::from_value(json!({"image": "web:1", "user": user, "mounts": mounts})).unwrap()
+    }
+
+    #[test]
+    fn files_belong_to_the_numeric_user_of_their_container() {
+        for (user, expected) in [
+            (None, (0, 0)),
+            (Some("postgres"), (0, 0)),
+            (Some("999"), (999, 999)),
+            (Some("999:70"), (999, 70)),
+            (Some("999:staff"), (999, 999)),
+        ] {
+            assert_eq!(owner_of_files(&template(user)), expected, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_brings_the_files_that_the_container_mounts() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let key = Key::new(Kind::Deployment, name("shop"), name("web"));
+        let template = Template { host_network: true, ..template(Some("999")) };
+        let spec = serde_json::from_value(json!({"template": template})).unwrap();
+        let (mut desired, mut observed, now) = (Desired::default(), Observed::default(), Timestamp(1));
+        desired.contents.insert(key.sibling(Kind::Secret, &name("tls")), Declared::bare(ContentId("s-1".into())));
+        desired.deployments.insert(key, Declared::bare(spec));
+        let image = Image {
+            id: ImageId("sha256:1".into()),
+            tags: Vec::new(),
+            digests: Vec::new(),
+            has_health_check: false,
+            volumes: BTreeSet::new(),
+            platform: Default::default(),
+            is_ours: false,
+        };
+        observed.images.insert("web:1".into(), ImageState::Present(image));
+        let first = plan(&desired, &observed, &History::default(), now);
+        let mut ahead = forecast(&desired, &observed, &History::default(), now, &first).steps.into_iter();
+        let files = ahead.find_map(|step| match step {
+            Step::Act(action) => match action.call {
+                Call::Start { files, .. } => Some(files),
+                _ => None,
+            },
+            Step::Check(_) => None,
+        });
+        let tls = Files { content: ContentId("s-1".into()), key: None, mode: 0o400, uid: 999, gid: 999 };
+        assert_eq!(files, Some(vec![tls]));
+    }
+}

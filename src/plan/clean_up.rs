@@ -363,6 +363,43 @@ mod tests {
     }
 
     #[test]
+    fn what_last_completed_keeps_its_image_on_a_machine_that_was_rebuilt_until_it_has_come_back() {
+        let mut desired = Desired::default();
+        desired.settings.images = AN_HOUR;
+        let good = json!({"revision": 4, "completedAt": "yesterday", "digest": null, "template": {"image": "web:1"}});
+        desired.last_good.insert(key(), serde_json::from_value(good).unwrap());
+        let found = Image {
+            id: id(1),
+            tags: vec!["web:1".into()],
+            digests: Vec::new(),
+            has_health_check: false,
+            volumes: BTreeSet::new(),
+            platform: Default::default(),
+            is_ours: false,
+        };
+        let images = [id(1).0, "web:1".into()].map(|name| (name, ImageState::Present(found.clone())));
+        let observed = Observed { images: images.into(), ..Observed::default() };
+        let image = BroughtImage {
+            references: ["web:1".into()].into(),
+            object: key(),
+            at: NOW,
+            steps: BTreeSet::new(),
+            unused_since: Some(NOW - Span::secs(3600)),
+        };
+        let brought: Brought = [(id(1), image)].into();
+        let removals = |known: serde_json::Value| {
+            let known: DeploymentHistory = serde_json::from_value(json!({"revisions": known})).unwrap();
+            let history = History { deployments: [(key(), known)].into(), ..History::default() };
+            cleaned(&desired, &observed, &brought, &history).1.actions.len()
+        };
+        let another = json!([{
+            "number": 5, "id": "r5", "templateHash": "t", "template": {"image": "web:2"}, "contents": {}, "image": "sha256:2",
+            "digest": null, "createdAt": 1, "outcome": "pending",
+        }]);
+        assert_eq!((removals(json!([])), removals(another)), (0, 1));
+    }
+
+    #[test]
     fn a_tag_is_ours_however_its_repository_was_written() {
         for (reference, tag, expected) in [
             ("web:1", "web:1", true),

@@ -66,10 +66,10 @@ pub fn deployment(
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
     }
     match quiet::wish(world, past, key).filter(|_| !quiet::is_moving(&history, &replicas)) {
-        _ if spec.suspend && !quiet::lasts(&history) => {}
         Some(wish) if history.quiet || !spec.suspend => {
             quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &wish);
         }
+        // Hands off what is suspended; but what was quiet for a run comes back, because nobody else would bring it.
         _ if spec.suspend => {
             if quiet::wakes(world, &mut decided, key, spec, &mut replicas, &mut history) {
                 act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
@@ -299,19 +299,19 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
     let chosen = history.pin.as_ref().map(|pin| pin.chosen().clone());
     let rested = releases::kept(history);
     let needed = |id: &RevisionId| {
-        [&newest, &back, &active, &pinned, &chosen].into_iter().flatten().any(|kept| kept == id)
-            || rested.contains(id)
-            || replicas.iter().any(|replica| replica.container.revision == *id)
+        [&newest, &back, &active, &pinned, &chosen].into_iter().flatten().any(|kept| kept == id) || rested.contains(id)
     };
+    let has_replicas = |id: &RevisionId| replicas.iter().any(|replica| replica.container.revision == *id);
     taken_over::forget(history, replicas);
     let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);
     // What a newer manifest overtook never ran for long: it goes before what somebody may want to go back to.
-    for overtaken_only in [true, false] {
+    for overtaken in [true, false] {
         history.revisions.retain(|revision| {
             let is_overtaken = matches!(revision.outcome, Outcome::Superseded { .. });
-            let goes = surplus > 0 && !needed(&revision.id) && (is_overtaken || !overtaken_only);
+            let goes = surplus > 0 && !needed(&revision.id) && is_overtaken == overtaken;
             surplus -= usize::from(goes);
-            !goes
+            // It goes after its last replica, and nothing else goes in its place meanwhile.
+            !goes || has_replicas(&revision.id)
         });
     }
 }

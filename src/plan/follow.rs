@@ -105,17 +105,13 @@ fn chosen_before<'h>(history: &'h History, key: &Key) -> Option<&'h Choice> {
 fn held(desired: &Desired, history: &History, key: &Key, template: &Template) -> Option<String> {
     let declared = desired.deployments.get(key)?;
     let history = history.deployments.get(key)?;
-    let is_pinned = || {
-        let manifest = manifest_hash(desired, key, template, history);
-        history.pin.as_ref().is_some_and(|pin| pin.template == manifest)
-    };
     if declared.spec.suspend {
         return Some("its manifest suspends it".into());
     }
     if history.paused {
         return Some("it is paused: `evenkeel rollout resume` goes on".into());
     }
-    if history.pin.is_some() && is_pinned() {
+    if history.pin.as_ref().is_some_and(|pin| pin.template == manifest_hash(desired, key, template, history)) {
         return Some("another revision was chosen, until its manifest's template changes".into());
     }
     // Whoever pushes often would else keep every rollout from its end.
@@ -343,4 +339,64 @@ pub fn status(world: World, key: &Key) -> Option<(ImagePolicyStatus, Condition)>
     };
     let is_well = follow.reason == "AsChosen";
     Some((status, Condition { kind: FOLLOWED.into(), status: is_well, reason: follow.reason.into(), message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::desired::Declared;
+    use crate::model::name::Name;
+    use crate::model::time::Span;
+
+    const ASKED: Timestamp = Timestamp(1_000);
+    const NOW: Timestamp = Timestamp(2_000);
+
+    fn main() -> Selection {
+        Selection::Tag("main".into())
+    }
+
+    fn said(answer: Answer) -> Repository {
+        let answers = [(main(), answer)].into();
+        Repository { answered_at: Some(ASKED), answers, failure: None, is_asked: false }
+    }
+
+    fn found() -> Tagged {
+        Tagged { tag: "main".into(), digest: "sha256:1".into() }
+    }
+
+    #[test]
+    fn what_is_chosen_stays_as_it_is_while_the_registry_says_the_same_or_nothing_yet() {
+        let (repository, tagged, replaced) = ("web".to_owned(), found(), None);
+        let present = Choice { repository, selection: main(), tagged, replaced, chosen_at: ASKED };
+        for known in [Some(said(Answer::Found(found()))), None] {
+            let Verdict { choice, reason, message } = choose(known.as_ref(), "web", &main(), Some(&present), NOW);
+            assert_eq!((choice.as_ref(), reason, message.as_str()), (Some(&present), "AsChosen", ""));
+        }
+        let Verdict { choice, reason, message } = choose(None, "web", &main(), None, NOW);
+        assert_eq!((choice, reason), (None, "NotAsked"));
+        assert_eq!(message, "web has not been asked yet for its digest of main");
+    }
+
+    #[test]
+    fn it_is_told_whether_an_image_is_as_chosen_and_when_its_registry_is_asked_again() {
+        let key = Key::new(Kind::Deployment, Name::new("shop").unwrap(), Name::new("web").unwrap());
+        let policy = json!({"digest": "Follow", "interval": "1m"});
+        let spec = json!({"template": {"image": "web:main", "imagePolicy": policy, "hostNetwork": true}});
+        let mut desired = Desired::default();
+        desired.deployments.insert(key.clone(), Declared::bare(serde_json::from_value(spec).unwrap()));
+        let told = |known: Repository| {
+            let registries = [(parts("web:main").0.to_owned(), known)].into();
+            let observed = Observed { registries, ..Observed::default() };
+            let status = crate::plan::plan(&desired, &observed, &History::default(), NOW).status.remove(&key).unwrap();
+            let condition = status.conditions.iter().find(|condition| condition.kind == FOLLOWED).unwrap().status;
+            (condition, status.image_policy.unwrap().next_at)
+        };
+        let again = Some(ASKED + Span::secs(60));
+        assert_eq!(told(said(Answer::Found(found()))), (true, again));
+        assert_eq!(told(said(Answer::None { among: None })), (false, again));
+        let under_way = Repository { is_asked: true, ..said(Answer::Found(found())) };
+        assert_eq!(told(under_way), (true, None));
+    }
 }

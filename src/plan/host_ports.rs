@@ -166,3 +166,32 @@ fn clash(a: &Port, b: &Port) -> bool {
     let same_address = a.host_ip == b.host_ip || a.host_ip.is_unspecified() || b.host_ip.is_unspecified();
     a.protocol == b.protocol && number(a) == number(b) && same_address
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn two_ports_want_the_same_place_if_number_and_protocol_are_the_same_and_an_address_is_of_both() {
+        let port = |of: Value| -> Port {
+            let mut all = json!({"port": 80, "hostPort": 8080, "hostIP": "127.0.0.1"});
+            all.as_object_mut().unwrap().extend(of.as_object().unwrap().clone());
+            serde_json::from_value(all).unwrap()
+        };
+        let one = port(json!({}));
+        for (other, expected) in [
+            (json!({"port": 81}), true),
+            (json!({"hostPort": 8081}), false),
+            (json!({"protocol": "udp"}), false),
+            (json!({"hostPort": 8081, "protocol": "udp"}), false),
+            (json!({"hostIP": "10.0.0.1"}), false),
+            (json!({"hostIP": "0.0.0.0"}), true),
+            (json!({"hostIP": "0.0.0.0", "protocol": "udp"}), false),
+        ] {
+            let other_port = port(other.clone());
+            assert_eq!((clash(&one, &other_port), clash(&other_port, &one)), (expected, expected), "{other}");
+        }
+    }
+}

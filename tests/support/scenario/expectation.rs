@@ -260,8 +260,11 @@ impl Expectation {
                 else {
                     return is(false, format!("{key} is not known"));
                 };
-                let told: Vec<&str> = revisions.iter().map(|revision| revision.reason.as_str()).collect();
-                is(told.iter().any(|reason| reason.contains(text)), format!("its revisions tell {told:?}"))
+                let told: Vec<&String> = revisions
+                    .iter()
+                    .flat_map(|revision| [&revision.reason].into_iter().chain(&revision.last_log))
+                    .collect();
+                is(told.iter().any(|line| line.contains(text)), format!("its revisions tell {told:?}"))
             }
             Expectation::Message { key, text } => {
                 let message = scene.view.objects.get(key).map(|object| object.status.message.clone());
