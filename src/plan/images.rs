@@ -31,6 +31,9 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
         let active = deployment.rollout.revision();
         let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
         images.extend(active.map(|revision| revision.image.0.clone()));
+        // What was built here may have been built again.
+        let built = active.map(|revision| &revision.template.image).filter(|image| is_built(image));
+        images.extend(built.cloned());
     }
     // Those that are perhaps removed.
     let unused = history.images.iter().filter(|(_, image)| image.unused_since.is_some());
