@@ -25,8 +25,8 @@ pub enum Expectation {
     Ready { count: usize, key: Key },
     /// Containers, perhaps only those in a state.
     Containers { count: usize, state: Option<String>, pattern: String },
-    /// An object's message.
-    Message { key: Key, text: String },
+    /// An object's message: all of it, or words in it.
+    Message { key: Key, text: String, whole: bool },
     /// What is told of one of its revisions.
     Reason { key: Key, text: String },
     /// An event was told, perhaps with a sort of failure.
@@ -133,6 +133,12 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["message", "of", object, "contains", ..] => Ok(Expectation::Message {
             key: key(object)?,
             text: text.split_once(" contains ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
+            whole: false,
+        }),
+        ["message", "of", object, "is", ..] => Ok(Expectation::Message {
+            key: key(object)?,
+            text: text.split_once(" is ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
+            whole: true,
         }),
         ["event", reason] => event(reason, None, None, true),
         ["event", reason, "on", object] => event(reason, None, Some(key(object)?), true),
@@ -255,10 +261,10 @@ impl Expectation {
                 let told: Vec<&str> = revisions.iter().map(|revision| revision.reason.as_str()).collect();
                 is(told.iter().any(|reason| reason.contains(text)), format!("its revisions tell {told:?}"))
             }
-            Expectation::Message { key, text } => {
+            Expectation::Message { key, text, whole } => {
                 let message = scene.view.objects.get(key).map(|object| object.status.message.clone());
                 let message = scene.names.show(&message.unwrap_or_default());
-                is(message.contains(text), format!("it is '{message}'"))
+                is(if *whole { message == *text } else { message.contains(text) }, format!("it is '{message}'"))
             }
             Expectation::Event { reason, failure, key, happened } => {
                 let fits = |event: &&evenkeel::model::status::Event| {
