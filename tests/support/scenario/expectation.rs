@@ -33,6 +33,10 @@ pub enum Expectation {
     Event { reason: String, failure: Option<String>, key: Option<Key>, happened: bool },
     /// An object's condition.
     Condition { kind: String, key: Key, holds: bool },
+    /// Whether it waits for what will not come about without a person.
+    Blocked { key: Key, holds: bool },
+    /// Replicas that run what is wanted, as people are told.
+    Updated { count: u32, key: Key },
     /// What a name leads to.
     Addresses { count: usize, name: String, network: String },
     /// The changing calls since the last mark, by name.
@@ -74,7 +78,7 @@ impl Expectation {
     pub fn is_of_a_moment(&self) -> bool {
         match self {
             Self::Containers { .. } | Self::Event { .. } | Self::Addresses { .. } | Self::Ready { .. } => true,
-            Self::Condition { .. } => true,
+            Self::Condition { .. } | Self::Blocked { .. } | Self::Updated { .. } => true,
             Self::Phase { phase, .. } => phase == "Unknown",
             _ => false,
         }
@@ -120,6 +124,12 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["source", "is", ref phase @ ..] => Ok(Expectation::Source { phase: source_phase(&phase.join(" "))? }),
         ["no", object] if object.contains('/') => Ok(Expectation::Unknown { key: key(object)? }),
         [count, "ready", "of", object] => Ok(Expectation::Ready { count: number(count)?, key: key(object)? }),
+        ["blocked", object] => Ok(Expectation::Blocked { key: key(object)?, holds: true }),
+        ["not", "blocked", object] => Ok(Expectation::Blocked { key: key(object)?, holds: false }),
+        [count, "updated", "of", object] => {
+            let count = u32::try_from(number(count)?).map_err(|error| error.to_string())?;
+            Ok(Expectation::Updated { count, key: key(object)? })
+        }
         [count, "containers", "like", pattern] => {
             Ok(Expectation::Containers { count: number(count)?, state: None, pattern: pattern.into() })
         }
@@ -284,6 +294,15 @@ impl Expectation {
                 let all: Vec<_> = status.into_iter().flat_map(|status| &status.conditions).collect();
                 let found = all.iter().any(|condition| condition.kind == *kind && condition.status);
                 is(found == *holds, format!("its conditions are {all:?}"))
+            }
+            Expectation::Blocked { key, holds } => {
+                let status = scene.view.objects.get(key).map(|object| &object.status);
+                let is_blocked = status.map(|status| status.blocked);
+                is(is_blocked == Some(*holds), format!("it waits for {:?}", status.map(|status| &status.waiting)))
+            }
+            Expectation::Updated { count, key } => {
+                let replicas = scene.view.objects.get(key).and_then(|object| object.status.replicas);
+                is(replicas.is_some_and(|replicas| replicas.updated == *count), format!("there are {replicas:?}"))
             }
             Expectation::Addresses { count, name, network } => {
                 let found = scene.world.resolve(network, name);
