@@ -89,8 +89,15 @@ impl<'a> Scene<'a> {
     /// one with a limit that stays.
     pub fn is_new(&self, container: &Container) -> bool {
         container.revision == self.target.id
-            && container.image == self.target.image
+            && self.is_of_its_image(container)
             && !upkeep::is_stuck_with_a_limit(container, &build::adjustable(self.key, &self.target.template))
+    }
+
+    /// Whether a container has the target's image, or the one that the same content has become when it was built again.
+    pub fn is_of_its_image(&self, container: &Container) -> bool {
+        let Revision { image, template, .. } = self.target;
+        container.image == *image
+            || images::built_again(self.world, template, image).is_some_and(|again| again == container.image)
     }
 }
 

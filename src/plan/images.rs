@@ -31,6 +31,9 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
         let active = deployment.rollout.revision();
         let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
         images.extend(active.map(|revision| revision.image.0.clone()));
+        // What was built here may have been built again.
+        let built = active.map(|revision| &revision.template.image).filter(|image| is_built(image));
+        images.extend(built.cloned());
     }
     // Those that are perhaps removed.
     let unused = history.images.iter().filter(|(_, image)| image.unused_since.is_some());
@@ -296,4 +299,43 @@ fn secrets(world: World, object: &Key, template: &Template) -> Vec<ContentId> {
     let secrets = template.image_pull_secrets.iter();
     let secrets = secrets.filter_map(|name| world.desired.contents.get(&object.sibling(Kind::Secret, name)));
     secrets.map(|secret| secret.spec.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observed::Observed;
+    use crate::model::time::Timestamp;
+    use crate::plan::headroom::Promised;
+    use crate::plan::host_ports::HostPorts;
+
+    /// What a container of the image `sha256:1` is made from, where its tag leads to this image.
+    fn made_from(tagged: &str) -> String {
+        let image = Image {
+            id: ImageId(tagged.into()),
+            tags: vec!["web:1".into()],
+            digests: vec![],
+            has_health_check: false,
+            volumes: [].into(),
+            platform: Default::default(),
+            is_ours: false,
+        };
+        let desired = Desired::default();
+        let observed =
+            Observed { images: [("web:1".to_string(), ImageState::Present(image))].into(), ..Observed::default() };
+        let (by_owner, ports, promised) = (BTreeMap::new(), HostPorts::default(), Promised::default());
+        let (follows, gone, now) = (BTreeMap::new(), BTreeMap::new(), Timestamp(0));
+        let (desired, observed) = (&desired, &observed);
+        let wards = crate::plan::world::wards(desired);
+        let (by_owner, wards, ports, promised, follows, gone) = (&by_owner, &wards, &ports, &promised, &follows, &gone);
+        let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone };
+        let template: Template = serde_json::from_value(serde_json::json!({"image": "web:1"})).unwrap();
+        reference(world, &template, &ImageId("sha256:1".into()))
+    }
+
+    #[test]
+    fn a_container_is_made_from_the_tag_that_people_know_while_it_means_its_image() {
+        assert_eq!(made_from("sha256:1"), "web:1");
+        assert_eq!(made_from("sha256:2"), "sha256:1");
+    }
 }

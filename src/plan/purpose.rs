@@ -21,7 +21,7 @@ fn changed_by_hand(scene: &Scene) -> Option<String> {
     let is_changed = |r: &&Replica| r.container.revision == scene.target.id && !scene.is_new(r.container);
     let container = scene.replicas.iter().find(is_changed)?.container;
     let name = &container.name;
-    Some(match container.image == scene.target.image {
+    Some(match scene.is_of_its_image(container) {
         true => format!("{name} was given a limit that its manifest does not have, and the engine takes none away"),
         false => format!("{name} runs another image than its revision"),
     })

@@ -231,3 +231,160 @@ fn probe_verdict(name: &str, result: Option<&ProbeResult>) -> Verdict {
         Some(ProbeResult::Failure { message }) => Verdict::NotReady(format!("{name}: {message}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::container::Adjustable;
+    use crate::model::desired::Desired;
+    use crate::model::name::Key;
+    use crate::model::observed::{ContainerId, Endpoint, NetworkId, Observed, Probes};
+    use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+    use crate::model::spec::{Limits, Requests, RestartPolicy};
+    use crate::plan::headroom::Promised;
+    use crate::plan::host_ports::HostPorts;
+
+    /// When the controller began to look.
+    const WATCHED: Timestamp = Timestamp(100_000);
+
+    /// A replica that runs since then, with or without its name, and what its readiness probe found.
+    fn replica(since: Timestamp, is_named: bool, probe: Option<ProbeResult>) -> Container {
+        let aliases = if is_named { ["web".to_string()].into() } else { [].into() };
+        let endpoint = Endpoint { network: NetworkId("n".into()), address: None, fixed: None, aliases };
+        Container {
+            id: ContainerId("c".into()),
+            name: "shop.web.0123456789.0".into(),
+            owner: Key::try_from("deployment/shop/web".to_string()).unwrap(),
+            revision: RevisionId("r".into()),
+            template: TemplateHash("t".into()),
+            slot: 0,
+            image: ImageId("i".into()),
+            reference: "web:1".into(),
+            state: ContainerState::Running { since },
+            process: None,
+            health: Health::None,
+            restart_count: 0,
+            ended_at: None,
+            created_at: since,
+            networks: [("shop.default".to_string(), endpoint)].into(),
+            adjustable: Adjustable {
+                limits: Limits::default(),
+                requests: Requests::default(),
+                restart_policy: RestartPolicy::Always,
+            },
+            probes: Probes { readiness: probe, ..Probes::default() },
+            last_log: Vec::new(),
+        }
+    }
+
+    /// Whether it can serve, a minute after the controller began to look, if that has judged it already or has not.
+    fn seen(container: &Container, is_judged: bool, ready_since: Option<Timestamp>) -> Readiness {
+        let desired = Desired::default();
+        let observed = Observed { watched_since: WATCHED, ..Observed::default() };
+        let (by_owner, ports, promised) = (BTreeMap::new(), HostPorts::default(), Promised::default());
+        let (follows, gone, now) = (BTreeMap::new(), BTreeMap::new(), WATCHED + Span::secs(60));
+        let (desired, observed) = (&desired, &observed);
+        let wards = crate::plan::world::wards(desired);
+        let (by_owner, wards, ports, promised, follows, gone) = (&by_owner, &wards, &ports, &promised, &follows, &gone);
+        let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone };
+        let template = json!({"image": "web:1", "readinessProbe": {"httpGet": {"port": 80}}});
+        let template: Template = serde_json::from_value(template).unwrap();
+        let mut history = DeploymentHistory::default();
+        if is_judged {
+            history.judged.insert(container.id.clone());
+        }
+        history.ready_since.extend(ready_since.map(|since| (container.id.clone(), since)));
+        readiness(world, container, &template, Span::ZERO, &history)
+    }
+
+    fn unmade() -> Option<ProbeResult> {
+        Some(ProbeResult::Unmade { message: "no entry".into() })
+    }
+
+    #[test]
+    fn what_cannot_be_probed_stays_what_it_was_before_the_controller_began_to_look() {
+        let (before, after) = (Timestamp(50_000), WATCHED + Span::secs(1));
+        let unknown = Readiness::Unknown("readiness probe: no entry".into());
+        let not_ready = Readiness::NotReady("readiness probe: no entry".into());
+        for (since, is_named, is_judged, expected) in [
+            (before, true, false, &unknown),
+            (before, false, false, &unknown),
+            (after, true, false, &unknown),
+            // It was started while somebody looked, and has never been ready.
+            (after, false, false, &not_ready),
+            (WATCHED, false, false, &not_ready),
+            // The controller has seen that it is not ready.
+            (before, true, true, &not_ready),
+            (before, false, true, &not_ready),
+            (after, true, true, &not_ready),
+        ] {
+            let container = replica(since, is_named, unmade());
+            let found = seen(&container, is_judged, None);
+            assert_eq!(found, *expected, "since {since:?}, named: {is_named}, judged: {is_judged}");
+        }
+        let ready = seen(&replica(after, false, unmade()), true, Some(after + Span::secs(1)));
+        assert_eq!(ready, unknown, "it was ready in this run");
+    }
+
+    #[test]
+    fn what_was_not_probed_yet_keeps_its_name_only_if_it_had_it_before_anybody_looked() {
+        let (before, after) = (Timestamp(50_000), WATCHED + Span::secs(1));
+        let named = seen(&replica(after, true, None), false, None);
+        assert_eq!(named, Readiness::Unknown("not probed yet".into()));
+        let unnamed = seen(&replica(before, false, None), false, None);
+        assert_eq!(unnamed, Readiness::Unknown("readiness probe not made yet".into()), "it may have lost it just now");
+        for (container, is_judged) in [
+            (replica(after, false, None), false),
+            (replica(WATCHED, false, None), false),
+            (replica(after, true, None), true),
+            (replica(before, true, None), true),
+        ] {
+            assert_eq!(
+                seen(&container, is_judged, None),
+                Readiness::NotReady("readiness probe not made yet".into()),
+                "{:?}, judged: {is_judged}",
+                container.state
+            );
+        }
+    }
+
+    #[test]
+    fn a_probe_without_a_result_says_why_if_anybody_knows() {
+        let unknown = |message: &str| Some(ProbeResult::Unknown { message: message.into() });
+        let told = |probe| seen(&replica(WATCHED, false, probe), true, None).message().to_owned();
+        assert_eq!(told(unknown("")), "readiness probe not made yet");
+        assert_eq!(told(unknown("timed out once")), "readiness probe: timed out once");
+        assert!(!is_made(&ProbeResult::Unknown { message: String::new() }));
+        assert!(is_made(&ProbeResult::Unknown { message: "timed out once".into() }));
+        assert!(!is_made(&ProbeResult::Unmade { message: "no entry".into() }));
+    }
+
+    #[test]
+    fn an_exit_code_that_means_something_is_explained() {
+        for (code, meaning) in [
+            (126, "not executable"),
+            (127, "command not found"),
+            (129, "SIGHUP"),
+            (130, "SIGINT"),
+            (131, "SIGQUIT"),
+            (132, "SIGILL"),
+            (134, "SIGABRT"),
+            (135, "SIGBUS"),
+            (136, "SIGFPE"),
+            (137, "SIGKILL"),
+            (139, "SIGSEGV"),
+            (141, "SIGPIPE"),
+            (143, "SIGTERM"),
+            (159, "SIGSYS"),
+        ] {
+            let words = exit_words(code, false);
+            assert!(words.starts_with(&format!("exited with code {code} (")) && words.contains(meaning), "{words}");
+        }
+        assert_eq!(exit_words(3, false), "exited with code 3");
+        assert!(exit_words(137, true).contains("out of memory"), "that says more than the signal");
+    }
+}

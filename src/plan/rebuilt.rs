@@ -205,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::model::action::Call;
+    use crate::model::build::ImageBuild;
     use crate::model::observed::{Failure, Image};
 
     const GOOD: &str = "web@sha256:1";
@@ -269,6 +270,55 @@ mod tests {
             let mut template = good();
             template.as_object_mut().unwrap().extend(field.as_object().unwrap().clone());
             assert_eq!(pulled(&desired(template), &nothing()), ["web:2"], "{field}");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_back_of_what_is_suspended() {
+        let mut desired = desired(good());
+        desired.deployments.get_mut(&key()).unwrap().spec.suspend = true;
+        assert_eq!(pulled(&desired, &nothing()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_built_here_comes_back_while_it_is_here_or_can_be_built() {
+        const BUILT: &str = "evenkeel.local/shop:0123456789abcdef";
+        let found = Image {
+            id: ImageId("sha256:abc".into()),
+            tags: vec![BUILT.into()],
+            digests: vec![],
+            has_health_check: false,
+            volumes: [].into(),
+            platform: Default::default(),
+            is_ours: true,
+        };
+        let build = ImageBuild {
+            image: BUILT.into(),
+            context: "/app".into(),
+            source: "/manifests".into(),
+            checkout: None,
+            dockerfile: "Dockerfile".into(),
+            args: BTreeMap::new(),
+            target: None,
+            platform: None,
+            content: "0".into(),
+        };
+        for (is_here, can_be_built, comes_back) in
+            [(true, false, true), (false, true, true), (true, true, true), (false, false, false)]
+        {
+            let mut desired = desired(json!({"image": BUILT, "hostNetwork": true}));
+            desired.last_good.get_mut(&key()).unwrap().digest = None;
+            if can_be_built {
+                desired.builds.insert(BUILT.into(), build.clone());
+            }
+            let mut observed = nothing();
+            let state = if is_here { ImageState::Present(found.clone()) } else { ImageState::Missing };
+            observed.images.insert(BUILT.into(), state);
+            let plan = crate::plan::plan(&desired, &observed, &History::default(), NOW);
+            let is_back = plan.history.deployments[&key()].revisions.iter().any(|revision| revision.number == 4);
+            let is_built = plan.actions.iter().any(|action| matches!(action.call, Call::Build { .. }));
+            assert_eq!(is_back || is_built, comes_back, "here: {is_here}, can be built: {can_be_built}");
+            assert!(!is_built || !is_here);
         }
     }
 

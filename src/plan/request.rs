@@ -311,6 +311,7 @@ fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::gate::{GateRecord, GateResult};
     use crate::model::revision::{Contents, ImageId};
     use crate::model::wish::Resolution;
 
@@ -406,8 +407,136 @@ mod tests {
         let before = put_back.clone();
         let why = retried(&mut put_back).unwrap_err().message;
         assert!(why.contains("no revision that deployment/shop/web is asked for was rejected"), "{why}");
+        assert!(why.contains("`evenkeel rollout status` says what it waits for"), "{why}");
         assert_eq!(put_back, before);
         assert!(retried(&mut history(runs)).unwrap().contains("revision 3 of deployment/shop/web is tried again"));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_what_is_not_declared() {
+        for (key, asked) in [
+            ("deployment/shop/web", Request::Pause),
+            ("job/shop/migrate", Request::Retry),
+            ("cronjob/shop/backup", Request::RunNow),
+        ] {
+            let key = Key::try_from(key.to_string()).unwrap();
+            let refusal = request(&Desired::default(), &History::default(), &key, &asked, Timestamp(9)).unwrap_err();
+            assert_eq!(refusal.message, format!("{key} is not declared"));
+        }
+    }
+
+    #[test]
+    fn what_is_paused_is_not_paused_again_and_what_goes_on_is_not_resumed() {
+        let mut web = history(|revisions| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None });
+        let mut asked = |asked| {
+            let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+            deployment(&mut web, &key, &asked, &BTreeMap::new(), Timestamp(9), &|_| None).map_err(|why| why.message)
+        };
+        assert_eq!(asked(Request::Resume), Err("deployment/shop/web is not paused".into()));
+        assert_eq!(asked(Request::Pause), Ok("deployment/shop/web is paused".into()));
+        assert_eq!(asked(Request::Pause), Err("deployment/shop/web is paused already".into()));
+        assert_eq!(asked(Request::Resume), Ok("deployment/shop/web goes on".into()));
+        assert_eq!(asked(Request::Resume), Err("deployment/shop/web is not paused".into()));
+    }
+
+    fn progressing(revisions: &[Revision]) -> Rollout {
+        Rollout::Progressing {
+            to: revisions[1].id.clone(),
+            started_at: Timestamp(4),
+            waited: Default::default(),
+            available: 0,
+            stepped_at: None,
+            before: 1,
+            excused_at: None,
+            failed_at: None,
+        }
+    }
+
+    fn restart_of(history: &mut DeploymentHistory) -> String {
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let template = |history: &DeploymentHistory| Some(history.resolution.as_ref()?.template.clone());
+        restart(history, &key, Timestamp(9), &template).unwrap()
+    }
+
+    #[test]
+    fn an_undo_that_is_under_way_is_restarted_as_what_it_goes_to() {
+        let mut undoing = history(progressing);
+        undo_of(&mut undoing, Some(2)).unwrap();
+        assert_eq!(restart_of(&mut undoing), "deployment/shop/web: all replicas of revision 2 will be replaced");
+        assert_eq!(undoing.pin.map(|pin| pin.revision), Some(undoing.revisions[3].id.clone()));
+        let mut on_its_way = history(progressing);
+        assert_eq!(restart_of(&mut on_its_way), "deployment/shop/web: all replicas will be replaced");
+        assert_eq!((on_its_way.pin, on_its_way.revisions.len(), on_its_way.restarts), (None, 3, 1));
+    }
+
+    #[test]
+    fn a_restarted_revision_has_everything_of_the_one_that_runs_and_has_still_to_prove_itself() {
+        let mut back = history(|revisions| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None });
+        let result = GateResult { at: Timestamp(2), failure: None, last_log: Vec::new() };
+        let gate = GateRecord { asked_at: Timestamp(2), result: Some(result), again_after: None, earlier: Vec::new() };
+        back.revisions[1].gates.insert("job migrate".into(), gate);
+        back.revisions[1].rested_at = Some(Timestamp(3));
+        back.revisions[1].failure = Some("it collapsed".into());
+        restart_of(&mut back);
+        let [copy, running] = [&back.revisions[3], &back.revisions[1]];
+        assert_eq!((copy.number, copy.restarts, copy.created_at), (4, 1, Timestamp(9)));
+        assert_eq!((&copy.template, &copy.image), (&running.template, &running.image));
+        assert_eq!(copy.template_hash, template_hash(&running.template, &running.contents, 1));
+        assert_eq!(copy.id, revision_id(&copy.template_hash, &copy.image));
+        assert_eq!((&copy.outcome, &copy.failure, copy.rested_at), (&Outcome::Pending, &None, None));
+        assert!(copy.gates.is_empty());
+    }
+
+    #[test]
+    fn a_gate_of_a_first_revision_that_failed_is_asked_again_and_one_that_is_under_way_is_not() {
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let first = |failure: Option<&str>| {
+            let mut first = history(progressing);
+            first.revisions = vec![first.revisions.remove(1)];
+            first.revisions[0].outcome = Outcome::Pending;
+            let failure = failure.map(ToString::to_string);
+            let result = GateResult { at: Timestamp(5), failure, last_log: Vec::new() };
+            let result = result.failure.is_some().then_some(result);
+            let gate = GateRecord { asked_at: Timestamp(4), result, again_after: None, earlier: Vec::new() };
+            first.revisions[0].gates.insert("check".into(), gate);
+            first
+        };
+        let mut failed = first(Some("it answered 500"));
+        assert!(retry(&mut failed, &key, &BTreeMap::new()).unwrap().contains("revision 2 of deployment/shop/web"));
+        assert!(failed.revisions[0].gates.is_empty());
+        assert!(retry(&mut first(None), &key, &BTreeMap::new()).is_err());
+    }
+
+    #[test]
+    fn what_stalled_at_another_revision_stays_there_until_the_one_that_is_retried_begins() {
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let at = |revision: usize| {
+            history(move |revisions| Rollout::Stalled {
+                revision: revisions[revision].id.clone(),
+                at: Timestamp(4),
+                reason: "it crashed".into(),
+            })
+        };
+        let mut other = at(1);
+        retry(&mut other, &key, &BTreeMap::new()).unwrap();
+        assert!(matches!(other.rollout, Rollout::Stalled { .. }));
+        let mut same = at(2);
+        retry(&mut same, &key, &BTreeMap::new()).unwrap();
+        assert_eq!(same.rollout, Rollout::New);
+    }
+
+    #[test]
+    fn a_retry_says_which_undo_ends_with_it_and_nothing_of_a_restart() {
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let runs = |revisions: &[Revision]| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None };
+        let mut undone = history(runs);
+        undo_of(&mut undone, Some(1)).unwrap();
+        let told = retry(&mut undone, &key, &BTreeMap::new()).unwrap();
+        assert!(told.ends_with("is tried again; the undo to revision 1 ends with that"), "{told}");
+        let mut restarted = history(runs);
+        restart_of(&mut restarted);
+        let told = retry(&mut restarted, &key, &BTreeMap::new()).unwrap();
+        assert!(told.ends_with("is tried again"), "{told}");
     }
 
     #[test]

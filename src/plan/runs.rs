@@ -104,7 +104,7 @@ impl Runner<'_> {
         }
         let template = run.template.clone();
         let places = needs::places_exist(world, decided, key, &template);
-        let image = images::ensure(world, decided, key, &template, &run.image, None);
+        let image = images::ensure(world, decided, key, &template, &run.image, run.digest.as_ref());
         let dependencies = needs::dependencies_met(world, decided, past, key, &template);
         if places && image && dependencies {
             let spec = build::container(world, source(key, run), run.attempt, false);

@@ -386,3 +386,37 @@ pub fn cron_job(world: World, key: &Key, spec: &CronJobSpec, history: &CronJobHi
         image_policy: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How something in this phase stands where the policy refuses it.
+    fn refused_in(phase: &str) -> Status {
+        let status = Status { phase: phase.into(), message: "as it was".into(), ..Status::default() };
+        let refusal = Refusal {
+            field: "template.mounts".into(),
+            rule: "engine-socket".into(),
+            level: None,
+            why: "mounts the engine's socket".into(),
+            way_out: "change it".into(),
+        };
+        refused(status, &[refusal])
+    }
+
+    #[test]
+    fn what_a_person_or_a_rollback_has_to_do_with_is_told_before_what_the_policy_refuses() {
+        for (phase, shown, message) in [
+            ("Complete", "Complete", "it is left as it is, but the policy would refuse it now: "),
+            ("Paused", "Paused", "as it was"),
+            ("RolledBack", "RolledBack", "as it was"),
+            ("Waiting", "Refused", "refused by the policy: "),
+        ] {
+            let status = refused_in(phase);
+            assert_eq!(status.phase, shown);
+            assert!(status.message.starts_with(message), "{phase}: {}", status.message);
+            let condition = status.conditions.last().unwrap();
+            assert_eq!((condition.kind.as_str(), condition.reason.as_str()), ("Refused", "EngineSocket"));
+        }
+    }
+}

@@ -286,6 +286,15 @@ mod tests {
     use crate::model::action::{build_target, pull_target};
 
     #[test]
+    fn what_explains_the_rest_is_said_first_and_once_and_the_rest_stays() {
+        let mut decided = Decided::default();
+        decided.wait("the image");
+        decided.wait("a port");
+        decided.wait_above_all("a port".into());
+        assert_eq!(decided.waiting, ["a port", "the image"]);
+    }
+
+    #[test]
     fn a_build_that_is_to_blame_is_tried_after_minutes_and_all_else_after_seconds() {
         let pause = |target: &str, fault, count| {
             let at = Timestamp(1_000);

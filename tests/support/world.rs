@@ -179,7 +179,7 @@ pub fn perform(world: &mut World, call: &Call) -> Result<(), Refusal> {
             world.create_volume(volume);
             Ok(())
         }
-        Call::Pull { image, platform, .. } => world.pull(image, platform.as_deref()).map(drop),
+        Call::Pull { image, platform, .. } => world.pull(image, platform.as_deref(), &[]).map(drop),
         Call::Build { build, .. } => {
             world.build(&build.image, App::default());
             Ok(())

@@ -25,14 +25,18 @@ pub enum Expectation {
     Ready { count: usize, key: Key },
     /// Containers, perhaps only those in a state.
     Containers { count: usize, state: Option<String>, pattern: String },
-    /// An object's message.
-    Message { key: Key, text: String },
+    /// An object's message: all of it, or words in it.
+    Message { key: Key, text: String, whole: bool },
     /// What is told of one of its revisions.
     Reason { key: Key, text: String },
     /// An event was told, perhaps with a sort of failure.
     Event { reason: String, failure: Option<String>, key: Option<Key>, happened: bool },
     /// An object's condition.
     Condition { kind: String, key: Key, holds: bool },
+    /// Whether it waits for what will not come about without a person.
+    Blocked { key: Key, holds: bool },
+    /// Replicas that run what is wanted, as people are told.
+    Updated { count: u32, key: Key },
     /// What a name leads to.
     Addresses { count: usize, name: String, network: String },
     /// The changing calls since the last mark, by name.
@@ -77,7 +81,7 @@ impl Expectation {
     pub fn is_of_a_moment(&self) -> bool {
         match self {
             Self::Containers { .. } | Self::Event { .. } | Self::Addresses { .. } | Self::Ready { .. } => true,
-            Self::Condition { .. } | Self::Message { .. } => true,
+            Self::Condition { .. } | Self::Message { .. } | Self::Blocked { .. } | Self::Updated { .. } => true,
             Self::Phase { phase, .. } => PASSING.contains(&phase.as_str()),
             _ => false,
         }
@@ -128,6 +132,12 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["source", "is", ref phase @ ..] => Ok(Expectation::Source { phase: source_phase(&phase.join(" "))? }),
         ["no", object] if object.contains('/') => Ok(Expectation::Unknown { key: key(object)? }),
         [count, "ready", "of", object] => Ok(Expectation::Ready { count: number(count)?, key: key(object)? }),
+        ["blocked", object] => Ok(Expectation::Blocked { key: key(object)?, holds: true }),
+        ["not", "blocked", object] => Ok(Expectation::Blocked { key: key(object)?, holds: false }),
+        [count, "updated", "of", object] => {
+            let count = u32::try_from(number(count)?).map_err(|error| error.to_string())?;
+            Ok(Expectation::Updated { count, key: key(object)? })
+        }
         [count, "containers", "like", pattern] => {
             Ok(Expectation::Containers { count: number(count)?, state: None, pattern: pattern.into() })
         }
@@ -141,6 +151,12 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         ["message", "of", object, "contains", ..] => Ok(Expectation::Message {
             key: key(object)?,
             text: text.split_once(" contains ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
+            whole: false,
+        }),
+        ["message", "of", object, "is", ..] => Ok(Expectation::Message {
+            key: key(object)?,
+            text: text.split_once(" is ").map(|(_, text)| text.trim().to_string()).unwrap_or_default(),
+            whole: true,
         }),
         ["event", reason] => event(reason, None, None, true),
         ["event", reason, "on", object] => event(reason, None, Some(key(object)?), true),
@@ -266,10 +282,10 @@ impl Expectation {
                     .collect();
                 is(told.iter().any(|line| line.contains(text)), format!("its revisions tell {told:?}"))
             }
-            Expectation::Message { key, text } => {
+            Expectation::Message { key, text, whole } => {
                 let message = scene.view.objects.get(key).map(|object| object.status.message.clone());
                 let message = scene.names.show(&message.unwrap_or_default());
-                is(message.contains(text), format!("it is '{message}'"))
+                is(if *whole { message == *text } else { message.contains(text) }, format!("it is '{message}'"))
             }
             Expectation::Event { reason, failure, key, happened } => {
                 let fits = |event: &&evenkeel::model::status::Event| {
@@ -289,6 +305,15 @@ impl Expectation {
                 let all: Vec<_> = status.into_iter().flat_map(|status| &status.conditions).collect();
                 let found = all.iter().any(|condition| condition.kind == *kind && condition.status);
                 is(found == *holds, format!("its conditions are {all:?}"))
+            }
+            Expectation::Blocked { key, holds } => {
+                let status = scene.view.objects.get(key).map(|object| &object.status);
+                let is_blocked = status.map(|status| status.blocked);
+                is(is_blocked == Some(*holds), format!("it waits for {:?}", status.map(|status| &status.waiting)))
+            }
+            Expectation::Updated { count, key } => {
+                let replicas = scene.view.objects.get(key).and_then(|object| object.status.replicas);
+                is(replicas.is_some_and(|replicas| replicas.updated == *count), format!("there are {replicas:?}"))
             }
             Expectation::Addresses { count, name, network } => {
                 let found = scene.world.resolve(network, name);

@@ -627,6 +627,10 @@ impl Stage {
                 world.registry.retry_after = Some(*time);
                 Ok(())
             }
+            WorldLine::Password(password) => {
+                world.registry.password = Some(password.clone());
+                Ok(())
+            }
             WorldLine::Forget(reference) => world.forget(reference),
             WorldLine::Grace(_) => Ok(()),
             WorldLine::Entry(open) => {

@@ -29,6 +29,8 @@ pub enum World {
     Registry(Mood),
     /// The same for too many requests, and after how long it may be asked again.
     RetryAfter(Millis),
+    /// The registry wants this password from now on.
+    Password(String),
     /// A tag is gone from the registry.
     Forget(String),
     /// How long nothing must need an image before it is removed; without this line, a day.
@@ -145,6 +147,7 @@ pub fn parse_world(text: &str) -> Result<World, String> {
         ["registry", "rate-limited"] => Ok(World::Registry(Mood::RateLimited)),
         ["registry", "rate-limited", "for", time] => Ok(World::RetryAfter(millis(time)?)),
         ["images", "are", "removed", "after", time] => Ok(World::Grace(millis(time)?)),
+        ["registry", "wants", password] => Ok(World::Password(password.into())),
         ["registry", "forgets", reference] => Ok(World::Forget(reference.into())),
         ["registry", "slow", time] => Ok(World::Registry(Mood::Slow(millis(time)?))),
         ["containers", "can", "be", "entered"] => Ok(World::Entry(true)),

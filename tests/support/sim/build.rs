@@ -11,6 +11,7 @@ use evenkeel::model::build::ImageBuild;
 use evenkeel::model::image::{Built, Steps};
 use evenkeel::model::observed::Fault;
 use evenkeel::model::revision::ImageId;
+use evenkeel::model::secret::SecretBytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Millis, millis};
@@ -119,7 +120,7 @@ fn steps(dockerfile: &str, target: Option<&str>) -> Result<Vec<Step>, Refusal> {
 impl World {
     /// Carries a build out: the image is there at its end, under its name. Built again after it was removed it is another one.
     /// Each stage leaves an image without a name, the same one for the same steps; the last one's is what it was built on.
-    pub fn run_build(&mut self, script: &Script) -> Result<Built, Refusal> {
+    pub fn run_build(&mut self, script: &Script, passwords: &[SecretBytes]) -> Result<Built, Refusal> {
         let mut stages: BTreeMap<String, App> = BTreeMap::new();
         let mut last = None;
         for step in &script.steps {
@@ -127,7 +128,7 @@ impl World {
                 Kind::From { image, stage } => {
                     let app = match stages.get(image) {
                         Some(app) => app.clone(),
-                        None => self.begin_with(image)?,
+                        None => self.begin_with(image, passwords)?,
                     };
                     stages.extend(stage.iter().map(|stage| (stage.clone(), app.clone())));
                     last = Some(app);
@@ -181,9 +182,9 @@ impl World {
     }
 
     /// The base image: the engine's own if it has it, else pulled.
-    fn begin_with(&mut self, reference: &str) -> Result<App, Refusal> {
+    fn begin_with(&mut self, reference: &str, passwords: &[SecretBytes]) -> Result<App, Refusal> {
         if self.image(reference).is_none() {
-            self.pull(reference, None)?;
+            self.pull(reference, None, passwords)?;
         }
         Ok(self.image(reference).expect("it was just pulled").app.clone())
     }

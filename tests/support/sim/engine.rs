@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use evenkeel::engine::{
     Context, Credentials, Ended, Engine, EngineError, EngineIdentity, EngineVersion, EventMark, Identity, Listed,
-    Ownership, Provided,
+    Logins, Ownership, Provided,
 };
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::build::ImageBuild;
@@ -17,6 +17,7 @@ use evenkeel::model::observed as seen;
 use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ForeignPort, ImageState, NetworkId, StartError};
 use evenkeel::model::platform::Platform;
 use evenkeel::model::revision::ImageId;
+use evenkeel::model::secret::{Login, SecretBytes};
 use evenkeel::model::spec::Protocol;
 use evenkeel::model::time::{Span, Timestamp};
 use evenkeel::policy::Approved;
@@ -47,6 +48,14 @@ impl Engine for Sim {
 
     fn headroom(&self) -> seen::Headroom {
         self.with(|world| world.headroom)
+    }
+
+    async fn logins(&self, _image: &str, handed_over: &[Credentials]) -> Logins {
+        let login = |found: &Credentials| Login::Password {
+            username: found.username.clone(),
+            password: found.password.clone(),
+        };
+        Logins { logins: handed_over.iter().map(login).collect(), trouble: None }
     }
 
     async fn list(&self) -> Result<Vec<Listed>, EngineError> {
@@ -106,12 +115,13 @@ impl Engine for Sim {
         &self,
         image: &str,
         platform: Option<&str>,
-        _credentials: &[Credentials],
+        credentials: &[Credentials],
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Option<ImageId>, EngineError> {
         let time = self.with(|world| world.pull_time(image));
         let (sim, reference, platform) = (self.clone(), image.to_string(), platform.map(str::to_owned));
-        let effect = async move { sim.with(|world| world.pull(&reference, platform.as_deref())) };
+        let passwords = passwords(credentials);
+        let effect = async move { sim.with(|world| world.pull(&reference, platform.as_deref(), &passwords)) };
         let pull = self.call(Call::change("pull", image, time), effect);
         let steps = async {
             for step in 1..PULL_STEPS {
@@ -135,7 +145,7 @@ impl Engine for Sim {
         &self,
         build: Approved<'_, ImageBuild>,
         mut context: Context,
-        _credentials: &[Credentials],
+        credentials: &[Credentials],
         output: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Built, EngineError> {
         let mut archive = Vec::new();
@@ -152,10 +162,10 @@ impl Engine for Sim {
         let said = script.as_ref().map(Script::output).unwrap_or_default();
         let base = script.as_ref().map_or(0, |script| self.with(|world| world.base_time(script)));
         let time = base + said.iter().map(|(_, time)| time).sum::<u64>();
-        let sim = self.clone();
+        let (sim, passwords) = (self.clone(), passwords(credentials));
         let effect = async move {
             let script = script?;
-            sim.with(|world| world.run_build(&script))
+            sim.with(|world| world.run_build(&script, &passwords))
         };
         let call = self.call(Call::change("build", &build.image, time), effect);
         let words = async {
@@ -562,6 +572,11 @@ impl World {
         let beyond_containers = news.iter().any(|event| event.container.is_none());
         Some(EventMark { nanos, beyond_containers, touched: touched.into_iter().collect() })
     }
+}
+
+/// What is tried with a registry.
+fn passwords(credentials: &[Credentials]) -> Vec<SecretBytes> {
+    credentials.iter().map(|found| found.password.clone()).collect()
 }
 
 fn endpoint(endpoint: &Endpoint) -> seen::Endpoint {

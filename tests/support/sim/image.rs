@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use evenkeel::model::observed::Fault;
 use evenkeel::model::registry::{Answer, Tagged};
 use evenkeel::model::revision::ImageId;
+use evenkeel::model::secret::SecretBytes;
 use evenkeel::model::tags::Selection;
 use sha2::{Digest, Sha256};
 
@@ -36,6 +37,8 @@ pub struct Registry {
     pub mood: Mood,
     /// How often it was asked for a manifest.
     pub asked: u64,
+    /// The password that it wants, if any.
+    pub password: Option<String>,
     /// How long it wants to be left alone when it has had too many requests.
     pub retry_after: Option<Millis>,
 }
@@ -123,9 +126,14 @@ impl World {
         known.map(drop).ok_or_else(|| format!("the registry has no {reference}"))
     }
 
-    /// What the registry says of some tags of a repository.
-    pub fn ask(&self, repository: &str, selections: &BTreeSet<Selection>) -> Result<Answers, Refusal> {
-        self.open()?;
+    /// What the registry says of some tags of a repository to who comes with these passwords.
+    pub fn ask(
+        &self,
+        repository: &str,
+        selections: &BTreeSet<Selection>,
+        passwords: &[SecretBytes],
+    ) -> Result<Answers, Refusal> {
+        self.open(passwords)?;
         let prefix = format!("{repository}:");
         let tags: Vec<String> =
             self.registry.images.keys().filter_map(|key| key.strip_prefix(&prefix)).map(String::from).collect();
@@ -140,23 +148,33 @@ impl World {
         Ok(selections.iter().map(|selection| (selection.clone(), answer(selection))).collect())
     }
 
-    /// Whether the registry answers.
-    fn open(&self) -> Result<(), Refusal> {
+    /// Whether the registry answers who comes with these passwords.
+    fn open(&self, passwords: &[SecretBytes]) -> Result<(), Refusal> {
+        let offered = |wanted: &String| passwords.iter().any(|password| password.expose() == wanted.as_bytes());
+        let is_shut = self.registry.password.as_ref().is_some_and(|wanted| !offered(wanted));
         match self.registry.mood {
             Mood::Down => refuse(500, Fault::Unavailable, "dial tcp 10.0.0.9:443: connect: connection refused"),
             Mood::Unauthorized => refuse(500, Fault::Unauthorized, "unauthorized: authentication required"),
             Mood::RateLimited => {
                 refuse(500, Fault::RateLimited, "toomanyrequests: You have reached your pull rate limit")
             }
+            Mood::Fine | Mood::Slow(_) if is_shut => {
+                refuse(500, Fault::Unauthorized, "unauthorized: authentication required")
+            }
             Mood::Fine | Mood::Slow(_) => Ok(()),
         }
     }
 
     /// Pulls an image; a tag that has moved is followed.
-    pub fn pull(&mut self, reference: &str, platform: Option<&str>) -> Result<Option<ImageId>, Refusal> {
+    pub fn pull(
+        &mut self,
+        reference: &str,
+        platform: Option<&str>,
+        passwords: &[SecretBytes],
+    ) -> Result<Option<ImageId>, Refusal> {
         self.registry.asked += 1;
         let reference = with_tag(reference);
-        self.open()?;
+        self.open(passwords)?;
         let Some(image) = self.registry.images.get(&reference).cloned() else {
             let words = format!("manifest for {reference} not found: manifest unknown");
             return refuse(404, Fault::ImageMissing, words);

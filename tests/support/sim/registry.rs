@@ -2,6 +2,7 @@
 //! the engine is up or not.
 
 use evenkeel::model::observed::Fault;
+use evenkeel::model::secret::Login;
 use evenkeel::model::time::Span;
 use evenkeel::registry::{Question, Registries, RegistryError, Told};
 use futures_util::FutureExt;
@@ -14,7 +15,11 @@ impl Registries for Sim {
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Told> {
         let (sim, repository, selections) = (self.clone(), question.repository.clone(), question.selections.clone());
         let asked = question.repository.clone();
-        let effect = async move { sim.with(|world| world.ask(&asked, &selections)) };
+        let password = |login: &Login| match login {
+            Login::Password { password, .. } | Login::Token(password) => password.clone(),
+        };
+        let passwords: Vec<_> = question.logins.iter().map(password).collect();
+        let effect = async move { sim.with(|world| world.ask(&asked, &selections, &passwords)) };
         async move {
             let told = self.call(Call::elsewhere("ask", &repository, 60), effect).await;
             told.map_err(|error| {
