@@ -129,11 +129,15 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
     }
     for container in world.containers(key) {
         let ended = matches!(container.state, ContainerState::Exited(_));
+        // An address of before may belong to somebody else by now. Its names stay: nobody could tell when to give them back.
+        let places = build::places(world, key, &template(history, container));
+        let attach = upkeep::missing_network(&places, container, true);
         let served = match &history.rollout {
             Rollout::Complete { revision, .. } => *revision == container.revision,
-            // In the middle of a change, those that have the names serve, of whatever revision they are.
+            // In the middle of a change, those that have the names serve, of whatever revision they are; and what is on no network
+            // was about to get them back, and that failed.
             Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => {
-                is_named(container)
+                is_named(container) || attach.is_some()
             }
         };
         if history.paused || !ended || !served || history.retiring.contains_key(&container.id) {
@@ -142,14 +146,11 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
         if !may_restart(world, &mut decided, history, container, "") {
             continue;
         }
-        // An address of before may belong to somebody else by now. Its names stay: nobody could tell when to give them back.
-        let places = build::places(world, key, &template(history, container));
         let start = || Call::Start {
             container: container.id.clone(),
             name: container.name.clone(),
             files: files_of(world, key, history, container),
         };
-        let attach = upkeep::missing_network(&places, container, true);
         let attach = attach.or_else(|| upkeep::reset(&places, container, true));
         decided.act(world, key, attach.unwrap_or_else(start), KEPT);
     }
