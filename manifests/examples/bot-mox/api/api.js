@@ -22,7 +22,7 @@ const pool = new Pool({ connectionString: DATABASE_URL, max: 8, idleTimeoutMilli
 pool.on('error', (error) => console.error(`database: ${error.message}`));
 
 async function migrate() {
-  const client = await pool.connect();
+  const client = await again(() => pool.connect());
   await client.query('CREATE TABLE IF NOT EXISTS migrations (id int PRIMARY KEY, version text NOT NULL)');
   const { rows } = await client.query('SELECT coalesce(max(id), 0) AS done FROM migrations');
   for (let id = rows[0].done + 1; id <= MIGRATIONS.length; id += 1) {
@@ -44,16 +44,18 @@ function couldNotConnect(error) {
 }
 
 /// While a replica gets or loses its name it is off its networks for a moment: what could not connect tries again.
-async function query(text, values) {
+async function again(work) {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await pool.query(text, values);
+      return await work();
     } catch (error) {
       if (attempt === 10 || !couldNotConnect(error)) throw error;
       await new Promise((later) => setTimeout(later, 100));
     }
   }
 }
+
+const query = (text, values) => again(() => pool.query(text, values));
 
 async function health() {
   try {
