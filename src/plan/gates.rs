@@ -38,7 +38,7 @@ fn title(side: Side, gate: &Gate) -> String {
 }
 
 /// Every gate with its number on its side.
-fn all(spec: &DeploymentSpec) -> impl Iterator<Item = (Side, u8, &Gate)> {
+pub fn all(spec: &DeploymentSpec) -> impl Iterator<Item = (Side, u8, &Gate)> {
     let before = (0..).zip(&spec.gates.before).map(|(number, gate)| (Side::Before, number, gate));
     before.chain((0..).zip(&spec.gates.after).map(|(number, gate)| (Side::After, number, gate)))
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::follow::Follows;
+use super::gates;
 use super::headroom::Promised;
 use super::host_ports::HostPorts;
 use crate::model::action::{Action, Call, container_target, is_build_target};
@@ -57,8 +58,7 @@ pub type Wards<'a> = BTreeMap<Key, Vec<&'a Key>>;
 pub fn wards(desired: &Desired) -> Wards<'_> {
     let mut wards = Wards::new();
     for (key, declared) in &desired.deployments {
-        let gates = &declared.spec.gates;
-        let own: BTreeSet<Key> = gates.before.iter().chain(&gates.after).filter_map(|gate| gate.object(key)).collect();
+        let own: BTreeSet<Key> = gates::all(&declared.spec).filter_map(|(.., gate)| gate.object(key)).collect();
         for job in own {
             wards.entry(job).or_default().push(key);
         }
