@@ -25,7 +25,9 @@ pub fn excuse(world: World, decided: &mut Decided, facts: &Facts, to: &RevisionI
     if before == 0 || old.peek().is_none() || !old.all(|r| r.readiness.is_not_ready()) {
         return None;
     }
-    decided.wait("the replicas before it, which fail as well: as long as they do, it is not this revision's fault");
+    decided.wait(
+        "the replicas before it, which are not ready either: as long as that is so, it is not this revision's fault",
+    );
     Some(world.now)
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::converge::Scene;
+use super::host_ports::foreign_holder;
 use super::last_good;
 use super::replica::{Replica, find};
 use super::retire;
@@ -90,11 +91,15 @@ fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 
     if running >= scene.strategy.replicas {
         return u32::MAX;
     }
-    if scene.world.ports.bar(scene.key, &scene.target.template) {
+    let template = &scene.target.template;
+    if scene.world.ports.bar(scene.key, template) || foreign_holder(scene.world.observed, template).is_some() {
         return 0;
     }
-    // One that was stopped and kept for the way back is as good as one that was never started.
-    let waits = |r: &Replica| r.is_prepared() || matches!(r.container.state, ContainerState::Exited(_));
+    // One that was stopped and kept for the way back is as good as one that was never started; and one that the host has
+    // kept from starting may find room now.
+    let waits = |r: &Replica| {
+        r.is_prepared() || r.was_kept_by_the_host() || matches!(r.container.state, ContainerState::Exited(_))
+    };
     if scene.strategy.recreate {
         return if running > 0 || kept.iter().any(|r| waits(r)) { u32::MAX } else { 0 };
     }

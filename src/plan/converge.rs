@@ -295,6 +295,7 @@ fn start_ready_to_start(
         if running >= room {
             if is_new {
                 needs::host_ports_free(scene.world, decided, scene.key, &scene.target.template);
+                needs::tell_foreign_holder(scene.world, decided, &scene.target.template);
                 decided.wait("an old replica to stop");
                 // The old one stops only for a successor that lacks nothing but its start.
                 join(scene, decided, history, replica);

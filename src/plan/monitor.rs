@@ -58,7 +58,10 @@ pub fn collapse(world: World, facts: &Facts, history: &DeploymentHistory, of: &R
         return None;
     }
     let mut new = facts.replicas.iter().filter(|replica| replica.container.revision == *of && !replica.retiring);
-    let crashed = new.clone().find_map(|replica| failure(replica, history, Timestamp::default()));
+    // One that still runs as it did then has become available after whatever restarts it had.
+    let runs_since = |r: &Replica| matches!(r.container.state, ContainerState::Running { since } if since <= at);
+    let mut judged = new.clone().filter(|replica| !runs_since(replica));
+    let crashed = judged.find_map(|replica| failure(replica, history, Timestamp::default()));
     // What was started since, such as after a restart of the engine, has its time to become ready, while somebody sees it.
     let had_time = |since: Timestamp| {
         since <= at || since.max(world.observed.watched_since) + facts.spec.progress_deadline <= world.now

@@ -61,6 +61,13 @@ impl Replica<'_> {
         matches!(self.readiness, Readiness::Unknown(_)) && is_named(self.container)
     }
 
+    /// Whether it was of use when somebody looked last: one that has ended since, with the engine or the host, still has the
+    /// name that only a ready one is given.
+    pub fn was_of_use(&self) -> bool {
+        let may_return = matches!(self.container.state, ContainerState::Running { .. } | ContainerState::Exited(_));
+        self.available || may_return && is_named(self.container)
+    }
+
     /// Whether it serves, as far as anybody can tell.
     pub fn serves(&self) -> bool {
         self.readiness.is_ready() || self.is_trusted()
@@ -69,6 +76,12 @@ impl Replica<'_> {
     /// Whether it was created and waits for its first start.
     pub fn is_prepared(&self) -> bool {
         matches!(self.container.state, ContainerState::Created { error: None })
+    }
+
+    /// Whether its first start failed for want of something on the host: a port, memory, room on the disk.
+    pub fn was_kept_by_the_host(&self) -> bool {
+        let ContainerState::Created { error: Some(error) } = &self.container.state else { return false };
+        culprit(&error.message) == Culprit::Host
     }
 }
 
@@ -192,8 +205,10 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
         let message = format!("{name} failed its startup probe: {message}");
         return Some(RolloutFailure::new(FailureReason::StartupProbeFailed, message));
     }
+    // One that runs and that nobody has checked yet may long be available: the controller has just begun to look.
+    let is_unseen = matches!(replica.readiness, Readiness::Unknown(_));
     let restarts = restarts(history, container);
-    if restarts >= CRASH_LIMIT {
+    if restarts >= CRASH_LIMIT && !is_unseen {
         let end = last_end(history, container);
         let why = replica.misfit.as_ref().map(|misfit| format!("; {misfit}")).unwrap_or_default();
         let message = format!("{name} was restarted {restarts} times without becoming available{end}{why}");

@@ -152,7 +152,7 @@ fn begin(
     let instead = given_up.map(|old| format!(" in place of revision {}, which had not got there", old.number));
     let message = message + &instead.unwrap_or_default();
     decided.tell(world, facts.key, Severity::Normal, reason, message);
-    let others = facts.replicas.iter().filter(|r| r.container.revision != to && !r.retiring && r.available);
+    let others = facts.replicas.iter().filter(|r| r.container.revision != to && !r.retiring && r.was_of_use());
     history.begun = Some(begun);
     history.rollout = Rollout::Progressing {
         before: others.count() as u32,
@@ -214,8 +214,9 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     let excused = blame::excuse(world, decided, facts, to, before);
     if excused.is_some() && excused_at.is_none() {
         let number = find(history, to).map_or(0, |revision| revision.number);
-        let message =
-            format!("the replicas before revision {number} fail as well: as long as they do, it is not its fault");
+        let message = format!(
+            "the replicas before revision {number} are not ready either: as long as that is so, it is not its fault"
+        );
         decided.tell(world, facts.key, Severity::Warning, "RolloutExcused", message);
     }
     let waited = excused.map_or(waited, Stopwatch::begin);
@@ -268,7 +269,8 @@ fn recover(
         return begin(world, decided, facts, history, goal, "RolloutStarted");
     }
     if !rejected(stalled) && is_complete(facts, stalled) {
-        complete(world, decided, facts, history, stalled, "RolloutComplete");
+        let reason = if wanted_is_bad { "RolledBack" } else { "RolloutComplete" };
+        complete(world, decided, facts, history, stalled, reason);
     }
 }
 
@@ -287,20 +289,19 @@ fn complete(
     to: &RevisionId,
     reason: &str,
 ) {
-    let took = match &history.rollout {
+    let way = match &history.rollout {
         Rollout::Progressing { started_at, .. } | Rollout::RollingBack { started_at, .. } => {
-            world.now.since(*started_at)
+            format!("it took {}", humantime_seconds(world.now.since(*started_at)))
         }
-        Rollout::New | Rollout::Complete { .. } | Rollout::Stalled { .. } => Default::default(),
+        Rollout::New | Rollout::Complete { .. } | Rollout::Stalled { .. } => "it had stalled".to_owned(),
     };
     let number = find(history, to).map_or(0, |revision| revision.number);
-    let took = humantime_seconds(took);
     let who = match facts.strategy.replicas {
         0 => "no replica is wanted of".to_owned(),
         1 => "its replica runs".to_owned(),
         count => format!("all {count} replicas run"),
     };
-    let message = format!("{who} revision {number}; it took {took}");
+    let message = format!("{who} revision {number}; {way}");
     match failed_before(history) {
         Some(of) => {
             let failure = RolloutFailure::new(of, message);
