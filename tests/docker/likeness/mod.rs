@@ -20,6 +20,8 @@ use crate::support::{Bench, Engine, attempt, commit};
 
 /// Sequences of a sample on one generation, and their length.
 const SAMPLED: u64 = 5;
+/// The same of those in which the engine itself goes away, each on an engine of its own.
+const SAMPLED_WITH_ENGINE: u64 = 1;
 const LENGTH: usize = 25;
 /// How often a sequence is tried with something left out.
 const SHRINKING: u32 = 60;
@@ -86,15 +88,17 @@ fn shrink(bench: &Bench, mut operations: Vec<Operation>) -> Vec<Operation> {
 }
 
 /// The shortest sequence that shows a difference, if this seed's shows any.
-fn compare(generation: u32, seed: u64) -> Result<(), String> {
+fn compare(generation: u32, seed: u64, engine_goes: bool) -> Result<(), String> {
     let name = format!("likeness of seed {seed}");
-    let compared = attempt(Engine::shared(generation), &name, |bench| {
-        let operations = Chance::new(seed).sequence(LENGTH);
+    let engine = if engine_goes { Engine::own(generation) } else { Engine::shared(generation) };
+    let compared = attempt(engine, &name, |bench| {
+        let operations = Chance::new(seed, engine_goes).sequence(LENGTH);
         let (at, first) = steady_difference(bench, &operations)?;
         let shrunk = shrink(bench, operations.into_iter().take(at + 1).collect());
         let lines: Vec<String> = shrunk.iter().map(|operation| format!("  {operation}")).collect();
         let (_, last) = difference(bench, &shrunk).unwrap_or((at, first));
-        let replay = format!("scripts/likeness --generation {generation} {seed}");
+        let whose = if engine_goes { "--engine-goes " } else { "" };
+        let replay = format!("scripts/likeness {whose}--generation {generation} {seed}");
         Some(format!("{replay} shows it with\n{}\n{last}", lines.join("\n")))
     });
     match compared {
@@ -113,11 +117,13 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// From the seed that is given, or that the commit gives.
-fn compare_some(generation: u32, count: u64) {
+fn compare_some(generation: u32, count: u64, engine_goes: bool) {
     let first = number("EVENKEEL_LIKENESS_SEED").unwrap_or_else(commit_number);
     let seeds = first..first + number("EVENKEEL_LIKENESS_COUNT").unwrap_or(count);
-    let unlike: Vec<String> =
-        seeds.clone().filter_map(|seed| compare(generation, seed).inspect_err(|d| eprintln!("{d}")).err()).collect();
+    let unlike: Vec<String> = seeds
+        .clone()
+        .filter_map(|seed| compare(generation, seed, engine_goes).inspect_err(|d| eprintln!("{d}")).err())
+        .collect();
     println!("likeness {generation}: {} sequences of {LENGTH}, unlike {}", seeds.count(), unlike.len());
     assert!(unlike.is_empty(), "{}", unlike.join("\n"));
 }
@@ -127,11 +133,25 @@ mod the_simulated_engine_is_like_a_real_one {
 
     #[test]
     fn on_engine_20() {
-        compare_some(20, SAMPLED);
+        compare_some(20, SAMPLED, false);
     }
 
     #[test]
     fn on_engine_26() {
-        compare_some(26, SAMPLED);
+        compare_some(26, SAMPLED, false);
+    }
+}
+
+mod the_simulated_engine_goes_and_comes_back_like_a_real_one {
+    use super::*;
+
+    #[test]
+    fn on_engine_20() {
+        compare_some(20, SAMPLED_WITH_ENGINE, true);
+    }
+
+    #[test]
+    fn on_engine_26() {
+        compare_some(26, SAMPLED_WITH_ENGINE, true);
     }
 }

@@ -11,6 +11,10 @@ pub enum Program {
     Stubborn,
     /// Ends at once with 3.
     Crashes,
+    /// Serves, and its image's health check finds that out.
+    Checked,
+    /// Never serves, and its image's health check finds that out.
+    Sick,
     /// Its entrypoint does not exist.
     Hollow,
     /// There is no such image.
@@ -18,14 +22,23 @@ pub enum Program {
 }
 
 impl Program {
-    pub const ALL: [Program; 5] =
-        [Program::Serves, Program::Stubborn, Program::Crashes, Program::Hollow, Program::Absent];
+    pub const ALL: [Program; 7] = [
+        Program::Serves,
+        Program::Stubborn,
+        Program::Crashes,
+        Program::Checked,
+        Program::Sick,
+        Program::Hollow,
+        Program::Absent,
+    ];
 
     pub fn word(self) -> &'static str {
         match self {
             Program::Serves => "serves",
             Program::Stubborn => "stubborn",
             Program::Crashes => "crashes",
+            Program::Checked => "checked",
+            Program::Sick => "sick",
             Program::Hollow => "hollow",
             Program::Absent => "absent",
         }
@@ -74,6 +87,9 @@ pub enum Operation {
     KillByHand(u8),
     RemoveByHand(u8),
     DisconnectByHand(u8, u8),
+    /// The engine itself goes away and comes back.
+    RestartEngine,
+    CrashEngine,
 }
 
 pub const SLOTS: u8 = 3;
@@ -108,6 +124,8 @@ impl fmt::Display for Operation {
             Operation::KillByHand(slot) => write!(f, "by hand: kill {slot}"),
             Operation::RemoveByHand(slot) => write!(f, "by hand: remove {slot}"),
             Operation::DisconnectByHand(slot, number) => write!(f, "by hand: disconnect {slot} from network {number}"),
+            Operation::RestartEngine => write!(f, "restart the engine"),
+            Operation::CrashEngine => write!(f, "kill the engine and start it again"),
         }
     }
 }
@@ -135,17 +153,21 @@ fn attached(named: bool, address: Option<u8>) -> String {
 }
 
 /// Chance, the same for the same seed on every machine.
-pub struct Chance(u64);
+pub struct Chance {
+    seed: u64,
+    /// Whether the engine itself goes away now and then.
+    engine_goes: bool,
+}
 
 impl Chance {
-    pub fn new(seed: u64) -> Self {
-        Chance(seed)
+    pub fn new(seed: u64, engine_goes: bool) -> Self {
+        Chance { seed, engine_goes }
     }
 
     /// splitmix64.
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
@@ -176,6 +198,9 @@ impl Chance {
     }
 
     fn operation(&mut self) -> Operation {
+        if self.engine_goes && self.once_in(6) {
+            return if self.once_in(2) { Operation::RestartEngine } else { Operation::CrashEngine };
+        }
         let slot = self.below(SLOTS);
         match self.below(26) {
             0..=4 => Operation::Create(slot, self.wanted()),
@@ -190,7 +215,7 @@ impl Chance {
             20 => Operation::CreateNetwork(self.below(NEVER_MADE)),
             21 => Operation::RemoveNetwork(self.below(NETWORKS)),
             22 if self.once_in(2) => Operation::CreateVolume(self.below(2)),
-            22 => Operation::Image(Program::ALL[usize::from(self.below(5))]),
+            22 => Operation::Image(Program::ALL[usize::from(self.below(7))]),
             23 if self.once_in(2) => Operation::Pause(slot),
             23 => Operation::PauseByHand(slot),
             24 if self.once_in(2) => Operation::KillByHand(slot),
@@ -204,11 +229,13 @@ impl Chance {
     }
 
     fn wanted(&mut self) -> Wanted {
-        let program = match self.below(10) {
+        let program = match self.below(12) {
             0 => Program::Absent,
             1 => Program::Hollow,
             2 => Program::Crashes,
             3 | 4 => Program::Stubborn,
+            5 | 6 => Program::Checked,
+            7 => Program::Sick,
             _ => Program::Serves,
         };
         Wanted {

@@ -18,6 +18,10 @@ pub enum Deed {
     Kill(ContainerId),
     Remove(ContainerId),
     Disconnect(ContainerId, String),
+    /// To the engine itself, gracefully or not.
+    EngineGoes {
+        graceful: bool,
+    },
 }
 
 /// One of the two.
@@ -48,6 +52,11 @@ impl<'a> Real<'a> {
             (Program::Serves, &[][..]),
             (Program::Stubborn, &["ENV IGNORE_TERM=1"]),
             (Program::Crashes, &["ENV CRASH=3"]),
+            (Program::Checked, &["HEALTHCHECK --interval=100ms CMD [\"/app\", \"check\"]"]),
+            (
+                Program::Sick,
+                &["ENV WARMUP=3600s", "HEALTHCHECK --interval=100ms --retries=2 CMD [\"/app\", \"check\"]"],
+            ),
             (Program::Hollow, &["ENTRYPOINT [\"/no/such/program\"]"]),
         ] {
             bench.shared_app_image(&reference(program), program.word(), lines);
@@ -67,6 +76,15 @@ impl Side for Real<'_> {
 
     fn by_hand(&self, deed: Deed) -> bool {
         let done = match deed {
+            Deed::EngineGoes { graceful } => {
+                if graceful {
+                    self.bench.engine.shut_down()
+                } else {
+                    self.bench.engine.kill()
+                }
+                self.bench.engine.start_again();
+                return true;
+            }
             Deed::Pause(id) => self.bench.engine.try_docker(&["pause", &id.0]),
             Deed::Stop(id) => self.bench.engine.try_docker(&["stop", "--time", "1", &id.0]),
             Deed::Kill(id) => self.bench.engine.try_docker(&["kill", &id.0]),
@@ -93,6 +111,8 @@ impl Fake {
             (Program::Serves, "ready"),
             (Program::Stubborn, "ready, ignores SIGTERM"),
             (Program::Crashes, "exits with 3"),
+            (Program::Checked, "ready, has a health check every 100ms"),
+            (Program::Sick, "never ready, has a health check every 100ms 2 retries"),
             (Program::Hollow, "has no entrypoint"),
         ] {
             let app = App::parse(how).expect("the phrase is known");
@@ -119,6 +139,10 @@ impl Side for Fake {
                 world.remove_by_force(&id).or_else(|no| if no.status == 404 { Ok(()) } else { Err(no) }).is_ok()
             }
             Deed::Disconnect(id, network) => world.disconnect(&id, &network).is_ok(),
+            Deed::EngineGoes { graceful } => {
+                world.power_down(graceful, 1_000);
+                true
+            }
         })
     }
 

@@ -101,6 +101,14 @@ declares volume /path | has label KEY=VALUE | takes 5s to pull | says TEXT | as 
 listens on loopback only | is for linux/arm64";
 
 impl App {
+    /// How it ends when the engine stops all, and kills what takes longer than `grace`.
+    pub fn code_at_shutdown(&self, grace: Millis) -> i64 {
+        match self.stops_after {
+            Some(after) if after < grace => self.stop_code,
+            _ => 137,
+        }
+    }
+
     /// What it does as the container of an object of this kind.
     pub fn of_a(&self, kind: Option<&str>) -> App {
         let ends = self.job_ends.clone().filter(|_| matches!(kind, Some("job" | "cronjob")));

@@ -101,11 +101,20 @@ pub struct Endpoint {
     /// Changes with every attachment and every start; 0 while it is not attached.
     pub serial: u64,
     pub address: Option<Ipv4Addr>,
+    /// What the records still say of a container that an engine killed when it came back from a crash. Nobody holds it.
+    pub recorded: Option<Ipv4Addr>,
     /// An address that was asked for.
     pub fixed: Option<Ipv4Addr>,
     pub aliases: std::collections::BTreeSet<String>,
     /// Whether the container really is on it, whatever the records say.
     pub plugged: bool,
+}
+
+impl Endpoint {
+    /// The address that an inspect or a list tells.
+    pub fn told_address(&self) -> Option<Ipv4Addr> {
+        self.address.or(self.recorded)
+    }
 }
 
 impl Container {
@@ -158,7 +167,9 @@ impl Container {
         let endpoints: Vec<String> = self
             .endpoints
             .iter()
-            .map(|(name, endpoint)| format!("{name}:{}:{}:{:?}", endpoint.network, endpoint.serial, endpoint.address))
+            .map(|(name, endpoint)| {
+                format!("{name}:{}:{}:{:?}", endpoint.network, endpoint.serial, endpoint.told_address())
+            })
             .collect();
         let health = match self.health {
             Health::None => "none",

@@ -580,7 +580,8 @@ fn passwords(credentials: &[Credentials]) -> Vec<SecretBytes> {
 }
 
 fn endpoint(endpoint: &Endpoint) -> seen::Endpoint {
-    let Endpoint { network, address, fixed, aliases, .. } = endpoint.clone();
+    let address = endpoint.told_address();
+    let Endpoint { network, fixed, aliases, .. } = endpoint.clone();
     seen::Endpoint { network, address, fixed, aliases }
 }
 

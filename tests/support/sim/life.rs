@@ -326,17 +326,14 @@ impl World {
     }
 
     /// Takes the engine down for `down`: gracefully (every program gets its signal) or by a crash (they go on running,
-    /// and are killed when the engine comes back).
+    /// and get it when the engine comes back).
     pub fn power_down(&mut self, graceful: bool, down: Millis) {
         self.power = Power::Down { graceful };
         let ids: Vec<ContainerId> = self.containers.keys().cloned().collect();
         for id in ids {
             let container = self.container(&id);
             container.ran_at_shutdown = container.is_alive() || matches!(container.state, State::Restarting { .. });
-            let code = match container.app.stops_after {
-                Some(after) if after < SHUTDOWN_GRACE => container.app.stop_code,
-                _ => 137,
-            };
+            let code = container.app.code_at_shutdown(SHUTDOWN_GRACE);
             if graceful && container.is_alive() {
                 self.ended(&id, code);
             }
@@ -352,10 +349,13 @@ impl World {
         self.note("the engine is up again");
         let ids: Vec<ContainerId> = self.containers.keys().cloned().collect();
         for id in &ids {
-            // What outlived a crash of the engine is killed now; the policy is then asked with that exit code.
+            // What outlived a crash of the engine gets its stop signal now; the policy is then asked with that exit code.
             self.power = Power::Down { graceful };
-            if self.containers[id].is_alive() {
-                self.ended(id, 137);
+            let container = self.container(id);
+            if container.is_alive() {
+                let code = container.app.code_at_shutdown(SHUTDOWN_GRACE);
+                container.endpoints.values_mut().for_each(|endpoint| endpoint.recorded = endpoint.address);
+                self.ended(id, code);
             }
             self.power = Power::Up;
         }

@@ -124,7 +124,15 @@ impl World {
         }
         let address = Some(self.take_address(&found, fixed)?);
         let serial = self.next_serial();
-        let endpoint = Endpoint { network: found.id, serial, address, fixed, aliases: aliases.clone(), plugged: true };
+        let endpoint = Endpoint {
+            network: found.id,
+            serial,
+            address,
+            recorded: None,
+            fixed,
+            aliases: aliases.clone(),
+            plugged: true,
+        };
         self.container(id).endpoints.insert(network.to_string(), endpoint);
         self.tell("connect", Some(id));
         Ok(())
@@ -145,7 +153,8 @@ impl World {
         }
         let network_id = NetworkId(String::new());
         let aliases = aliases.clone();
-        let endpoint = Endpoint { network: network_id, serial: 0, address: None, fixed, aliases, plugged: true };
+        let endpoint =
+            Endpoint { network: network_id, serial: 0, address: None, recorded: None, fixed, aliases, plugged: true };
         self.container(id).endpoints.insert(network.to_string(), endpoint);
         self.version += 1;
     }
@@ -200,8 +209,14 @@ impl World {
             };
             let serial = self.next_serial();
             let endpoint = self.container(id).endpoints.get_mut(&name).expect("it was just read");
-            *endpoint =
-                Endpoint { network: network.id, serial, address: Some(address), plugged: true, ..endpoint.clone() };
+            *endpoint = Endpoint {
+                network: network.id,
+                serial,
+                address: Some(address),
+                recorded: None,
+                plugged: true,
+                ..endpoint.clone()
+            };
         }
         Ok(())
     }
