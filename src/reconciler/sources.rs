@@ -113,9 +113,7 @@ impl Sources {
         let watched = &mut self.watched[index];
         watched.guard.counts(&digest, list);
         if is_in_force {
-            watched.candidate = None;
-            watched.settle();
-            return (self.move_to(index, &snapshot), None);
+            return self.stay(index, &snapshot, now);
         }
         if let Some((rejected, at)) = &watched.rejected
             && *rejected == digest
@@ -262,21 +260,20 @@ impl Sources {
         watched.said = Some(said);
         watched.state.commit.clone_from(&snapshot.commit);
         watched.accept(loaded, SourcePhase::Loaded, Some(now));
-        self.keep(index, &snapshot);
+        watched.keep(&self.store, &snapshot);
     }
 
-    /// Takes note that git is at another commit with the same manifests. `true` if it is.
-    fn move_to(&mut self, index: usize, snapshot: &Snapshot) -> bool {
-        let has_moved = self.watched[index].move_to(snapshot.commit.as_ref());
-        has_moved.then(|| self.keep(index, snapshot)).is_some()
-    }
-
-    /// Keeps what is in force for a restart.
-    fn keep(&self, index: usize, snapshot: &Snapshot) {
-        let watched = &self.watched[index];
-        if let Err(error) = self.store.save_snapshot(&watched.state.dir, &watched.kept(snapshot)) {
-            tracing::warn!(%error, "the last good manifests cannot be kept for a restart");
+    /// Takes note that git may be at another commit with the same manifests, and keeps what could not be kept before. `true` if
+    /// it is at another one; and when to try again.
+    fn stay(&mut self, index: usize, snapshot: &Snapshot, now: Timestamp) -> (bool, Option<Timestamp>) {
+        let watched = &mut self.watched[index];
+        watched.candidate = None;
+        watched.settle();
+        let has_moved = watched.move_to(snapshot.commit.as_ref());
+        if has_moved || watched.is_unkept {
+            watched.keep(&self.store, snapshot);
         }
+        (has_moved, watched.is_unkept.then_some(now + RETRY))
     }
 
     fn reject(&mut self, index: usize, rejected: Candidate, problems: Vec<Diagnostic>, now: Timestamp) -> bool {

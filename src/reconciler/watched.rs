@@ -10,7 +10,7 @@ use crate::model::name::Kind;
 use crate::model::revision::Checkout;
 use crate::model::time::Timestamp;
 use crate::model::view::{SourcePhase, SourceState};
-use crate::store::Kept;
+use crate::store::{Kept, Store};
 
 /// One source.
 pub(super) struct Watched {
@@ -28,6 +28,8 @@ pub(super) struct Watched {
     pub(super) unsettled_since: Option<Timestamp>,
     /// Whether a git that was changing the directory has ended.
     pub(super) guard: Guard,
+    /// Whether what is in force could not be kept for a restart yet.
+    pub(super) is_unkept: bool,
     /// What the log says is wrong with it.
     told: Option<(String, Vec<String>)>,
     pub(super) state: SourceState,
@@ -78,6 +80,7 @@ impl Watched {
             rejected: None,
             unsettled_since: None,
             guard: Guard::default(),
+            is_unkept: false,
             told: None,
             state,
         }
@@ -126,8 +129,18 @@ impl Watched {
         self.settle_as(phase);
     }
 
-    /// What is in force, which was made of `snapshot`, for a restart.
-    pub(super) fn kept(&self, snapshot: &Snapshot) -> Kept {
+    /// Keeps what is in force, which was made of `snapshot`, for a restart.
+    pub(super) fn keep(&mut self, store: &Store, snapshot: &Snapshot) {
+        let kept = store.save_snapshot(&self.state.dir, &self.kept(snapshot));
+        let was_unkept = std::mem::replace(&mut self.is_unkept, kept.is_err());
+        if let Err(error) = kept
+            && !was_unkept
+        {
+            tracing::warn!(source = %self.state.dir, %error, "the last good manifests cannot be kept for a restart: tried again");
+        }
+    }
+
+    fn kept(&self, snapshot: &Snapshot) -> Kept {
         let contexts = self.in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
         let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);
         let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
