@@ -46,7 +46,7 @@ test: ## Everything: check, faults in simulation, real engines 20.10 and 26.1 of
 	nice -n 19 scripts/fuzz --build >/dev/null 2>&1 & scripts/docker-tests; status=$$?; wait; exit $$status
 	scripts/fuzz --seconds 5
 
-mistakes: ## Make the mistakes of history again, one by one, and see each found: half an hour
+mistakes: ## Make the mistakes of history again, one by one, and see each found: a quarter of an hour
 	scripts/mistakes
 
 mutants: ## Make small changes to the code of volumes, removals and secrets, one by one, and see each found: two hours
