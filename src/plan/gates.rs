@@ -257,6 +257,18 @@ pub fn failure(history: &DeploymentHistory, to: &RevisionId) -> Option<String> {
     results.filter_map(|result| result.failure.clone()).next()
 }
 
+/// The first gate of one side that a revision has not passed yet.
+fn next<'a>(spec: &'a DeploymentSpec, revision: &Revision, side: Side) -> Option<(String, &'a Gate)> {
+    let passed = |title: &String| revision.gates.get(title).is_some_and(GateRecord::is_passed);
+    let mut of_side = all(spec).filter(|(of, ..)| *of == side).map(|(.., gate)| (title(side, gate), gate));
+    of_side.find(|(title, _)| !passed(title))
+}
+
+/// Whether the gates before its first replica are passed by the revision that is being reached; none is asked for.
+pub fn are_passed_before(spec: &DeploymentSpec, history: &DeploymentHistory) -> bool {
+    gated(history).is_none_or(|revision| next(spec, revision, Side::Before).is_none())
+}
+
 /// Whether all gates of one side are passed; if not, the next one is asked for.
 pub fn open(
     world: World,
@@ -268,9 +280,7 @@ pub fn open(
     side: Side,
 ) -> bool {
     let Some(revision) = gated(history) else { return true };
-    let passed = |title: &String| revision.gates.get(title).is_some_and(GateRecord::is_passed);
-    let next = all(spec).filter(|(of, ..)| *of == side).map(|(.., gate)| (title(side, gate), gate));
-    let Some((title, gate)) = next.into_iter().find(|(title, _)| !passed(title)) else { return true };
+    let Some((title, gate)) = next(spec, revision, side) else { return true };
     if !is_the_manifests(world, key, spec, history, revision) {
         let number = revision.number;
         decided.wait(format!("the manifest's newest image: until it is known, revision {number} passes no gates"));

@@ -175,6 +175,9 @@ impl<'a> Asked<'a> {
         } else {
             JobState::Pending
         };
+        // The same with its newest attempt: it is seen to its end, and none that there was is made again.
+        let attempts = containers.iter().filter(|container| container.revision == revision);
+        let attempt = attempts.map(|container| container.slot).max().unwrap_or(0);
         history.runs.push(JobRun {
             revision,
             template_hash: hash.clone(),
@@ -184,7 +187,7 @@ impl<'a> Asked<'a> {
             image,
             commit: world.desired.commits.get(key).cloned(),
             created_at: world.now,
-            attempt: 0,
+            attempt,
             state,
             earlier: Vec::new(),
         });

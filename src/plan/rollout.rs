@@ -203,7 +203,12 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
         let failure = RolloutFailure::new(FailureReason::GateFailed, message);
         return fail(world, decided, facts, history, to, failure);
     }
-    if is_complete(facts, to) && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After) {
+    // Where no replica is wanted, the first one may be later, and it is not asked again then.
+    let may_end = facts.strategy.replicas > 0 || gates::are_passed_before(facts.spec, history);
+    if is_complete(facts, to)
+        && may_end
+        && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After)
+    {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
     let Rollout::Progressing { started_at, waited, available, stepped_at, before, excused_at, failed_at, .. } =

@@ -149,6 +149,10 @@ impl Schedule {
         if says("registry") {
             script.push_str("registry fine\n");
         }
+        if says("disk full") {
+            // What is asked for cannot be written down before that.
+            script.push_str("run for 90s\n");
+        }
         // Nothing is at rest while it begins something every minute.
         self.write(&Turn::Cron(true), shop, script);
         for deployment in &shop.deployments {
