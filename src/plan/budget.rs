@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::converge::Scene;
 use super::host_ports::foreign_holder;
 use super::last_good;
+use super::purpose::wanted;
 use super::replica::{Replica, find};
 use super::retire;
 use super::rollout;
@@ -45,6 +46,8 @@ pub fn replaceable<'a>(
     let mut leaving = Vec::new();
     for replica in ranked {
         let is_spent = is_spent(scene, history, replica) || replica.retiring && !replica.runs();
+        // More than are wanted at all: they are in no new one's place, so they wait for no gate.
+        let is_surplus = !scene.is_open && replica.runs() && !replica.retiring && remaining > scene.strategy.replicas;
         // What has been told to stop does not come back, however well it looks.
         let goes = if is_spent || retire::is_stopping(scene.world, history, replica) {
             true
@@ -52,6 +55,8 @@ pub fn replaceable<'a>(
             // It comes back when those that were to take its place are gone meanwhile, or start anew as it does itself.
             let is_replaced = rolling_back || available_new + remaining >= floor || standing >= floor;
             available >= floor || replica.readiness.is_not_ready() && is_replaced
+        } else if is_surplus {
+            available > scene.strategy.replicas || !is_reached(replica)
         } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
             // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
             false
@@ -63,7 +68,7 @@ pub fn replaceable<'a>(
             replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
         };
         // Before its gates are passed, a revision takes nobody's place.
-        if !goes || !scene.is_open && !replica.retiring && replica.runs() {
+        if !goes || !scene.is_open && !is_surplus && !replica.retiring && replica.runs() {
             continue;
         }
         if !replica.retiring && replica.runs() {
@@ -73,7 +78,7 @@ pub fn replaceable<'a>(
                 available -= 1;
             }
         }
-        leaving.push((replica, reason.clone()));
+        leaving.push((replica, if is_surplus { wanted(scene) } else { reason.clone() }));
     }
     leaving
 }

@@ -142,16 +142,16 @@ impl Schedule {
 
     fn quiet(&self, shop: &mut Shop, script: &mut String) {
         let says = |start: &str| self.turns.iter().any(|t| matches!(t, Turn::Say(line) if line.starts_with(start)));
+        if says("disk full") {
+            // No controller starts before that, and nothing that is asked for can be written down.
+            script.push_str("run for 90s\n");
+        }
         if says("controller crash") {
             // One that has just started cannot be asked for anything yet.
             script.push_str("controller start\nrun for 30s\n");
         }
         if says("registry") {
             script.push_str("registry fine\n");
-        }
-        if says("disk full") {
-            // What is asked for cannot be written down before that.
-            script.push_str("run for 90s\n");
         }
         // Nothing is at rest while it begins something every minute.
         self.write(&Turn::Cron(true), shop, script);
