@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use super::schedule::{Edit, Schedule, Turn};
-use super::shop::{BAD, Cron, Deployment, FIT, GOOD, Shop, UNFIT};
+use super::shop::{BAD, Cron, Deployment, FIT, GOOD, MOVED_TO_A_BAD_ONE, Shop, UNFIT};
 
 const STRATEGIES: [(usize, &str); 6] = [
     (5, "type: RollingUpdate, maxSurge: 1, maxUnavailable: 0"),
@@ -152,6 +152,7 @@ fn deployment(chance: &mut Chance, (namespace, name): (&'static str, &'static st
         rules: Vec::new(),
         present: true,
         was_flaky: false,
+        is_two_bad: false,
     };
     deployment.take_image(image);
     deployment
@@ -184,9 +185,7 @@ fn turn(chance: &mut Chance, shop: &Shop) -> Turn {
         90..96 => Turn::Say(request(chance, deployment)),
         96..98 => Turn::Say(format!("registry {}", chance.one(&["down", "fine", "rate-limited", "slow 15s"]))),
         _ => Turn::Say(
-            chance
-                .one(&["image app:1 ready after 3s", "image app:2 exits with 1", "image app:missing ready"])
-                .to_string(),
+            chance.one(&["image app:1 ready after 3s", MOVED_TO_A_BAD_ONE, "image app:missing ready"]).to_string(),
         ),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::shop::{Deployment, IMAGES, LAST, LAST_JOB, Shop};
+use super::shop::{Deployment, IMAGES, LAST, LAST_JOB, MOVED_TO_A_BAD_ONE, Shop};
 
 /// What a seed makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +135,9 @@ impl Schedule {
                 }
             }
             Turn::Say(line) => {
+                if *line == MOVED_TO_A_BAD_ONE {
+                    shop.deployments.iter_mut().for_each(|deployment| deployment.is_two_bad = true);
+                }
                 let _ = writeln!(script, "{line}");
             }
         }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+/// What takes the tag of a good image to a bad one: what runs stays, and what comes to it later fails.
+pub const MOVED_TO_A_BAD_ONE: &str = "image app:2 exits with 1";
 /// Images whose program is well: any of them ends as a complete rollout.
 pub const GOOD: [&str; 5] = ["app:1", "app:2", "app:3", "app:slow", "app:stubborn"];
 /// Images that no rollout completes with.
@@ -105,6 +107,8 @@ pub struct Deployment {
     pub present: bool,
     /// Whether it ever had the image that completes and ends again.
     pub was_flaky: bool,
+    /// Whether the tag that is moved to a bad image has been moved.
+    pub is_two_bad: bool,
 }
 
 impl Deployment {
@@ -131,7 +135,8 @@ impl Deployment {
     /// Whether it comes to rest. One whose program runs for a while and ends may complete, and be gone back to.
     pub fn settles(&self) -> bool {
         let is_fit = self.image == UNFIT && !self.rules.contains(&FIT);
-        let is_good = GOOD.contains(&self.image.as_str()) || self.image == LAST || is_fit;
+        let is_moved = self.image == "app:2" && self.is_two_bad;
+        let is_good = GOOD.contains(&self.image.as_str()) && !is_moved || self.image == LAST || is_fit;
         (is_good || self.suspended) && !self.was_flaky
     }
 
