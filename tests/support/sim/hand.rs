@@ -56,9 +56,10 @@ impl World {
 
     /// `docker start`: none of the starts that are counted, which are the controller's.
     pub fn start_by_hand(&mut self, id: &ContainerId) -> Result<(), Refusal> {
-        self.start(id)?;
         let name = self.get(id)?.name.clone();
-        self.starts.entry(name).and_modify(|starts| *starts -= 1);
+        let counted = self.starts.get(&name).copied().unwrap_or(0);
+        self.start(id)?;
+        self.starts.insert(name, counted);
         Ok(())
     }
 
