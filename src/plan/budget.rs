@@ -56,7 +56,7 @@ pub fn replaceable<'a>(
             let is_replaced = rolling_back || available_new + remaining >= floor || standing >= floor;
             available >= floor || replica.readiness.is_not_ready() && is_replaced
         } else if is_surplus {
-            available > scene.strategy.replicas || !is_reached(replica)
+            available > scene.strategy.replicas || replica.readiness.is_not_ready()
         } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
             // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
             false
