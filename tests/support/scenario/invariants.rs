@@ -13,7 +13,7 @@ use super::step::Allowance;
 use crate::support::sim::app::Millis;
 use crate::support::sim::calls::{Call, Moment};
 use crate::support::sim::client::{Findings, owner};
-use crate::support::sim::container::{Container, State};
+use crate::support::sim::container::{Container, Health, State};
 use crate::support::sim::world::World;
 
 /// A name may lead to a replica that has stopped answering for as long as noticing it takes.
@@ -232,7 +232,9 @@ impl Invariants {
         // A run that began without a name has nothing to drain.
         let is_of_before = |at| matches!(container.state, State::Running { since } if since > at);
         let drained = container.unnamed_at.is_none_or(|at| is_of_before(at) || world.now - at >= drain);
-        let drained = drained || self.is_new_to_all(world, container);
+        // Paused by hand, the engine calls it unhealthy until its next check, whatever its program does.
+        let is_denied = self.allows(Allowance::Accidents) && container.health == Health::Unhealthy;
+        let drained = drained || is_denied || self.is_new_to_all(world, container);
         if named || !drained {
             let name = &container.name;
             let since = container.unnamed_at.map(|at| world.now - at);
