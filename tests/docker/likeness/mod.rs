@@ -19,7 +19,7 @@ use side::{Fake, Real};
 use crate::support::{Bench, Engine, attempt, commit};
 
 /// Sequences of a sample on one generation, and their length.
-const SAMPLED: u64 = 5;
+const SAMPLED: u64 = 4;
 /// The same of those in which the engine itself goes away, each on an engine of its own.
 const SAMPLED_WITH_ENGINE: u64 = 1;
 const LENGTH: usize = 25;
