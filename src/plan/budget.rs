@@ -20,7 +20,9 @@ pub fn replaceable<'a>(
     kept: &[&'a Replica<'a>],
     old: &[&'a Replica<'a>],
 ) -> Vec<(&'a Replica<'a>, String)> {
-    let floor = scene.strategy.floor();
+    let (wanted_count, floor) = (scene.strategy.replicas, scene.strategy.floor());
+    // Behind a gate nobody's place is taken: whoever was one too many and is wanted again comes back.
+    let least = if scene.is_open { floor } else { wanted_count };
     let reason = format!("revision {} replaces it", scene.target.number);
     let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
     // What clients cannot reach yet takes nobody's place: getting a name can fail like any other call. Nor does what
@@ -47,16 +49,16 @@ pub fn replaceable<'a>(
     for replica in ranked {
         let is_spent = is_spent(scene, history, replica) || replica.retiring && !replica.runs();
         // More than are wanted at all: they are in no new one's place, so they wait for no gate.
-        let is_surplus = !scene.is_open && replica.runs() && !replica.retiring && remaining > scene.strategy.replicas;
+        let is_surplus = !scene.is_open && replica.runs() && !replica.retiring && remaining > wanted_count;
         // What has been told to stop does not come back, however well it looks.
         let goes = if is_spent || retire::is_stopping(scene.world, history, replica) {
             true
         } else if replica.retiring {
             // It comes back when those that were to take its place are gone meanwhile, or start anew as it does itself.
-            let is_replaced = rolling_back || available_new + remaining >= floor || standing >= floor;
-            available >= floor || replica.readiness.is_not_ready() && is_replaced
+            let is_replaced = rolling_back || available_new + remaining >= least || standing >= least;
+            available >= least || replica.readiness.is_not_ready() && is_replaced
         } else if is_surplus {
-            available > scene.strategy.replicas || replica.readiness.is_not_ready()
+            wanted_count == 0 || available > wanted_count || replica.readiness.is_not_ready()
         } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
             // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
             false
@@ -65,7 +67,7 @@ pub fn replaceable<'a>(
         } else {
             // One that is not ready adds nothing to the budget; it goes when enough others stay, or at once in a rollback.
             let others = remaining - u32::from(replica.runs());
-            replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
+            wanted_count == 0 || replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
         };
         // Before its gates are passed, a revision takes nobody's place.
         if !goes || !scene.is_open && !is_surplus && !replica.retiring && replica.runs() {
@@ -100,11 +102,10 @@ fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 
     if scene.world.ports.bar(scene.key, template) || foreign_holder(scene.world.observed, template).is_some() {
         return 0;
     }
-    // One that was stopped and kept for the way back is as good as one that was never started; and one that the host has
-    // kept from starting may find room now.
-    let waits = |r: &Replica| {
-        r.is_prepared() || r.was_kept_by_the_host() || matches!(r.container.state, ContainerState::Exited(_))
-    };
+    // One that was stopped and kept for the way back is as good as one that was never started; and one whose port was taken
+    // may find it free now.
+    let waits =
+        |r: &Replica| r.is_prepared() || r.lacked_its_place() || matches!(r.container.state, ContainerState::Exited(_));
     if scene.strategy.recreate {
         return if running > 0 || kept.iter().any(|r| waits(r)) { u32::MAX } else { 0 };
     }

@@ -23,7 +23,7 @@ use crate::model::status::{ProbePurpose, ProbeTask, Severity};
 /// The side of a rollout that a gate is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Before anything is touched.
+    /// Before a replica is made, or stopped for it.
     Before,
     /// Once all new replicas are available.
     After,

@@ -78,10 +78,10 @@ impl Replica<'_> {
         matches!(self.container.state, ContainerState::Created { error: None })
     }
 
-    /// Whether its first start failed for want of something on the host: a port, memory, room on the disk.
-    pub fn was_kept_by_the_host(&self) -> bool {
+    /// Whether its first start failed because a port or an address that it asks for was taken.
+    pub fn lacked_its_place(&self) -> bool {
         let ContainerState::Created { error: Some(error) } = &self.container.state else { return false };
-        culprit(&error.message) == Culprit::Host
+        fault::in_words(&error.message) == Some(Fault::Conflict)
     }
 }
 

@@ -203,12 +203,7 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
         let failure = RolloutFailure::new(FailureReason::GateFailed, message);
         return fail(world, decided, facts, history, to, failure);
     }
-    // Where no replica is wanted, the first one may be later, and it is not asked again then.
-    let may_end = facts.strategy.replicas > 0 || gates::are_passed_before(facts.spec, history);
-    if is_complete(facts, to)
-        && may_end
-        && gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After)
-    {
+    if is_complete(facts, to) && has_passed(world, decided, facts, history) {
         return complete(world, decided, facts, history, to, "RolloutComplete");
     }
     let Rollout::Progressing { started_at, waited, available, stepped_at, before, excused_at, failed_at, .. } =
@@ -237,6 +232,14 @@ fn progress(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
     let to = to.clone();
     history.rollout =
         Rollout::Progressing { to, started_at, waited, available, stepped_at, before, excused_at, failed_at };
+}
+
+/// Whether its gates let it end. Where no replica is wanted there is nothing to check, but one may be wanted later.
+fn has_passed(world: World, decided: &mut Decided, facts: &Facts, history: &mut DeploymentHistory) -> bool {
+    match facts.strategy.replicas {
+        0 => gates::are_passed_before(facts.spec, history),
+        _ => gates::open(world, decided, facts.past, facts.key, facts.spec, history, Side::After),
+    }
 }
 
 /// One look at a rollback under way. It is never rolled back itself.

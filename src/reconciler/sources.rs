@@ -74,8 +74,9 @@ impl Sources {
         let mut again: Option<Timestamp> = None;
         for index in 0..self.watched.len() {
             let (this_changed, this_again) = self.look_at(index, now, occasion);
+            let is_kept = self.watched[index].keep_at_last(&self.store);
             changed |= this_changed;
-            again = [again, this_again].into_iter().flatten().min();
+            again = [again, this_again, (!is_kept).then_some(now + RETRY)].into_iter().flatten().min();
         }
         (changed, again)
     }
@@ -113,7 +114,7 @@ impl Sources {
         let watched = &mut self.watched[index];
         watched.guard.counts(&digest, list);
         if is_in_force {
-            return self.stay(index, &snapshot, now);
+            return (self.stay(index, &snapshot), None);
         }
         if let Some((rejected, at)) = &watched.rejected
             && *rejected == digest
@@ -263,17 +264,13 @@ impl Sources {
         watched.keep(&self.store, &snapshot);
     }
 
-    /// Takes note that git may be at another commit with the same manifests, and keeps what could not be kept before. `true` if
-    /// it is at another one; and when to try again.
-    fn stay(&mut self, index: usize, snapshot: &Snapshot, now: Timestamp) -> (bool, Option<Timestamp>) {
+    /// Takes note that git may be at another commit with the same manifests. `true` if it is.
+    fn stay(&mut self, index: usize, snapshot: &Snapshot) -> bool {
         let watched = &mut self.watched[index];
         watched.candidate = None;
         watched.settle();
         let has_moved = watched.move_to(snapshot.commit.as_ref());
-        if has_moved || watched.is_unkept {
-            watched.keep(&self.store, snapshot);
-        }
-        (has_moved, watched.is_unkept.then_some(now + RETRY))
+        has_moved.then(|| watched.keep(&self.store, snapshot)).is_some()
     }
 
     fn reject(&mut self, index: usize, rejected: Candidate, problems: Vec<Diagnostic>, now: Timestamp) -> bool {

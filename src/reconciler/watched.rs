@@ -28,8 +28,8 @@ pub(super) struct Watched {
     pub(super) unsettled_since: Option<Timestamp>,
     /// Whether a git that was changing the directory has ended.
     pub(super) guard: Guard,
-    /// Whether what is in force could not be kept for a restart yet.
-    pub(super) is_unkept: bool,
+    /// What of the files is in force and could not be kept for a restart yet.
+    unkept: Option<Snapshot>,
     /// What the log says is wrong with it.
     told: Option<(String, Vec<String>)>,
     pub(super) state: SourceState,
@@ -80,7 +80,7 @@ impl Watched {
             rejected: None,
             unsettled_since: None,
             guard: Guard::default(),
-            is_unkept: false,
+            unkept: None,
             told: None,
             state,
         }
@@ -132,12 +132,21 @@ impl Watched {
     /// Keeps what is in force, which was made of `snapshot`, for a restart.
     pub(super) fn keep(&mut self, store: &Store, snapshot: &Snapshot) {
         let kept = store.save_snapshot(&self.state.dir, &self.kept(snapshot));
-        let was_unkept = std::mem::replace(&mut self.is_unkept, kept.is_err());
+        let unkept = kept.is_err().then(|| snapshot.clone());
+        let was_unkept = std::mem::replace(&mut self.unkept, unkept).is_some();
         if let Err(error) = kept
             && !was_unkept
         {
             tracing::warn!(source = %self.state.dir, %error, "the last good manifests cannot be kept for a restart: tried again");
         }
+    }
+
+    /// Keeps what could not be kept before, whatever the directory shows by now. False if that fails again.
+    pub(super) fn keep_at_last(&mut self, store: &Store) -> bool {
+        if let Some(snapshot) = self.unkept.clone() {
+            self.keep(store, &snapshot);
+        }
+        self.unkept.is_none()
     }
 
     fn kept(&self, snapshot: &Snapshot) -> Kept {
