@@ -66,6 +66,9 @@ pub struct JobRun {
     pub attempt: u32,
     /// Where it stands.
     pub state: JobState,
+    /// Whether all that is known of it is what its container tells, because the history was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
     /// The attempts before that, oldest first: the last of them, and no more than their logs may take.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<FailedAttempt>,
@@ -188,6 +191,7 @@ mod tests {
             created_at: Timestamp(0),
             attempt: 0,
             state: JobState::Pending,
+            taken_over: false,
             earlier: Vec::new(),
         }
     }

@@ -1,14 +1,14 @@
-//! Runs of a CronJob that nobody remembers, because the history was lost: their containers tell of them.
+//! Runs of a Job or CronJob that nobody remembers, because the history was lost: their containers tell of them.
 
 use std::sync::Arc;
 
 use super::world::World;
 use crate::model::cron::{CronJobHistory, CronRun, scheduled_at};
-use crate::model::job::{JobRun, JobState};
+use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::name::Key;
-use crate::model::observed::ContainerState;
+use crate::model::observed::{Container, ContainerState};
 use crate::model::revision::Contents;
-use crate::model::spec::CronJobSpec;
+use crate::model::spec::{CronJobSpec, JobSpec};
 
 /// Containers of runs that nobody remembers: the history was lost. They are seen to their end, and count as under way.
 pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, history: &mut CronJobHistory) {
@@ -37,6 +37,7 @@ pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, hi
             created_at: container.created_at,
             attempt: container.slot,
             state: JobState::Pending,
+            taken_over: true,
             earlier: Vec::new(),
         });
         history.runs.push(CronRun {
@@ -52,6 +53,40 @@ pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, hi
     }
     if history.runs.len() > remembered {
         history.runs.sort_by_key(|run| run.scheduled_at);
+    }
+}
+
+/// Containers of a Job, when nothing is remembered of it, each revision by its newest attempt. What of it has been started is not
+/// run again when its revision is asked for, though that may not be the one that is asked for now.
+pub fn job_runs(world: World, key: &Key, spec: &JobSpec, contents: &Contents, history: &mut JobHistory) {
+    if !history.runs.is_empty() {
+        return;
+    }
+    let has_run = |container: &&&Container| !matches!(container.state, ContainerState::Created { .. });
+    for container in world.containers(key).iter().filter(has_run) {
+        // Containers come by slot, so the newest attempt is the last.
+        match history.runs.iter_mut().find(|run| run.revision == container.revision) {
+            Some(known) => known.attempt = container.slot,
+            None => history.runs.push(job_run(container, spec, contents)),
+        }
+    }
+    history.runs.sort_by_key(|run| run.created_at);
+}
+
+fn job_run(container: &Container, spec: &JobSpec, contents: &Contents) -> JobRun {
+    JobRun {
+        revision: container.revision.clone(),
+        template_hash: container.template.clone(),
+        template: Arc::clone(&spec.template),
+        contents: contents.clone(),
+        image: container.image.clone(),
+        digest: None,
+        commit: None,
+        created_at: container.created_at,
+        attempt: container.slot,
+        state: JobState::Started { at: container.created_at },
+        taken_over: true,
+        earlier: Vec::new(),
     }
 }
 

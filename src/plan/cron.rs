@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::adopt;
 use super::build;
 use super::follow;
-use super::gates;
 use super::images;
 use super::policy;
 use super::runs::{Runner, Terms};
+use super::wards;
 use super::world::{Decided, World};
 use crate::model::action::{Call, Stop};
 use crate::model::cron::{CronJobHistory, CronRun, run_id};
@@ -156,7 +156,7 @@ impl Pass<'_> {
         if self.barred || history.under_way().next().is_some() {
             return;
         }
-        if let Some((ward, number)) = gates::run_wanted(world, past, key) {
+        if let Some((ward, number)) = wards::run_wanted(world, past, key) {
             let id = begin(history, spec, world.now, true);
             let message = format!("run {id} is for the gate of revision {number} of {ward}");
             decided.tell(world, key, Severity::Normal, "CronJobScheduled", message);
@@ -219,6 +219,7 @@ impl Pass<'_> {
         }
         let waits = run.has_not_begun() && (self.barred || leaves);
         let Some(job) = &mut run.job else { return Step::Goes };
+        images::learn_digest(self.world, &job.template, &job.image, &mut job.digest);
         let (by_hand, at) = (run.by_hand, run.scheduled_at);
         let purpose = || if by_hand { "it was asked for".into() } else { format!("its time has come: {at}") };
         let terms = Terms { backoff_limit: run.backoff_limit, active_deadline: run.active_deadline, idempotent: false };
@@ -272,6 +273,7 @@ impl Pass<'_> {
                 created_at: world.now,
                 attempt: 0,
                 state: JobState::Pending,
+                taken_over: false,
                 earlier: Vec::new(),
             });
         }

@@ -143,6 +143,7 @@ fn wanted(
         if std::mem::take(&mut known.taken_over) {
             (known.contents, known.restarts) = (contents, history.restarts);
         }
+        images::learn_digest(world, &known.template, &known.image, &mut known.digest);
         return Some(id);
     }
     record(world, decided, key, spec, history, (hash, contents, image, id.clone())).then_some(id)

@@ -173,7 +173,7 @@ fn pass_gates(world: &mut Observed, probes: &[ProbeTask]) -> bool {
 fn runs<'a>(desired: &'a Desired, world: &'a Observed) -> impl Iterator<Item = &'a ContainerId> {
     let is_awaited = |owner: &Key| match owner.kind {
         Kind::Job => true,
-        kind => kind.runs_to_completion() && super::gates::wards(desired, owner).next().is_some(),
+        kind => kind.runs_to_completion() && super::wards::wards(desired, owner).next().is_some(),
     };
     let running = world.containers.values().filter(|c| matches!(c.state, ContainerState::Running { .. }));
     running.filter(move |container| is_awaited(&container.owner)).map(|container| &container.id)

@@ -10,12 +10,11 @@ use super::needs;
 use super::replica::{Replica, find, last_words};
 use super::world::{Decided, World};
 use crate::model::cron::CronJobHistory;
-use crate::model::desired::{Declared, Desired};
 use crate::model::gate::{GateRecord, GateResult};
 use crate::model::history::{DeploymentHistory, History, Revision, Rollout};
 use crate::model::job::{JobRun, JobState};
 use crate::model::name::{Key, Kind, Name};
-use crate::model::observed::ProbeResult;
+use crate::model::observed::{ContainerState, ProbeResult};
 use crate::model::revision::{ImageId, RevisionId};
 use crate::model::spec::{DeploymentSpec, Gate};
 use crate::model::status::{ProbePurpose, ProbeTask, Severity};
@@ -30,7 +29,7 @@ pub enum Side {
 }
 
 /// What a gate is remembered by.
-fn title(side: Side, gate: &Gate) -> String {
+pub fn title(side: Side, gate: &Gate) -> String {
     match side {
         Side::Before => gate.title(),
         Side::After => format!("{} afterwards", gate.title()),
@@ -49,7 +48,7 @@ pub fn titles(spec: &DeploymentSpec) -> impl Iterator<Item = (String, &Name)> {
 }
 
 /// The revision that has gates to pass: one that is being reached for the first time, and that nobody chose.
-fn gated(history: &DeploymentHistory) -> Option<&Revision> {
+pub fn gated(history: &DeploymentHistory) -> Option<&Revision> {
     let Rollout::Progressing { to, .. } = &history.rollout else { return None };
     let chosen = history.pin.is_some();
     find(history, to).filter(|revision| !chosen && !revision.is_completed())
@@ -57,7 +56,7 @@ fn gated(history: &DeploymentHistory) -> Option<&Revision> {
 
 /// Whether a revision is what the manifest asks for now. While the image of a newer one is not known, it is not, and the
 /// Job that takes image and configuration from the manifest is a later one's.
-fn is_the_manifests(
+pub fn is_the_manifests(
     world: World,
     key: &Key,
     spec: &DeploymentSpec,
@@ -90,6 +89,12 @@ pub fn record(
         }
         let result = match gate.object(key) {
             Some(of) if of.kind == Kind::CronJob => ran(world, past, &of, gate, record),
+            // What is out came past the gates before it: if nobody knows how its Job ended, the history was lost since.
+            Some(of)
+                if side == Side::Before && is_out(replicas, &id) && is_unknown(world, past, &of, &revision.image) =>
+            {
+                Some(GateResult { at: world.now, failure: None, last_log: Vec::new() })
+            }
             Some(of) => outcome(world, past, &of, &revision.image, record.again_after),
             None => checked(world, replicas, &id, number, gate),
         };
@@ -191,28 +196,8 @@ fn ran(world: World, past: &History, cron_job: &Key, gate: &Gate, record: &GateR
     Some(GateResult { at: world.now, failure: Some(failure), last_log })
 }
 
-fn is_recent(history: &CronJobHistory, gate: &Gate, record: &GateRecord) -> bool {
+pub fn is_recent(history: &CronJobHistory, gate: &Gate, record: &GateRecord) -> bool {
     history.last_success.is_some_and(|at| at + gate.within >= record.asked_at)
-}
-
-/// The Deployment that has come to a gate which a run of this CronJob has to pass, with the revision, if one is to be
-/// begun for it: none has ended well lately, none is under way, and none was begun since.
-pub fn run_wanted<'a>(world: World<'a>, past: &'a History, cron_job: &'a Key) -> Option<(&'a Key, u64)> {
-    let known = past.cron_jobs.get(cron_job)?;
-    if known.under_way().next().is_some() {
-        return None;
-    }
-    world.wards(cron_job).iter().copied().find_map(|ward| {
-        let (declared, history) = (world.desired.deployments.get(ward)?, past.deployments.get(ward)?);
-        let revision = gated(history).filter(|r| is_the_manifests(world, ward, &declared.spec, history, r))?;
-        let own = all(&declared.spec).filter(|(.., gate)| gate.object(ward).as_ref() == Some(cron_job));
-        let wants = |(side, _, gate): (Side, u8, &Gate)| {
-            let record = revision.gates.get(&title(side, gate)).filter(|record| record.result.is_none())?;
-            let begun = known.runs.iter().any(|run| run.scheduled_at >= record.asked_at);
-            (!begun && !is_recent(known, gate, record)).then_some(())
-        };
-        own.filter_map(wants).next().map(|()| (ward, revision.number))
-    })
 }
 
 /// The run that a Job or CronJob has made or makes for a gate.
@@ -233,6 +218,17 @@ fn job_run<'a>(world: World, past: &'a History, job: &Key, image: &ImageId) -> O
     let run = history.runs.last().filter(|_| Asked::of(world, job, &declared.spec).is_entered(history))?;
     // Where the image is the Deployment's, a run with the one before it says nothing.
     (declared.spec.image_of.is_none() || run.image == *image).then_some(run)
+}
+
+/// Whether nobody knows how the run of a gate's Job went.
+fn is_unknown(world: World, past: &History, job: &Key, image: &ImageId) -> bool {
+    job_run(world, past, job, image).is_some_and(|run| matches!(run.state, JobState::Unknown { .. }))
+}
+
+/// Whether a replica of a revision has been started.
+fn is_out(replicas: &[Replica], id: &RevisionId) -> bool {
+    let mut own = replicas.iter().map(|replica| replica.container).filter(|container| container.revision == *id);
+    own.any(|container| !matches!(container.state, ContainerState::Created { .. }))
 }
 
 /// How the run of a gate's Job went; none while it has not ended. Unknown is no end: a person decides.
@@ -323,70 +319,8 @@ fn stuck(world: World, past: &History, key: &Key, gate: &Gate, revision: Option<
     if world.desired.jobs.get(&job)?.spec.suspend {
         return Some("which its manifest suspends".into());
     }
-    let run = job_run(world, past, &job, &revision?.image)?;
-    matches!(run.state, JobState::Unknown { .. }).then(|| {
+    is_unknown(world, past, &job, &revision?.image).then(|| {
         let Key { name, namespace, .. } = &job;
         format!("of which nobody knows whether it has run: `evenkeel rollout retry job/{name} -n {namespace}` runs it")
     })
-}
-
-/// The Deployments that a Job or CronJob is a gate of.
-pub fn wards<'a>(desired: &'a Desired, job: &'a Key) -> impl Iterator<Item = &'a Key> {
-    let deployments = desired.deployments.iter().filter(move |(key, _)| key.namespace == job.namespace);
-    let names = move |(_, declared): &(&Key, &Declared<DeploymentSpec>)| {
-        all(&declared.spec).any(|(.., gate)| gate.is_about(job))
-    };
-    deployments.filter(names).map(|(key, _)| key)
-}
-
-/// The Deployments that a Job is a gate of, for people; none if it is none.
-pub fn wards_in_words(world: World, job: &Key) -> Option<String> {
-    let names: Vec<String> = world.wards(job).iter().map(|ward| format!("deployment/{}", ward.name)).collect();
-    (!names.is_empty()).then(|| names.join(", "))
-}
-
-/// What a Job is to do.
-pub enum Role<'a> {
-    /// It runs by itself, once for each revision.
-    Own,
-    /// It is a gate, and nobody has come to it.
-    Idle,
-    /// It is a gate, and a Deployment has come to it.
-    Gate {
-        /// That one.
-        ward: &'a Key,
-        /// With this revision.
-        revision: &'a Revision,
-        /// The attempt that failed, after which a person asked for another one.
-        again_after: Option<u32>,
-    },
-}
-
-impl<'a> Role<'a> {
-    /// The revision that it is a gate of.
-    pub fn revision(&self) -> Option<&'a Revision> {
-        match self {
-            Role::Gate { revision, .. } => Some(revision),
-            Role::Own | Role::Idle => None,
-        }
-    }
-}
-
-/// What a Job is to do in this pass, by what the Deployments asked for in the last one.
-pub fn role<'a>(world: World<'a>, past: &'a History, job: &'a Key) -> Role<'a> {
-    let wards = world.wards(job);
-    if wards.is_empty() {
-        return Role::Own;
-    }
-    let asks = |ward: &'a Key| {
-        let history = past.deployments.get(ward)?;
-        let declared = world.desired.deployments.get(ward)?;
-        let revision = gated(history).filter(|r| is_the_manifests(world, ward, &declared.spec, history, r))?;
-        let open = |record: &&GateRecord| record.result.as_ref().is_none_or(|result| result.failure.is_some());
-        let asked = all(&declared.spec).filter(|(.., gate)| gate.job.as_ref() == Some(&job.name));
-        let asked = asked.map(|(side, _, gate)| title(side, gate));
-        let record = asked.filter_map(|title| revision.gates.get(&title)).find(open)?;
-        Some(Role::Gate { ward, revision, again_after: record.again_after })
-    };
-    wards.iter().copied().find_map(asks).unwrap_or(Role::Idle)
 }

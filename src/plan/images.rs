@@ -18,8 +18,16 @@ use crate::model::platform::Platform;
 use crate::model::registry::is_of_repository;
 use crate::model::revision::{ContentId, ImageId, RevisionId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
+use crate::model::time::{Span, Timestamp};
 use crate::model::wish::Resolution;
 use crate::policy as rules;
+
+/// Of an image that was built from what is no longer there.
+const UNBUILDABLE: &str =
+    "it was built here and is no longer on this host, and what it was built from has changed since";
+
+/// How soon it is tried again to pull an image by a tag that has led to another one.
+const TAG_TRIED_AGAIN: Span = Span::secs(300);
 
 /// Every image that the next plan wants to know about: references of manifests, and images of revisions that may be
 /// started again.
@@ -174,9 +182,7 @@ fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, i
             (Call::Build { build, secrets }, format!("image {image} to be built"))
         }
         (None, true) => {
-            decided.wait(format!(
-                "image {image}: it was built here and is no longer on this host, and what it was built from has changed since"
-            ));
+            decided.wait(format!("image {image}: {UNBUILDABLE}"));
             decided.blocked = true;
             return false;
         }
@@ -237,8 +243,49 @@ pub fn ensure(
         Some(ImageState::Missing) if built_again(world, template, image).is_some() => true,
         Some(ImageState::Missing) => {
             let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
+            if let Some(again) = led_elsewhere(world, image, &reference) {
+                let way_out = "`evenkeel rollout restart` takes that";
+                decided.wait(format!("image {reference}: {}: {way_out}", another(image)));
+                decided.blocked = true;
+                decided.wake(again);
+                return false;
+            }
             get(world, decided, object, template, reference, "the revision's image is no longer on this host")
         }
+    }
+}
+
+/// Why the image of a revision, which is no longer here, can be had from nowhere, if that is so.
+pub fn lost(world: World, template: &Template, image: &ImageId, digest: Option<&String>) -> Option<String> {
+    let is_missing = world.observed.images.get(&image.0) == Some(&ImageState::Missing);
+    if !is_missing || built_again(world, template, image).is_some() {
+        return None;
+    }
+    let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
+    if is_built(&reference) && !world.desired.builds.contains_key(&reference) {
+        return Some(format!("image {reference}: {UNBUILDABLE}"));
+    }
+    led_elsewhere(world, image, &reference).map(|_| format!("image {reference}: {}", another(image)))
+}
+
+/// When to pull an image again whose tag was pulled a short while ago and led to another one; none where it is to be pulled now.
+fn led_elsewhere(world: World, image: &ImageId, reference: &str) -> Option<Timestamp> {
+    let Some(ImageState::Present(found)) = world.observed.images.get(reference) else { return None };
+    let again = *world.observed.pulled.get(reference)? + TAG_TRIED_AGAIN;
+    (found.id != *image && again > world.now).then_some(again)
+}
+
+fn another(image: &ImageId) -> String {
+    format!(
+        "the one that was to be used ({image}) is no longer on this host, and the registry has another one of that name"
+    )
+}
+
+/// Notes the registry's digest of a revision's image, where it was not known yet: after the history was lost, the image may be
+/// looked up only now.
+pub fn learn_digest(world: World, template: &Template, image: &ImageId, digest: &mut Option<String>) {
+    if digest.is_none() {
+        *digest = digest_of(world, template, image);
     }
 }
 

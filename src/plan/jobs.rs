@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::adopt;
 use super::build;
 use super::follow;
-use super::gates::{self, Role};
 use super::images;
 use super::policy;
 use super::runs::{Runner, Terms};
+use super::wards::{self, Role};
 use super::world::{Decided, World};
 use crate::model::action::Call;
 use crate::model::desired::Declared;
@@ -34,7 +35,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     let mut decided = Decided::default();
     follow::take(world, &mut decided, key, &mut history.choice);
     let asked = Asked::of(world, key, spec);
-    let role = gates::role(world, past, key);
+    let role = wards::role(world, past, key);
     let idle = matches!(role, Role::Idle);
     let refused = if idle { Vec::new() } else { asked.refused(world, key, &history) };
     let barred = idle || !refused.is_empty();
@@ -46,22 +47,23 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         }
         // Where the manifest's revision may not run now, an earlier one that runs is seen to its end, and none is begun.
         let goes_on = |run: &mut JobRun| !barred || matches!(run.state, JobState::Started { .. });
+        let purpose = || purpose(world, key, past);
+        let terms = Terms::from(spec);
+        let runner = Runner { world, key, past, terms, replaced: false, quiesce: &[], purpose: &purpose };
+        see_out(runner, &mut decided, &mut history);
         if let Some(mut run) = history.runs.pop_if(goes_on) {
             if let (Role::Gate { again_after: Some(attempt), .. }, JobState::Failed { .. }) = (&role, &run.state)
                 && *attempt == run.attempt
             {
                 run.try_again();
             }
-            let purpose = || purpose(world, key, past);
-            let terms = Terms::from(spec);
-            let runner = Runner { world, key, past, terms, replaced: false, quiesce: &[], purpose: &purpose };
             runner.advance(&mut decided, &mut run);
             history.runs.push(run);
         }
         remove_old(world, &mut decided, key, &history);
     }
     decided.status = super::status::job(world, key, spec, &history, &decided);
-    if let Some(wards) = gates::wards_in_words(world, key) {
+    if let Some(wards) = wards::in_words(world, key) {
         // How a rollout stands that came to it, its Deployment tells.
         let message = format!("a gate of {wards}");
         decided.status.conditions.push(Condition { kind: "Gate".into(), status: true, reason: "Gate".into(), message });
@@ -71,7 +73,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     // What became of a run that nobody knows the end of matters when a rollout comes to the gate, and not before.
     let is_told = asked.is_entered(&history) && !matches!(state, Some(JobState::Unknown { .. }));
     if idle && !is_under_way && !is_told {
-        let wards = gates::wards_in_words(world, key).unwrap_or_default();
+        let wards = wards::in_words(world, key).unwrap_or_default();
         decided.status = super::networks::ready(&format!("runs as a gate, when a rollout of {wards} comes to it"));
         return (history, decided);
     }
@@ -81,6 +83,18 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         decided.status = super::status::job(world, key, spec, &JobHistory::default(), &decided);
     }
     (history, decided)
+}
+
+/// Notes what becomes of runs before the newest one that nobody remembered: there are none under way otherwise.
+fn see_out(runner: Runner, decided: &mut Decided, history: &mut JobHistory) {
+    let earlier = history.runs.len().saturating_sub(1);
+    let runner = Runner { terms: Terms { backoff_limit: 0, ..runner.terms }, ..runner };
+    for run in history.runs.iter_mut().take(earlier).filter(|run| matches!(run.state, JobState::Started { .. })) {
+        match runner.container(run) {
+            Some(_) => runner.advance(decided, run),
+            None => run.state = JobState::Unknown { at: runner.world.now },
+        }
+    }
 }
 
 /// What had been of a Job that was removed, and is declared again.
@@ -135,6 +149,7 @@ impl<'a> Asked<'a> {
     /// `given` is the image of the revision that it is a gate of.
     fn enter(&self, world: World, decided: &mut Decided, key: &Key, history: &mut JobHistory, given: Option<ImageId>) {
         let Self { spec, contents, hash } = self;
+        adopt::job_runs(world, key, spec, contents, history);
         let known = history.runs.last().filter(|run| run.template_hash == *hash).map(|run| run.image.clone());
         let same = |container: &&&Container| container.template == *hash;
         let adopted =
@@ -151,7 +166,9 @@ impl<'a> Asked<'a> {
         let revision = revision_id(hash, &image);
         if let Some(run) = history.runs.last_mut() {
             if run.revision == revision {
+                run.taken_over = false;
                 run.template = Arc::clone(&spec.template);
+                images::learn_digest(world, &run.template, &run.image, &mut run.digest);
                 return;
             }
             if matches!(run.state, JobState::Started { .. }) {
@@ -162,6 +179,7 @@ impl<'a> Asked<'a> {
         if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
             // What became of it is known.
             let mut run = history.runs.remove(earlier);
+            run.taken_over = false;
             run.template = Arc::clone(&spec.template);
             history.runs.push(run);
             return;
@@ -169,7 +187,8 @@ impl<'a> Asked<'a> {
         // Containers of another template and no memory of them: the history was lost, and with it the key that makes
         // the ids of secrets, so this may be the very revision that ran. A person decides.
         let containers = world.containers(key);
-        let lost = history.runs.is_empty() && !containers.is_empty() && !spec.idempotent;
+        let is_traced = !history.runs.is_empty() || !containers.is_empty();
+        let lost = is_traced && history.runs.iter().all(|run| run.taken_over) && !spec.idempotent;
         let state = if lost && !containers.iter().any(|container| container.template == *hash) {
             JobState::Unknown { at: world.now }
         } else {
@@ -189,6 +208,7 @@ impl<'a> Asked<'a> {
             created_at: world.now,
             attempt,
             state,
+            taken_over: false,
             earlier: Vec::new(),
         });
         let surplus = history.runs.len().saturating_sub(RUNS_KEPT);
@@ -198,7 +218,7 @@ impl<'a> Asked<'a> {
 
 /// Why it runs.
 fn purpose(world: World, key: &Key, past: &History) -> String {
-    match gates::role(world, past, key) {
+    match wards::role(world, past, key) {
         Role::Gate { ward, revision, .. } => format!("a gate of revision {} of {ward}", revision.number),
         Role::Own | Role::Idle => "the job has not run in this revision".into(),
     }

@@ -46,6 +46,7 @@ mod taken_over;
 mod unmade;
 mod upkeep;
 mod volumes;
+mod wards;
 mod world;
 
 use std::collections::BTreeSet;
@@ -59,12 +60,12 @@ use crate::model::status::{Condition, Plan, Status};
 use crate::model::time::Timestamp;
 
 pub use forecast::{Ahead, Step, assume_ready, forecast};
-pub use gates::wards;
 pub use images::of_interest as images_of_interest;
 pub use policy::declared as refusals;
 pub use prune::confirm;
 pub use rebuilt::announced as brought_back;
 pub use request::request;
+pub use wards::wards;
 
 use headroom::Promised;
 use host_ports::HostPorts;

@@ -103,6 +103,10 @@ impl Runner<'_> {
             return decided.wait(format!("the name {name}, which a container that is not ours has"));
         }
         let template = run.template.clone();
+        if let Some(reason) = images::lost(world, &template, &run.image, run.digest.as_ref()) {
+            run.state = JobState::Failed { at: world.now, reason, exit: None, last_log: Vec::new() };
+            return;
+        }
         let places = needs::places_exist(world, decided, key, &template);
         let image = images::ensure(world, decided, key, &template, &run.image, run.digest.as_ref());
         let dependencies = needs::dependencies_met(world, decided, past, key, &template);

@@ -103,6 +103,7 @@ fn history_survives_a_restart() {
         created_at: Timestamp(3),
         attempt: 0,
         state: JobState::Started { at: Timestamp(3) },
+        taken_over: false,
         earlier: Vec::new(),
     };
     let job = JobHistory { runs: vec![run.clone()], resolution: None, choice: None };

@@ -36,7 +36,7 @@ pub fn of(stage: &mut Stage) -> End {
                 _ if key.kind == Kind::CronJob => (format!("a run of {key}"), "there".into()),
                 // Nor is it which attempt it took: an engine that ends takes one.
                 _ if key.kind == Kind::Job => (without_attempt(&c.name), likeness(c)),
-                true => (format!("a replica of {key}"), c.image.to_string()),
+                true => (format!("a replica of {key} from {}", c.image), "there".into()),
                 false => (c.name.clone(), likeness(c)),
             })
             .collect();

@@ -68,6 +68,9 @@ const JOURNALS: u64 = 4 * (1 << 20) + 100_000;
 /// How often what has happened is forgotten, in cycles.
 const FORGET_EVERY: u64 = 200;
 
+/// How often it is told how far it is, in cycles.
+const TELL_EVERY: u64 = 5_000;
+
 /// What is changed next: which file, from what, to what.
 struct Changes {
     web: &'static str,
@@ -164,6 +167,7 @@ pub fn crashes(count: u64, seed: u64) -> Result<bool, String> {
         let mut stage = Stage::set(&Scenario::parse("endurance", WORLD)?).await?;
         stage.invariants.expect_trouble();
         let mut changes = Changes { web: "web:1", task: "task:1", colour: 0 };
+        let began = std::time::Instant::now();
         for cycle in 1..=count {
             let mode = chance.one(&[FaultMode::CrashBefore, FaultMode::CrashAfter]);
             let at = stage.sim.calls().made.len() + chance.below(30);
@@ -181,6 +185,9 @@ pub fn crashes(count: u64, seed: u64) -> Result<bool, String> {
                     .await
                     .map_err(|problem| format!("crash {cycle} of seed {seed}: {problem}"))?;
                 stage.forget();
+            }
+            if cycle % TELL_EVERY == 0 && cycle < count {
+                println!("{cycle} of {count} crashes, after {} s: {}", began.elapsed().as_secs(), bounded(&stage)?);
             }
         }
         Ok(format!("{count} crashes, seed {seed}: {}", bounded(&stage)?))

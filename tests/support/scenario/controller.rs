@@ -93,6 +93,15 @@ impl Controller {
         }
     }
 
+    /// Waits until it shows something new, or is dead.
+    pub async fn news(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.life.over() => {}
+            _ = self.views.changed() => {}
+        }
+    }
+
     /// Whether a fault has ended its process, or it has given up by itself.
     pub fn is_dead(&self) -> bool {
         self.life.is_over() || self.task.is_finished()

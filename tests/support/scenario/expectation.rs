@@ -87,6 +87,15 @@ impl Expectation {
         }
     }
 
+    /// Whether it may come true without the engine changing and without anything new being shown.
+    pub fn comes_with_time(&self) -> bool {
+        match self {
+            Self::Ready { .. } | Self::Calls { .. } | Self::Asked { .. } => true,
+            Self::GateLogs { .. } | Self::Contents { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether it is about the words in which something is told.
     pub fn is_of_words(&self) -> bool {
         matches!(self, Self::Message { .. } | Self::Reason { .. })

@@ -40,8 +40,8 @@ use crate::support::sim::image::Mood;
 use crate::support::sim::world::{Refusal, World};
 
 /// How often a condition is looked at.
-const TICK: Duration = Duration::from_millis(20);
-/// How often a controller that has died is noticed while nothing is waited for.
+const TICK: Millis = 20;
+/// How often it is looked at while nothing happens.
 const LONG_TICK: Millis = 500;
 /// Before this it cannot be known whether a change was noticed.
 const NOTICED_AFTER: Millis = 500;
@@ -187,8 +187,8 @@ impl Stage {
 
     /// What is visible now.
     pub fn view(&mut self) -> Arc<View> {
-        if let Some(controller) = &self.controller {
-            self.view = controller.views.borrow().clone();
+        if let Some(controller) = &mut self.controller {
+            self.view = controller.views.borrow_and_update().clone();
         }
         self.view.clone()
     }
@@ -324,7 +324,11 @@ impl Stage {
             }
             Step::RemoveImage { reference } => {
                 let reference = self.names.image(reference);
-                let removed = self.sim.with(|world| world.remove_image(&reference));
+                let removed = self.sim.with(|world| {
+                    let removed = world.remove_image(&reference);
+                    self.invariants.remember(world);
+                    removed
+                });
                 // After a fault it may not have been built yet.
                 removed.or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
             }
@@ -407,10 +411,37 @@ impl Stage {
                 (Some(_), Ok(())) => return Ok(()),
                 (Some(_), Err(instead)) if ran >= within => return Err(format!("not within that time: {instead}")),
                 (None, _) if ran >= within => return Ok(()),
-                (Some(_), _) => sleep(TICK).await,
+                (Some(condition), _) if early || self.restart_at.is_some() || condition.comes_with_time() => {
+                    sleep(Duration::from_millis(TICK)).await;
+                }
+                (Some(_), _) => self.until_news(began).await,
                 (None, _) => sleep(Duration::from_millis((within - ran).min(LONG_TICK))).await,
             }
         }
+    }
+
+    /// Lets time pass until something has happened, or for a while; always to a moment at which is looked, and never to
+    /// that in which it happens, where all others have yet to hear of it.
+    async fn until_news(&mut self, began: Millis) {
+        let version = self.sim.with(|world| world.version);
+        let moved = self.sim.until(|world| (world.version != version).then_some(()));
+        let controller = self.controller.as_mut();
+        let told = async {
+            match controller {
+                Some(controller) => controller.news().await,
+                None => std::future::pending().await,
+            }
+        };
+        let news = async {
+            tokio::select! {
+                biased;
+                () = moved => {}
+                () = told => {}
+            }
+        };
+        // Whichever comes first, it is looked again.
+        let _ = tokio::time::timeout(Duration::from_millis(LONG_TICK), news).await;
+        sleep(Duration::from_millis(TICK - (self.sim.now() - began) % TICK)).await;
     }
 
     /// Starts a controller again that a fault has killed, as a service manager does.
