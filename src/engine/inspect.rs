@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum as Word, EndpointSettings,
-    HealthStatusEnum, HostConfig, RestartPolicyNameEnum,
+    HealthStatusEnum, HostConfig, PortBinding, PortMap, RestartPolicyNameEnum,
 };
 
 use super::client::{Api, CALL, Client};
@@ -18,7 +18,7 @@ use crate::model::observed::{
 };
 use crate::model::quantity::{Cpu, Memory};
 use crate::model::revision::ImageId;
-use crate::model::spec::{Limits, Requests, RestartPolicy};
+use crate::model::spec::{HostPort, Limits, Port, Protocol, Requests, RestartPolicy, published};
 
 /// What a fresh look at an id finds.
 pub(super) enum Look {
@@ -54,6 +54,7 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
     let id = ContainerId(found.id?);
     let state = found.state.unwrap_or_default();
     let added = Added { name: &name, short_id: short(&id), hostname: config.hostname.as_deref(), api };
+    let host = found.host_config.unwrap_or_default();
     let endpoints = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let networks: BTreeMap<String, Endpoint> =
         endpoints.into_iter().map(|(network, settings)| (network, endpoint(settings, &added))).collect();
@@ -71,7 +72,8 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
         restart_count: u32::try_from(found.restart_count.unwrap_or(0)).unwrap_or(0),
         created_at: found.created.as_deref().and_then(timestamp).unwrap_or_default(),
         networks,
-        adjustable: adjustable(&found.host_config.unwrap_or_default()),
+        adjustable: adjustable(&host),
+        published: bound(host.port_bindings.as_ref()),
         probes: Probes::default(),
         last_log: Vec::new(),
         id,
@@ -145,6 +147,27 @@ fn endpoint(settings: EndpointSettings, added: &Added<'_>) -> Endpoint {
     }
 }
 
+/// The ports that it was made to publish; those that the engine chooses itself are none of ours.
+fn bound(bindings: Option<&PortMap>) -> Vec<Port> {
+    let all = bindings.into_iter().flatten().flat_map(|(key, bound)| bound.iter().flatten().map(move |one| (key, one)));
+    let ports: Vec<Port> = all.filter_map(|(key, binding)| port(key, binding)).collect();
+    published(&ports)
+}
+
+/// `80/tcp` and where it is on the host.
+fn port(key: &str, binding: &PortBinding) -> Option<Port> {
+    let (port, protocol) = key.split_once('/').unwrap_or((key, "tcp"));
+    let host_port = binding.host_port.as_deref().filter(|text| !matches!(*text, "" | "0"))?;
+    let address = binding.host_ip.as_deref().filter(|text| !text.is_empty()).unwrap_or("0.0.0.0");
+    Some(Port {
+        name: None,
+        port: port.parse().ok()?,
+        host_port: Some(host_port.parse().map_or(HostPort::Range(host_port.to_owned()), HostPort::Fixed)),
+        host_ip: address.parse().ok()?,
+        protocol: Protocol::of_word(protocol)?,
+    })
+}
+
 fn adjustable(config: &HostConfig) -> Adjustable {
     let positive = |value: Option<i64>| value.filter(|value| *value > 0).map(|value| value.unsigned_abs());
     Adjustable {
@@ -216,6 +239,27 @@ mod tests {
 
     fn state(state: serde_json::Value) -> Container {
         read(|found| found["State"] = state, "1.45").unwrap()
+    }
+
+    #[test]
+    fn published_ports_are_in_order_and_those_that_the_engine_chooses_are_left_out() {
+        let bindings = json!({
+            "9090/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3001-3003"}],
+            "53/udp": [{"HostIp": "", "HostPort": "5353"}],
+            "80/tcp": [{"HostIp": "", "HostPort": ""}, {"HostIp": "::1", "HostPort": "8080"}],
+            "81/tcp": null,
+        });
+        let read = read(|found| found["HostConfig"]["PortBindings"] = bindings, "1.45").unwrap();
+        let port = |port, host_port, host_ip: &str, protocol| {
+            let host_ip = host_ip.parse().unwrap();
+            Port { name: None, port, host_port: Some(host_port), host_ip, protocol }
+        };
+        let expected = [
+            port(53, HostPort::Fixed(5353), "0.0.0.0", Protocol::Udp),
+            port(80, HostPort::Fixed(8080), "::1", Protocol::Tcp),
+            port(9090, HostPort::Range("3001-3003".into()), "127.0.0.1", Protocol::Tcp),
+        ];
+        assert_eq!(read.published, expected);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::platform::Platform;
 use super::policy::HostPath;
 use super::registry::Repository;
 use super::revision::{ImageId, RevisionId, TemplateHash};
-use super::spec::Protocol;
+use super::spec::{Port, Protocol};
 use super::status::ProbePurpose;
 use super::time::Timestamp;
 
@@ -150,6 +150,8 @@ pub struct Container {
     pub networks: BTreeMap<String, Endpoint>,
     /// Limits and restart policy as the engine has them.
     pub adjustable: Adjustable,
+    /// The ports that it was made to publish; none of them has a name. They are in order.
+    pub published: Vec<Port>,
     /// What our own probes of this run of it found.
     pub probes: Probes,
     /// Its last log lines, read when it is in trouble (ended, restarting, unhealthy); without secrets.

@@ -151,12 +151,7 @@ fn choose<'a>(
 fn retirement(replica: &Replica, reason: &str, history: &DeploymentHistory) -> (ContainerId, Retirement) {
     let id = replica.container.id.clone();
     let earlier = history.retiring.get(&id).cloned();
-    let retirement = earlier.unwrap_or_else(|| Retirement {
-        reason: reason.into(),
-        drain: super::readiness::is_named(replica.container),
-        unnamed_at: None,
-        stopping: false,
-    });
+    let retirement = earlier.unwrap_or_else(|| retire::begin(history, replica.container, reason));
     (id, retirement)
 }
 

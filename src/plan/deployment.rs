@@ -164,7 +164,7 @@ pub fn hash(spec: &DeploymentSpec, contents: &Contents, history: &DeploymentHist
     }
 }
 
-/// The templates of running replicas of other revisions than the manifest's; the manifest's where nobody remembers.
+/// The templates of running replicas of other revisions than the manifest's; where nobody remembers, what the engine tells.
 fn old_templates(
     spec: &DeploymentSpec,
     history: &DeploymentHistory,
@@ -172,11 +172,11 @@ fn old_templates(
     wanted: Option<&RevisionId>,
 ) -> Vec<Arc<Template>> {
     let old = replicas.iter().filter(|r| r.runs() && Some(&r.container.revision) != wanted);
-    let template = |revision: &RevisionId| match find(history, revision) {
+    let template = |container: &Container| match find(history, &container.revision) {
         Some(revision) => revision.template.clone(),
-        None => Arc::clone(&spec.template),
+        None => Arc::new(taken_over::guess(spec, container)),
     };
-    old.map(|replica| template(&replica.container.revision)).collect()
+    old.map(|replica| template(replica.container)).collect()
 }
 
 /// The image of running containers that were made from this very template, for when the history was lost.

@@ -17,6 +17,7 @@ use crate::model::observed::{
 };
 use crate::model::platform::Platform;
 use crate::model::revision::{ImageId, RevisionId, TemplateHash};
+use crate::model::spec::published;
 use crate::model::status::{Plan, ProbePurpose, ProbeTask, Shortage};
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::PlanStep;
@@ -343,6 +344,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         created_at: now,
         networks: first.into_iter().collect::<BTreeMap<_, _>>(),
         adjustable: super::build::adjustable_of(spec),
+        published: published(&spec.template.ports),
         probes: Probes::default(),
         last_log: Vec::new(),
     })

@@ -37,10 +37,12 @@ struct Circle<'a> {
 }
 
 impl<'a> HostPorts<'a> {
-    /// Who has what, and who waits in a circle, by what the Deployments' memory says of their containers.
+    /// Who has what, as the engine tells, and who waits in a circle, by what the Deployments' memory says of their updates.
     pub fn of(past: &'a History, by_owner: &BTreeMap<&'a Key, Vec<&'a Container>>) -> HostPorts<'a> {
         let publishes = |history: &DeploymentHistory| history.revisions.iter().any(|r| !fixed(&r.template).is_empty());
-        let publishers = past.deployments.iter().filter(|(_, history)| publishes(history));
+        let has_published =
+            |key: &Key| by_owner.get(key).is_some_and(|all| all.iter().any(|c| !c.published.is_empty()));
+        let publishers = past.deployments.iter().filter(|(key, history)| publishes(history) || has_published(key));
         let publishers: Vec<_> = publishers.map(|(key, history)| (key, history, by_owner.get(key))).collect();
         let mut ports = HostPorts::default();
         for (key, history, containers) in &publishers {
@@ -102,8 +104,8 @@ pub fn foreign_holder<'a>(observed: &'a Observed, template: &Template) -> Option
     held.find(|held| template.ports.iter().any(|port| holds(port, held)))
 }
 
-/// The host ports of one container, as far as its revision is remembered.
-fn places<'a>(owner: &'a Key, history: &'a DeploymentHistory, container: &Container) -> Vec<Place<'a>> {
+/// The host ports of one container.
+fn places<'a>(owner: &'a Key, history: &'a DeploymentHistory, container: &'a Container) -> Vec<Place<'a>> {
     let is_held = match container.state {
         // What the engine is about to start again takes them back.
         ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting { .. } => true,
@@ -111,8 +113,7 @@ fn places<'a>(owner: &'a Key, history: &'a DeploymentHistory, container: &Contai
         ContainerState::Created { .. } | ContainerState::Removing => return Vec::new(),
     };
     let is_left = target(history).is_some_and(|target| *target != container.revision);
-    let revision = find(history, &container.revision);
-    let ports = revision.into_iter().flat_map(|revision| fixed(&revision.template));
+    let ports = container.published.iter().filter(|port| number(port).is_some());
     ports.map(|port| Place { owner, port, is_held, is_left }).collect()
 }
 

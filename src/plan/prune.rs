@@ -14,7 +14,7 @@ use super::upkeep;
 use super::world::{Decided, World};
 use crate::model::action::{Call, Confirmation};
 use crate::model::container::label;
-use crate::model::history::{Confirmed, DeploymentHistory, History, Retirement, Rollout};
+use crate::model::history::{Confirmed, DeploymentHistory, History, Rollout};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::spec::Template;
@@ -107,14 +107,13 @@ pub fn remove(world: World, key: &Key, past: &History, history: &mut DeploymentH
     }
     for container in containers {
         let template = run_template(past, container).unwrap_or_else(|| template(history, container));
-        let retirement = history.retiring.entry(container.id.clone()).or_insert_with(|| Retirement {
-            reason: "it is no longer declared".into(),
-            drain: is_named(container),
-            unnamed_at: None,
-            stopping: false,
-        });
+        let begun = || retire::begin(history, container, "it is no longer declared");
+        let mut retirement = history.retiring.get(&container.id).cloned().unwrap_or_else(begun);
+        // Nobody reaches a run by name.
+        retirement.drain &= key.kind == Kind::Deployment;
         let gap = Gap::of_removal(key, container);
-        retire::leave(world, &mut decided, key, container, &template, retirement, gap);
+        retire::leave(world, &mut decided, key, container, &template, &mut retirement, gap);
+        history.retiring.insert(container.id.clone(), retirement);
     }
     decided.status = super::networks::waiting("being removed: it is no longer declared".into());
     decided.status.phase = "Terminating".into();

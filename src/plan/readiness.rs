@@ -276,6 +276,7 @@ mod tests {
                 requests: Requests::default(),
                 restart_policy: RestartPolicy::Always,
             },
+            published: Vec::new(),
             probes: Probes { readiness: probe, ..Probes::default() },
             last_log: Vec::new(),
         }

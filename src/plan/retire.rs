@@ -1,7 +1,8 @@
 //! The way out of a replica: its name goes first, then it drains, then it stops, then it is removed.
 
 use super::converge::Scene;
-use super::replica::{Replica, template_of};
+use super::readiness::is_named;
+use super::replica::{Replica, find, template_of};
 use super::upkeep::unname;
 use super::world::{Decided, World};
 use crate::model::action::{Call, Stop, container_target};
@@ -24,6 +25,19 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
     let gap = gap(scene, history, replica, template);
     leave(scene.world, decided, scene.key, replica.container, template, &mut retirement, gap);
     history.retiring.insert(replica.container.id.clone(), retirement);
+}
+
+/// A Deployment's replica on its way out from now on. It must drain if it can be reached by name, or could be a moment ago: nobody
+/// knows that of what was made before its revision is remembered, because the history was lost.
+pub fn begin(history: &DeploymentHistory, container: &Container, reason: &str) -> Retirement {
+    let revision = find(history, &container.revision);
+    let is_remembered = revision.is_some_and(|known| !known.taken_over && known.created_at <= container.created_at);
+    Retirement {
+        reason: reason.into(),
+        drain: is_named(container) || !is_remembered,
+        unnamed_at: None,
+        stopping: false,
+    }
 }
 
 /// What a stop costs, for people.

@@ -11,7 +11,7 @@ use super::world::{Decided, World};
 use crate::model::history::{DeploymentHistory, Outcome, Revision};
 use crate::model::observed::Container;
 use crate::model::revision::{Contents, RevisionId};
-use crate::model::spec::{DeploymentSpec, Template};
+use crate::model::spec::{DeploymentSpec, Port, Template};
 use crate::model::status::Severity;
 
 /// The revision to go back to from one that failed: the one that completed last, or else what ran when the history was lost.
@@ -81,12 +81,24 @@ fn take(
 }
 
 /// The manifest's template, with what the engine tells of the container.
-fn guess(spec: &DeploymentSpec, container: &Container) -> Template {
+pub fn guess(spec: &DeploymentSpec, container: &Container) -> Template {
     let mut template = (*spec.template).clone();
     template.image = container.reference.clone();
+    template.ports = ports(&template.ports, &container.published);
     template.resources.limits = container.adjustable.limits.clone();
     template.resources.requests = container.adjustable.requests.clone();
     template
+}
+
+/// The manifest's ports, published where the container has them.
+fn ports(declared: &[Port], published: &[Port]) -> Vec<Port> {
+    let is_same = |one: &Port, other: &Port| one.port == other.port && one.protocol == other.protocol;
+    let as_made = |port: &Port| match published.iter().find(|made| is_same(made, port)) {
+        Some(made) => Port { name: port.name.clone(), ..made.clone() },
+        None => Port { host_port: None, ..port.clone() },
+    };
+    let others = published.iter().filter(|made| !declared.iter().any(|port| is_same(made, port)));
+    declared.iter().map(as_made).chain(others.cloned()).collect()
 }
 
 /// Whether all its containers that are wanted are still there.

@@ -53,7 +53,8 @@ fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
     let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
     let asks = |step: &Step| match step {
         Step::Request { .. } | Step::Confirm(_) | Step::LoseState | Step::LoseHistory => true,
-        Step::Expect(Expectation::Source { .. } | Expectation::Problem { .. }) => true,
+        Step::Expect(Expectation::Source { .. } | Expectation::Problem { .. })
+        | Step::Run { until: Some(Expectation::Source { .. } | Expectation::Problem { .. }), .. } => true,
         Step::Run { until: Some(Expectation::Phase { phase, .. }), .. }
         | Step::Expect(Expectation::Phase { phase, .. }) => !is_plain(phase),
         _ => false,

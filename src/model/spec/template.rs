@@ -262,6 +262,15 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
+/// Those of them that are published, as the engine knows them: in order, and without names.
+pub fn published(ports: &[Port]) -> Vec<Port> {
+    let all = ports.iter().filter(|port| port.host_port.is_some());
+    let mut all: Vec<Port> = all.map(|port| Port { name: None, ..port.clone() }).collect();
+    let bounds = |port: &Port| port.host_port.as_ref().and_then(|host| host.bounds().ok());
+    all.sort_by_key(|port| (port.port, port.protocol, bounds(port), port.host_ip));
+    all
+}
+
 /// A host port, or a range of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -309,6 +318,11 @@ impl Protocol {
             Protocol::Udp => "udp",
             Protocol::Sctp => "sctp",
         }
+    }
+
+    /// The one that Docker writes like this.
+    pub fn of_word(word: &str) -> Option<Protocol> {
+        [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|protocol| protocol.word() == word)
     }
 }
 

@@ -89,11 +89,14 @@ impl Expectation {
 
     /// Whether it may come true without the engine changing and without anything new being shown.
     pub fn comes_with_time(&self) -> bool {
-        match self {
-            Self::Ready { .. } | Self::Calls { .. } | Self::Asked { .. } => true,
-            Self::GateLogs { .. } | Self::Contents { .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Ready { .. }
+                | Self::Calls { .. }
+                | Self::Asked { .. }
+                | Self::GateLogs { .. }
+                | Self::Contents { .. }
+        )
     }
 
     /// Whether it is about the words in which something is told.

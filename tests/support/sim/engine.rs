@@ -18,7 +18,7 @@ use evenkeel::model::observed::{ContainerId, ContainerState, Fault, ForeignPort,
 use evenkeel::model::platform::Platform;
 use evenkeel::model::revision::ImageId;
 use evenkeel::model::secret::{Login, SecretBytes};
-use evenkeel::model::spec::Protocol;
+use evenkeel::model::spec::{Protocol, published};
 use evenkeel::model::time::{Span, Timestamp};
 use evenkeel::policy::Approved;
 use tokio::time::{Duration, sleep};
@@ -490,6 +490,7 @@ impl World {
             created_at: World::timestamp(container.created_at),
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
             adjustable: container.adjustable.clone(),
+            published: container.spec.as_ref().map(|spec| published(&spec.template.ports)).unwrap_or_default(),
             probes: seen::Probes::default(),
             last_log: Vec::new(),
         })
