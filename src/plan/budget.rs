@@ -20,69 +20,139 @@ pub fn replaceable<'a>(
     kept: &[&'a Replica<'a>],
     old: &[&'a Replica<'a>],
 ) -> Vec<(&'a Replica<'a>, String)> {
-    let (wanted_count, floor) = (scene.strategy.replicas, scene.strategy.floor());
-    // Behind a gate nobody's place is taken: whoever was one too many and is wanted again comes back.
-    let least = if scene.is_open { floor } else { wanted_count };
-    let reason = format!("revision {} replaces it", scene.target.number);
-    let rolling_back = matches!(history.rollout, Rollout::RollingBack { .. });
-    // What clients cannot reach yet takes nobody's place: getting a name can fail like any other call. Nor does what
-    // something is being done to: that may be its name being taken away.
-    let is_busy = |r: &Replica| scene.world.is_busy(r.container);
-    let is_reached = |r: &Replica| r.available && !is_busy(r) && upkeep::has_its_names(scene, history, r);
-    let available_new = kept.iter().filter(|r| is_reached(r)).count() as u32;
-    let mut available = available_new + old.iter().filter(|r| !r.retiring && is_reached(r)).count() as u32;
-    // After a start of the controller nobody knows yet whether the others are ready: that takes no place away.
-    let stands = |r: &&&Replica| r.runs() && !r.retiring && !r.readiness.is_not_ready();
-    let standing = kept.iter().chain(old).filter(stands).count() as u32;
-    let mut remaining = old.iter().filter(|r| r.runs() && !r.retiring).count() as u32;
-    let mut prepared = prepared_for_swap(scene, kept, old);
-    let mut ranked = old.to_vec();
-    // Among equals the last good revision stays longest: the new one may turn out to be a bad one.
+    let mut room = Room::of(scene, history, kept, old);
+    let mut leaving = Vec::new();
+    for replica in ranked(scene, history, old) {
+        if !room.may_go(replica) {
+            continue;
+        }
+        let reason = match room.is_surplus(replica) {
+            true => wanted(scene),
+            false => format!("revision {} replaces it", scene.target.number),
+        };
+        room.give(replica);
+        leaving.push((replica, reason));
+    }
+    leaving
+}
+
+/// The worst first. Among equals the last good revision stays longest: the new one may turn out to be a bad one.
+fn ranked<'a>(scene: &Scene, history: &DeploymentHistory, old: &[&'a Replica<'a>]) -> Vec<&'a Replica<'a>> {
     let back = rollout::newest_completed(history, &scene.target.id);
+    let mut ranked = old.to_vec();
     ranked.sort_by_key(|r| {
         let (of_last_good, slot) = (back.as_ref() == Some(&r.container.revision), Reverse(r.container.slot));
         let number = find(history, &r.container.revision).map(|revision| revision.number);
         (r.runs(), r.available, of_last_good, slot, number)
     });
+    ranked
+}
 
-    let mut leaving = Vec::new();
-    for replica in ranked {
+/// How many may still go.
+struct Room<'s> {
+    scene: &'s Scene<'s>,
+    history: &'s DeploymentHistory,
+    /// New replicas that clients reach, and all that they do.
+    available_new: u32,
+    available: u32,
+    /// Those that run, of which nobody knows that they are not ready.
+    standing: u32,
+    /// Old ones that run and are not on their way out.
+    remaining: u32,
+    /// How many may stop because a successor is prepared.
+    prepared: u32,
+}
+
+impl<'s> Room<'s> {
+    fn of(scene: &'s Scene, history: &'s DeploymentHistory, kept: &[&Replica], old: &[&Replica]) -> Self {
+        let is_reached = |r: &&&Replica| is_reached(scene, history, r);
+        let available_new = kept.iter().filter(is_reached).count() as u32;
+        // After a start of the controller nobody knows yet whether the others are ready: that takes no place away.
+        let stands = |r: &&&Replica| r.runs() && !r.retiring && !r.readiness.is_not_ready();
+        Room {
+            scene,
+            history,
+            available_new,
+            available: available_new + old.iter().filter(|r| !r.retiring).filter(is_reached).count() as u32,
+            standing: kept.iter().chain(old).filter(stands).count() as u32,
+            remaining: old.iter().filter(|r| r.runs() && !r.retiring).count() as u32,
+            prepared: prepared_for_swap(scene, kept, old),
+        }
+    }
+
+    fn may_go(&self, replica: &Replica) -> bool {
+        let Self { scene, history, available, .. } = *self;
         let is_spent = is_spent(scene, history, replica) || replica.retiring && !replica.runs();
-        // More than are wanted at all: they are in no new one's place, so they wait for no gate.
-        let is_surplus = !scene.is_open && replica.runs() && !replica.retiring && remaining > wanted_count;
         // What has been told to stop does not come back, however well it looks.
-        let goes = if is_spent || retire::is_stopping(scene.world, history, replica) {
+        if is_spent || retire::is_stopping(scene.world, history, replica) {
             true
         } else if replica.retiring {
-            // It comes back when those that were to take its place are gone meanwhile, or start anew as it does itself.
-            let is_replaced = rolling_back || available_new + remaining >= least || standing >= least;
-            available >= least || replica.readiness.is_not_ready() && is_replaced
-        } else if is_surplus {
-            wanted_count == 0 || available > wanted_count || replica.readiness.is_not_ready()
-        } else if scene.strategy.stop_first() && !rolling_back && prepared == 0 {
+            self.stays_away(replica)
+        } else if self.is_surplus(replica) {
+            let wanted = scene.strategy.replicas;
+            wanted == 0 || available > wanted || replica.readiness.is_not_ready()
+        } else if !scene.is_open && replica.runs() {
+            // Before its gates are passed, a revision takes nobody's place.
+            false
+        } else {
+            self.is_replaced(replica)
+        }
+    }
+
+    /// Whether one is more than are wanted at all: it is in no new one's place, so it waits for no gate.
+    fn is_surplus(&self, replica: &Replica) -> bool {
+        !self.scene.is_open && replica.runs() && !replica.retiring && self.remaining > self.scene.strategy.replicas
+    }
+
+    /// Whether one that is on its way out goes on. It comes back when those that were to take its place are gone meanwhile, or
+    /// start anew as it does itself.
+    fn stays_away(&self, replica: &Replica) -> bool {
+        let strategy = &self.scene.strategy;
+        // Behind a gate nobody's place is taken: whoever was one too many and is wanted again comes back.
+        let least = if self.scene.is_open { strategy.floor() } else { strategy.replicas };
+        let is_replaced =
+            self.is_rolling_back() || self.available_new + self.remaining >= least || self.standing >= least;
+        self.available >= least || replica.readiness.is_not_ready() && is_replaced
+    }
+
+    /// Whether a new one may take its place.
+    fn is_replaced(&self, replica: &Replica) -> bool {
+        let (strategy, available) = (&self.scene.strategy, self.available);
+        let floor = strategy.floor();
+        if strategy.stop_first() && !self.is_rolling_back() && self.prepared == 0 {
             // Nothing is stopped before its successor exists: a bad image or option shows up before it costs anything.
             false
         } else if replica.available {
             available > floor
         } else {
             // One that is not ready adds nothing to the budget; it goes when enough others stay, or at once in a rollback.
-            let others = remaining - u32::from(replica.runs());
-            wanted_count == 0 || replica.readiness.is_not_ready() && (rolling_back || available_new + others >= floor)
-        };
-        // Before its gates are passed, a revision takes nobody's place.
-        if !goes || !scene.is_open && !is_surplus && !replica.retiring && replica.runs() {
-            continue;
+            let others = self.remaining - u32::from(replica.runs());
+            let is_enough = self.is_rolling_back() || self.available_new + others >= floor;
+            strategy.replicas == 0 || replica.readiness.is_not_ready() && is_enough
         }
-        if !replica.retiring && replica.runs() {
-            prepared = prepared.saturating_sub(1);
-            remaining = remaining.saturating_sub(1);
-            if is_reached(replica) {
-                available -= 1;
-            }
-        }
-        leaving.push((replica, if is_surplus { wanted(scene) } else { reason.clone() }));
     }
-    leaving
+
+    fn is_rolling_back(&self) -> bool {
+        matches!(self.history.rollout, Rollout::RollingBack { .. })
+    }
+
+    /// Counts one that goes.
+    fn give(&mut self, replica: &Replica) {
+        if replica.retiring || !replica.runs() {
+            return;
+        }
+        self.prepared = self.prepared.saturating_sub(1);
+        self.remaining = self.remaining.saturating_sub(1);
+        if is_reached(self.scene, self.history, replica) {
+            self.available -= 1;
+        }
+    }
+}
+
+/// What clients cannot reach yet takes nobody's place: getting a name can fail like any other call. Nor does what something is
+/// being done to: that may be its name being taken away.
+fn is_reached(scene: &Scene, history: &DeploymentHistory, replica: &Replica) -> bool {
+    replica.available && !scene.world.is_busy(replica.container) && upkeep::has_its_names(scene, history, replica)
 }
 
 /// An old container that never started, or whose start failed, serves nobody, unless it is about to.
