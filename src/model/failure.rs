@@ -26,7 +26,7 @@ pub enum FailureReason {
     CreateContainerError,
     /// A replica cannot be started, and that is its own fault: a program that is not there.
     RunContainerError,
-    /// A replica ends again and again without becoming available.
+    /// A replica ends again and again and is not available.
     CrashLoopBackOff,
     /// A replica failed its startup probe.
     StartupProbeFailed,

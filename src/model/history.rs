@@ -105,6 +105,10 @@ pub struct DeploymentHistory {
     pub retiring: BTreeMap<ContainerId, Retirement>,
     /// Restarts by us (liveness, failed starts), per container.
     pub restarted: BTreeMap<ContainerId, Restarts>,
+    /// How often replicas that are there had been restarted, by the engine or by us, when the last rollout completed: those of them
+    /// that had been at all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restarted_before: BTreeMap<ContainerId, u32>,
     /// Since when each replica has been ready. Not written to disk.
     #[serde(skip)]
     pub ready_since: BTreeMap<ContainerId, Timestamp>,

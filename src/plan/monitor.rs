@@ -1,6 +1,6 @@
 //! The time after a rollout in which its revision has still to prove itself. It counts while the engine is seen.
 
-use super::replica::{Replica, failure, find};
+use super::replica::{Replica, failure, find, restarts};
 use super::rollout::{Facts, newest_completed};
 use super::world::{Decided, World};
 use crate::model::failure::{FailureReason, RolloutFailure};
@@ -12,9 +12,11 @@ use crate::model::status::{Condition, MONITORED};
 use crate::model::stopwatch::Stopwatch;
 use crate::model::time::{Span, Timestamp};
 
-/// The monitor time of a rollout that completes now; none where there is none.
-pub fn begin(world: World, spec: &DeploymentSpec) -> Option<Stopwatch> {
-    (spec.monitor > Span::ZERO).then(|| Stopwatch::begin(world.now))
+/// The monitor time of a rollout that completes now; none where there is none. Restarts count from here.
+pub fn begin(world: World, facts: &Facts, history: &mut DeploymentHistory) -> Option<Stopwatch> {
+    let restarts = facts.replicas.iter().map(|r| (r.container.id.clone(), restarts(history, r.container)));
+    history.restarted_before = restarts.filter(|(_, count)| *count > 0).collect();
+    (facts.spec.monitor > Span::ZERO).then(|| Stopwatch::begin(world.now))
 }
 
 /// What of it has gone by after this pass; none when it is over.

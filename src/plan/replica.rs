@@ -100,6 +100,7 @@ pub fn replicas<'a>(
     history.ended.retain(|id, _| exists(id));
     history.retiring.retain(|id, _| exists(id));
     history.restarted.retain(|id, _| exists(id));
+    history.restarted_before.retain(|id, _| exists(id));
     let living = containers.iter().filter(|container| container.state != ContainerState::Removing);
     living.map(|container| replica(world, spec, history, container)).collect()
 }
@@ -207,11 +208,13 @@ pub fn failure(replica: &Replica, history: &DeploymentHistory, rollout_began: Ti
     }
     // One that runs and that nobody has checked yet may long be available: the controller has just begun to look.
     let is_unseen = matches!(replica.readiness, Readiness::Unknown(_));
-    let restarts = restarts(history, container);
+    // What it took to become available is forgiven once it has.
+    let before = history.restarted_before.get(&container.id).copied().unwrap_or(0);
+    let restarts = restarts(history, container).saturating_sub(before);
     if restarts >= CRASH_LIMIT && !is_unseen {
         let end = last_end(history, container);
         let why = replica.misfit.as_ref().map(|misfit| format!("; {misfit}")).unwrap_or_default();
-        let message = format!("{name} was restarted {restarts} times without becoming available{end}{why}");
+        let message = format!("{name} was restarted {restarts} times and is not available{end}{why}");
         return Some(RolloutFailure::new(FailureReason::CrashLoopBackOff, message));
     }
     None
@@ -230,7 +233,7 @@ pub fn worn_reason(history: &DeploymentHistory, replica: &Replica) -> String {
 }
 
 /// How often a container was restarted, by the engine or by us.
-fn restarts(history: &DeploymentHistory, container: &Container) -> u32 {
+pub fn restarts(history: &DeploymentHistory, container: &Container) -> u32 {
     container.restart_count + history.restarted.get(&container.id).map_or(0, |restarts| restarts.count)
 }
 

@@ -320,7 +320,7 @@ fn complete(
     set_outcome(history, to, |_| Outcome::Completed { at: world.now });
     // Where the manifest's revision was rejected, the one that completed last runs anyway.
     history.pin = history.pin.take().filter(|pin| !pin.lapses || pin.revision != *to);
-    let monitored = monitor::begin(world, facts.spec);
+    let monitored = monitor::begin(world, facts, history);
     history.rollout = Rollout::Complete { revision: to.clone(), monitored };
 }
 

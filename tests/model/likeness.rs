@@ -194,6 +194,7 @@ impl Sketch<'_> {
             woken_at,
             retiring,
             restarted,
+            restarted_before,
             ready_since,
             judged,
             told_unmade,
@@ -233,6 +234,9 @@ impl Sketch<'_> {
         for (id, restarts) in restarted {
             let back_off = self.back_off(restarts.at, restarts.count);
             self.add((self.name(id).map(str::to_string), restarts.count, back_off));
+        }
+        for (id, count) in restarted_before {
+            self.add((self.name(id).map(str::to_string), count));
         }
         for known in [ready_since.keys().collect::<Vec<_>>(), judged.iter().collect()] {
             let mut names: Vec<_> = known.iter().filter_map(|id| self.name(id)).map(str::to_string).collect();

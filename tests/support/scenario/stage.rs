@@ -342,7 +342,12 @@ impl Stage {
                 removed.or_else(|problem| if self.disturbed { Ok(()) } else { Err(problem) })
             }
             Step::Disconnect { container, network } => {
-                self.on_each(container, |world, id| world.disconnect(id, network).map(drop))
+                self.on_each(container, |world, id| {
+                    world.disconnect(id, network)?;
+                    // What is open there is cut off with it: nothing is left to drain.
+                    world.containers.get_mut(id).into_iter().for_each(|cut_off| cut_off.unnamed_at = None);
+                    Ok(())
+                })
             }
             Step::Rename { container, to } => self.on_each(container, |world, id| world.rename(id, to)),
             Step::Update { container, what, value } => self.update(container, what, value),
