@@ -85,7 +85,9 @@ pub fn awaited(world: World, cron_job: &Key, quiesce: &[Quiesce]) -> Option<Key>
     };
     let mut all =
         quiesce.iter().map(|quiesce| (cron_job.sibling(Kind::Deployment, quiesce.deployment()), quiesce.by()));
-    let found = all.find(|(deployment, by)| world.containers(deployment).iter().any(|c| is_loud(&c.state, *by)));
+    // What something is being done to may be about to run.
+    let may_run = |c: &&Container, by| is_loud(&c.state, by) || world.is_busy(c);
+    let found = all.find(|(deployment, by)| world.containers(deployment).iter().any(|c| may_run(c, *by)));
     found.map(|(deployment, _)| deployment)
 }
 
