@@ -273,6 +273,7 @@ impl Stage {
         let forgotten = self.journal.forget(&self.sim, &mut told, &mut findings);
         if forgotten {
             self.disk.forget();
+            self.names = Names::default();
             self.mark = 0;
         }
         forgotten
