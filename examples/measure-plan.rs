@@ -141,6 +141,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
                     requests: Default::default(),
                     restart_policy: Default::default(),
                 },
+                published: Vec::new(),
                 probes: Probes::default(),
                 last_log: Vec::new(),
             };

@@ -81,6 +81,7 @@ pub fn record(
     let current = asked.filter(|revision| is_the_manifests(world, key, spec, history, revision));
     let Some(id) = current.map(|revision| revision.id.clone()) else { return };
     let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == id) else { return };
+    let was_out = was_out(replicas, revision);
     for (side, number, gate) in all(spec) {
         let asked = revision.gates.get_mut(&title(side, gate)).filter(|record| !record.is_passed());
         let Some(record) = asked else { continue };
@@ -90,9 +91,7 @@ pub fn record(
         let result = match gate.object(key) {
             Some(of) if of.kind == Kind::CronJob => ran(world, past, &of, gate, record),
             // What is out came past the gates before it: if nobody knows how its Job ended, the history was lost since.
-            Some(of)
-                if side == Side::Before && is_out(replicas, &id) && is_unknown(world, past, &of, &revision.image) =>
-            {
+            Some(of) if side == Side::Before && was_out && is_unknown(world, past, &of, &revision.image) => {
                 Some(GateResult { at: world.now, failure: None, last_log: Vec::new() })
             }
             Some(of) => outcome(world, past, &of, &revision.image, record.again_after),
@@ -225,10 +224,11 @@ fn is_unknown(world: World, past: &History, job: &Key, image: &ImageId) -> bool 
     job_run(world, past, job, image).is_some_and(|run| matches!(run.state, JobState::Unknown { .. }))
 }
 
-/// Whether a replica of a revision has been started.
-fn is_out(replicas: &[Replica], id: &RevisionId) -> bool {
-    let mut own = replicas.iter().map(|replica| replica.container).filter(|container| container.revision == *id);
-    own.any(|container| !matches!(container.state, ContainerState::Created { .. }))
+/// Whether a replica of a revision was started before that is remembered: the history was lost since.
+fn was_out(replicas: &[Replica], revision: &Revision) -> bool {
+    let own = replicas.iter().map(|replica| replica.container).filter(|container| container.revision == revision.id);
+    let mut older = own.filter(|container| container.created_at < revision.created_at);
+    older.any(|container| !matches!(container.state, ContainerState::Created { .. }))
 }
 
 /// How the run of a gate's Job went; none while it has not ended. Unknown is no end: a person decides.

@@ -39,6 +39,7 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
         let active = deployment.rollout.revision();
         let active = deployment.revisions.iter().find(|revision| Some(&revision.id) == active);
         images.extend(active.map(|revision| revision.image.0.clone()));
+        images.extend(active.and_then(|revision| by_tag(&revision.template, revision.digest.as_ref())));
         // What was built here may have been built again.
         let built = active.map(|revision| &revision.template.image).filter(|image| is_built(image));
         images.extend(built.cloned());
@@ -48,8 +49,16 @@ pub fn of_interest(desired: &Desired, history: &History) -> BTreeSet<String> {
     images.extend(unused.map(|(id, _)| id.0.clone()));
     let runs = history.jobs.values().filter_map(|job| job.runs.last());
     let scheduled = history.cron_jobs.values().flat_map(CronJobHistory::under_way).filter_map(|run| run.job.as_ref());
-    images.extend(runs.chain(scheduled).map(|run| run.image.0.clone()));
+    for run in runs.chain(scheduled) {
+        images.insert(run.image.0.clone());
+        images.extend(by_tag(&run.template, run.digest.as_ref()));
+    }
     images
+}
+
+/// What has to be pulled by its tag, because no digest of it is known: it matters then where that leads.
+fn by_tag(template: &Template, digest: Option<&String>) -> Option<String> {
+    digest.is_none().then(|| tagged(&template.image))
 }
 
 /// The reference with a tag: without one, Docker would pull every tag there is.

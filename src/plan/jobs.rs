@@ -51,7 +51,7 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
         let terms = Terms::from(spec);
         let runner = Runner { world, key, past, terms, replaced: false, quiesce: &[], purpose: &purpose };
         see_out(runner, &mut decided, &mut history);
-        if let Some(mut run) = history.runs.pop_if(goes_on) {
+        if let Some(mut run) = history.runs.pop_if(|run| !run.taken_over && goes_on(run)) {
             if let (Role::Gate { again_after: Some(attempt), .. }, JobState::Failed { .. }) = (&role, &run.state)
                 && *attempt == run.attempt
             {
@@ -85,11 +85,12 @@ pub fn job(world: World, key: &Key, declared: &Declared<JobSpec>, past: &History
     (history, decided)
 }
 
-/// Notes what becomes of runs before the newest one that nobody remembered: there are none under way otherwise.
+/// Notes what becomes of runs that nobody remembered, unless they are what is asked for. None of them is tried again: nobody knows
+/// what they were made from.
 fn see_out(runner: Runner, decided: &mut Decided, history: &mut JobHistory) {
-    let earlier = history.runs.len().saturating_sub(1);
     let runner = Runner { terms: Terms { backoff_limit: 0, ..runner.terms }, ..runner };
-    for run in history.runs.iter_mut().take(earlier).filter(|run| matches!(run.state, JobState::Started { .. })) {
+    let is_under_way = |run: &&mut JobRun| run.taken_over && matches!(run.state, JobState::Started { .. });
+    for run in history.runs.iter_mut().filter(is_under_way) {
         match runner.container(run) {
             Some(_) => runner.advance(decided, run),
             None => run.state = JobState::Unknown { at: runner.world.now },
@@ -166,8 +167,7 @@ impl<'a> Asked<'a> {
         let revision = revision_id(hash, &image);
         if let Some(run) = history.runs.last_mut() {
             if run.revision == revision {
-                run.taken_over = false;
-                run.template = Arc::clone(&spec.template);
+                claim(run, spec, contents);
                 images::learn_digest(world, &run.template, &run.image, &mut run.digest);
                 return;
             }
@@ -179,8 +179,7 @@ impl<'a> Asked<'a> {
         if let Some(earlier) = history.runs.iter().position(|run| run.revision == revision) {
             // What became of it is known.
             let mut run = history.runs.remove(earlier);
-            run.taken_over = false;
-            run.template = Arc::clone(&spec.template);
+            claim(&mut run, spec, contents);
             history.runs.push(run);
             return;
         }
@@ -216,6 +215,14 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Makes a run that is known the one that is asked for.
+fn claim(run: &mut JobRun, spec: &JobSpec, contents: &Contents) {
+    run.template = Arc::clone(&spec.template);
+    if std::mem::take(&mut run.taken_over) {
+        run.contents = contents.clone();
+    }
+}
+
 /// Why it runs.
 fn purpose(world: World, key: &Key, past: &History) -> String {
     match wards::role(world, past, key) {
@@ -229,7 +236,8 @@ fn remove_old(world: World, decided: &mut Decided, key: &Key, history: &JobHisto
     let Some(run) = history.runs.last() else {
         return;
     };
-    let undecided = matches!(run.state, JobState::Unknown { .. });
+    // While what is asked for is not known, nothing of it is old.
+    let undecided = run.taken_over || matches!(run.state, JobState::Unknown { .. });
     if undecided || matches!(run.state, JobState::Pending) && run.attempt == 0 {
         return;
     }

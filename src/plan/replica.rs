@@ -100,7 +100,7 @@ pub fn replicas<'a>(
     history.ended.retain(|id, _| exists(id));
     history.retiring.retain(|id, _| exists(id));
     history.restarted.retain(|id, _| exists(id));
-    history.restarted_before.retain(|id, _| exists(id));
+    forgive_no_more(history, containers);
     let living = containers.iter().filter(|container| container.state != ContainerState::Removing);
     living.map(|container| replica(world, spec, history, container)).collect()
 }
@@ -230,6 +230,18 @@ pub fn is_worn(history: &DeploymentHistory, replica: &Replica) -> bool {
 pub fn worn_reason(history: &DeploymentHistory, replica: &Replica) -> String {
     let (restarts, end) = (restarts(history, replica.container), last_end(history, replica.container));
     format!("a fresh container takes its place: it was restarted {restarts} times{end}")
+}
+
+/// Restarts are counted anew by the engine after a start by hand, and by us after a time of peace: no more of them are forgiven
+/// than there still are.
+fn forgive_no_more(history: &mut DeploymentHistory, containers: &[&Container]) {
+    let mut before = std::mem::take(&mut history.restarted_before);
+    before.retain(|id, count| {
+        let container = containers.iter().find(|container| container.id == *id);
+        *count = container.map_or(0, |container| restarts(history, container)).min(*count);
+        *count > 0
+    });
+    history.restarted_before = before;
 }
 
 /// How often a container was restarted, by the engine or by us.

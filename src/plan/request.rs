@@ -289,6 +289,9 @@ fn cron_job(
 fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Refusal> {
     let run = history.jobs.get_mut(key).and_then(|job| job.runs.last_mut());
     match (request, run) {
+        (Request::Retry, Some(run)) if run.taken_over => Err(Refusal::impossible(format!(
+            "{key} has not run yet as its manifest asks, and nobody remembers what ran before: the history was lost"
+        ))),
         (Request::Retry, Some(run)) => match run.state {
             JobState::Failed { .. } | JobState::Unknown { .. } => {
                 run.try_again();

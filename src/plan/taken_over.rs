@@ -90,15 +90,15 @@ pub fn guess(spec: &DeploymentSpec, container: &Container) -> Template {
     template
 }
 
-/// The manifest's ports, published where the container has them.
+/// The ports that the container publishes, with the names that the manifest has for them, and the manifest's others unpublished.
 fn ports(declared: &[Port], published: &[Port]) -> Vec<Port> {
     let is_same = |one: &Port, other: &Port| one.port == other.port && one.protocol == other.protocol;
-    let as_made = |port: &Port| match published.iter().find(|made| is_same(made, port)) {
-        Some(made) => Port { name: port.name.clone(), ..made.clone() },
-        None => Port { host_port: None, ..port.clone() },
-    };
-    let others = published.iter().filter(|made| !declared.iter().any(|port| is_same(made, port)));
-    declared.iter().map(as_made).chain(others.cloned()).collect()
+    let named = published.iter().map(|made| {
+        let name = declared.iter().find(|port| is_same(port, made)).and_then(|port| port.name.clone());
+        Port { name, ..made.clone() }
+    });
+    let others = declared.iter().filter(|port| !published.iter().any(|made| is_same(made, port)));
+    named.chain(others.map(|port| Port { host_port: None, ..port.clone() })).collect()
 }
 
 /// Whether all its containers that are wanted are still there.
@@ -122,4 +122,32 @@ pub fn cannot_be_made(decided: &mut Decided, revision: &Revision) {
         revision.number
     ));
     decided.blocked = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_that_a_container_publishes_counts_and_no_other() {
+        let ports_of = |json| serde_json::from_value::<Vec<Port>>(json).unwrap();
+        let declared = ports_of(serde_json::json!([
+            {"name": "http", "port": 81, "hostPort": 8080}, {"name": "metrics", "port": 9090, "hostPort": 9090},
+        ]));
+        let published = ports_of(serde_json::json!([
+            {"port": 81, "hostPort": 80, "hostIP": "10.0.0.1"}, {"port": 81, "hostPort": 8081}, {"port": 70, "hostPort": 70},
+        ]));
+        let found = ports(&declared, &published);
+        let told = found.iter().map(|port| {
+            let host = port.host_port.as_ref().map(|host| host.bounds().unwrap().0);
+            (port.name.as_deref(), port.port, host)
+        });
+        let expected = [
+            (Some("http"), 81, Some(80)),
+            (Some("http"), 81, Some(8081)),
+            (None, 70, Some(70)),
+            (Some("metrics"), 9090, None),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
 }

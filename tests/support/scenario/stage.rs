@@ -420,7 +420,7 @@ impl Stage {
                 (Some(condition), _) if early || self.restart_at.is_some() || condition.comes_with_time() => {
                     sleep(Duration::from_millis(TICK)).await;
                 }
-                (Some(_), _) => self.until_news(began).await,
+                (Some(_), _) => self.until_news(began, within - ran).await,
                 (None, _) => sleep(Duration::from_millis((within - ran).min(LONG_TICK))).await,
             }
         }
@@ -428,7 +428,7 @@ impl Stage {
 
     /// Lets time pass until something has happened, or for a while; always to a moment at which is looked, and never to
     /// that in which it happens, where all others have yet to hear of it.
-    async fn until_news(&mut self, began: Millis) {
+    async fn until_news(&mut self, began: Millis, left: Millis) {
         let version = self.sim.with(|world| world.version);
         let moved = self.sim.until(|world| (world.version != version).then_some(()));
         let controller = self.controller.as_mut();
@@ -446,7 +446,7 @@ impl Stage {
             }
         };
         // Whichever comes first, it is looked again.
-        let _ = tokio::time::timeout(Duration::from_millis(LONG_TICK), news).await;
+        let _ = tokio::time::timeout(Duration::from_millis(left.min(LONG_TICK)), news).await;
         sleep(Duration::from_millis(TICK - (self.sim.now() - began) % TICK)).await;
     }
 
