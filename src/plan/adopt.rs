@@ -8,7 +8,7 @@ use crate::model::job::{JobHistory, JobRun, JobState};
 use crate::model::name::Key;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::revision::Contents;
-use crate::model::spec::{CronJobSpec, JobSpec};
+use crate::model::spec::{CronJobSpec, JobSpec, Template};
 
 /// Containers of runs that nobody remembers: the history was lost. They are seen to their end, and count as under way.
 pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, history: &mut CronJobHistory) {
@@ -26,20 +26,7 @@ pub fn runs(world: World, key: &Key, spec: &CronJobSpec, contents: &Contents, hi
             }
             continue;
         }
-        let job = Some(JobRun {
-            revision: container.revision.clone(),
-            template_hash: container.template.clone(),
-            template: Arc::clone(&spec.template),
-            contents: contents.clone(),
-            image: container.image.clone(),
-            digest: None,
-            commit: None,
-            created_at: container.created_at,
-            attempt: container.slot,
-            state: JobState::Pending,
-            taken_over: true,
-            earlier: Vec::new(),
-        });
+        let job = Some(job_run(container, &spec.template, contents, JobState::Pending));
         history.runs.push(CronRun {
             scheduled_at: at,
             // The times of a schedule are whole minutes.
@@ -67,24 +54,28 @@ pub fn job_runs(world: World, key: &Key, spec: &JobSpec, contents: &Contents, hi
         // Containers come by slot, so the newest attempt is the last.
         match history.runs.iter_mut().find(|run| run.revision == container.revision) {
             Some(known) => known.attempt = container.slot,
-            None => history.runs.push(job_run(container, spec, contents)),
+            None => {
+                let state = JobState::Started { at: container.created_at };
+                history.runs.push(job_run(container, &spec.template, contents, state));
+            }
         }
     }
     history.runs.sort_by_key(|run| run.created_at);
 }
 
-fn job_run(container: &Container, spec: &JobSpec, contents: &Contents) -> JobRun {
+/// What a container tells of its run; the manifest's template and contents stand for what it was made from.
+fn job_run(container: &Container, template: &Arc<Template>, contents: &Contents, state: JobState) -> JobRun {
     JobRun {
         revision: container.revision.clone(),
         template_hash: container.template.clone(),
-        template: Arc::clone(&spec.template),
+        template: Arc::clone(template),
         contents: contents.clone(),
         image: container.image.clone(),
         digest: None,
         commit: None,
         created_at: container.created_at,
         attempt: container.slot,
-        state: JobState::Started { at: container.created_at },
+        state,
         taken_over: true,
         earlier: Vec::new(),
     }
