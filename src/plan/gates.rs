@@ -8,6 +8,7 @@ use super::deployment;
 use super::jobs::Asked;
 use super::needs;
 use super::replica::{Replica, find, last_words};
+use super::taken_over;
 use super::world::{Decided, World};
 use crate::model::cron::CronJobHistory;
 use crate::model::gate::{GateRecord, GateResult};
@@ -227,7 +228,7 @@ fn is_unknown(world: World, past: &History, job: &Key, image: &ImageId) -> bool 
 /// Whether a replica of a revision was started before that is remembered: the history was lost since.
 fn was_out(replicas: &[Replica], revision: &Revision) -> bool {
     let own = replicas.iter().map(|replica| replica.container).filter(|container| container.revision == revision.id);
-    let mut older = own.filter(|container| container.created_at < revision.created_at);
+    let mut older = own.filter(|container| taken_over::is_unremembered(Some(revision), container));
     older.any(|container| !matches!(container.state, ContainerState::Created { .. }))
 }
 

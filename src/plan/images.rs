@@ -129,7 +129,7 @@ pub fn resolve(
         (ImagePullPolicy::IfNotPresent, Some(ImageState::Present(found))) => {
             let wanted = template.platform.as_deref().unwrap_or_default();
             let cause = format!("the image on this host is for {}, and {wanted} is wanted", found.platform);
-            get(world, decided, object, template, image, &cause);
+            get(world, decided, object, template, (image, None), &cause);
             decided.wait_above_all(format!("another image: {cause}"));
         }
         (ImagePullPolicy::Never, Some(ImageState::Missing)) => {
@@ -140,7 +140,7 @@ pub fn resolve(
                 ImagePullPolicy::Always => "imagePullPolicy is Always",
                 ImagePullPolicy::IfNotPresent | ImagePullPolicy::Never => "the image is not on this host",
             };
-            get(world, decided, object, template, image, cause);
+            get(world, decided, object, template, (image, None), cause);
         }
     }
     resolution
@@ -183,21 +183,29 @@ fn credentials(call: &mut Call) -> Option<&mut Vec<ContentId>> {
     }
 }
 
-/// Pulls or builds an image that is not here. One that was built from what is no longer there can be had from nowhere.
-fn get(world: World, decided: &mut Decided, object: &Key, template: &Template, image: String, cause: &str) -> bool {
-    let (call, waits) = match (world.desired.builds.get(&image), is_built(&image)) {
-        (Some(build), _) => {
-            let (build, secrets) = (build.clone(), secrets(world, object, template));
-            (Call::Build { build, secrets }, format!("image {image} to be built"))
+/// Pulls or builds an image that is not here: the one with that id, or whatever the reference leads to.
+fn get(
+    world: World,
+    decided: &mut Decided,
+    object: &Key,
+    template: &Template,
+    (reference, id): (String, Option<&ImageId>),
+    cause: &str,
+) -> bool {
+    if let Some(nowhere) = nowhere(world, &reference, id) {
+        decided.wait(format!("{}{}", nowhere.reason, nowhere.way_out));
+        decided.blocked = true;
+        nowhere.again.into_iter().for_each(|again| decided.wake(again));
+        return false;
+    }
+    let (call, waits) = match world.desired.builds.get(&reference).cloned() {
+        Some(build) => {
+            let call = Call::Build { build, secrets: secrets(world, object, template) };
+            (call, format!("image {reference} to be built"))
         }
-        (None, true) => {
-            decided.wait(format!("image {image}: {UNBUILDABLE}"));
-            decided.blocked = true;
-            return false;
-        }
-        (None, false) => {
-            let waits = format!("image {image} to be pulled");
-            (pull(world, object, image, template), waits)
+        None => {
+            let waits = format!("image {reference} to be pulled");
+            (pull(world, object, reference, template), waits)
         }
     };
     if !headroom::disk_for(world, decided, &call) {
@@ -251,15 +259,8 @@ pub fn ensure(
         }
         Some(ImageState::Missing) if built_again(world, template, image).is_some() => true,
         Some(ImageState::Missing) => {
-            let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
-            if let Some(again) = led_elsewhere(world, image, &reference) {
-                let way_out = "`evenkeel rollout restart` takes that";
-                decided.wait(format!("image {reference}: {}: {way_out}", another(image)));
-                decided.blocked = true;
-                decided.wake(again);
-                return false;
-            }
-            get(world, decided, object, template, reference, "the revision's image is no longer on this host")
+            let from = (source(template, digest), Some(image));
+            get(world, decided, object, template, from, "the revision's image is no longer on this host")
         }
     }
 }
@@ -270,24 +271,39 @@ pub fn lost(world: World, template: &Template, image: &ImageId, digest: Option<&
     if !is_missing || built_again(world, template, image).is_some() {
         return None;
     }
-    let reference = digest.cloned().unwrap_or_else(|| tagged(&template.image));
-    if is_built(&reference) && !world.desired.builds.contains_key(&reference) {
-        return Some(format!("image {reference}: {UNBUILDABLE}"));
-    }
-    led_elsewhere(world, image, &reference).map(|_| format!("image {reference}: {}", another(image)))
+    nowhere(world, &source(template, digest), Some(image)).map(|nowhere| nowhere.reason)
 }
 
-/// When to pull an image again whose tag was pulled a short while ago and led to another one; none where it is to be pulled now.
-fn led_elsewhere(world: World, image: &ImageId, reference: &str) -> Option<Timestamp> {
+/// What a revision's image is pulled by.
+fn source(template: &Template, digest: Option<&String>) -> String {
+    digest.cloned().unwrap_or_else(|| tagged(&template.image))
+}
+
+/// That an image can be had from nowhere.
+struct Nowhere {
+    reason: String,
+    /// For people, after the reason.
+    way_out: &'static str,
+    /// When that may be otherwise, without anybody changing the manifests.
+    again: Option<Timestamp>,
+}
+
+/// Whether the image with that id can be had from nowhere: it was built from what is no longer there, or its tag was pulled a
+/// short while ago and led to another one.
+fn nowhere(world: World, reference: &str, id: Option<&ImageId>) -> Option<Nowhere> {
+    if is_built(reference) && !world.desired.builds.contains_key(reference) {
+        let reason = format!("image {reference}: {UNBUILDABLE}");
+        return Some(Nowhere { reason, way_out: "", again: None });
+    }
+    let id = id?;
     let Some(ImageState::Present(found)) = world.observed.images.get(reference) else { return None };
     let again = *world.observed.pulled.get(reference)? + TAG_TRIED_AGAIN;
-    (found.id != *image && again > world.now).then_some(again)
-}
-
-fn another(image: &ImageId) -> String {
-    format!(
-        "the one that was to be used ({image}) is no longer on this host, and the registry has another one of that name"
-    )
+    let reason = format!(
+        "image {reference}: the one that was to be used ({id}) is no longer on this host, and the registry has another one of \
+         that name"
+    );
+    let nowhere = Nowhere { reason, way_out: ": `evenkeel rollout restart` takes that", again: Some(again) };
+    (found.id != *id && again > world.now).then_some(nowhere)
 }
 
 /// Notes the registry's digest of a revision's image, where it was not known yet: after the history was lost, the image may be

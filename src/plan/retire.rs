@@ -3,6 +3,7 @@
 use super::converge::Scene;
 use super::readiness::is_named;
 use super::replica::{Replica, find, template_of};
+use super::taken_over;
 use super::upkeep::unname;
 use super::world::{Decided, World};
 use crate::model::action::{Call, Stop, container_target};
@@ -30,11 +31,10 @@ pub fn step(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistor
 /// A Deployment's replica on its way out from now on. It must drain if it can be reached by name, or could be a moment ago: nobody
 /// knows that of what was made before its revision is remembered, because the history was lost.
 pub fn begin(history: &DeploymentHistory, container: &Container, reason: &str) -> Retirement {
-    let revision = find(history, &container.revision);
-    let is_remembered = revision.is_some_and(|known| !known.taken_over && known.created_at <= container.created_at);
+    let is_unremembered = taken_over::is_unremembered(find(history, &container.revision), container);
     Retirement {
         reason: reason.into(),
-        drain: is_named(container) || !is_remembered,
+        drain: is_named(container) || is_unremembered,
         unnamed_at: None,
         stopping: false,
     }

@@ -45,6 +45,11 @@ pub fn unknown<'a>(
     (!is_remembered && are_alike && are_enough).then_some(first)
 }
 
+/// Whether a container was made before its revision is remembered: the history was lost since.
+pub fn is_unremembered(revision: Option<&Revision>, container: &Container) -> bool {
+    revision.is_none_or(|known| known.taken_over || container.created_at < known.created_at)
+}
+
 fn take(
     world: World,
     decided: &mut Decided,
