@@ -44,13 +44,21 @@ pub fn request(
         Kind::Job if desired.declares(key) => job(&mut after, key, request)?,
         Kind::CronJob if desired.declares(key) => cron_job(desired, &mut after, key, request, now)?,
         Kind::Deployment | Kind::Job | Kind::CronJob => {
-            return Err(Refusal::not_found(format!("{key} is not declared")));
+            return Err(undeclared(desired, key));
         }
         Kind::Namespace | Kind::Network | Kind::Volume | Kind::ConfigMap | Kind::Secret => {
             return Err(Refusal::impossible(format!("{key} has no rollout: only Deployments and Jobs do")));
         }
     };
     Ok((after, sentence))
+}
+
+/// Nothing can be asked of what is not declared, as far as the sources are known.
+fn undeclared(desired: &Desired, key: &Key) -> Refusal {
+    match desired.unknown_sources.first() {
+        None => Refusal::not_found(format!("{key} is not declared")),
+        Some(why) => Refusal::unavailable(format!("whether {key} is declared is not known: {why}")),
+    }
 }
 
 /// The hash of an object's template as its manifest has it, if it has been looked at: what a pin holds against.
@@ -279,7 +287,7 @@ fn cron_job(
             let id = cron::begin(history, &declared.spec, now, true);
             Ok(format!("{key}: run {id} begins"))
         }
-        (Request::RunNow, None) => Err(Refusal::not_found(format!("{key} is not declared"))),
+        (Request::RunNow, None) => Err(undeclared(desired, key)),
         (Request::Pause | Request::Resume | Request::Restart | Request::Undo { .. } | Request::Retry, _) => {
             Err(Refusal::impossible(format!("{key} is a CronJob: `evenkeel run-now` is all that it can be asked for")))
         }
@@ -314,6 +322,7 @@ fn job(history: &mut History, key: &Key, request: &Request) -> Result<String, Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::command::RefusalKind;
     use crate::model::gate::{GateRecord, GateResult};
     use crate::model::revision::{Contents, ImageId};
     use crate::model::wish::Resolution;
@@ -425,6 +434,10 @@ mod tests {
             let key = Key::try_from(key.to_string()).unwrap();
             let refusal = request(&Desired::default(), &History::default(), &key, &asked, Timestamp(9)).unwrap_err();
             assert_eq!(refusal.message, format!("{key} is not declared"));
+            let unread = Desired { unknown_sources: vec!["source /etc is not readable: gone".into()], ..Desired::default() };
+            let refusal = request(&unread, &History::default(), &key, &asked, Timestamp(9)).unwrap_err();
+            let words = format!("whether {key} is declared is not known: source /etc is not readable: gone");
+            assert_eq!((refusal.kind, refusal.message), (RefusalKind::Unavailable, words));
         }
     }
 

@@ -23,6 +23,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     pub(super) async fn obey(&mut self, command: Command) -> Reply {
         match command {
             Command::Request { key, request, by } => {
+                if !self.sources.all_read() {
+                    self.read_sources(Occasion::Change).await;
+                }
                 let (history, message) = plan::request(&self.desired, &self.history, &key, &request, self.clock.now())?;
                 // An event names its object beside what it says.
                 let name = key.to_string();

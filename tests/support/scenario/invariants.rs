@@ -67,6 +67,12 @@ struct Promise {
     surge: u64,
 }
 
+/// Whether nobody need know yet that a replica serves: its liveness probe has not been due since.
+fn is_news(world: &World, container: &Container) -> bool {
+    let liveness = container.spec.as_ref().and_then(|spec| spec.template.liveness_probe.as_ref());
+    liveness.is_some_and(|probe| !container.serves(world.now.saturating_sub(probe.period.0)))
+}
+
 impl Invariants {
     /// None violated.
     pub fn new(instance: Name) -> Self {
@@ -213,6 +219,9 @@ impl Invariants {
         // One that is on no network, since a reconnection was cut short, serves nobody.
         let is_reached = container.host_network || !container.endpoints.is_empty();
         if !container.serves(world.now) || !is_reached || self.allows(Allowance::Downtime) {
+            return;
+        }
+        if verb == "restart" && is_news(world, container) {
             return;
         }
         // That one hangs takes a while to notice; only who lets it happen says how many serve.
