@@ -23,7 +23,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     pub(super) async fn obey(&mut self, command: Command) -> Reply {
         match command {
             Command::Request { key, request, by } => {
-                if !self.sources.all_read() {
+                // Its manifest may have come a moment ago.
+                if !self.sources.all_read() || !self.desired.declares(&key) {
                     self.read_sources(Occasion::Change).await;
                 }
                 let (history, message) = plan::request(&self.desired, &self.history, &key, &request, self.clock.now())?;
