@@ -61,10 +61,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             self.executor
                 .forget_failures(|target| may_be_tried_again(target, |id| observed.containers.contains_key(id)));
         }
+        // What is under way need not have to do with them, and may take hours.
+        self.forget_dropped_sources();
         if !self.plan.actions.is_empty() || !self.executor.is_idle() || !observed.in_flight.is_empty() {
             return;
         }
-        self.forget_dropped_sources();
         let keep = plan::contents_in_use(&self.desired, &self.history);
         if keep == self.kept_contents {
             return;
