@@ -208,7 +208,7 @@ fn remove(world: World, past: &History, plan: &mut Plan, key: &Key) -> bool {
     let mut history = past.deployments.get(key).cloned().unwrap_or_default();
     let (decided, gone) = prune::remove(world, key, past, &mut history);
     if gone {
-        plan.history.confirmed.remove(key);
+        // Its confirmation goes with the next pass: without it, one that was cut off here would have to be asked for again.
         plan.events.extend(decided.events);
         return true;
     }

@@ -82,9 +82,10 @@ fn ended_well_by_its_signal(undisturbed: &Play, play: &Play) -> bool {
     jobs.into_iter().any(|(key, _)| play.end.objects.get(key).is_some_and(|phase| phase == "Complete"))
 }
 
-/// A removal whose confirmation is forgotten waits for another one.
+/// A removal whose confirmation is forgotten waits for another one, and so does its network.
 fn waits_for_its_confirmation(difference: &str) -> bool {
-    difference.ends_with("is \"there\", not None")
+    let is_network = difference.starts_with("network ") && difference.ends_with(", not None");
+    difference.ends_with("is \"there\", not None") || is_network
 }
 
 /// A run that an engine's end has killed has failed, and nobody begins another one: that is no difference.
