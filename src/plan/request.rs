@@ -434,7 +434,8 @@ mod tests {
             let key = Key::try_from(key.to_string()).unwrap();
             let refusal = request(&Desired::default(), &History::default(), &key, &asked, Timestamp(9)).unwrap_err();
             assert_eq!(refusal.message, format!("{key} is not declared"));
-            let unread = Desired { unknown_sources: vec!["source /etc is not readable: gone".into()], ..Desired::default() };
+            let unread =
+                Desired { unknown_sources: vec!["source /etc is not readable: gone".into()], ..Desired::default() };
             let refusal = request(&unread, &History::default(), &key, &asked, Timestamp(9)).unwrap_err();
             let words = format!("whether {key} is declared is not known: source /etc is not readable: gone");
             assert_eq!((refusal.kind, refusal.message), (RefusalKind::Unavailable, words));

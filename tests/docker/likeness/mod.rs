@@ -4,24 +4,24 @@
 //! [`client`].
 
 mod client;
+mod images;
 mod operation;
 mod side;
 #[path = "../../support/sim/mod.rs"]
 #[allow(dead_code, reason = "the simulated engine can do more than a client asks of it here")]
 mod sim;
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use client::{Client, Place};
+use images::Stock;
 use operation::{Chance, Operation};
 use side::{Fake, Real};
 
 use crate::support::{Bench, Engine, attempt, commit};
 
-/// Sequences of a sample on one generation, and their length.
-const SAMPLED: u64 = 4;
-/// The same of those in which the engine itself goes away, each on an engine of its own.
-const SAMPLED_WITH_ENGINE: u64 = 1;
+/// How much is asked for in a sequence.
 const LENGTH: usize = 25;
 /// How often a sequence is tried with something left out.
 const SHRINKING: u32 = 60;
@@ -48,10 +48,13 @@ fn difference(bench: &Bench, operations: &[Operation]) -> Option<(usize, String)
     Some((at, format!("after {request}\nthe engine says    {}the simulation says {}", seen[at], simulated[at])))
 }
 
+/// How two engines are compared by a sequence.
+type Differ<'a, O> = &'a dyn Fn(&[O]) -> Option<(usize, String)>;
+
 /// What is not seen twice was a matter of time, not of the engines.
-fn steady_difference(bench: &Bench, operations: &[Operation]) -> Option<(usize, String)> {
-    let (at, _) = difference(bench, operations)?;
-    difference(bench, operations).filter(|(again, _)| *again == at)
+fn steady_difference<O>(differ: Differ<O>, operations: &[O]) -> Option<(usize, String)> {
+    let (at, _) = differ(operations)?;
+    differ(operations).filter(|(again, _)| *again == at)
 }
 
 /// Volumes that the engine made up have no label.
@@ -65,7 +68,7 @@ fn clear(bench: &Bench) {
 }
 
 /// Leaves out what is not needed to see a difference.
-fn shrink(bench: &Bench, mut operations: Vec<Operation>) -> Vec<Operation> {
+fn shrink<O: Clone>(differ: Differ<O>, mut operations: Vec<O>) -> Vec<O> {
     let (mut size, mut left) = (operations.len() / 2, SHRINKING);
     while size > 0 && left > 0 {
         let mut at = 0;
@@ -77,7 +80,7 @@ fn shrink(bench: &Bench, mut operations: Vec<Operation>) -> Vec<Operation> {
                 .map(|(_, o)| o.clone())
                 .collect();
             left -= 1;
-            match steady_difference(bench, &shorter) {
+            match steady_difference(differ, &shorter) {
                 Some(_) => operations = shorter,
                 None => at += size,
             }
@@ -87,25 +90,66 @@ fn shrink(bench: &Bench, mut operations: Vec<Operation>) -> Vec<Operation> {
     operations
 }
 
+/// What a sequence is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Containers,
+    /// The same, and the engine itself goes away now and then.
+    EngineGoes,
+    Images,
+}
+
+impl About {
+    /// Its sequences in a sample on one generation.
+    fn sampled(self) -> u64 {
+        match self {
+            About::Containers | About::Images => 4,
+            // Each on an engine of its own.
+            About::EngineGoes => 1,
+        }
+    }
+
+    /// The word that `scripts/likeness` knows it by.
+    fn word(self) -> &'static str {
+        match self {
+            About::Containers => "",
+            About::EngineGoes => "--engine-goes ",
+            About::Images => "--images ",
+        }
+    }
+}
+
 /// The shortest sequence that shows a difference, if this seed's shows any.
-fn compare(generation: u32, seed: u64, engine_goes: bool) -> Result<(), String> {
-    let name = format!("likeness of seed {seed}");
-    let engine = if engine_goes { Engine::own(generation) } else { Engine::shared(generation) };
+fn compare(generation: u32, seed: u64, about: About) -> Result<(), String> {
+    let name = format!("likeness of {about:?} {seed}");
+    let engine = if about == About::EngineGoes { Engine::own(generation) } else { Engine::shared(generation) };
     let compared = attempt(engine, &name, |bench| {
-        let operations = Chance::new(seed, engine_goes).sequence(LENGTH);
-        let (at, first) = steady_difference(bench, &operations)?;
-        let shrunk = shrink(bench, operations.into_iter().take(at + 1).collect());
-        let lines: Vec<String> = shrunk.iter().map(|operation| format!("  {operation}")).collect();
-        let (_, last) = difference(bench, &shrunk).unwrap_or((at, first));
-        let whose = if engine_goes { "--engine-goes " } else { "" };
-        let replay = format!("scripts/likeness {whose}--generation {generation} {seed}");
-        Some(format!("{replay} shows it with\n{}\n{last}", lines.join("\n")))
+        let mut chance = Chance::new(seed, about == About::EngineGoes);
+        match about {
+            About::Containers | About::EngineGoes => {
+                shortest(&|operations| difference(bench, operations), chance.sequence(LENGTH))
+            }
+            About::Images => {
+                let stock = Stock::new(bench);
+                shortest(&|operations| stock.difference(operations), chance.of_images(LENGTH))
+            }
+        }
     });
     match compared {
         Ok(None) => Ok(()),
-        Ok(Some(difference)) => Err(difference),
+        Ok(Some(found)) => {
+            Err(format!("scripts/likeness {}--generation {generation} {seed} shows it with\n{found}", about.word()))
+        }
         Err(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+fn shortest<O: Clone + Display>(differ: Differ<O>, operations: Vec<O>) -> Option<String> {
+    let (at, first) = steady_difference(differ, &operations)?;
+    let shrunk = shrink(differ, operations.into_iter().take(at + 1).collect());
+    let lines: Vec<String> = shrunk.iter().map(|operation| format!("  {operation}")).collect();
+    let (_, last) = differ(&shrunk).unwrap_or((at, first));
+    Some(format!("{}\n{last}", lines.join("\n")))
 }
 
 fn commit_number() -> u64 {
@@ -117,12 +161,12 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// From the seed that is given, or that the commit gives.
-fn compare_some(generation: u32, count: u64, engine_goes: bool) {
+fn compare_some(generation: u32, about: About) {
     let first = number("EVENKEEL_LIKENESS_SEED").unwrap_or_else(commit_number);
-    let seeds = first..first + number("EVENKEEL_LIKENESS_COUNT").unwrap_or(count);
+    let seeds = first..first + number("EVENKEEL_LIKENESS_COUNT").unwrap_or(about.sampled());
     let unlike: Vec<String> = seeds
         .clone()
-        .filter_map(|seed| compare(generation, seed, engine_goes).inspect_err(|d| eprintln!("{d}")).err())
+        .filter_map(|seed| compare(generation, seed, about).inspect_err(|d| eprintln!("{d}")).err())
         .collect();
     println!("likeness {generation}: {} sequences of {LENGTH}, unlike {}", seeds.count(), unlike.len());
     assert!(unlike.is_empty(), "{}", unlike.join("\n"));
@@ -133,12 +177,12 @@ mod the_simulated_engine_is_like_a_real_one {
 
     #[test]
     fn on_engine_20() {
-        compare_some(20, SAMPLED, false);
+        compare_some(20, About::Containers);
     }
 
     #[test]
     fn on_engine_26() {
-        compare_some(26, SAMPLED, false);
+        compare_some(26, About::Containers);
     }
 }
 
@@ -147,11 +191,25 @@ mod the_simulated_engine_goes_and_comes_back_like_a_real_one {
 
     #[test]
     fn on_engine_20() {
-        compare_some(20, SAMPLED_WITH_ENGINE, true);
+        compare_some(20, About::EngineGoes);
     }
 
     #[test]
     fn on_engine_26() {
-        compare_some(26, SAMPLED_WITH_ENGINE, true);
+        compare_some(26, About::EngineGoes);
+    }
+}
+
+mod the_simulated_engine_has_images_like_a_real_one {
+    use super::*;
+
+    #[test]
+    fn on_engine_20() {
+        compare_some(20, About::Images);
+    }
+
+    #[test]
+    fn on_engine_26() {
+        compare_some(26, About::Images);
     }
 }

@@ -172,12 +172,12 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u8) -> u8 {
+    pub(super) fn below(&mut self, end: u8) -> u8 {
         (self.next() % u64::from(end)) as u8
     }
 
     /// True once in `n` times.
-    fn once_in(&mut self, n: u8) -> bool {
+    pub(super) fn once_in(&mut self, n: u8) -> bool {
         self.below(n) == 0
     }
 

@@ -18,6 +18,10 @@ pub enum Deed {
     Kill(ContainerId),
     Remove(ContainerId),
     Disconnect(ContainerId, String),
+    /// Gives an image another name.
+    Tag(String, String),
+    /// Takes a name of an image away.
+    DeleteImage(String),
     /// To the engine itself, gracefully or not.
     EngineGoes {
         graceful: bool,
@@ -90,6 +94,8 @@ impl Side for Real<'_> {
             Deed::Kill(id) => self.bench.engine.try_docker(&["kill", &id.0]),
             Deed::Remove(id) => self.bench.engine.try_docker(&["rm", "--force", "--volumes", &id.0]),
             Deed::Disconnect(id, network) => self.bench.engine.try_docker(&["network", "disconnect", &network, &id.0]),
+            Deed::Tag(image, name) => self.bench.engine.try_docker(&["tag", &image, &name]),
+            Deed::DeleteImage(name) => self.bench.engine.try_docker(&["rmi", "--no-prune", &name]),
         };
         done.is_ok()
     }
@@ -120,6 +126,10 @@ impl Fake {
         }
         Fake(sim)
     }
+
+    pub fn sim(&self) -> &Sim {
+        &self.0
+    }
 }
 
 impl Side for Fake {
@@ -139,6 +149,8 @@ impl Side for Fake {
                 world.remove_by_force(&id).or_else(|no| if no.status == 404 { Ok(()) } else { Err(no) }).is_ok()
             }
             Deed::Disconnect(id, network) => world.disconnect(&id, &network).is_ok(),
+            Deed::Tag(image, name) => world.tag_image(&image, &name).is_ok(),
+            Deed::DeleteImage(name) => world.delete_image(&name).is_ok(),
             Deed::EngineGoes { graceful } => {
                 world.power_down(graceful, 1_000);
                 true

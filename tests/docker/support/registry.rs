@@ -88,14 +88,32 @@ impl<'a> Registry<'a> {
         engine.docker(&["tag", image, &incoming]);
         engine.docker(&["--config", &config, "push", "--quiet", &incoming]);
         engine.docker(&["rmi", &incoming]);
+        self.copy(&format!("incoming-{repository}:{tag}"), name);
+        self.reference(name)
+    }
+
+    /// Gives what is here under one name (`shop:1`) another one, too. A tag that was there moves.
+    pub fn copy(&self, from: &str, to: &str) {
+        let ((source, old), (target, new)) = (self.place(from), self.place(to));
+        let parts = ["_layers", "_manifests/revisions"].map(|part| (part.to_owned(), part.to_owned()));
         // The tag comes last: what it leads to is there by then.
-        for part in ["_layers", "_manifests/revisions", "_manifests/tags"] {
-            let (from, to) = (self.repository(&format!("incoming-{repository}")), self.repository(repository));
-            fs::create_dir_all(to.join(part)).expect("a directory in the registry");
-            let copied = Command::new("cp").arg("-r").arg(from.join(part).join(".")).arg(to.join(part)).status();
+        for (from, to) in parts.into_iter().chain([(old, new)]) {
+            fs::create_dir_all(target.join(&to)).expect("a directory in the registry");
+            let copied = Command::new("cp").arg("-r").arg(source.join(from).join(".")).arg(target.join(to)).status();
             assert!(copied.expect("cp can be run").success(), "cp failed");
         }
-        self.reference(name)
+    }
+
+    /// Takes a tag away, if it is here. What it led to can still be had by its digest.
+    pub fn forget(&self, name: &str) {
+        let (repository, tag) = self.place(name);
+        let _ = fs::remove_dir_all(repository.join(tag));
+    }
+
+    /// The directory of a name's repository, and in it of its tag.
+    fn place(&self, name: &str) -> (PathBuf, String) {
+        let (repository, tag) = name.split_once(':').expect("a name with a tag");
+        (self.repository(repository), format!("_manifests/tags/{tag}"))
     }
 
     fn repository(&self, name: &str) -> PathBuf {
@@ -104,8 +122,8 @@ impl<'a> Registry<'a> {
 
     /// The digest that a tag has here now. (Only of an open one.)
     pub fn digest(&self, name: &str) -> String {
-        let (repository, tag) = name.split_once(':').expect("a name with a tag");
-        let link = self.repository(repository).join(format!("_manifests/tags/{tag}/current/link"));
+        let (repository, tag) = self.place(name);
+        let link = repository.join(tag).join("current/link");
         fs::read_to_string(&link).unwrap_or_else(|e| panic!("{}: {e}", link.display()))
     }
 }

@@ -183,7 +183,15 @@ impl World {
             self.tags.insert(reference, image.id.clone());
         }
         let (id, found) = (image.id.clone(), image.app.platform().to_owned());
-        let is_new = self.images.insert(id.clone(), image).is_none();
+        let known = self.images.get_mut(&id);
+        let is_new = known.is_none();
+        match known {
+            Some(known) => {
+                let digests = image.digests.into_iter().filter(|digest| !known.digests.contains(digest));
+                known.digests.extend(digests.collect::<Vec<_>>());
+            }
+            None => drop(self.images.insert(id.clone(), image)),
+        }
         self.tell("image pull", None);
         // It is here all the same.
         if let Some(wanted) = platform.filter(|wanted| *wanted != found) {
@@ -210,21 +218,78 @@ impl World {
         Ok(())
     }
 
+    /// As Evenkeel's door does it: name by name, if all of them are covered by what it was brought as.
     fn remove_named(&mut self, id: &ImageId, references: &BTreeSet<String>) -> Result<(), Refusal> {
         let ours: BTreeSet<String> = references.iter().map(|reference| with_tag(reference)).collect();
-        let mut tags = self.tags.iter().filter(|(_, tagged)| *tagged == id);
-        if let Some((other, _)) = tags.find(|(tag, _)| !ours.contains(*tag)) {
+        let covers = |name: &String| match name.contains('@') {
+            true => ours.iter().any(|ours| repository(ours) == repository(name)),
+            false => ours.contains(name),
+        };
+        let names = self.names_of(id);
+        if let Some(other) = names.iter().find(|name| !covers(name)) {
             return refuse(409, Fault::Conflict, format!("it is also {other}, which is not Evenkeel's"));
         }
-        if let Some(user) = self.containers.values().find(|container| container.image == *id) {
+        if self.images.values().any(|image| image.parent.as_ref() == Some(id)) {
+            return refuse(409, Fault::Conflict, "another image was built on it");
+        }
+        let nameless = [id.0.clone()];
+        for name in if names.is_empty() { &nameless[..] } else { &names } {
+            self.delete_image(name).or_else(|no| if no.status == 404 { Ok(()) } else { Err(no) })?;
+        }
+        Ok(())
+    }
+
+    /// Tags, then digests.
+    fn names_of(&self, id: &ImageId) -> Vec<String> {
+        let tags = self.tags.iter().filter(|(_, tagged)| *tagged == id).map(|(tag, _)| tag.clone());
+        tags.chain(self.images.get(id).into_iter().flat_map(|image| image.digests.clone())).collect()
+    }
+
+    /// Takes a name of an image away and with the last one the image; by its id, all names, if they are of one repository. With
+    /// the last tag of a repository its digests go too. Never by force: what a container uses keeps its last name.
+    pub fn delete_image(&mut self, name: &str) -> Result<(), Refusal> {
+        let Some(id) = self.image(name).map(|image| image.id.clone()) else {
+            return refuse(404, Fault::ImageMissing, format!("No such image: {name}"));
+        };
+        let names = self.names_of(&id);
+        let user = self.containers.values().find(|container| container.image == id);
+        if let Some(user) = user.filter(|_| are_single(&names)) {
             let words = format!("conflict: unable to delete image, it is being used by container {}", user.name);
             return refuse(409, Fault::Conflict, words);
         }
-        self.tags.retain(|_, tagged| tagged != id);
-        self.images.remove(id);
+        let gone: Vec<String> = if name == id.0 {
+            if !are_single(&names) {
+                let words =
+                    "conflict: unable to delete (must be forced) - image is referenced in multiple repositories";
+                return refuse(409, Fault::Conflict, words);
+            }
+            names.clone()
+        } else {
+            let name = with_tag(name);
+            let is_last = !name.contains('@')
+                && !names.iter().any(|n| *n != name && !n.contains('@') && repository(n) == repository(&name));
+            let with_it = |n: &&String| is_last && n.contains('@') && repository(n) == repository(&name);
+            names.iter().filter(with_it).cloned().chain([name.clone()]).collect()
+        };
+        gone.iter().for_each(|name| drop(self.tags.remove(name)));
+        if let Some(image) = self.images.get_mut(&id) {
+            image.digests.retain(|digest| !gone.contains(digest));
+        }
+        if self.names_of(&id).is_empty() {
+            self.images.remove(&id);
+        }
         self.tell("image delete", None);
         Ok(())
     }
+}
+
+/// Whether an image has at most one tag, and digests of its repository alone.
+fn are_single(names: &[String]) -> bool {
+    let mut tags = names.iter().filter(|name| !name.contains('@'));
+    let first = tags.next().or(names.first());
+    let digests: BTreeSet<&str> = names.iter().filter(|name| name.contains('@')).map(|name| repository(name)).collect();
+    let is_of_one = || digests.len() == 1 && first.is_some_and(|first| digests.contains(repository(first)));
+    names.len() <= 1 || tags.next().is_none() && is_of_one()
 }
 
 /// What the engine says of an image of another platform than the one that is asked for.
