@@ -40,7 +40,7 @@ pub fn container(world: World, source: Source, slot: Slot, named: bool) -> Conta
     ContainerSpec {
         name: name(world, source, slot),
         labels: labels(world, source, slot),
-        image: images::reference(world, owner, source.revision, template, source.image),
+        image: images::reference(world, template, source.image),
         env: environment(template, contents),
         networks,
         mounts: template.mounts.iter().filter_map(|m| mount(world, owner, template, contents, m)).collect(),

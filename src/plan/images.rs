@@ -16,7 +16,7 @@ use crate::model::name::{Key, Kind};
 use crate::model::observed::{Failure, Fault, Image, ImageState};
 use crate::model::platform::Platform;
 use crate::model::registry::is_of_repository;
-use crate::model::revision::{ContentId, ImageId, RevisionId, TemplateHash};
+use crate::model::revision::{ContentId, ImageId, TemplateHash};
 use crate::model::spec::{ImagePullPolicy, Template};
 use crate::model::time::{Span, Timestamp};
 use crate::model::wish::Resolution;
@@ -344,13 +344,10 @@ pub fn uncovered_volumes(template: &Template, image: &Image) -> Vec<String> {
 }
 
 /// What to create a container from: the written reference while it means this very image, else the image's id.
-/// Nobody need have noticed that it was given to another one since: what was made from it shows that.
-pub fn reference(world: World, owner: &Key, revision: &RevisionId, template: &Template, id: &ImageId) -> String {
+pub fn reference(world: World, template: &Template, id: &ImageId) -> String {
     let tag = tagged(&template.image);
-    let mut made = world.containers(owner).iter().filter(|c| c.revision == *revision && c.reference == tag);
-    let leads_elsewhere = made.any(|container| container.image != *id);
     match world.observed.images.get(&tag) {
-        Some(ImageState::Present(image)) if image.id == *id && !leads_elsewhere => tag,
+        Some(ImageState::Present(image)) if image.id == *id => tag,
         _ if built_again(world, template, id).is_some() => template.image.clone(),
         _ => id.0.clone(),
     }
@@ -406,8 +403,7 @@ mod tests {
         let (by_owner, wards, ports, promised, follows, gone) = (&by_owner, &wards, &ports, &promised, &follows, &gone);
         let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone };
         let template: Template = serde_json::from_value(serde_json::json!({"image": "web:1"})).unwrap();
-        let owner = Key::try_from("deployment/shop/web".to_owned()).unwrap();
-        reference(world, &owner, &RevisionId("r".into()), &template, &ImageId("sha256:1".into()))
+        reference(world, &template, &ImageId("sha256:1".into()))
     }
 
     #[test]

@@ -119,7 +119,10 @@ impl Looker {
             None => Early { listed: engine.list().await?, inspected: BTreeMap::new() },
         };
         let changed = self.changed(&listed, &touched.containers, &busy);
+        let known = self.containers.keys().cloned().collect();
         let silent = self.inspect_all(engine, changed, inspected, redactor, now).await?;
+        self.doubt_images(&known);
+        self.look_at_images(engine, images).await?;
         if full {
             self.full_at = Some(now);
         }
@@ -201,6 +204,18 @@ impl Looker {
             }
         }
         Ok(())
+    }
+
+    /// Forgets where references lead that a container beside those `known` was made from, and that led it to another image: the
+    /// engine need not have told that they lead elsewhere now.
+    fn doubt_images(&mut self, known: &BTreeSet<ContainerId>) {
+        for (_, (_, container)) in self.containers.iter().filter(|(id, _)| !known.contains(*id)) {
+            let is_same =
+                |state: &ImageState| matches!(state, ImageState::Present(found) if found.id == container.image);
+            if self.images.get(&container.reference).is_some_and(|state| !is_same(state)) {
+                self.images.remove(&container.reference);
+            }
+        }
     }
 
     /// Known containers that something is being done to.
