@@ -387,7 +387,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
 
     /// Writes a history down, if it is another one or the last attempt may have written a part.
     fn save(&mut self, history: &History) -> Result<(), StoreError> {
-        if *history == self.history && !self.half_saved {
+        if *history == self.history && !self.half_saved && !self.store.is_lost() {
             return Ok(());
         }
         self.half_saved = true;

@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use disk::{Gate, Operation};
@@ -70,6 +71,8 @@ pub struct Store {
     releases: Mutex<Journal>,
     key: SecretBytes,
     lock: Mutex<File>,
+    /// Whether the directory was made again, and the history is not written since.
+    is_bare: AtomicBool,
 }
 
 /// A state directory, read in passing.
@@ -131,6 +134,7 @@ impl Store {
             events: Mutex::new(Journal::new(EVENTS)),
             releases: Mutex::new(Journal::new(RELEASES)),
             lock: Mutex::new(lock),
+            is_bare: AtomicBool::new(false),
         })
     }
 
@@ -175,17 +179,32 @@ impl Store {
     /// Writes the objects that changed and removes the files of those that are gone. After an error, any subset of the
     /// objects is written, each whole; the next save writes the rest.
     pub fn save(&self, history: &History) -> Result<(), StoreError> {
-        if !self.disk.root().is_dir() {
-            self.rebuild()?;
-        }
-        hold(&self.objects).save(&self.disk, history)
+        self.be_there()?;
+        hold(&self.objects).save(&self.disk, history)?;
+        self.is_bare.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the history on disk is lost, because somebody removed the state directory, or all that is in it, while we run. The
+    /// next save writes all of it.
+    pub fn is_lost(&self) -> bool {
+        self.is_bare.load(Ordering::Relaxed) || !self.is_there()
+    }
+
+    /// The lock is what is made last.
+    fn is_there(&self) -> bool {
+        self.disk.path(lock::LOCK).is_file()
+    }
+
+    fn be_there(&self) -> Result<(), StoreError> {
+        if self.is_there() { Ok(()) } else { self.rebuild() }
     }
 
     /// Makes the state directory again that somebody removed while we run. Everything is in memory but older contents.
     fn rebuild(&self) -> Result<(), StoreError> {
         let root = self.disk.root();
         make_root(&self.disk, root)?;
-        *hold(&self.lock) = lock::take(&self.disk, root)?;
+        self.is_bare.store(true, Ordering::Relaxed);
         for dir in [OBJECTS, CONTENTS, FILES, SOURCES] {
             self.disk.create_dir(&self.disk.path(dir), PRIVATE_DIR)?;
         }
@@ -195,15 +214,14 @@ impl Store {
         *hold(&self.sources) = Sources::default();
         *hold(&self.events) = Journal::new(EVENTS);
         *hold(&self.releases) = Journal::new(RELEASES);
+        *hold(&self.lock) = lock::take(&self.disk, root)?;
         tracing::warn!("the state directory {} was removed, and is made again", root.display());
         Ok(())
     }
 
     /// Keeps a content under its id. One that is there already costs next to nothing.
     pub fn put_content(&self, id: &ContentId, content: &Content) -> Result<(), StoreError> {
-        if !self.disk.root().is_dir() {
-            self.rebuild()?;
-        }
+        self.be_there()?;
         hold(&self.contents).put(&self.disk, id, content)
     }
 
@@ -224,6 +242,7 @@ impl Store {
 
     /// Keeps the last good files of a source, and what they are of. Unchanged ones cost no write.
     pub fn save_snapshot(&self, source: &str, kept: &Kept) -> Result<(), StoreError> {
+        self.be_there()?;
         hold(&self.sources).save(&self.disk, source, kept)
     }
 

@@ -219,6 +219,26 @@ fn a_state_directory_that_is_removed_is_made_again_with_its_key_and_its_lock() {
 }
 
 #[test]
+fn a_state_directory_that_is_emptied_is_filled_again_and_says_until_then_that_the_history_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store.save(&history(&[("web", 1)])).unwrap();
+    assert!(!store.is_lost());
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+    assert!(store.is_lost());
+    let kept = Kept { files: [].into(), commit: None, contexts: vec![], secrets: [].into() };
+    store.save_snapshot("/srv/shop", &kept).unwrap();
+    assert!(store.is_lost(), "the history is not written yet");
+    store.save(&history(&[("web", 1)])).unwrap();
+    assert!(!store.is_lost());
+    drop(store);
+    assert_eq!(open(&dir).load().0, history(&[("web", 1)]));
+}
+
+#[test]
 fn a_failed_write_is_made_up_for_by_the_next_save() {
     for failing in 0..9 {
         let dir = tempfile::tempdir().unwrap();
