@@ -61,7 +61,7 @@ impl History {
     }
 }
 
-/// Removals that a person has confirmed. An object leaves the set when it is gone, or declared again.
+/// Removals that a person has confirmed. An object leaves the set with the pass after it is gone, or when it is declared again.
 pub type Confirmed = BTreeSet<Key>;
 
 /// The memory of a Deployment.

@@ -26,13 +26,14 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Writes new contents down before anything refers to them.
     pub(super) fn keep_contents(&mut self) {
         let failed = self.contents.iter().find_map(|(id, content)| self.store.put_content(id, content).err());
-        match failed {
-            Some(error) => {
-                self.store_failed(format!(
-                    "containers that need a ConfigMap or Secret wait: it cannot be kept: {error}"
-                ));
-            }
-            None => self.warnings.clear(),
+        if let Some(error) = failed {
+            self.store_failed(format!("containers that need a ConfigMap or Secret wait: it cannot be kept: {error}"));
+        } else if self.store.is_lost()
+            && let Err(error) = self.store.save(&self.history)
+        {
+            self.store_failed(format!("the state directory was removed, and a restart would know nothing: {error}"));
+        } else {
+            self.warnings.clear();
         }
     }
 
@@ -54,7 +55,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.inquirer.set_redactor(self.redactor.clone());
     }
 
-    /// Drops contents that nothing refers to, once a pass has nothing left to do; containers may still mount older ones.
+    /// Forgets sources that have nothing left, and drops contents that nothing refers to, once a pass has nothing left to do;
+    /// containers may still mount older ones.
     pub(super) fn clean_up(&mut self, observed: &Observed) {
         let targets: BTreeSet<String> = self.executor.progress().failures.into_keys().collect();
         if targets.len() > FAILURES_MAX {
@@ -80,7 +82,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     fn forget_dropped_sources(&mut self) {
         let is_workload = |key: &&Key| Kind::WORKLOADS.contains(&key.kind);
         let mut workloads = self.plan.status.keys().filter(is_workload);
-        if self.dropped_sources.is_empty() || self.passes == 0 || !workloads.all(|key| self.desired.declares(key)) {
+        if self.dropped_sources.is_empty() || !workloads.all(|key| self.desired.declares(key)) {
             return;
         }
         for source in std::mem::take(&mut self.dropped_sources) {

@@ -21,7 +21,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.read_at = again.unwrap_or(now + LOOK_EVERY);
         self.log_sources(now);
         let policy = self.rules.read().clone();
-        if changed || policy != self.desired.policy || self.desired.unknown_sources.len() != self.sources.unknown() {
+        if changed || policy != self.desired.policy || self.desired.unknown_sources != self.sources.unknown() {
             self.undecided = true;
             let dropped_sources = self.dropped_sources.iter().map(|source| source.dir.clone()).collect();
             self.notes.is_due = true;

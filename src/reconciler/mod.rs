@@ -376,11 +376,11 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.remember(&publish::newly_short(&self.plan, &plan, now));
         self.remember(&publish::newly_renamed(&self.plan, &plan, now));
         self.remember(&publish::newly_unfollowed(&self.plan, &plan, now));
-        self.clean_up(observed);
         let pause = if self.executor.is_saturated() { BUSY_PAUSE } else { LOOK_EVERY };
         let due = [plan.wake_at, plan.retell_at].into_iter().flatten().min();
         let next = due.map_or(now + pause, |at| at.min(now + pause)).max(now);
         self.plan = plan;
+        self.clean_up(observed);
         self.passes += 1;
         next
     }

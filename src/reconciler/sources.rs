@@ -264,13 +264,17 @@ impl Sources {
         watched.keep(&self.store, &snapshot);
     }
 
-    /// Takes note that git may be at another commit with the same manifests. `true` if it is.
+    /// Takes note that git may be at another commit with the same manifests. `true` if it is. What somebody has removed from the
+    /// state directory is kept again.
     fn stay(&mut self, index: usize, snapshot: &Snapshot) -> bool {
         let watched = &mut self.watched[index];
         watched.candidate = None;
         watched.settle();
         let has_moved = watched.move_to(snapshot.commit.as_ref());
-        has_moved.then(|| watched.keep(&self.store, snapshot)).is_some()
+        if has_moved || watched.is_lost(&self.store) {
+            watched.keep(&self.store, snapshot);
+        }
+        has_moved
     }
 
     fn reject(&mut self, index: usize, rejected: Candidate, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
@@ -319,10 +323,8 @@ impl Sources {
     /// What should be, as far as the sources are known.
     pub fn desired(&self) -> Desired {
         let merged = self.merged().desired;
-        let unknown = self.watched.iter().filter(|watched| watched.in_force.is_none());
-        let unknown = unknown.map(|w| format!("source {} is not readable: {}", w.state.dir, w.state.message));
         let (settings, commits) = (self.settings.clone(), self.commits());
-        Desired { settings, commits, unknown_sources: unknown.collect(), ..merged }
+        Desired { settings, commits, unknown_sources: self.unknown(), ..merged }
     }
 
     /// The Deployments of each source that is in force.
@@ -339,9 +341,9 @@ impl Sources {
             .collect()
     }
 
-    /// How many sources have nothing in force.
-    pub fn unknown(&self) -> usize {
-        self.watched.iter().filter(|watched| watched.in_force.is_none()).count()
+    /// The sources that have nothing in force, and why.
+    pub fn unknown(&self) -> Vec<String> {
+        self.watched.iter().filter(|watched| watched.in_force.is_none()).map(Watched::trouble).collect()
     }
 
     /// Whether a state was seen that is waited on to stay.

@@ -149,6 +149,21 @@ impl Watched {
         self.unkept.is_none()
     }
 
+    /// Why nothing of it is in force.
+    pub(super) fn trouble(&self) -> String {
+        let SourceState { dir, message, problems, .. } = &self.state;
+        match (self.state.state, problems.is_empty()) {
+            (SourcePhase::Reading, _) => format!("source {dir} is still being read"),
+            (_, true) => format!("source {dir} is not readable: {message}"),
+            (_, false) => format!("source {dir} is not valid: {message}"),
+        }
+    }
+
+    /// Whether what was kept is not there any more.
+    pub(super) fn is_lost(&self, store: &Store) -> bool {
+        self.unkept.is_none() && !store.keeps_snapshot(&self.state.dir)
+    }
+
     fn kept(&self, snapshot: &Snapshot) -> Kept {
         let contexts = self.in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
         let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::disk::{Disk, Operation, PRIVATE};
@@ -25,6 +25,12 @@ pub(super) fn take(disk: &Disk, state_dir: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::Held { path: state_dir.into(), holder: signature(&mut file) }),
         Err(TryLockError::Error(cause)) => Err(StoreError::Disk { operation: Operation::Lock, path, cause }),
     }
+}
+
+/// Whether the lock that is held is the file at this path, and no other one.
+pub(super) fn is_at(held: &File, path: &Path) -> bool {
+    let (Ok(held), Ok(there)) = (held.metadata(), std::fs::metadata(path)) else { return false };
+    (held.dev(), held.ino()) == (there.dev(), there.ino())
 }
 
 /// Writes down who holds the lock, for the message to the next one. A full disk is no reason not to start.

@@ -18,6 +18,7 @@
 //!
 //! All of them go through `disk`, where a test can make any operation fail.
 
+mod again;
 mod contents;
 pub mod disk;
 mod envelope;
@@ -179,49 +180,16 @@ impl Store {
     /// Writes the objects that changed and removes the files of those that are gone. After an error, any subset of the
     /// objects is written, each whole; the next save writes the rest.
     pub fn save(&self, history: &History) -> Result<(), StoreError> {
-        self.be_there()?;
+        let there = self.be_there()?;
         hold(&self.objects).save(&self.disk, history)?;
         self.is_bare.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Whether the history on disk is lost, because somebody removed the state directory, or all that is in it, while we run. The
-    /// next save writes all of it.
-    pub fn is_lost(&self) -> bool {
-        self.is_bare.load(Ordering::Relaxed) || !self.is_there()
-    }
-
-    /// The lock is what is made last.
-    fn is_there(&self) -> bool {
-        self.disk.path(lock::LOCK).is_file()
-    }
-
-    fn be_there(&self) -> Result<(), StoreError> {
-        if self.is_there() { Ok(()) } else { self.rebuild() }
-    }
-
-    /// Makes the state directory again that somebody removed while we run. Everything is in memory but older contents.
-    fn rebuild(&self) -> Result<(), StoreError> {
-        let root = self.disk.root();
-        make_root(&self.disk, root)?;
-        self.is_bare.store(true, Ordering::Relaxed);
-        for dir in [OBJECTS, CONTENTS, FILES, SOURCES] {
-            self.disk.create_dir(&self.disk.path(dir), PRIVATE_DIR)?;
-        }
-        key::write(&self.disk, self.key.expose())?;
-        *hold(&self.objects) = Objects::default();
-        *hold(&self.contents) = Contents::new(self.hasher.clone());
-        *hold(&self.sources) = Sources::default();
-        *hold(&self.events) = Journal::new(EVENTS);
-        *hold(&self.releases) = Journal::new(RELEASES);
-        *hold(&self.lock) = lock::take(&self.disk, root)?;
-        tracing::warn!("the state directory {} was removed, and is made again", root.display());
+        drop(there);
         Ok(())
     }
 
     /// Keeps a content under its id. One that is there already costs next to nothing.
     pub fn put_content(&self, id: &ContentId, content: &Content) -> Result<(), StoreError> {
-        self.be_there()?;
+        drop(self.be_there()?);
         hold(&self.contents).put(&self.disk, id, content)
     }
 
@@ -242,8 +210,13 @@ impl Store {
 
     /// Keeps the last good files of a source, and what they are of. Unchanged ones cost no write.
     pub fn save_snapshot(&self, source: &str, kept: &Kept) -> Result<(), StoreError> {
-        self.be_there()?;
+        drop(self.be_there()?);
         hold(&self.sources).save(&self.disk, source, kept)
+    }
+
+    /// Whether the last good files of a source are kept, as far as this process knows.
+    pub fn keeps_snapshot(&self, source: &str) -> bool {
+        self.is_there(&hold(&self.lock)) && hold(&self.sources).keeps(source)
     }
 
     /// The last good files of a source; none when there are none or they are damaged (which is logged).
@@ -305,9 +278,7 @@ impl Store {
 
     /// Remembers what receivers of notifications were told.
     pub fn save_told(&self, told: &Told) -> Result<(), StoreError> {
-        if !self.disk.root().is_dir() {
-            self.rebuild()?;
-        }
+        drop(self.be_there()?);
         told::save(&self.disk, told)
     }
 

@@ -120,6 +120,11 @@ impl Sources {
         self.written.insert(source.into(), checksum);
         Ok(())
     }
+
+    /// Whether a source's files were written.
+    pub(super) fn keeps(&self, source: &str) -> bool {
+        self.written.contains_key(source)
+    }
 }
 
 /// A source's files as they were last written, or why there are none.

@@ -231,11 +231,53 @@ fn a_state_directory_that_is_emptied_is_filled_again_and_says_until_then_that_th
     assert!(store.is_lost());
     let kept = Kept { files: [].into(), commit: None, contexts: vec![], secrets: [].into() };
     store.save_snapshot("/srv/shop", &kept).unwrap();
+    assert!(store.keeps_snapshot("/srv/shop") && !store.keeps_snapshot("/srv/other"));
     assert!(store.is_lost(), "the history is not written yet");
     store.save(&history(&[("web", 1)])).unwrap();
     assert!(!store.is_lost());
     drop(store);
     assert_eq!(open(&dir).load().0, history(&[("web", 1)]));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() { copy(&path, &to) } else { drop(fs::copy(&path, &to).unwrap()) }
+    }
+}
+
+#[test]
+fn a_state_directory_that_is_replaced_by_an_older_one_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, backup) = (dir.path().join("state"), dir.path().join("backup"));
+    let store = Store::open(&root).unwrap();
+    let mut old = history(&[("api", 1), ("web", 1)]);
+    old.confirmed.insert(key(Kind::Deployment, "old"));
+    store.save(&old).unwrap();
+    copy(&root, &backup);
+    store.save(&history(&[("web", 2)])).unwrap();
+    fs::remove_dir_all(&root).unwrap();
+    fs::rename(&backup, &root).unwrap();
+    assert!(store.is_lost());
+    store.save(&history(&[("web", 2)])).unwrap();
+    assert!(!store.is_lost());
+    assert!(Store::open(&root).is_err(), "it is held");
+    drop(store);
+    assert_eq!(Store::open(&root).unwrap().load().0, history(&[("web", 2)]), "nothing of the older one is left");
+}
+
+#[test]
+fn a_state_directory_that_is_replaced_by_another_process_s_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("state");
+    let store = Store::open(&root).unwrap();
+    fs::remove_dir_all(&root).unwrap();
+    let other = Store::open(&root).unwrap();
+    let key = fs::read(root.join(key::KEY)).unwrap();
+    assert!(store.save(&history(&[("web", 1)])).unwrap_err().to_string().contains("process"));
+    assert_eq!(fs::read(root.join(key::KEY)).unwrap(), key);
+    assert_eq!(other.load().0, History::default());
 }
 
 #[test]

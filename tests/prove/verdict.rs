@@ -33,7 +33,8 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
         (false, false) => found.extend(play.end.differences(&undisturbed.end)),
     }
     if loses && scenario.script.iter().any(|line| matches!(line.step, Step::Confirm(_))) {
-        found.retain(|difference| !waits_for_its_confirmation(difference));
+        let held: Vec<String> = found.iter().filter_map(|difference| namespace_held(difference)).collect();
+        found.retain(|difference| !waits_for_its_confirmation(difference, &held));
     }
     if ends_the_engine {
         found.retain(|difference| !was_killed(difference));
@@ -82,10 +83,17 @@ fn ended_well_by_its_signal(undisturbed: &Play, play: &Play) -> bool {
     jobs.into_iter().any(|(key, _)| play.end.objects.get(key).is_some_and(|phase| phase == "Complete"))
 }
 
-/// A removal whose confirmation is forgotten waits for another one, and so does its network.
-fn waits_for_its_confirmation(difference: &str) -> bool {
-    let is_network = difference.starts_with("network ") && difference.ends_with(", not None");
-    difference.ends_with("is \"there\", not None") || is_network
+/// The namespace of a workload that is still there.
+fn namespace_held(difference: &str) -> Option<String> {
+    let key = difference.strip_suffix(" is \"there\", not None")?;
+    key.split('/').nth(1).map(str::to_owned)
+}
+
+/// A removal whose confirmation is forgotten waits for another one, and so does the network of what stays.
+fn waits_for_its_confirmation(difference: &str, held: &[String]) -> bool {
+    let network = difference.strip_prefix("network ").filter(|network| network.ends_with(", not None"));
+    let is_of = |namespace: &String| network.is_some_and(|network| network.starts_with(&format!("{namespace}.")));
+    difference.ends_with("is \"there\", not None") || held.iter().any(is_of)
 }
 
 /// A run that an engine's end has killed has failed, and nobody begins another one: that is no difference.
