@@ -42,6 +42,8 @@ impl fmt::Display for NetworkId {
 /// A whole snapshot. It is taken whole or not at all: a part of the engine that cannot be read is an error, not an absence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
+    /// When the look began that found this: what took long may have ended again since. None where that was just now.
+    pub looked_at: Option<Timestamp>,
     /// Containers of this instance: those whose labels say so and whose name is the one that the labels imply.
     pub containers: BTreeMap<ContainerId, Container>,
     /// The images of containers that are not ours.

@@ -385,7 +385,7 @@ fn wake_for_min_ready(world: World, decided: &mut Decided, spec: &DeploymentSpec
             (_, ContainerState::Running { since }) => *since,
             (Readiness::NotReady(_) | Readiness::Unknown(_), _) => continue,
         };
-        if since + spec.min_ready > world.now {
+        if since + spec.min_ready > world.as_of() {
             decided.wake(since + spec.min_ready);
         }
     }

@@ -260,7 +260,7 @@ fn available(world: World, key: &Key, history: &DeploymentHistory, min_ready: cr
     let containers = world.containers(key);
     let available = containers.iter().filter(|container| {
         let since = history.ready_since.get(&container.id);
-        !history.retiring.contains_key(&container.id) && since.is_some_and(|since| *since + min_ready <= world.now)
+        !history.retiring.contains_key(&container.id) && since.is_some_and(|since| *since + min_ready <= world.as_of())
     });
     available.count() as u32
 }

@@ -97,7 +97,7 @@ pub fn readiness(
         }
         Verdict::Unknown(why) => Readiness::NotReady(why),
         // With nothing to check, running for `minReady` is all there is to go by.
-        Verdict::Ready if !checked && running_since + min_ready <= now => Readiness::Ready(running_since),
+        Verdict::Ready if !checked && running_since + min_ready <= world.as_of() => Readiness::Ready(running_since),
         Verdict::Ready if !checked && is_named(container) && !history.judged.contains(&container.id) => {
             Readiness::Unknown("running, but not for minReady yet".into())
         }

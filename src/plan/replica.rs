@@ -131,7 +131,7 @@ fn replica<'a>(
     if let ContainerState::Restarting { exit_code, out_of_memory } = container.state {
         history.ended.insert(container.id.clone(), (exit_code, out_of_memory));
     }
-    let well = readiness.is_available(spec.min_ready, world.now);
+    let well = readiness.is_available(spec.min_ready, world.as_of());
     // A reconnection takes its network away for a moment, or for as long as the engine does not answer.
     let is_busy = world.is_busy(container);
     Replica {

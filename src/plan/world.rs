@@ -72,6 +72,11 @@ impl<'a> World<'a> {
         self.wards.get(job).map_or(&[], Vec::as_slice)
     }
 
+    /// Until when it is known that what was found running ran: a look can take long, and more may have happened since it began.
+    pub fn as_of(self) -> Timestamp {
+        self.observed.looked_at.unwrap_or(self.now)
+    }
+
     /// The containers of an object, by slot.
     pub fn containers(self, owner: &Key) -> &'a [&'a Container] {
         self.by_owner.get(owner).map_or(&[], Vec::as_slice)

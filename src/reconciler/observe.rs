@@ -47,6 +47,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         let (look, heard) = tokio::join!(timeout(LOOK_DEADLINE.std(), look), hear(engine, to_hear, redactor));
         let mut observed = look.map_err(|_| too_late())??;
         self.looker.keep_heard(heard, &mut observed);
+        observed.looked_at = Some(now);
         observed.in_flight.extend(progress.in_flight);
         observed.failures = progress.failures;
         observed.pulled = progress.pulled;

@@ -78,7 +78,8 @@ impl Campaign {
             let each: Vec<_> = requests.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             println!("undisturbed {}: {}", story.name(), each.join(", "));
         }
-        found.values().flat_map(|(story, requests)| Point::of(*story, requests, &self.faults, self.live)).collect()
+        let points = found.values().flat_map(|(story, requests)| Point::of(*story, requests, &self.faults, self.live));
+        points.filter(|point| !point.ends_the_engine(self.engines[0].generation)).collect()
     }
 
     /// Plays these points; panics at the end when one of them has not ended well, or too many were not reached.

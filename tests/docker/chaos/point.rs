@@ -38,6 +38,12 @@ impl Point {
         self.live && reconnects && self.fault == Fault::EngineKillWithin
     }
 
+    /// Whether it leaves an engine that never starts again: 20.10 panics over a network that is half removed (docs/reliability.md,
+    /// Limits). Nothing can be played on that.
+    pub fn ends_the_engine(&self, generation: u32) -> bool {
+        generation < 26 && self.kind == "delete-networks-one" && self.fault == Fault::EngineKillWithin
+    }
+
     /// Whether its request only looks.
     pub fn looks(&self) -> bool {
         looks(&self.kind)
