@@ -125,6 +125,8 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
     let mut decided = Decided::default();
     if quiet::lasts(history) {
         bring_back(world, &mut decided, key, history);
+    } else {
+        name_anew(world, &mut decided, key, history);
     }
     for container in world.containers(key) {
         let ended = matches!(container.state, ContainerState::Exited(_));
@@ -154,6 +156,26 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
         decided.act(world, key, attach.unwrap_or_else(start), KEPT);
     }
     decided
+}
+
+/// Who has served may have lost its name a moment before, because it was to be checked anew or replaced. Nobody checks it any
+/// more: if none has the name, all that serve as they are get it back.
+fn name_anew(world: World, decided: &mut Decided, key: &Key, history: &DeploymentHistory) {
+    let served = match &history.rollout {
+        Rollout::Complete { revision, .. } => Some(revision),
+        _ => history.newest_completed(|_| true).map(|(_, revision)| &revision.id),
+    };
+    let runs = |container: &&&Container| matches!(container.state, ContainerState::Running { .. });
+    let running = world.containers(key).iter().filter(runs);
+    if running.clone().any(|container| is_named(container)) {
+        return;
+    }
+    for container in running.filter(|container| served == Some(&container.revision)) {
+        let places = build::places(world, key, &template(history, container));
+        if let Some(call) = upkeep::name_again(&places, container) {
+            decided.act(world, key, call, KEPT);
+        }
+    }
 }
 
 const KEPT: &str = "its removal is held, so it is kept alive";
