@@ -172,7 +172,8 @@ fn name_anew(world: World, decided: &mut Decided, key: &Key, history: &Deploymen
     }
     for container in running.filter(|container| served == Some(&container.revision)) {
         let places = build::places(world, key, &template(history, container));
-        if let Some(call) = upkeep::name_again(&places, container) {
+        let attach = || upkeep::missing_network(&places, container, true);
+        if let Some(call) = attach().or_else(|| upkeep::name_again(&places, container)) {
             decided.act(world, key, call, KEPT);
         }
     }
