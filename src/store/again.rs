@@ -56,7 +56,7 @@ impl Store {
         *hold(&self.sources) = Sources::default();
         *hold(&self.events) = Journal::new(EVENTS);
         *hold(&self.releases) = Journal::new(RELEASES);
-        tracing::warn!("the state directory {} was removed or emptied, and is made again", root.display());
+        tracing::warn!("the state directory {} was removed, emptied or replaced, and is made again", root.display());
         Ok(())
     }
 }
