@@ -298,7 +298,8 @@ impl Invariants {
     /// ready, and one that goes before that has nothing to drain.
     fn is_new_to_all(&self, world: &World, container: &Container) -> bool {
         let State::Running { since } = container.state else { return false };
-        container.revivals > 0 && world.now - since < UNSEEN && self.allows(Allowance::Accidents)
+        let may_be = self.allows(Allowance::Accidents) || *hold(&self.in_trouble);
+        container.revivals > 0 && world.now - since < UNSEEN && may_be
     }
 
     /// No more replicas run than wanted, and the surge; as many as the surge may be on their way out besides.
