@@ -171,12 +171,16 @@ fn name_anew(world: World, decided: &mut Decided, key: &Key, history: &Deploymen
         return;
     }
     for container in running.filter(|container| served == Some(&container.revision)) {
-        let places = build::places(world, key, &template(history, container));
-        let attach = || upkeep::missing_network(&places, container, true);
-        if let Some(call) = attach().or_else(|| upkeep::name_again(&places, container)) {
+        if let Some(call) = names_back(world, key, history, container) {
             decided.act(world, key, call, KEPT);
         }
     }
+}
+
+/// The call that gives a running container its networks and names again, where it lacks some.
+fn names_back(world: World, key: &Key, history: &DeploymentHistory, container: &Container) -> Option<Call> {
+    let places = build::places(world, key, &template(history, container));
+    upkeep::missing_network(&places, container, true).or_else(|| upkeep::name_again(&places, container))
 }
 
 const KEPT: &str = "its removal is held, so it is kept alive";
@@ -190,10 +194,7 @@ fn bring_back(world: World, decided: &mut Decided, key: &Key, history: &mut Depl
         let (id, name) = (container.id.clone(), container.name.clone());
         let call = match &container.state {
             ContainerState::Paused => Some(Call::Unpause { container: id, name }),
-            ContainerState::Running { .. } => {
-                let places = build::places(world, key, &template(history, container));
-                upkeep::missing_network(&places, container, true).or_else(|| upkeep::name_again(&places, container))
-            }
+            ContainerState::Running { .. } => names_back(world, key, history, container),
             ContainerState::Created { .. }
             | ContainerState::Restarting { .. }
             | ContainerState::Exited(_)
