@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use evenkeel::engine::{Engine, EngineError, Provided};
+use evenkeel::engine::{Engine, EngineError, EventMark, Provided};
 use evenkeel::model::action::{Connection, NetworkCreate, VolumeCreate};
 use evenkeel::model::container::{Adjustable, Attachment, ContainerSpec, MountSource, MountSpec};
 use evenkeel::model::name::{Name, container_name};
@@ -29,6 +29,10 @@ pub struct Place {
 
 /// How long a settled engine may take.
 const PATIENCE: u32 = 100;
+/// How long no event comes before those after a request, and after the last one, are taken to be all. What comes later is
+/// taken with the next.
+const HEARD_BETWEEN: Duration = Duration::from_millis(30);
+const HEARD_AT_LAST: Duration = Duration::from_millis(300);
 
 /// The client of one engine.
 pub struct Client<'a, S> {
@@ -48,16 +52,22 @@ impl<'a, S: Side> Client<'a, S> {
 
     /// Sends all; a paragraph for each request.
     pub async fn send(mut self, operations: &[Operation]) -> Vec<String> {
-        let mark = self.side.engine().changed(None).await.expect("the engine answers");
-        let mut told = Vec::new();
+        // A stream of events does not outlive the engine.
+        let engine_goes =
+            operations.iter().any(|operation| matches!(operation, Operation::RestartEngine | Operation::CrashEngine));
+        let mut mark = self.side.engine().changed(None).await.expect("the engine answers");
+        let (mut told, mut touched) = (Vec::new(), BTreeSet::new());
         for operation in operations {
             let result = self.request(operation).await;
             let seen = self.settled().await;
             told.push(format!("{result}\n{seen}"));
+            if !engine_goes {
+                mark = self.hear(mark, &mut touched, HEARD_BETWEEN).await;
+            }
         }
-        // A stream of events does not outlive the engine.
-        if !operations.iter().any(|operation| matches!(operation, Operation::RestartEngine | Operation::CrashEngine)) {
-            told.push(self.events(mark).await);
+        if !engine_goes {
+            self.hear(mark, &mut touched, HEARD_AT_LAST).await;
+            told.push(self.events(&touched));
         }
         told
     }
@@ -325,15 +335,18 @@ impl<'a, S: Side> Client<'a, S> {
         changed.map(|name| name.rsplit('.').next().unwrap_or_default().to_string()).collect::<Vec<_>>().join(" ")
     }
 
-    /// The slots that all events together speak of.
-    async fn events(&self, mut mark: evenkeel::engine::EventMark) -> String {
-        let mut touched = BTreeSet::new();
-        while let Ok(Ok(news)) =
-            tokio::time::timeout(Duration::from_millis(300), self.side.engine().changed(Some(mark.clone()))).await
-        {
+    /// Takes the events that have come until none comes for a while. The engine keeps the last 256 for who asks late, and
+    /// each of its health checks is three of them.
+    async fn hear(&self, mut mark: EventMark, touched: &mut BTreeSet<ContainerId>, pause: Duration) -> EventMark {
+        while let Ok(Ok(news)) = tokio::time::timeout(pause, self.side.engine().changed(Some(mark.clone()))).await {
             touched.extend(news.touched.iter().cloned());
             mark = news;
         }
+        mark
+    }
+
+    /// The slots that all events together speak of.
+    fn events(&self, touched: &BTreeSet<ContainerId>) -> String {
         let known = self.ids.iter().filter(|(_, id)| touched.contains(id));
         let names: Vec<&str> = known.map(|(name, _)| name.rsplit('.').next().unwrap_or_default()).collect();
         format!("events touched {}\n", names.join(" "))
