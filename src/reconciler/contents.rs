@@ -25,8 +25,7 @@ fn may_be_tried_again(target: &str, is_there: impl Fn(&ContainerId) -> bool) -> 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Writes new contents down before anything refers to them.
     pub(super) fn keep_contents(&mut self) {
-        let failed = self.contents.iter().find_map(|(id, content)| self.store.put_content(id, content).err());
-        if let Some(error) = failed {
+        if let Err(error) = self.store.put_contents(&self.contents) {
             self.store_failed(format!("containers that need a ConfigMap or Secret wait: it cannot be kept: {error}"));
         } else if self.store.is_lost()
             && let Err(error) = self.store.save(&self.history)

@@ -74,7 +74,7 @@ impl Sources {
         let mut again: Option<Timestamp> = None;
         for index in 0..self.watched.len() {
             let (this_changed, this_again) = self.look_at(index, now, occasion);
-            let is_kept = self.watched[index].keep_at_last(&self.store);
+            let is_kept = self.watched[index].keep(&self.store);
             changed |= this_changed;
             again = [again, this_again, (!is_kept).then_some(now + RETRY)].into_iter().flatten().min();
         }
@@ -114,7 +114,7 @@ impl Sources {
         let watched = &mut self.watched[index];
         watched.guard.counts(&digest, list);
         if is_in_force {
-            return (self.stay(index, &snapshot), None);
+            return (self.stay(index, snapshot), None);
         }
         if let Some((rejected, at)) = &watched.rejected
             && *rejected == digest
@@ -261,18 +261,17 @@ impl Sources {
         watched.said = Some(said);
         watched.state.commit.clone_from(&snapshot.commit);
         watched.accept(loaded, SourcePhase::Loaded, Some(now));
-        watched.keep(&self.store, &snapshot);
+        watched.made_of(snapshot);
     }
 
-    /// Takes note that git may be at another commit with the same manifests. `true` if it is. What somebody has removed from the
-    /// state directory is kept again.
-    fn stay(&mut self, index: usize, snapshot: &Snapshot) -> bool {
+    /// Takes note that git may be at another commit with the same manifests. `true` if it is.
+    fn stay(&mut self, index: usize, snapshot: Snapshot) -> bool {
         let watched = &mut self.watched[index];
         watched.candidate = None;
         watched.settle();
         let has_moved = watched.move_to(snapshot.commit.as_ref());
-        if has_moved || watched.is_lost(&self.store) {
-            watched.keep(&self.store, snapshot);
+        if has_moved {
+            watched.made_of(snapshot);
         }
         has_moved
     }
@@ -315,8 +314,10 @@ impl Sources {
         if let Err(problems) = self.fits(index, &loaded) {
             return Err(problems.first().map_or(String::new(), |first| first.message.clone()));
         }
-        self.watched[index].state.commit = snapshot.commit;
-        self.watched[index].accept(loaded, SourcePhase::LastGood, None);
+        let watched = &mut self.watched[index];
+        watched.state.commit.clone_from(&snapshot.commit);
+        watched.accept(loaded, SourcePhase::LastGood, None);
+        watched.made_of(snapshot);
         Ok(true)
     }
 

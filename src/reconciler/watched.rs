@@ -28,8 +28,12 @@ pub(super) struct Watched {
     pub(super) unsettled_since: Option<Timestamp>,
     /// Whether a git that was changing the directory has ended.
     pub(super) guard: Guard,
-    /// What of the files is in force and could not be kept for a restart yet.
-    unkept: Option<Snapshot>,
+    /// The files that are in force, whatever the directory shows by now.
+    files: Option<Snapshot>,
+    /// Whether they are kept for a restart, as far as we know.
+    is_kept: bool,
+    /// Whether the last attempt to keep them failed.
+    keeping_failed: bool,
     /// What the log says is wrong with it.
     told: Option<(String, Vec<String>)>,
     pub(super) state: SourceState,
@@ -80,7 +84,9 @@ impl Watched {
             rejected: None,
             unsettled_since: None,
             guard: Guard::default(),
-            unkept: None,
+            files: None,
+            is_kept: false,
+            keeping_failed: false,
             told: None,
             state,
         }
@@ -129,24 +135,27 @@ impl Watched {
         self.settle_as(phase);
     }
 
-    /// Keeps what is in force, which was made of `snapshot`, for a restart.
-    pub(super) fn keep(&mut self, store: &Store, snapshot: &Snapshot) {
-        let kept = store.save_snapshot(&self.state.dir, &self.kept(snapshot));
-        let unkept = kept.is_err().then(|| snapshot.clone());
-        let was_unkept = std::mem::replace(&mut self.unkept, unkept).is_some();
+    /// Takes note of the files that are in force, to be kept for a restart.
+    pub(super) fn made_of(&mut self, snapshot: Snapshot) {
+        self.files = Some(snapshot);
+        self.is_kept = false;
+    }
+
+    /// Keeps the files in force for a restart, if they are not kept yet, or not any more. False if that fails.
+    pub(super) fn keep(&mut self, store: &Store) -> bool {
+        let Some(files) = &self.files else { return true };
+        if self.is_kept && store.keeps_snapshot(&self.state.dir) {
+            return true;
+        }
+        let kept = store.save_snapshot(&self.state.dir, &self.kept(files));
+        self.is_kept = kept.is_ok();
+        let failed_before = std::mem::replace(&mut self.keeping_failed, kept.is_err());
         if let Err(error) = kept
-            && !was_unkept
+            && !failed_before
         {
             tracing::warn!(source = %self.state.dir, %error, "the last good manifests cannot be kept for a restart: tried again");
         }
-    }
-
-    /// Keeps what could not be kept before, whatever the directory shows by now. False if that fails again.
-    pub(super) fn keep_at_last(&mut self, store: &Store) -> bool {
-        if let Some(snapshot) = self.unkept.clone() {
-            self.keep(store, &snapshot);
-        }
-        self.unkept.is_none()
+        self.is_kept
     }
 
     /// Why nothing of it is in force.
@@ -157,11 +166,6 @@ impl Watched {
             (_, true) => format!("source {dir} is not readable: {message}"),
             (_, false) => format!("source {dir} is not valid: {message}"),
         }
-    }
-
-    /// Whether what was kept is not there any more.
-    pub(super) fn is_lost(&self, store: &Store) -> bool {
-        self.unkept.is_none() && !store.keeps_snapshot(&self.state.dir)
     }
 
     fn kept(&self, snapshot: &Snapshot) -> Kept {

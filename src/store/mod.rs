@@ -187,10 +187,14 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a content under its id. One that is there already costs next to nothing.
-    pub fn put_content(&self, id: &ContentId, content: &Content) -> Result<(), StoreError> {
+    /// Keeps contents under their ids. One that is there already costs next to nothing.
+    pub fn put_contents<'a>(
+        &self,
+        contents: impl IntoIterator<Item = (&'a ContentId, &'a Content)>,
+    ) -> Result<(), StoreError> {
         drop(self.be_there()?);
-        hold(&self.contents).put(&self.disk, id, content)
+        let mut kept = hold(&self.contents);
+        contents.into_iter().try_for_each(|(id, content)| kept.put(&self.disk, id, content))
     }
 
     /// A content that was put before, checked against its id.

@@ -541,7 +541,7 @@ fn nobody_else_may_look_into_the_state_directory() {
     let state = dir.path().join("a/b/state");
     let store = Store::open(&state).unwrap();
     let (id, content) = put(&store, Kind::Secret, &[("k", b"v")]);
-    store.put_content(&id, &content).unwrap();
+    store.put_contents([(&id, &content)]).unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(state.clone()), mode(state.join("key"))), (0o700, 0o600));
     let dir = state.join("contents").join(&id.0);
@@ -581,7 +581,7 @@ fn content(entries: &[(&str, &[u8])]) -> Content {
 fn put(store: &Store, kind: Kind, entries: &[(&str, &[u8])]) -> (ContentId, Content) {
     let content = content(entries);
     let id = store.hasher().id(kind, &content);
-    store.put_content(&id, &content).unwrap();
+    store.put_contents([(&id, &content)]).unwrap();
     (id, content)
 }
 
@@ -599,10 +599,10 @@ fn a_content_comes_back_as_it_was_put() {
     let (empty, nothing) = put(&store, Kind::Secret, &[]);
     assert!(store.content(&empty).unwrap() == nothing);
     hold(&notes).clear();
-    store.put_content(&id, &content).unwrap();
+    store.put_contents([(&id, &content)]).unwrap();
     assert_eq!(*hold(&notes), [""; 0], "it is there already");
     fs::remove_dir_all(dir.path().join("contents").join(&id.0)).unwrap();
-    store.put_content(&id, &content).unwrap();
+    store.put_contents([(&id, &content)]).unwrap();
     assert!(store.content(&id).unwrap() == content, "somebody has removed it");
     assert!(
         store.content(&ContentId("c-none".into())).is_err_and(|error| error.to_string().contains("no such content"))
@@ -617,7 +617,7 @@ fn a_damaged_content_is_not_given_out_and_is_mended_by_the_next_put() {
     fs::write(dir.path().join("contents").join(&id.0).join("k"), "w").unwrap();
     assert!(store.content(&id).is_err_and(|error| error.to_string().contains("damaged")));
     let store = open_again(store, &dir);
-    store.put_content(&id, &content).unwrap();
+    store.put_contents([(&id, &content)]).unwrap();
     assert!(store.content(&id).unwrap() == content);
 }
 
@@ -639,7 +639,7 @@ fn names_that_lead_elsewhere_are_refused() {
     for wrong in ["../x", "a/b", "..", ".", "", "a\0b", ".tmp-x", &"x".repeat(300)] {
         let content = content(&[(wrong, b"v")]);
         let id = store.hasher().id(Kind::ConfigMap, &content);
-        assert!(store.put_content(&id, &content).is_err(), "{wrong:?}");
+        assert!(store.put_contents([(&id, &content)]).is_err(), "{wrong:?}");
         assert!(store.content(&ContentId(wrong.into())).is_err(), "{wrong:?}");
         assert!(store.render(&files(&ContentId(wrong.into()), None)).is_err(), "{wrong:?}");
     }
@@ -678,10 +678,10 @@ fn a_crash_at_any_write_leaves_no_half_content_and_no_half_rendering() {
         let asked = Files { mode: 0o444, uid: 0, gid: 0, ..files(&id, None) };
         let owner = fs::metadata(dir.path()).unwrap();
         let asked = Files { uid: owner.uid(), gid: owner.gid(), ..asked };
-        let done = store.put_content(&id, &content).and_then(|()| store.render(&asked));
+        let done = store.put_contents([(&id, &content)]).and_then(|()| store.render(&asked));
         let store = open_again(store, &dir);
         assert!(store.content(&id).is_ok_and(|found| found == content) || done.is_err(), "after {budget}");
-        store.put_content(&id, &content).unwrap();
+        store.put_contents([(&id, &content)]).unwrap();
         let rendered = store.render(&asked).unwrap();
         assert_eq!(fs::read_dir(&rendered).unwrap().count(), 2, "after {budget}");
         assert_eq!(fs::read(rendered.join("b")).unwrap(), b"2");
@@ -707,7 +707,7 @@ fn contents_that_are_not_kept_go_with_their_renderings() {
     store.keep_contents(&BTreeSet::from([kept.clone()])).unwrap();
     assert!(store.content(&kept).is_ok() && kept_files.exists());
     assert!(store.content(&gone).is_err() && !gone_files.exists());
-    store.put_content(&gone, &content).unwrap();
+    store.put_contents([(&gone, &content)]).unwrap();
     assert!(store.content(&gone).is_ok(), "it may come back");
 }
 
