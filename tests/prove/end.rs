@@ -18,7 +18,7 @@ pub struct End {
     pub containers: BTreeMap<String, String>,
     /// The same by the name that it has: a fault can leave a revision out, and shift the numbers of those that follow.
     hashed: BTreeMap<String, String>,
-    /// Networks with their subnets, and volumes with their driver.
+    /// Networks with the subnets that they are declared with, and volumes with their driver.
     pub places: BTreeMap<String, String>,
 }
 
@@ -40,7 +40,7 @@ pub fn of(stage: &mut Stage) -> End {
                 false => (c.name.clone(), likeness(c)),
             })
             .collect();
-        let networks = world.networks.values().map(|n| (format!("network {}", n.name), n.subnets.join(",")));
+        let networks = world.networks.values().map(|n| (format!("network {}", n.name), declared(&n.subnets.join(","))));
         let volumes = world.volumes.values().filter(|volume| !volume.anonymous);
         let volumes = volumes.map(|v| (format!("volume {}", v.name), v.driver.clone()));
         End {
@@ -50,6 +50,12 @@ pub fn of(stage: &mut Stage) -> End {
             objects: view.objects.iter().map(|(key, object)| (key.clone(), object.status.phase.clone())).collect(),
         }
     })
+}
+
+/// Which of Evenkeel's own range a network has is a matter of which was created first.
+fn declared(subnets: &str) -> String {
+    let is_ours = subnets.starts_with("198.18.") || subnets.starts_with("198.19.");
+    if is_ours { "one of ours".into() } else { subnets.into() }
 }
 
 /// The name of a Job's container but for the attempt.
