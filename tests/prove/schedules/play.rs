@@ -29,7 +29,7 @@ pub struct Play {
 
 /// Plays a scenario on a runtime of its own, in virtual time. A panic of anything in it is a finding.
 pub fn play(scenario: &Scenario, shop: &Shop) -> Play {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime can be made");
     let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(perform(scenario, shop))));
     played.unwrap_or_else(|panic| Play { findings: vec![format!("panic: {}", words(&*panic))], ..Play::default() })

@@ -36,7 +36,9 @@ pub struct Findings {
     accused: BTreeSet<ContainerId>,
     last: BTreeMap<Lookup, usize>,
     owners: BTreeMap<Lookup, Key>,
-    /// The world's version that `owners` was read from, and since when it is that.
+    /// Whom each name leads to.
+    led: BTreeMap<Lookup, Vec<ContainerId>>,
+    /// The world's version that `owners` and `led` were read from, and since when it is that.
     version: Option<u64>,
     moved_at: Millis,
 }
@@ -98,22 +100,33 @@ impl Findings {
             self.version = Some(world.version);
             self.moved_at = world.now;
             self.owners.extend(names(world, instance));
+            self.find(world);
         }
-        for (lookup, owner) in self.owners.clone() {
-            let found = world.resolve(&lookup.network, &lookup.name);
-            for id in found.values() {
-                self.ask(world, &lookup, id);
+        let led = std::mem::take(&mut self.led);
+        for (lookup, found) in &led {
+            for id in found {
+                self.ask(world, lookup, id);
             }
-            self.silent_since.retain(|(of, id), _| *of != lookup || found.values().any(|there| there == id));
-            let before = self.last.insert(lookup.clone(), found.len());
+            let owner = &self.owners[lookup];
+            let before = self.last.get(lookup).copied();
             // Nobody can be reached while no program answers: that is the scenario's doing, or another invariant's.
-            if found.is_empty() && before.is_some() && ready(world, &owner, instance) > 0 && promised(&owner) {
+            if found.is_empty() && before.is_some() && ready(world, owner, instance) > 0 && promised(owner) {
                 *self.nobody.entry(lookup.clone()).or_insert(0) += PERIOD.as_millis() as Millis;
             }
             if before != Some(found.len()) {
-                self.answers.push((world.now, lookup, found.len()));
+                self.last.insert(lookup.clone(), found.len());
+                self.answers.push((world.now, lookup.clone(), found.len()));
             }
         }
+        self.led = led;
+    }
+
+    /// Looks every name up.
+    fn find(&mut self, world: &World) {
+        let find = |lookup: &Lookup| world.resolve(&lookup.network, &lookup.name).into_values().collect();
+        self.led = self.owners.keys().map(|lookup| (lookup.clone(), find(lookup))).collect();
+        let led = &self.led;
+        self.silent_since.retain(|(of, id), _| led.get(of).is_none_or(|found| found.contains(id)));
     }
 
     /// Whether it is long after anything happened: only a program that begins to hang can be news then.
@@ -124,9 +137,8 @@ impl Findings {
     /// Sends a request to one address.
     fn ask(&mut self, world: &World, lookup: &Lookup, id: &ContainerId) {
         let container = &world.containers[id];
-        let key = (lookup.clone(), id.clone());
         if container.serves(world.now) {
-            self.silent_since.remove(&key);
+            self.silent_since.retain(|(of, silent), _| of != lookup || silent != id);
             return;
         }
         if !container.served && !container.served_in_this_run(world.now) {
@@ -137,7 +149,7 @@ impl Findings {
             }
             return;
         }
-        let since = *self.silent_since.entry(key).or_insert(world.now);
+        let since = *self.silent_since.entry((lookup.clone(), id.clone())).or_insert(world.now);
         let longest = self.longest_silence.entry(lookup.clone()).or_insert(0);
         *longest = (*longest).max(world.now - since);
     }
