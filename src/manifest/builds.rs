@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::context::{Asked, Context, Contexts, Trouble};
 use super::diagnostic::{Diagnostic, Problems, Spot};
 use super::door;
-use super::git;
+use super::git::Git;
 use super::host::Host;
 use super::objects::{Object, Objects};
 use super::place::At;
@@ -131,7 +131,7 @@ fn image(
     host: &Host<'_>,
 ) -> ImageBuild {
     let source = std::fs::canonicalize(&host.source.dir).unwrap_or_else(|_| host.source.dir.clone());
-    let checkout = git::checkout(&source).map(|root| root.display().to_string());
+    let checkout = Git::around(&source).map(|git| git.root().display().to_string());
     let mut image = ImageBuild {
         image: String::new(),
         context: context.root.display().to_string(),

@@ -25,35 +25,93 @@ const SIGNS: &[(&str, &str)] = &[
     ("rebase-apply", "a rebase is not finished"),
 ];
 
-/// The reason to wait, if git is in the middle of something that concerns `dir`.
-pub fn unsettled(dir: &Path) -> Option<String> {
-    let (path, what) = sign(dir)?;
-    let is_lock = path.extension().is_some_and(|ending| ending == "lock");
-    let path = path.display();
-    // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
-    Some(match is_lock {
-        true => format!(
-            "{what} ({path} exists; if no git is running, remove it and do git's work again: \
-             git reset --hard @{{upstream}})"
-        ),
-        false => format!("{what} ({path} exists)"),
-    })
+/// A checkout, as it was found.
+pub struct Git {
+    /// The root of the working tree.
+    root: PathBuf,
+    /// Where git keeps what it knows of it: `.git`, or what a `.git` file points at.
+    own: PathBuf,
+    /// Where it keeps what all worktrees of the repository share.
+    common: PathBuf,
 }
 
-/// Since when git is in the middle of it.
+impl Git {
+    /// The checkout that `dir` is in, if it is in one.
+    pub fn around(dir: &Path) -> Option<Git> {
+        dir.ancestors().find_map(|root| {
+            let own = git_directory(root)?;
+            let common = common_directory(&own).unwrap_or_else(|| own.clone());
+            Some(Git { root: root.into(), own, common })
+        })
+    }
+
+    /// The root of the working tree.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The reason to wait, if git is in the middle of something.
+    pub fn unsettled(&self) -> Option<String> {
+        let (path, what) = self.sign()?;
+        let is_lock = path.extension().is_some_and(|ending| ending == "lock");
+        let path = path.display();
+        // A pull refuses to go over what a killed one has written, and a reset to the old commit leaves its new files.
+        Some(match is_lock {
+            true => format!(
+                "{what} ({path} exists; if no git is running, remove it and do git's work again: \
+                 git reset --hard @{{upstream}})"
+            ),
+            false => format!("{what} ({path} exists)"),
+        })
+    }
+
+    /// The file that says so, and what it means.
+    fn sign(&self) -> Option<(PathBuf, &'static str)> {
+        let shared = Some(&self.common).filter(|common| **common != self.own);
+        let places = std::iter::once(&self.own).chain(shared);
+        let mut signs = places.flat_map(|git| SIGNS.iter().map(move |(name, what)| (git.join(name), *what)));
+        signs.find(|(path, _)| fs::symlink_metadata(path).is_ok())
+    }
+
+    /// The commit that the working tree is at; none before the first commit, and where git keeps its names in a form that is
+    /// not known here.
+    pub fn commit(&self) -> Option<Commit> {
+        let mut text = line(&self.own.join("HEAD"))?;
+        for _ in 0..NAMES_MAX {
+            let Some(name) = text.strip_prefix("ref:").map(str::trim) else { return Commit::parse(&text) };
+            if !is_inside(name) {
+                return None;
+            }
+            // A worktree's own names come before those that it shares.
+            let loose = [&self.own, &self.common].into_iter().find_map(|dir| line(&dir.join(name)));
+            text = loose.or_else(|| packed(&self.common, name))?;
+        }
+        None
+    }
+
+    /// Whether the files of `dir`, by their paths below it, differ from that commit, as far as git's list of them tells; no
+    /// where it does not. Of files that are gone, those that `is_read` counts.
+    pub fn is_edited(
+        &self,
+        dir: &Path,
+        commit: &Commit,
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+        is_read: impl Fn(&Path) -> bool,
+    ) -> bool {
+        let differs = || {
+            let below = dir.strip_prefix(&self.root).ok()?;
+            let listed = Listed::read(&self.own, below, commit.is_sha256())?;
+            Some(listed.differs(&self.root, below, files, is_read))
+        };
+        differs().unwrap_or(false)
+    }
+}
+
+/// Since when git is in the middle of something that concerns `dir`.
 pub fn held_since(dir: &Path) -> Option<Timestamp> {
-    let (path, _) = sign(&fs::canonicalize(dir).ok()?)?;
+    let (path, _) = Git::around(&fs::canonicalize(dir).ok()?)?.sign()?;
     let metadata = fs::symlink_metadata(path).ok()?;
     Some(Timestamp(metadata.mtime().saturating_mul(1000)))
-}
-
-/// The file that says so, and what it means.
-fn sign(dir: &Path) -> Option<(PathBuf, &'static str)> {
-    let git = enclosing(dir)?;
-    let common = common_directory(&git);
-    let places = [Some(git), common].into_iter().flatten();
-    let mut signs = places.flat_map(|git| SIGNS.iter().map(move |(name, what)| (git.join(name), *what)));
-    signs.find(|(path, _)| fs::symlink_metadata(path).is_ok())
 }
 
 /// Git's list of the files of a checkout, which it replaces at the end of whatever changes them.
@@ -72,7 +130,7 @@ type Traces = (u64, u64, u64, i64, i64);
 impl Index {
     /// The list of the checkout that `dir` is in, if it is in one. It is only read anew where it differs from `before`.
     pub fn read(dir: &Path, before: Option<&Index>) -> Option<Index> {
-        let git = enclosing(&fs::canonicalize(dir).ok()?)?;
+        let git = Git::around(&fs::canonicalize(dir).ok()?)?.own;
         let is_locked = fs::symlink_metadata(git.join("index.lock")).is_ok();
         let path = git.join("index");
         let traces = fs::metadata(&path).ok().map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
@@ -106,41 +164,6 @@ const NAMES_MAX: usize = 5;
 /// The largest list of packed names that is read, in bytes; a repository of 100,000 names has less.
 const PACKED_BYTES_MAX: u64 = 16 << 20;
 
-/// The commit that the working tree which `dir` is in is at; none outside of a checkout, before the first commit, and where
-/// git keeps its names in a form that is not known here.
-pub fn commit(dir: &Path) -> Option<Commit> {
-    let git = enclosing(dir)?;
-    let common = common_directory(&git).unwrap_or_else(|| git.clone());
-    let mut text = line(&git.join("HEAD"))?;
-    for _ in 0..NAMES_MAX {
-        let Some(name) = text.strip_prefix("ref:").map(str::trim) else { return Commit::parse(&text) };
-        if !is_inside(name) {
-            return None;
-        }
-        // A worktree's own names come before those that it shares.
-        let loose = [&git, &common].into_iter().find_map(|dir| line(&dir.join(name)));
-        text = loose.or_else(|| packed(&common, name))?;
-    }
-    None
-}
-
-/// Whether the files of `dir`, by their paths below it, differ from that commit, as far as git's list of them tells; no where it does not.
-/// Of files that are gone, those that `is_read` counts.
-pub fn is_edited(
-    dir: &Path,
-    commit: &Commit,
-    files: &BTreeMap<PathBuf, Vec<u8>>,
-    is_read: impl Fn(&Path) -> bool,
-) -> bool {
-    let differs = || {
-        let (root, git) = (checkout(dir)?, enclosing(dir)?);
-        let below = dir.strip_prefix(&root).ok()?;
-        let listed = Listed::read(&git, below, commit.is_sha256())?;
-        Some(listed.differs(&root, below, files, is_read))
-    };
-    differs().unwrap_or(false)
-}
-
 /// Whether the name of a branch or tag stays below the directory of git.
 fn is_inside(name: &str) -> bool {
     name.starts_with("refs/") && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
@@ -150,16 +173,6 @@ fn is_inside(name: &str) -> bool {
 fn packed(common: &Path, name: &str) -> Option<String> {
     let text = read(&common.join("packed-refs"), PACKED_BYTES_MAX)?;
     text.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ')).map(str::to_owned)
-}
-
-/// The root of the working tree that `dir` is in.
-pub fn checkout(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|above| git_directory(above).is_some()).map(Path::to_path_buf)
-}
-
-/// The git directory of the working tree that `dir` is in: `.git` there or above, or what a `.git` file points at.
-fn enclosing(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find_map(git_directory)
 }
 
 fn git_directory(root: &Path) -> Option<PathBuf> {
@@ -200,6 +213,14 @@ fn read(file: &Path, limit: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn unsettled(dir: &Path) -> Option<String> {
+        Git::around(dir)?.unsettled()
+    }
+
+    fn commit(dir: &Path) -> Option<Commit> {
+        Git::around(dir)?.commit()
+    }
 
     #[test]
     fn an_operation_of_git_above_the_directory_is_seen() {

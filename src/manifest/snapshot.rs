@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::door::{self, Refusal};
-use super::git;
+use super::git::Git;
 use super::named::{self, Named};
 use super::yaml::Budget;
 use crate::model::revision::{Checkout, Commit};
@@ -91,17 +91,20 @@ impl Snapshot {
 /// Reads the whole directory once. Whether two reads agree is the caller's to compare.
 pub fn read(dir: &Path) -> Result<Snapshot, ReadError> {
     let root = resolve(dir)?;
-    settled(&root)?;
-    let commit = git::commit(&root);
+    let git = Git::around(&root);
+    settled(git.as_ref())?;
+    let commit = git.as_ref().and_then(Git::commit);
     let mut walk = Walk { dir, root: &root, snapshot: Snapshot::default(), entries: 0, bytes: 0, folders: Vec::new() };
     walk.folder(Path::new(""))?;
     walk.named_files()?;
     let snapshot = walk.snapshot;
-    let is_edited = |commit: &Commit| git::is_edited(&root, commit, &snapshot.files, is_manifest);
+    let is_edited =
+        |commit: &Commit| git.as_ref().is_some_and(|git| git.is_edited(&root, commit, &snapshot.files, is_manifest));
     let at = commit.clone().map(|commit| Checkout { uncommitted: is_edited(&commit), commit });
     let snapshot = snapshot.at(at);
-    settled(&root)?;
-    if git::commit(&root) != commit {
+    let git = Git::around(&root);
+    settled(git.as_ref())?;
+    if git.as_ref().and_then(Git::commit) != commit {
         return Err(ReadError::Unsettled(format!("git moved {} to another commit while it was read", dir.display())));
     }
     if resolve(dir)? != root {
@@ -125,8 +128,8 @@ fn resolve(dir: &Path) -> Result<PathBuf, ReadError> {
     if root.is_dir() { Ok(root) } else { Err(unreadable("is not a directory")) }
 }
 
-fn settled(root: &Path) -> Result<(), ReadError> {
-    match git::unsettled(root) {
+fn settled(git: Option<&Git>) -> Result<(), ReadError> {
+    match git.and_then(Git::unsettled) {
         Some(reason) => Err(ReadError::Unsettled(reason)),
         None => Ok(()),
     }

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::door::{self, Refusal};
-use super::git;
+use super::git::Git;
 use crate::model::build::SeenContext;
 use crate::model::text::hex;
 use crate::model::time::Timestamp;
@@ -151,7 +151,7 @@ fn resolve(directory: &Path) -> Result<PathBuf, Trouble> {
 }
 
 fn settled(root: &Path) -> Result<(), Trouble> {
-    git::unsettled(root).map_or(Ok(()), |why| Err(Trouble::Unsettled(why)))
+    Git::around(root).and_then(|git| git.unsettled()).map_or(Ok(()), |why| Err(Trouble::Unsettled(why)))
 }
 
 /// Everything that is let in, the Dockerfile always.
