@@ -357,11 +357,11 @@ impl Stage {
                 Ok(())
             }
             Step::Controller(process) => self.process(*process).await,
-            Step::LoseHistory if self.controller.is_some() && !self.disturbed => {
+            Step::LoseState | Step::LoseHistory if self.controller.is_some() && !self.disturbed => {
                 Err("stop the controller first".into())
             }
             // What was to kill it was kept from it by a fault.
-            Step::LoseState | Step::LoseHistory if self.controller.is_some() && self.disturbed => {
+            Step::LoseState | Step::LoseHistory if self.controller.is_some() => {
                 self.process(Process::Crash).await?;
                 Box::pin(self.perform(step)).await
             }
