@@ -216,7 +216,7 @@ pub struct Revision {
     /// What its gates found, by their titles.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gates: BTreeMap<String, GateRecord>,
-    /// When its whole release group came to rest with it, last.
+    /// Since when its whole release group was at rest with it: when the last member completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rested_at: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
 //! Release groups: Deployments that belong together. When one goes back, so do the others. It looks at what the others were
 //! in the pass before, and starts and stops nothing.
 //!
-//! Whenever a whole group is at rest, each member notes that time at the revision that it runs. So the times tell which
+//! Whenever a whole group is at rest, each member notes since when at the revision that it runs. So the times tell which
 //! revisions belong together, and a rest at which a revision ran that was rejected later is none to go back to.
 
 use std::collections::BTreeSet;
@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use super::build;
 use super::deployment;
 use super::last_good;
+use super::replica::find;
 use super::world::World;
 use crate::model::desired::Desired;
-use crate::model::history::{DeploymentHistory, History, Rollout};
+use crate::model::history::{DeploymentHistory, History, Outcome, Rollout};
 use crate::model::name::Key;
 use crate::model::revision::RevisionId;
 use crate::model::spec::DeploymentSpec;
@@ -25,21 +26,22 @@ pub struct Setback {
     pub to: Option<RevisionId>,
 }
 
-/// Notes what a member runs when its group comes to rest.
+/// Notes what a member runs when its group comes to rest, and when the last member completed. That is written down before, so
+/// that all note the same time, even if some had written it down when the controller died and the others had not.
 pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, history: &mut DeploymentHistory) {
     if spec.release_group.is_none() {
         return;
     }
-    let is_at_rest = |member: &Key| past.deployments.get(member).is_some_and(rests);
+    let rested_since = |member: &Key| past.deployments.get(member).filter(|known| rests(known)).and_then(completed_at);
     let is_noted = newest_rested(history, &BTreeSet::new()).as_ref() == running(history);
-    if is_noted || !is_at_rest(key) || !others(world, key, spec).all(is_at_rest) {
-        return;
-    }
+    let times: Option<Vec<Timestamp>> =
+        std::iter::once(key).chain(others(world, key, spec)).map(rested_since).collect();
+    let Some(times) = times.filter(|_| !is_noted) else { return };
     // What was chosen against the group is what all of it asks for by now.
     history.pin = None;
     let running = running(history).cloned();
     if let Some(revision) = history.revisions.iter_mut().find(|revision| Some(&revision.id) == running.as_ref()) {
-        revision.rested_at = Some(world.now);
+        revision.rested_at = times.into_iter().max();
     }
 }
 
@@ -62,6 +64,12 @@ fn running(history: &DeploymentHistory) -> Option<&RevisionId> {
         Rollout::Complete { revision, .. } => Some(revision),
         Rollout::New | Rollout::Progressing { .. } | Rollout::RollingBack { .. } | Rollout::Stalled { .. } => None,
     }
+}
+
+/// When what runs had completed.
+fn completed_at(history: &DeploymentHistory) -> Option<Timestamp> {
+    let Outcome::Completed { at } = find(history, running(history)?)?.outcome else { return None };
+    Some(at)
 }
 
 /// Whether a member's group goes back: another one's revision was rejected, and that one went back.

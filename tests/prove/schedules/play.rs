@@ -80,7 +80,7 @@ fn may_be_refused(step: &Step) -> bool {
         Step::Run { .. } | Step::Expect(_) => false,
         // A manifest is always where the schedule says.
         Step::Edit { .. } | Step::Add { .. } | Step::Delete { .. } => false,
-        Step::World(_) | Step::Mark | Step::Fail { .. } | Step::FullDisk(_) => false,
+        Step::World(_) | Step::Mark | Step::Fail { .. } | Step::FullDisk(_) | Step::CrashAtWrite { .. } => false,
         Step::Empty { .. } | Step::Unmount { .. } | Step::Mount { .. } | Step::Unconfigure { .. } => false,
         Step::Accident { .. }
         | Step::Disconnect { .. }

@@ -122,6 +122,8 @@ struct State {
     made: Vec<WriteRecord>,
     faults: BTreeMap<usize, WriteFault>,
     full_until: Millis,
+    /// Which file's replacement kills, and how many of them are left until one does.
+    deadly: Option<(String, u32)>,
     keys: u8,
 }
 
@@ -139,6 +141,11 @@ impl FailingDisk {
     /// Has no room from now on, for so long.
     pub fn fill(&self, time: Millis) {
         self.state().full_until = self.sim.now() + time;
+    }
+
+    /// Kills the controller as a file is replaced for the so manyth time from now.
+    pub fn crash_at(&self, number: u32, path: &str) {
+        self.state().deadly = Some((path.into(), number));
     }
 
     /// A key for a state directory that has none: another one each time, the same ones in every play.
@@ -192,7 +199,7 @@ impl FailingDisk {
         let index = state.made.len();
         let below = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
         state.made.push(WriteRecord { operation, path: below, is_file: path.is_file(), calls });
-        let fault = state.faults.remove(&index);
+        let fault = state.faults.remove(&index).or_else(|| state.kills(operation));
         if fault == Some(WriteFault::Full) {
             state.full_until = now + FULL_FOR;
         }
@@ -201,6 +208,15 @@ impl FailingDisk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics while it holds this")
+    }
+}
+
+impl State {
+    /// Whether the change that was noted last is the one that kills.
+    fn kills(&mut self, operation: Operation) -> Option<WriteFault> {
+        let (path, left) = self.deadly.as_mut().filter(|_| operation == Operation::Rename)?;
+        *left -= u32::from(self.made.last().is_some_and(|write| write.path == *path));
+        (*left == 0).then(|| self.deadly = None).map(|()| WriteFault::Crash)
     }
 }
 

@@ -367,6 +367,10 @@ impl Stage {
             }
             Step::LoseState => self.lost(fs::remove_dir_all(self.path("state"))),
             Step::LoseHistory => self.lost(lose_history(&self.path("state"))),
+            Step::CrashAtWrite { number, path } => {
+                self.disk.crash_at(*number, path);
+                Ok(())
+            }
             Step::FullDisk(time) => {
                 self.disk.fill(*time);
                 Ok(())
