@@ -61,6 +61,11 @@ impl Said {
         Self { files: snapshot.files.clone(), outside: loaded.external.iter().filter_map(ending).collect(), objects }
     }
 
+    /// The files of its snapshot.
+    pub fn files(&self) -> &BTreeMap<PathBuf, Vec<u8>> {
+        &self.files
+    }
+
     /// The files that end in the middle of a line and did not before, or are empty: a tool was cut off while it wrote
     /// them, or the disk is full.
     pub fn cut_off(&self, now: &Said, source: &Source) -> Vec<Diagnostic> {

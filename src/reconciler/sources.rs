@@ -114,7 +114,7 @@ impl Sources {
         let watched = &mut self.watched[index];
         watched.guard.counts(&digest, list);
         if is_in_force {
-            return (self.stay(index, snapshot), None);
+            return (self.stay(index, &snapshot), None);
         }
         if let Some((rejected, at)) = &watched.rejected
             && *rejected == digest
@@ -258,22 +258,16 @@ impl Sources {
         // One that is being changed again has another digest at the next look.
         watched.digest = whole_digest(&snapshot, Some(&loaded), &self.contexts).unwrap_or_default();
         watched.rejected = None;
-        watched.said = Some(said);
         watched.state.commit.clone_from(&snapshot.commit);
-        watched.accept(loaded, SourcePhase::Loaded, Some(now));
-        watched.made_of(snapshot);
+        watched.accept(loaded, said, SourcePhase::Loaded, Some(now));
     }
 
     /// Takes note that git may be at another commit with the same manifests. `true` if it is.
-    fn stay(&mut self, index: usize, snapshot: Snapshot) -> bool {
+    fn stay(&mut self, index: usize, snapshot: &Snapshot) -> bool {
         let watched = &mut self.watched[index];
         watched.candidate = None;
         watched.settle();
-        let has_moved = watched.move_to(snapshot.commit.as_ref());
-        if has_moved {
-            watched.made_of(snapshot);
-        }
-        has_moved
+        watched.move_to(snapshot.commit.as_ref())
     }
 
     fn reject(&mut self, index: usize, rejected: Candidate, problems: Vec<Diagnostic>, now: Timestamp) -> bool {
@@ -315,9 +309,9 @@ impl Sources {
             return Err(problems.first().map_or(String::new(), |first| first.message.clone()));
         }
         let watched = &mut self.watched[index];
-        watched.state.commit.clone_from(&snapshot.commit);
-        watched.accept(loaded, SourcePhase::LastGood, None);
-        watched.made_of(snapshot);
+        let said = Said::of(&watched.source, &snapshot, &loaded);
+        watched.state.commit = snapshot.commit;
+        watched.accept(loaded, said, SourcePhase::LastGood, None);
         Ok(true)
     }
 

@@ -28,11 +28,9 @@ pub(super) struct Watched {
     pub(super) unsettled_since: Option<Timestamp>,
     /// Whether a git that was changing the directory has ended.
     pub(super) guard: Guard,
-    /// The files that are in force, whatever the directory shows by now.
-    files: Option<Snapshot>,
-    /// Whether they are kept for a restart, as far as we know.
+    /// Whether that is kept for a restart, as far as we know.
     is_kept: bool,
-    /// Whether the last attempt to keep them failed.
+    /// Whether the last attempt to keep it failed.
     keeping_failed: bool,
     /// What the log says is wrong with it.
     told: Option<(String, Vec<String>)>,
@@ -84,7 +82,6 @@ impl Watched {
             rejected: None,
             unsettled_since: None,
             guard: Guard::default(),
-            files: None,
             is_kept: false,
             keeping_failed: false,
             told: None,
@@ -120,14 +117,17 @@ impl Watched {
         let is_known = before == at || is_same && before.is_some_and(|before| before.uncommitted);
         if !is_known {
             self.state.commit = at.cloned();
+            self.is_kept = false;
         }
         !is_known
     }
 
     /// Brings what was loaded into force.
-    pub(super) fn accept(&mut self, loaded: Loaded, phase: SourcePhase, now: Option<Timestamp>) {
+    pub(super) fn accept(&mut self, loaded: Loaded, said: Said, phase: SourcePhase, now: Option<Timestamp>) {
         self.state.declares = loaded.desired.keys();
         self.in_force = Some(loaded);
+        self.said = Some(said);
+        self.is_kept = false;
         self.state.loaded_at = now;
         self.state.digest = self.digest.clone();
         self.state.generation += 1;
@@ -135,19 +135,13 @@ impl Watched {
         self.settle_as(phase);
     }
 
-    /// Takes note of the files that are in force, to be kept for a restart.
-    pub(super) fn made_of(&mut self, snapshot: Snapshot) {
-        self.files = Some(snapshot);
-        self.is_kept = false;
-    }
-
-    /// Keeps the files in force for a restart, if they are not kept yet, or not any more. False if that fails.
+    /// Keeps what is in force for a restart, if it is not kept yet, or not any more. False if that fails.
     pub(super) fn keep(&mut self, store: &Store) -> bool {
-        let Some(files) = &self.files else { return true };
+        let Some(said) = &self.said else { return true };
         if self.is_kept && store.keeps_snapshot(&self.state.dir) {
             return true;
         }
-        let kept = store.save_snapshot(&self.state.dir, &self.kept(files));
+        let kept = store.save_snapshot(&self.state.dir, &self.kept(said));
         self.is_kept = kept.is_ok();
         let failed_before = std::mem::replace(&mut self.keeping_failed, kept.is_err());
         if let Err(error) = kept
@@ -168,13 +162,14 @@ impl Watched {
         }
     }
 
-    fn kept(&self, snapshot: &Snapshot) -> Kept {
+    /// What is in force, as it is kept: whatever the directory shows by now.
+    fn kept(&self, said: &Said) -> Kept {
         let contexts = self.in_force.iter().flat_map(|loaded| loaded.contexts.values().cloned());
         let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);
         let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
         let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
-        let (files, commit) = (snapshot.files.clone(), snapshot.commit.as_ref().map(|at| at.commit.clone()));
-        Kept { files, commit, contexts: contexts.collect(), secrets }
+        let commit = self.state.commit.as_ref().map(|at| at.commit.clone());
+        Kept { files: said.files().clone(), commit, contexts: contexts.collect(), secrets }
     }
 
     /// Logs what is wrong, once for as long as it is the same.

@@ -9,7 +9,7 @@ use super::disk::PRIVATE_DIR;
 use super::error::StoreError;
 use super::journal::{EVENTS, Journal, RELEASES};
 use super::objects::{self, OBJECTS};
-use super::sources::{SOURCES, Sources};
+use super::sources::SOURCES;
 use super::{Store, hold, key, lock, make_root, set_aside};
 
 impl Store {
@@ -47,13 +47,13 @@ impl Store {
         for dir in [OBJECTS, CONTENTS, FILES, SOURCES] {
             self.disk.create_dir(&self.disk.path(dir), PRIVATE_DIR)?;
         }
+        hold(&self.sources).begin_again(&self.disk)?;
         key::write(&self.disk, self.key.expose())?;
         // What is left there, or was put there, is known again: what has to go can go.
         let (_, objects, warnings) = objects::load(&self.disk, |path, reason| set_aside(&self.disk, path, reason));
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         *hold(&self.objects) = objects;
         *hold(&self.contents) = Contents::new(self.hasher.clone());
-        *hold(&self.sources) = Sources::default();
         *hold(&self.events) = Journal::new(EVENTS);
         *hold(&self.releases) = Journal::new(RELEASES);
         tracing::warn!("the state directory {} was removed, emptied or replaced, and is made again", root.display());

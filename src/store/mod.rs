@@ -225,7 +225,7 @@ impl Store {
 
     /// The last good files of a source; none when there are none or they are damaged (which is logged).
     pub fn load_snapshot(&self, source: &str) -> Option<Kept> {
-        sources::load(&self.disk, source).unwrap_or_else(|error| {
+        hold(&self.sources).load(&self.disk, source).unwrap_or_else(|error| {
             tracing::warn!("the last good manifests of {source} are lost: {error}");
             None
         })
@@ -234,13 +234,13 @@ impl Store {
     /// Sources that are kept and not among these.
     pub fn other_sources(&self, sources: &[String]) -> Vec<KeptSource> {
         let names: BTreeSet<String> = sources.iter().map(|source| sources::name_of(source)).collect();
-        sources::kept(&self.disk).into_iter().filter(|kept| !names.contains(&kept.file)).collect()
+        hold(&self.sources).others(&self.disk, &names)
     }
 
     /// Forgets a source, by the name of its file.
     pub fn forget_source(&self, name: &str) -> Result<(), StoreError> {
         last_good::forget(&self.disk, name)?;
-        sources::forget(&self.disk, name)
+        hold(&self.sources).forget(&self.disk, name)
     }
 
     /// Keeps what last completed of a source.

@@ -1,7 +1,7 @@
 //! The last good files of each source, so that a source that is broken at the start does not look empty, and the git commit
 //! that they are of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -79,10 +79,13 @@ enum Written {
     Anywhere(BTreeMap<PathBuf, Bytes>),
 }
 
-/// Which file was last written for each source.
+/// What is known of the files of sources.
 #[derive(Default)]
 pub(super) struct Sources {
+    /// The checksum of each source's file, as it was last written or read.
     written: BTreeMap<String, String>,
+    /// The files of sources that are not configured any more, by name: nobody else could make them again.
+    others: BTreeMap<String, Vec<u8>>,
 }
 
 impl Sources {
@@ -121,29 +124,60 @@ impl Sources {
         Ok(())
     }
 
-    /// Whether a source's files were written.
+    /// Whether a source's file is there, as far as this process knows.
     pub(super) fn keeps(&self, source: &str) -> bool {
         self.written.contains_key(source)
     }
+
+    /// A source's files as they were last written, or why there are none.
+    pub(super) fn load(&mut self, disk: &Disk, source: &str) -> Result<Option<Kept>, StoreError> {
+        let path = path_of(disk, source);
+        let Some(bytes) = disk.read(&path)? else { return Ok(None) };
+        let (checksum, written) =
+            envelope::open::<Written>(source, &bytes).map_err(|reason| StoreError::unusable(&path, reason))?;
+        self.written.insert(source.into(), checksum);
+        Ok(Some(written.into()))
+    }
+
+    /// Sources that are kept, but for those with these names.
+    pub(super) fn others(&mut self, disk: &Disk, names: &BTreeSet<String>) -> Vec<KeptSource> {
+        let others: Vec<KeptSource> = kept(disk).into_iter().filter(|kept| !names.contains(&kept.file)).collect();
+        for other in &others {
+            if let Ok(Some(bytes)) = disk.read(&file(disk, &other.file)) {
+                self.others.insert(other.file.clone(), bytes);
+            }
+        }
+        others
+    }
+
+    /// Forgets a source, by the name of its file.
+    pub(super) fn forget(&mut self, disk: &Disk, name: &str) -> Result<(), StoreError> {
+        self.others.remove(name);
+        disk.remove_file(&file(disk, name))
+    }
+
+    /// Begins anew in a directory that is empty. Configured sources are kept again when they are asked to be.
+    pub(super) fn begin_again(&mut self, disk: &Disk) -> Result<(), StoreError> {
+        self.written.clear();
+        self.others.iter().try_for_each(|(name, bytes)| disk.replace(&file(disk, name), bytes.clone()))
+    }
 }
 
-/// A source's files as they were last written, or why there are none.
-pub(super) fn load(disk: &Disk, source: &str) -> Result<Option<Kept>, StoreError> {
-    let path = path_of(disk, source);
-    let Some(bytes) = disk.read(&path)? else { return Ok(None) };
-    let (_, written) =
-        envelope::open::<Written>(source, &bytes).map_err(|reason| StoreError::unusable(&path, reason))?;
-    let (commit, files) = match written {
-        Written::At { commit, files } => (Some(commit), files),
-        Written::Anywhere(files) => (None, files),
-    };
-    let mut files: BTreeMap<PathBuf, Vec<u8>> = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
-    let contexts = files.remove(Path::new(CONTEXTS)).unwrap_or_default();
-    let contexts = serde_json::from_slice(&contexts).unwrap_or_default();
-    let secrets = files.remove(Path::new(SECRETS)).unwrap_or_default();
-    let secrets = serde_json::from_slice(&secrets).unwrap_or_default();
-    files.remove(Path::new(NAME));
-    Ok(Some(Kept { files, commit, contexts, secrets }))
+impl From<Written> for Kept {
+    fn from(written: Written) -> Self {
+        let (commit, files) = match written {
+            Written::At { commit, files } => (Some(commit), files),
+            Written::Anywhere(files) => (None, files),
+        };
+        let mut files: BTreeMap<PathBuf, Vec<u8>> =
+            files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
+        let contexts = files.remove(Path::new(CONTEXTS)).unwrap_or_default();
+        let contexts = serde_json::from_slice(&contexts).unwrap_or_default();
+        let secrets = files.remove(Path::new(SECRETS)).unwrap_or_default();
+        let secrets = serde_json::from_slice(&secrets).unwrap_or_default();
+        files.remove(Path::new(NAME));
+        Kept { files, commit, contexts, secrets }
+    }
 }
 
 /// The sources that are kept.
@@ -155,7 +189,7 @@ pub(super) fn kept(disk: &Disk) -> Vec<KeptSource> {
 
 /// What a source is called, by the name of its file: what its file says, if that is whole and has this very name.
 fn dir_of(disk: &Disk, file: &str) -> Option<String> {
-    let bytes = disk.read(&disk.path(SOURCES).join(format!("{file}.json"))).ok()??;
+    let bytes = disk.read(&self::file(disk, file)).ok()??;
     let written: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     let object = &written["object"];
     let named = |files: &serde_json::Value| files[NAME].as_str().filter(|dir| name_of(dir) == file).map(str::to_owned);
@@ -163,13 +197,13 @@ fn dir_of(disk: &Disk, file: &str) -> Option<String> {
     envelope::open::<Written>(&dir, &bytes).ok().map(|_| dir)
 }
 
-/// Forgets a source, by the name of its file.
-pub(super) fn forget(disk: &Disk, name: &str) -> Result<(), StoreError> {
-    disk.remove_file(&disk.path(SOURCES).join(format!("{name}.json")))
+/// The file of that name.
+fn file(disk: &Disk, name: &str) -> PathBuf {
+    disk.path(SOURCES).join(format!("{name}.json"))
 }
 
 fn path_of(disk: &Disk, source: &str) -> PathBuf {
-    disk.path(SOURCES).join(format!("{}.json", name_of(source)))
+    file(disk, &name_of(source))
 }
 
 /// The name of a source's file: a readable part of its own name, and a hash that tells it from others.

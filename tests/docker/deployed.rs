@@ -204,7 +204,8 @@ on_each_engine! {
 fn copy_as_it_is_written(state: &Path, copy: &Path) {
     let done = Command::new("cp").arg("-a").args([state, copy]).output().unwrap();
     let complaints = String::from_utf8_lossy(&done.stderr);
-    assert!(complaints.lines().all(|line| line.contains("/.tmp-")), "{complaints}");
+    let is_whole = !complaints.is_empty() && complaints.lines().all(|line| line.contains("/.tmp-"));
+    assert!(done.status.success() || is_whole, "{complaints}");
 }
 
 /// The files of the history, written as by a version that knows more: a field more in each object.

@@ -18,7 +18,7 @@ pub struct End {
     pub containers: BTreeMap<String, String>,
     /// The same by the name that it has: a fault can leave a revision out, and shift the numbers of those that follow.
     hashed: BTreeMap<String, String>,
-    /// Networks with the subnets that they are declared with, and volumes with their driver.
+    /// Networks with their subnets, but for which of Evenkeel's own, and volumes with their driver.
     pub places: BTreeMap<String, String>,
 }
 
@@ -40,7 +40,7 @@ pub fn of(stage: &mut Stage) -> End {
                 false => (c.name.clone(), likeness(c)),
             })
             .collect();
-        let networks = world.networks.values().map(|n| (format!("network {}", n.name), declared(&n.subnets.join(","))));
+        let networks = world.networks.values().map(|n| (format!("network {}", n.name), without_choice(&n.subnets)));
         let volumes = world.volumes.values().filter(|volume| !volume.anonymous);
         let volumes = volumes.map(|v| (format!("volume {}", v.name), v.driver.clone()));
         End {
@@ -53,9 +53,11 @@ pub fn of(stage: &mut Stage) -> End {
 }
 
 /// Which of Evenkeel's own range a network has is a matter of which was created first.
-fn declared(subnets: &str) -> String {
-    let is_ours = subnets.starts_with("198.18.") || subnets.starts_with("198.19.");
-    if is_ours { "one of ours".into() } else { subnets.into() }
+fn without_choice(subnets: &[String]) -> String {
+    let is_ours =
+        |subnet: &str| (subnet.starts_with("198.18.") || subnet.starts_with("198.19.")) && subnet.ends_with(".0/24");
+    let told: Vec<&str> = subnets.iter().map(|s| if is_ours(s) { "one of ours" } else { s }).collect();
+    told.join(",")
 }
 
 /// The name of a Job's container but for the attempt.
