@@ -65,6 +65,7 @@ pub fn deployment(
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
     }
+    releases::remember(world, past, key, spec, &mut history);
     match quiet::wish(world, past, key).filter(|_| !quiet::is_moving(&history, &replicas)) {
         Some(wish) if history.quiet || !spec.suspend => {
             quiet::hush(world, &mut decided, key, spec, &replicas, &mut history, &wish);
@@ -77,7 +78,6 @@ pub fn deployment(
         }
         _ => {
             let wakes = quiet::wakes(world, &mut decided, key, spec, &mut replicas, &mut history);
-            releases::remember(world, past, key, spec, &mut history);
             let setback = releases::setback(world, past, key, spec, &history);
             let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
             let (strategy, replicas) = (&strategy, &replicas[..]);

@@ -105,7 +105,9 @@ fn removed<'a>(past: &'a History, key: &Key) -> Option<&'a JobHistory> {
 
 /// What stays remembered of Jobs that are removed: of those that had been, and of those that are `gone` now, the newest.
 pub fn still_removed(world: World, past: &History, gone: &[Key]) -> RemovedJobs {
-    let before = past.removed_jobs.iter().filter(|(key, _)| !world.desired.declares(key));
+    // One that is declared again is known until its own file is written: a power cut may keep either.
+    let comes_back = |key: &Key| world.desired.declares(key) && past.jobs.contains_key(key);
+    let before = past.removed_jobs.iter().filter(|(key, _)| !comes_back(key));
     let mut after: RemovedJobs = before.map(|(key, removed)| (key.clone(), removed.clone())).collect();
     let has_run = |key: &&Key| past.jobs.get(key).is_some_and(|history| !history.runs.is_empty());
     for key in gone.iter().filter(has_run) {

@@ -27,22 +27,35 @@ pub struct Setback {
 }
 
 /// Notes what a member runs when its group comes to rest, and when the last member completed. That is written down before, so
-/// that all note the same time, even if some had written it down when the controller died and the others had not.
+/// that all note the same time.
 pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, history: &mut DeploymentHistory) {
-    if spec.release_group.is_none() {
+    let is_noted = newest_rested(history, &BTreeSet::new()).as_ref() == running(history);
+    if spec.release_group.is_none() || is_noted {
         return;
     }
     let rested_since = |member: &Key| past.deployments.get(member).filter(|known| rests(known)).and_then(completed_at);
-    let is_noted = newest_rested(history, &BTreeSet::new()).as_ref() == running(history);
-    let times: Option<Vec<Timestamp>> =
-        std::iter::once(key).chain(others(world, key, spec)).map(rested_since).collect();
-    let Some(times) = times.filter(|_| !is_noted) else { return };
-    // What was chosen against the group is what all of it asks for by now.
-    history.pin = None;
+    let all: Option<Vec<Timestamp>> = std::iter::once(key).chain(others(world, key, spec)).map(rested_since).collect();
+    let at_rest = all.and_then(|times| times.into_iter().max());
+    if at_rest.is_some() {
+        // What was chosen against the group is what all of it asks for by now.
+        history.pin = None;
+    }
+    let noted = noted_by_others(world, past, key, spec);
     let running = running(history).cloned();
     if let Some(revision) = history.revisions.iter_mut().find(|revision| Some(&revision.id) == running.as_ref()) {
-        revision.rested_at = times.into_iter().max();
+        revision.rested_at = noted.or(at_rest).or(revision.rested_at);
     }
+}
+
+/// The first rest that others have noted since what a member runs completed. It was one of this member too, though the
+/// controller may have died before that was written down, and the others may have moved on.
+fn noted_by_others(world: World, past: &History, key: &Key, spec: &DeploymentSpec) -> Option<Timestamp> {
+    let since = past.deployments.get(key).and_then(completed_at)?;
+    let known = others(world, key, spec).filter_map(|other| past.deployments.get(other));
+    known
+        .flat_map(|known| known.revisions.iter().filter_map(|revision| revision.rested_at))
+        .filter(|at| *at >= since)
+        .min()
 }
 
 /// Whether another member of the group asks for something new since all came back on a machine that was rebuilt.

@@ -23,14 +23,12 @@ fn may_be_tried_again(target: &str, is_there: impl Fn(&ContainerId) -> bool) -> 
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
-    /// Writes new contents down before anything refers to them.
-    pub(super) fn keep_contents(&mut self) {
+    /// Writes down what was lost with the state directory.
+    pub(super) fn keep_on(&mut self) {
         if self.store.is_lost()
             && let Err(error) = self.store.save(&self.history)
         {
             self.store_failed(format!("the state directory was removed, and a restart would know nothing: {error}"));
-        } else if let Err(error) = self.store.put_contents(&self.contents) {
-            self.store_failed(format!("containers that need a ConfigMap or Secret wait: it cannot be kept: {error}"));
         } else {
             self.warnings.clear();
         }

@@ -358,7 +358,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         self.executor.forget_images(&observed.arrivals, &self.history.images, self.desired.settings.images);
         self.remember(&plan.events);
         self.log_releases(&plan, &before, observed);
-        self.keep_contents();
+        self.keep_on();
         self.note_last_good();
         self.prober.set(std::mem::take(&mut plan.probes));
         self.inquirer.set(std::mem::take(&mut plan.inquiries));
@@ -385,8 +385,9 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         next
     }
 
-    /// Writes a history down, if it is another one or the last attempt may have written a part.
+    /// Writes a history down, if it is another one or the last attempt may have written a part, and before it what it refers to.
     fn save(&mut self, history: &History) -> Result<(), StoreError> {
+        self.store.put_contents(&self.contents)?;
         if *history == self.history && !self.half_saved && !self.store.is_lost() {
             return Ok(());
         }

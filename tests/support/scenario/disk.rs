@@ -215,7 +215,8 @@ impl State {
     /// Whether the change that was noted last is the one that kills.
     fn kills(&mut self, operation: Operation) -> Option<WriteFault> {
         let (path, left) = self.deadly.as_mut().filter(|_| operation == Operation::Rename)?;
-        *left -= u32::from(self.made.last().is_some_and(|write| write.path == *path));
+        let is_meant = |there: &str| path.strip_suffix('*').map_or(there == *path, |start| there.starts_with(start));
+        *left -= u32::from(self.made.last().is_some_and(|write| is_meant(&write.path)));
         (*left == 0).then(|| self.deadly = None).map(|()| WriteFault::Crash)
     }
 }
