@@ -256,7 +256,7 @@ fn remove_old(world: World, decided: &mut Decided, key: &Key, history: &JobHisto
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::desired::Desired;
+    use crate::model::desired::{Declared, Desired};
     use crate::model::name::{Kind, Name};
     use crate::model::observed::Observed;
     use crate::model::time::Timestamp;
@@ -271,5 +271,19 @@ mod tests {
         let kept = plan.history.removed_jobs;
         assert_eq!(kept.len(), REMOVED_KEPT);
         assert!(!kept.contains_key(&key(0)) && kept.contains_key(&key(1)));
+    }
+
+    #[test]
+    fn one_that_comes_back_is_remembered_as_removed_until_its_own_file_is_written() {
+        let key = Key::new(Kind::Job, Name::new("shop").unwrap(), Name::new("migrate").unwrap());
+        let removed = RemovedJob { at: Timestamp(1), history: JobHistory::default() };
+        let before = History { removed_jobs: [(key.clone(), removed)].into(), ..History::default() };
+        let mut desired = Desired::default();
+        let spec = serde_json::json!({"template": {"image": "migrate:1"}});
+        desired.jobs.insert(key.clone(), Declared::bare(serde_json::from_value(spec).unwrap()));
+        let plan = |history: &History| crate::plan::plan(&desired, &Observed::default(), history, Timestamp(2)).history;
+        let first = plan(&before);
+        assert!(first.jobs.contains_key(&key) && first.removed_jobs.contains_key(&key));
+        assert!(!plan(&first).removed_jobs.contains_key(&key));
     }
 }
