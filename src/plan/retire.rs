@@ -180,7 +180,8 @@ pub fn stopping(scene: &Scene, history: &DeploymentHistory) -> u32 {
 pub fn is_stopping(world: World, history: &DeploymentHistory, replica: &Replica) -> bool {
     let id = &replica.container.id;
     // A stop that failed leaves it running, although what does not answer counts as busy.
-    let is_busy = world.is_busy(replica.container) && world.container_failure(replica.container).is_none();
+    let has_failed = world.container_failure(replica.container).is_some_and(|failure| failure.ending);
+    let is_busy = world.is_busy(replica.container) && !has_failed;
     replica.runs() && is_busy && is_told_to_stop(history, id)
 }
 
