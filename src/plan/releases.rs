@@ -29,8 +29,7 @@ pub struct Setback {
 /// Notes what a member runs when its group comes to rest, and when the last member completed. That is written down before, so
 /// that all note the same time.
 pub fn remember(world: World, past: &History, key: &Key, spec: &DeploymentSpec, history: &mut DeploymentHistory) {
-    let is_noted = newest_rested(history, &BTreeSet::new()).as_ref() == running(history);
-    if spec.release_group.is_none() || is_noted {
+    if spec.release_group.is_none() || newest_rested(history, &BTreeSet::new()).as_ref() == running(history) {
         return;
     }
     let rested_since = |member: &Key| past.deployments.get(member).filter(|known| rests(known)).and_then(completed_at);

@@ -28,7 +28,7 @@ pub(super) struct Watched {
     pub(super) unsettled_since: Option<Timestamp>,
     /// Whether a git that was changing the directory has ended.
     pub(super) guard: Guard,
-    /// Whether that is kept for a restart, as far as we know.
+    /// Whether what is in force is kept for a restart, as far as we know.
     is_kept: bool,
     /// Whether the last attempt to keep it failed.
     keeping_failed: bool,

@@ -69,86 +69,31 @@ pub enum Allowance {
 #[derive(Debug, Clone)]
 pub enum Step {
     World(Box<World>),
-    Run {
-        until: Option<Expectation>,
-        within: Millis,
-    },
+    Run { until: Option<Expectation>, within: Millis },
     Expect(Expectation),
-    Edit {
-        file: String,
-        from: String,
-        to: String,
-    },
-    Add {
-        file: String,
-        from: String,
-    },
-    Delete {
-        file: String,
-    },
-    Empty {
-        dir: String,
-    },
-    Unmount {
-        dir: String,
-    },
-    Mount {
-        dir: String,
-    },
-    Unconfigure {
-        dir: String,
-    },
-    Accident {
-        verb: Verb,
-        container: String,
-    },
-    RemoveImage {
-        reference: String,
-    },
-    RemoveVolume {
-        name: String,
-    },
-    TagImage {
-        reference: String,
-        name: String,
-    },
-    Disconnect {
-        container: String,
-        network: String,
-    },
-    Rename {
-        container: String,
-        to: String,
-    },
-    Update {
-        container: String,
-        what: String,
-        value: String,
-    },
-    Engine {
-        graceful: bool,
-        down: Millis,
-    },
+    Edit { file: String, from: String, to: String },
+    Add { file: String, from: String },
+    Delete { file: String },
+    Empty { dir: String },
+    Unmount { dir: String },
+    Mount { dir: String },
+    Unconfigure { dir: String },
+    Accident { verb: Verb, container: String },
+    RemoveImage { reference: String },
+    RemoveVolume { name: String },
+    TagImage { reference: String, name: String },
+    Disconnect { container: String, network: String },
+    Rename { container: String, to: String },
+    Update { container: String, what: String, value: String },
+    Engine { graceful: bool, down: Millis },
     Controller(Process),
-    /// The controller dies as a file of the state directory is replaced for the so manyth time from now.
-    CrashAtWrite {
-        number: u32,
-        path: String,
-    },
+    CrashAtWrite { number: u32, path: String },
     LoseState,
     LoseHistory,
     FullDisk(Millis),
-    Request {
-        key: Key,
-        request: Request,
-    },
+    Request { key: Key, request: Request },
     Confirm(Name),
-    Fail {
-        call: String,
-        target: String,
-        mode: FaultMode,
-        times: u32,
-    },
+    Fail { call: String, target: String, mode: FaultMode, times: u32 },
     Mark,
 }
 
