@@ -142,6 +142,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
                     restart_policy: Default::default(),
                 },
                 published: Vec::new(),
+                volumes: [].into(),
                 probes: Probes::default(),
                 last_log: Vec::new(),
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum as Word, EndpointSettings,
-    HealthStatusEnum, HostConfig, PortBinding, PortMap, RestartPolicyNameEnum,
+    HealthStatusEnum, HostConfig, MountPoint, PortBinding, PortMap, RestartPolicyNameEnum,
 };
 
 use super::client::{Api, CALL, Client};
@@ -74,6 +74,7 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
         networks,
         adjustable: adjustable(&host),
         published: bound(host.port_bindings.as_ref()),
+        volumes: found.mounts.unwrap_or_default().into_iter().filter_map(volume).collect(),
         probes: Probes::default(),
         last_log: Vec::new(),
         id,
@@ -99,6 +100,11 @@ fn container_state(state: EngineState) -> ContainerState {
         }),
         Word::CREATED | Word::EMPTY => ContainerState::Created { error: start_error(exit_code, state.error) },
     }
+}
+
+/// The volume that is mounted, if it is one.
+fn volume(mount: MountPoint) -> Option<String> {
+    mount.name.filter(|_| mount.typ.as_deref() == Some("volume"))
 }
 
 fn start_error(exit_code: i64, message: Option<String>) -> Option<StartError> {
@@ -260,6 +266,17 @@ mod tests {
             port(9090, HostPort::Range("3001-3003".into()), "127.0.0.1", Protocol::Tcp),
         ];
         assert_eq!(read.published, expected);
+    }
+
+    #[test]
+    fn volumes_are_known_by_name_and_other_mounts_are_none() {
+        let mounts = json!([
+            {"Type": "volume", "Name": "shop.data", "Source": "/var/lib/docker/volumes/shop.data/_data", "Destination": "/data"},
+            {"Type": "bind", "Source": "/srv/www", "Destination": "/www"},
+            {"Type": "tmpfs", "Source": "", "Destination": "/tmp"},
+        ]);
+        let read = read(|found| found["Mounts"] = mounts, "1.45").unwrap();
+        assert_eq!(read.volumes.iter().collect::<Vec<_>>(), ["shop.data"]);
     }
 
     #[test]

@@ -127,6 +127,16 @@ pub enum MountSource {
     Files(Files),
 }
 
+impl MountSource {
+    /// The volume, if it is one.
+    pub fn volume(&self) -> Option<&str> {
+        match self {
+            MountSource::Volume(name) => Some(name),
+            MountSource::HostPath(_) | MountSource::Tmpfs { .. } | MountSource::Files(_) => None,
+        }
+    }
+}
+
 /// A rendered content: a directory with one file per key, in a place that only this combination uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]

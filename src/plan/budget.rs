@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::converge::Scene;
-use super::host_ports::foreign_holder;
+use super::holdings::{self, foreign_holder};
 use super::last_good;
 use super::purpose::wanted;
 use super::replica::{Replica, find};
@@ -169,7 +169,7 @@ fn prepared_for_swap(scene: &Scene, kept: &[&Replica], old: &[&Replica]) -> u32 
         return u32::MAX;
     }
     let template = &scene.target.template;
-    if scene.world.ports.bar(scene.key, template) || foreign_holder(scene.world.observed, template).is_some() {
+    if holdings::bar(scene.world, scene.key, template) || foreign_holder(scene.world.observed, template).is_some() {
         return 0;
     }
     // One that was stopped and kept for the way back is as good as one that was never started; and one whose port was taken

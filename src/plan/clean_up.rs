@@ -246,11 +246,12 @@ mod tests {
     }
 
     fn cleaned(desired: &Desired, observed: &Observed, brought: &Brought, history: &History) -> (Brought, Decided) {
-        let (by_owner, ports, promised, follows) =
+        let (by_owner, holdings, promised, follows) =
             (BTreeMap::new(), Default::default(), Default::default(), BTreeMap::new());
-        let (by_owner, wards, ports, promised, follows) = (&by_owner, &wards(desired), &ports, &promised, &follows);
+        let (by_owner, wards, holdings, promised, follows) =
+            (&by_owner, &wards(desired), &holdings, &promised, &follows);
         let world =
-            World { desired, observed, now: NOW, by_owner, wards, ports, promised, follows, gone: &BTreeMap::new() };
+            World { desired, observed, now: NOW, by_owner, wards, holdings, promised, follows, gone: &BTreeMap::new() };
         clean_up(world, brought, history)
     }
 

@@ -289,7 +289,7 @@ fn start_ready_to_start(
         };
         if running >= room {
             if is_new {
-                needs::host_ports_free(scene.world, decided, scene.key, &scene.target.template);
+                needs::is_free(scene.world, decided, scene.key, &scene.target.template);
                 needs::tell_foreign_holder(scene.world, decided, &scene.target.template);
                 decided.wait("an old replica to stop");
                 // The old one stops only for a successor that lacks nothing but its start.
@@ -347,7 +347,7 @@ pub fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHisto
             return;
         }
     }
-    if !needs::host_ports_free(scene.world, decided, scene.key, template_of(scene.spec, history, &container.revision)) {
+    if !needs::is_free_for(scene.world, decided, container, template_of(scene.spec, history, &container.revision)) {
         return;
     }
     let cause = match &container.state {

@@ -91,6 +91,11 @@ pub fn begin(history: &mut CronJobHistory, spec: &CronJobSpec, at: Timestamp, by
     run_id(scheduled_at)
 }
 
+/// When its runs were to begin.
+fn beginnings(history: &CronJobHistory) -> Vec<Timestamp> {
+    history.runs.iter().map(|run| run.scheduled_at).collect()
+}
+
 /// A CronJob in a pass.
 struct Pass<'a> {
     world: World<'a>,
@@ -113,13 +118,14 @@ enum Step {
 impl Pass<'_> {
     /// Notes which runs have ended since they were last seen: what has ended is in nobody's way.
     fn note_ends(&self, decided: &mut Decided, history: &mut CronJobHistory) {
+        let begun = beginnings(history);
         for run in history.runs.iter_mut().filter(|run| !run.is_over()) {
             let Some(attempt) = run.job.as_ref().map(|job| job.attempt) else { continue };
             let id = run_id(run.scheduled_at);
             let is_present = |container: &&&Container| container.revision == id && container.slot == attempt;
             let container = self.world.containers(self.key).iter().find(is_present);
             if container.is_some_and(|container| matches!(container.state, ContainerState::Exited(_))) {
-                self.step(decided, run, false);
+                self.step(decided, run, &begun, false);
             }
         }
     }
@@ -188,9 +194,10 @@ impl Pass<'_> {
 
     /// One step of every run.
     fn proceed(&self, decided: &mut Decided, history: &mut CronJobHistory) {
+        let begun = beginnings(history);
         for mut run in std::mem::take(&mut history.runs) {
             let leaves = history.runs.iter().any(|earlier| earlier.replaced && self.lives(earlier));
-            match self.step(decided, &mut run, leaves) {
+            match self.step(decided, &mut run, &begun, leaves) {
                 Step::Goes => history.runs.push(run),
                 Step::Dropped(why) => {
                     let message = format!("run {} is skipped: {why}", run_id(run.scheduled_at));
@@ -205,8 +212,8 @@ impl Pass<'_> {
         }
     }
 
-    /// One step of a run. `leaves`: another one that has to leave first still runs.
-    fn step(&self, decided: &mut Decided, run: &mut CronRun, leaves: bool) -> Step {
+    /// One step of a run. `begun`: when all of them were to begin; `leaves`: another one that has to leave first still runs.
+    fn step(&self, decided: &mut Decided, run: &mut CronRun, begun: &[Timestamp], leaves: bool) -> Step {
         let overdue = self.overdue(decided, run);
         if run.job.is_none() {
             if run.replaced {
@@ -231,8 +238,11 @@ impl Pass<'_> {
             job.state = JobState::Started { at: self.world.now };
         }
         match overdue {
-            _ if replaced => runner.give_way(decided, job, "a newer run takes its place"),
-            Some(why) => runner.give_way(decided, job, &why),
+            _ if replaced => {
+                let since = begun.iter().copied().filter(|newer| *newer > at).min();
+                runner.give_way(decided, job, since, "a newer run takes its place");
+            }
+            Some(why) => runner.give_way(decided, job, None, &why),
             None if waits && leaves => decided.wait("the run before it to end, whose place it takes"),
             None if waits => {}
             None => runner.advance(decided, job),

@@ -10,7 +10,7 @@ use super::needs;
 use super::replica::{Replica, find, last_words};
 use super::taken_over;
 use super::world::{Decided, World};
-use crate::model::cron::CronJobHistory;
+use crate::model::cron::{CronJobHistory, CronRun};
 use crate::model::gate::{GateRecord, GateResult};
 use crate::model::history::{DeploymentHistory, History, Revision, Rollout};
 use crate::model::job::{JobRun, JobState};
@@ -183,7 +183,7 @@ fn ran(world: World, past: &History, cron_job: &Key, gate: &Gate, record: &GateR
     if is_recent(history, gate, record) {
         return Some(GateResult { at: world.now, failure: None, last_log: Vec::new() });
     }
-    let run = history.runs.iter().find(|run| run.scheduled_at >= record.asked_at)?;
+    let run = run_since(history, record)?;
     let (why, last_log) = match &run.job.as_ref()?.state {
         JobState::Failed { reason, last_log, .. } => (format!("{reason}{}", last_words(last_log)), last_log.clone()),
         JobState::Unknown { .. } => ("nobody knows how its run ended".into(), Vec::new()),
@@ -196,6 +196,20 @@ fn ran(world: World, past: &History, cron_job: &Key, gate: &Gate, record: &GateR
     Some(GateResult { at: world.now, failure: Some(failure), last_log })
 }
 
+/// The run that was begun since a gate asked for one. What a newer run has taken the place of tells nothing.
+pub fn run_since<'a>(history: &'a CronJobHistory, record: &GateRecord) -> Option<&'a CronRun> {
+    history.runs.iter().find(|run| !run.replaced && run.scheduled_at >= record.asked_at)
+}
+
+/// A rollout that begins again comes to its gates again: what ran before that is no longer lately.
+pub fn come_anew(spec: &DeploymentSpec, history: &mut DeploymentHistory, to: &RevisionId) {
+    let Some(revision) = history.revisions.iter_mut().find(|revision| revision.id == *to) else { return };
+    let of_runs: Vec<String> =
+        all(spec).filter(|(.., gate)| gate.cron_job.is_some()).map(|(side, _, gate)| title(side, gate)).collect();
+    revision.gates.retain(|title, record| record.result.is_some() || !of_runs.contains(title));
+}
+
+/// Whether a run has ended well lately, as of when the rollout came to the gate.
 pub fn is_recent(history: &CronJobHistory, gate: &Gate, record: &GateRecord) -> bool {
     history.last_success.is_some_and(|at| at + gate.within >= record.asked_at)
 }
@@ -203,10 +217,7 @@ pub fn is_recent(history: &CronJobHistory, gate: &Gate, record: &GateRecord) -> 
 /// The run that a Job or CronJob has made or makes for a gate.
 fn run<'a>(world: World, past: &'a History, of: &Key, image: &ImageId, record: &GateRecord) -> Option<&'a JobRun> {
     match of.kind {
-        Kind::CronJob => {
-            let runs = &past.cron_jobs.get(of)?.runs;
-            runs.iter().find(|run| run.scheduled_at >= record.asked_at)?.job.as_ref()
-        }
+        Kind::CronJob => run_since(past.cron_jobs.get(of)?, record)?.job.as_ref(),
         _ => job_run(world, past, of, image),
     }
 }

@@ -380,7 +380,7 @@ mod tests {
     use crate::model::observed::Observed;
     use crate::model::time::Timestamp;
     use crate::plan::headroom::Promised;
-    use crate::plan::host_ports::HostPorts;
+    use crate::plan::holdings::Holdings;
 
     /// What a container of the image `sha256:1` is made from, where its tag leads to this image.
     fn made_from(tagged: &str) -> String {
@@ -396,12 +396,13 @@ mod tests {
         let desired = Desired::default();
         let observed =
             Observed { images: [("web:1".to_string(), ImageState::Present(image))].into(), ..Observed::default() };
-        let (by_owner, ports, promised) = (BTreeMap::new(), HostPorts::default(), Promised::default());
+        let (by_owner, holdings, promised) = (BTreeMap::new(), Holdings::default(), Promised::default());
         let (follows, gone, now) = (BTreeMap::new(), BTreeMap::new(), Timestamp(0));
         let (desired, observed) = (&desired, &observed);
         let wards = crate::plan::world::wards(desired);
-        let (by_owner, wards, ports, promised, follows, gone) = (&by_owner, &wards, &ports, &promised, &follows, &gone);
-        let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone };
+        let (by_owner, wards, holdings, promised, follows, gone) =
+            (&by_owner, &wards, &holdings, &promised, &follows, &gone);
+        let world = World { desired, observed, now, by_owner, wards, holdings, promised, follows, gone };
         let template: Template = serde_json::from_value(serde_json::json!({"image": "web:1"})).unwrap();
         reference(world, &template, &ImageId("sha256:1".into()))
     }

@@ -17,7 +17,7 @@ mod follow;
 mod forecast;
 mod gates;
 mod headroom;
-mod host_ports;
+mod holdings;
 mod images;
 mod inquiries;
 mod jobs;
@@ -68,21 +68,21 @@ pub use request::request;
 pub use wards::wards;
 
 use headroom::Promised;
-use host_ports::HostPorts;
+use holdings::Holdings;
 use world::{Decided, World, index};
 
 /// Decides what to do now.
 pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Plan {
     let by_owner = index(observed);
-    let ports = HostPorts::of(history, &by_owner);
+    let holdings = Holdings::of(desired, observed, history, &by_owner);
     let follows = follow::follows(desired, observed, history, now);
     // From here on a chosen image is one that the manifest has written.
     let desired = &*follow::effective(desired, &follows);
     let promised = Promised::of(desired, observed, history);
     let wards = world::wards(desired);
-    let (by_owner, wards, ports, promised) = (&by_owner, &wards, &ports, &promised);
+    let (by_owner, wards, holdings, promised) = (&by_owner, &wards, &holdings, &promised);
     let gone = &volumes::gone(desired, observed, history);
-    let world = World { desired, observed, now, by_owner, wards, ports, promised, follows: &follows, gone };
+    let world = World { desired, observed, now, by_owner, wards, holdings, promised, follows: &follows, gone };
     let mut plan = Plan::default();
     places(world, &mut plan);
     contents(world, &mut plan);
@@ -113,7 +113,8 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         plan.status.values_mut().for_each(|status| status.blocked = false);
     }
     registries(world, &mut plan);
-    plan.actions = images::one_each(std::mem::take(&mut plan.actions));
+    let actions = images::one_each(std::mem::take(&mut plan.actions));
+    plan.actions = holdings::one_writer(desired, observed, actions);
     plan
 }
 

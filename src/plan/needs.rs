@@ -1,9 +1,9 @@
-//! What a container needs before it can be made or started: networks, volumes, host ports, its dependencies.
+//! What a container needs before it can be made or started: networks, volumes, what only one can have, its dependencies.
 
 use std::collections::BTreeSet;
 
 use super::build::{attachments, volume_name};
-use super::host_ports::foreign_holder;
+use super::holdings::{self, Place, Thing, foreign_holder};
 use super::jobs::Asked;
 use super::releases;
 use super::replica::find;
@@ -13,6 +13,7 @@ use crate::model::desired::Desired;
 use crate::model::history::{DeploymentHistory, History, Revision, Rollout};
 use crate::model::job::JobState;
 use crate::model::name::{Key, Kind, Name};
+use crate::model::observed::Container;
 use crate::model::revision::RevisionId;
 use crate::model::spec::{DeploymentSpec, Template};
 
@@ -57,13 +58,27 @@ fn await_places(
     missing_networks.iter().all(|name| comes(name)) && foreign.is_empty() && missing_volumes.is_empty()
 }
 
-/// Whether no other object of ours has a host port that the template publishes; if one has, it says which.
-pub fn host_ports_free(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
-    let holder = world.ports.holder(owner, template);
-    if let Some((holder, port)) = holder {
-        decided.wait(format!("host port {port}, which {holder} still publishes"));
+/// Whether no other object of ours has what only one can have and the template asks for; if one has, it says which.
+pub fn is_free(world: World, decided: &mut Decided, owner: &Key, template: &Template) -> bool {
+    let Some(Place { owner: holder, thing, .. }) = holdings::holder(world, owner, template) else { return true };
+    decided.wait(match thing {
+        Thing::Port(_, number) => format!("host port {number}, which {holder} still publishes"),
+        Thing::Address(network, address) => format!("address {address} on network {network}, which {holder} still has"),
+        Thing::Volume(name) => format!("volume {name}, which {holder} still writes to"),
+    });
+    false
+}
+
+/// The same for one container, which shares a volume for one writer with no other of its object either.
+pub fn is_free_for(world: World, decided: &mut Decided, container: &Container, template: &Template) -> bool {
+    if !is_free(world, decided, &container.owner, template) {
+        return false;
     }
-    holder.is_none()
+    let is_written = holdings::is_written(world, container, template);
+    if is_written {
+        decided.wait("its volume, which has one writer, and another container of it still writes to");
+    }
+    !is_written
 }
 
 /// Says which container that is not ours has a host port of the template, and the way out: the engine says only that somebody has.

@@ -125,6 +125,13 @@ fn create(world: World, pool: &mut Pool, key: &Key, spec: &NetworkSpec, name: St
         };
         vec![free.to_string()]
     } else {
+        if let Some((subnet, network)) = taken(world, spec) {
+            let message = format!(
+                "subnet {subnet} is not free, network {network} has it: choose another one, or this network is made once that is gone"
+            );
+            decided.status = waiting(message);
+            return;
+        }
         spec.subnets.clone()
     };
     decided.status = waiting("being created".into());
@@ -137,6 +144,19 @@ fn create(world: World, pool: &mut Pool, key: &Key, spec: &NetworkSpec, name: St
         options: spec.options.clone(),
     };
     decided.act(world, key, Call::CreateNetwork(create), "it is declared and does not exist");
+}
+
+/// A subnet that a network is to have and another one has, with that one. The engine refuses it, of bridges in every case.
+fn taken<'a>(world: World<'a>, spec: &'a NetworkSpec) -> Option<(&'a str, &'a str)> {
+    let is_bridge = |driver: Option<&str>| driver.unwrap_or("bridge") == "bridge";
+    let all = world.observed.networks.values().filter(|_| is_bridge(spec.driver.as_deref()));
+    let mut others = all.filter(|network| is_bridge(Some(&network.driver)));
+    others.find_map(|network| {
+        let theirs = || network.subnets.iter().filter_map(|text| Subnet::parse(text));
+        let is_taken =
+            |text: &&String| Subnet::parse(text).is_some_and(|own| theirs().any(|other| other.overlaps(own)));
+        Some((spec.subnets.iter().find(is_taken)?.as_str(), network.name.as_str()))
+    })
 }
 
 /// What of its declaration changed, as far as the engine's list shows it.

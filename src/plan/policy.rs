@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::build::{self, Source};
 use super::follow::Follows;
 use super::headroom::Promised;
-use super::host_ports::HostPorts;
+use super::holdings::Holdings;
 use super::world::{Decided, World, wards};
 use super::{networks, volumes};
 use crate::model::action::Call;
@@ -75,13 +75,22 @@ pub fn barred(
 pub fn declared(desired: &Desired) -> BTreeMap<Key, Vec<Refusal>> {
     let observed = Observed::default();
     let by_owner = BTreeMap::new();
-    let ports = HostPorts::default();
+    let holdings = Holdings::default();
     let promised = Promised::default();
     let now = Timestamp::default();
     let follows = Follows::new();
-    let (by_owner, wards, ports, promised, follows) = (&by_owner, &wards(desired), &ports, &promised, &follows);
-    let world =
-        World { desired, observed: &observed, now, by_owner, wards, ports, promised, follows, gone: &BTreeMap::new() };
+    let (by_owner, wards, holdings, promised, follows) = (&by_owner, &wards(desired), &holdings, &promised, &follows);
+    let world = World {
+        desired,
+        observed: &observed,
+        now,
+        by_owner,
+        wards,
+        holdings,
+        promised,
+        follows,
+        gone: &BTreeMap::new(),
+    };
     let template = |(key, template): (&Key, &Arc<Template>)| {
         (key.clone(), template_refusals(world, key, template, &build::contents(world, key, template)))
     };

@@ -246,7 +246,7 @@ mod tests {
     use crate::model::revision::{ImageId, RevisionId, TemplateHash};
     use crate::model::spec::{Limits, Requests, RestartPolicy};
     use crate::plan::headroom::Promised;
-    use crate::plan::host_ports::HostPorts;
+    use crate::plan::holdings::Holdings;
 
     /// When the controller began to look.
     const WATCHED: Timestamp = Timestamp(100_000);
@@ -277,6 +277,7 @@ mod tests {
                 restart_policy: RestartPolicy::Always,
             },
             published: Vec::new(),
+            volumes: [].into(),
             probes: Probes { readiness: probe, ..Probes::default() },
             last_log: Vec::new(),
         }
@@ -286,12 +287,13 @@ mod tests {
     fn seen(container: &Container, is_judged: bool, ready_since: Option<Timestamp>) -> Readiness {
         let desired = Desired::default();
         let observed = Observed { watched_since: WATCHED, ..Observed::default() };
-        let (by_owner, ports, promised) = (BTreeMap::new(), HostPorts::default(), Promised::default());
+        let (by_owner, holdings, promised) = (BTreeMap::new(), Holdings::default(), Promised::default());
         let (follows, gone, now) = (BTreeMap::new(), BTreeMap::new(), WATCHED + Span::secs(60));
         let (desired, observed) = (&desired, &observed);
         let wards = crate::plan::world::wards(desired);
-        let (by_owner, wards, ports, promised, follows, gone) = (&by_owner, &wards, &ports, &promised, &follows, &gone);
-        let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone };
+        let (by_owner, wards, holdings, promised, follows, gone) =
+            (&by_owner, &wards, &holdings, &promised, &follows, &gone);
+        let world = World { desired, observed, now, by_owner, wards, holdings, promised, follows, gone };
         let template = json!({"image": "web:1", "readinessProbe": {"httpGet": {"port": 80}}});
         let template: Template = serde_json::from_value(template).unwrap();
         let mut history = DeploymentHistory::default();

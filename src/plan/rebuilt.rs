@@ -7,7 +7,7 @@ use super::build;
 use super::deployment;
 use super::follow;
 use super::headroom::Promised;
-use super::host_ports::HostPorts;
+use super::holdings::Holdings;
 use super::images;
 use super::policy;
 use super::world::{Decided, World, index, wards};
@@ -33,11 +33,11 @@ pub fn awaited<'a>(desired: &'a Desired, history: &'a History) -> impl Iterator<
 /// What would be brought back, in sentences for people.
 pub fn announced(desired: &Desired, observed: &Observed, history: &History, now: Timestamp) -> Vec<String> {
     let by_owner = index(observed);
-    let (ports, promised) = (HostPorts::of(history, &by_owner), Promised::default());
+    let (holdings, promised) = (Holdings::of(desired, observed, history, &by_owner), Promised::default());
     let follows = follow::follows(desired, observed, history, now);
     let desired = &*follow::effective(desired, &follows);
-    let (by_owner, wards, ports, promised, follows) = (&by_owner, &wards(desired), &ports, &promised, &follows);
-    let world = World { desired, observed, now, by_owner, wards, ports, promised, follows, gone: &BTreeMap::new() };
+    let (by_owner, wards, holdings, promised, follows) = (&by_owner, &wards(desired), &holdings, &promised, &follows);
+    let world = World { desired, observed, now, by_owner, wards, holdings, promised, follows, gone: &BTreeMap::new() };
     let nothing = DeploymentHistory::default();
     let sentence = |(key, declared): (&Key, &Declared<DeploymentSpec>)| {
         let known = history.deployments.get(key).unwrap_or(&nothing);

@@ -150,8 +150,8 @@ fn begin(
     let given_up =
         history.rollout.revision().filter(|_| reason == "RolloutSuperseded").and_then(|id| find(history, id));
     let instead = given_up.map(|old| format!(" in place of revision {}, which had not got there", old.number));
-    let message = message + &instead.unwrap_or_default();
-    decided.tell(world, facts.key, Severity::Normal, reason, message);
+    decided.tell(world, facts.key, Severity::Normal, reason, message + &instead.unwrap_or_default());
+    gates::come_anew(facts.spec, history, &to);
     let others = facts.replicas.iter().filter(|r| r.container.revision != to && !r.retiring && r.was_of_use());
     history.begun = Some(begun);
     history.rollout = Rollout::Progressing {

@@ -167,6 +167,9 @@ impl Runner<'_> {
         if !needs::dependencies_met(world, decided, past, key, &template) {
             return;
         }
+        if !needs::is_free_for(world, decided, container, &template) {
+            return;
+        }
         if let Some(deployment) = quiet::awaited(world, key, self.quiesce) {
             return decided.wait(format!("{deployment} to be quiet"));
         }
@@ -226,8 +229,9 @@ impl Runner<'_> {
         run.state = JobState::Retrying { at: self.world.now };
     }
 
-    /// One step towards the end of a run that is not to go on.
-    pub fn give_way(&self, decided: &mut Decided, run: &mut JobRun, why: &str) {
+    /// One step towards the end of a run that is not to go on, `since` then. What ends well after that has not done its work: a
+    /// backup that is cut off and says nothing of it is none.
+    pub fn give_way(&self, decided: &mut Decided, run: &mut JobRun, since: Option<Timestamp>, why: &str) {
         let before = run.state.clone();
         let reason = why.to_string();
         match (&run.state, self.container(run)) {
@@ -239,7 +243,11 @@ impl Runner<'_> {
             (_, Some(container)) if self.world.is_busy(container) => {}
             (_, Some(container)) => match &container.state {
                 ContainerState::Running { .. } => self.stop(decided, run, container, reason),
-                ContainerState::Exited(exit) if exit.code == 0 => self.end(run, exit, container),
+                ContainerState::Exited(exit)
+                    if exit.code == 0 && since.is_some_and(|since| exit.finished_at <= since) =>
+                {
+                    self.end(run, exit, container);
+                }
                 ContainerState::Exited(_) | ContainerState::Created { .. } => {
                     run.state = failed(self.world.now, reason, container);
                 }

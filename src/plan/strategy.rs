@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::holdings;
 use super::world::World;
-use crate::model::name::{Key, Kind};
-use crate::model::spec::{AccessMode, DeploymentSpec, Port, StrategyType, Template};
+use crate::model::name::Key;
+use crate::model::spec::{DeploymentSpec, Port, StrategyType, Template};
 use crate::model::time::Span;
 
 /// How replicas are replaced.
@@ -70,14 +71,15 @@ fn surge_limit(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Templa
     if let Some(attachment) = template.networks.iter().find(|n| n.address().is_some()) {
         return Some((0, format!("two replicas cannot share the fixed address on network {}", attachment.name())));
     }
-    let single = template.mounts.iter().filter_map(|m| m.volume.as_ref()).find(|volume| {
-        let declared = world.desired.volumes.get(&key.sibling(Kind::Volume, volume));
-        declared.is_some_and(|v| v.spec.access_mode == AccessMode::ReadWriteOncePod)
-    });
+    let single = template
+        .mounts
+        .iter()
+        .filter_map(|m| m.volume.as_ref())
+        .find(|volume| holdings::is_single_writer(world.desired, key, volume));
     if let Some(volume) = single {
         return Some((0, format!("volume {volume} allows one replica at a time")));
     }
-    if let Some(other) = world.ports.exchanged_with(key) {
+    if let Some(other) = world.holdings.exchanged_with(key) {
         return Some((0, format!("its host port is exchanged with {other}")));
     }
     // A port that no old replica uses is free for the new ones.

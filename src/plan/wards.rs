@@ -1,6 +1,6 @@
 //! The Deployments that a Job or CronJob is a gate of, and what they ask of it. What a gate found, `gates` knows.
 
-use super::gates::{Side, all, gated, is_recent, is_the_manifests, title};
+use super::gates::{Side, all, gated, is_recent, is_the_manifests, run_since, title};
 use super::world::World;
 use crate::model::desired::{Declared, Desired};
 use crate::model::gate::GateRecord;
@@ -36,7 +36,7 @@ pub fn run_wanted<'a>(world: World<'a>, past: &'a History, cron_job: &'a Key) ->
         let own = all(&declared.spec).filter(|(.., gate)| gate.object(ward).as_ref() == Some(cron_job));
         let wants = |(side, _, gate): (Side, u8, &Gate)| {
             let record = revision.gates.get(&title(side, gate)).filter(|record| record.result.is_none())?;
-            let begun = known.runs.iter().any(|run| run.scheduled_at >= record.asked_at);
+            let begun = run_since(known, record).is_some();
             (!begun && !is_recent(known, gate, record)).then_some(())
         };
         own.filter_map(wants).next().map(|()| (ward, revision.number))

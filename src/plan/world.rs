@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::follow::Follows;
 use super::gates;
 use super::headroom::Promised;
-use super::host_ports::HostPorts;
+use super::holdings::Holdings;
 use crate::model::action::{Action, Call, container_target, is_build_target};
 use crate::model::desired::Desired;
 use crate::model::failure::RolloutFailure;
@@ -29,8 +29,8 @@ pub struct World<'a> {
     pub by_owner: &'a BTreeMap<&'a Key, Vec<&'a Container>>,
     /// The Deployments that each Job or CronJob is a gate of.
     pub wards: &'a Wards<'a>,
-    /// Who has which host port.
-    pub ports: &'a HostPorts<'a>,
+    /// Who has what only one can have.
+    pub holdings: &'a Holdings<'a>,
     /// Memory that is given out already.
     pub promised: &'a Promised,
     /// Whose image is followed in its registry.

@@ -33,6 +33,7 @@ pub enum AccessMode {
     /// Any number: an old and a new replica overlap during an update.
     #[default]
     ReadWriteMany,
-    /// One at a time (a database): updates stop the old replica before the new one starts.
+    /// One at a time (a database): updates stop the old replica before the new one starts, and what another object has left
+    /// running with it, be it under an earlier name or by an earlier manifest, is waited for.
     ReadWriteOncePod,
 }

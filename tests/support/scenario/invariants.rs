@@ -149,6 +149,9 @@ impl Invariants {
         if matches!(call.name, "stop" | "restart" | "pause" | "remove") {
             self.before_end(world, &key, container, call.name);
         }
+        if call.name == "start" {
+            self.before_writer(world, container);
+        }
         match call.name {
             "stop" | "restart" if key.kind == Kind::Deployment => self.before_stop(world, &key, container, call.name),
             "start" if key.kind == Kind::Deployment => self.before_start(world, &key, container),
@@ -272,6 +275,27 @@ impl Invariants {
             |c: &&Container| matches!(&c.state, State::Exited(exit) if exit.code == 0) && !c.stopped_by_call;
         if let Some(earlier) = self.of(world, key).filter(is_earlier).find(went_well) {
             self.violated(world, format!("start of {}, although {} has ended well", container.name, earlier.name));
+        }
+    }
+
+    /// Nothing begins to write to a volume for one writer while another container of ours may.
+    fn before_writer(&self, world: &World, container: &Container) {
+        let views = hold(&self.views).clone();
+        for object in views.iter().flat_map(|views| views.borrow().objects.values().cloned().collect::<Vec<_>>()) {
+            let Detail::Volume { engine_name, .. } = &object.detail else { continue };
+            let mounts = |c: &Container| c.volumes.contains(engine_name);
+            if object.declared.value()["accessMode"] != "ReadWriteOncePod" || !mounts(container) {
+                continue;
+            }
+            let may_write = |c: &Container| {
+                matches!(c.state, State::Running { .. } | State::Restarting { .. } | State::Paused { .. })
+            };
+            let is_ours = |c: &Container| owner(world, &c.id, &self.instance).is_some();
+            let mut others = world.containers.values().filter(|c| c.id != container.id && mounts(c));
+            if let Some(writer) = others.find(|c| may_write(c) && is_ours(c)) {
+                let (name, writer) = (&container.name, &writer.name);
+                self.violated(world, format!("start of {name}, while {writer} may write to {engine_name} too"));
+            }
         }
     }
 

@@ -491,6 +491,7 @@ impl World {
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
             adjustable: container.adjustable.clone(),
             published: container.spec.as_ref().map(|spec| published(&spec.template.ports)).unwrap_or_default(),
+            volumes: container.volumes.iter().chain(&container.anonymous_volumes).cloned().collect(),
             probes: seen::Probes::default(),
             last_log: Vec::new(),
         })
