@@ -1,7 +1,9 @@
 //! Deployments that a CronJob wants quiet while it runs: their replicas lose their name, drain, and are stopped or paused
 //! before its container starts; when it has ended they come back. That container is the ledger: it is created first and
-//! started last, so whatever crashes between, both sides see the same.
+//! started last, so whatever crashes between, both sides see the same. None is made quiet for a run that could not start
+//! although all were.
 
+use super::needs;
 use super::replica::{Replica, template_of};
 use super::retire::{self, Gap};
 use super::world::{Decided, World};
@@ -26,7 +28,12 @@ pub fn wish(world: World, past: &History, key: &Key) -> Option<Wish> {
     let cron_jobs = world.desired.cron_jobs.iter().filter(|(cron_job, _)| cron_job.namespace == key.namespace);
     let wishes = cron_jobs.flat_map(|(cron_job, declared)| {
         let of_it = declared.spec.quiesce.iter().filter(|quiesce| *quiesce.deployment() == key.name);
-        of_it.filter_map(move |quiesce| Some(Wish { run: under_way(world, past, cron_job)?, by: quiesce.by() }))
+        of_it.filter_map(move |quiesce| {
+            let container = under_way(world, past, cron_job)?;
+            let is_to_start = waits(world, container);
+            let run = format!("run {} of {cron_job}", container.revision);
+            (!is_to_start || obstacle(world, past, cron_job).is_none()).then(|| Wish { run, by: quiesce.by() })
+        })
     });
     wishes.chain(ending(world, past, key)).min_by_key(|wish| wish.by)
 }
@@ -46,7 +53,7 @@ fn ending(world: World, past: &History, key: &Key) -> Option<Wish> {
 
 /// The run of a CronJob that has a container and is not over. One that nobody remembers is under way as well: the history was
 /// lost, and this pass takes it in again.
-fn under_way(world: World, past: &History, cron_job: &Key) -> Option<String> {
+fn under_way<'a>(world: World<'a>, past: &History, cron_job: &Key) -> Option<&'a Container> {
     let known = past.cron_jobs.get(cron_job);
     let is_under_way = |container: &&Container| {
         let mut runs = known.into_iter().flat_map(|known| &known.runs);
@@ -59,7 +66,62 @@ fn under_way(world: World, past: &History, cron_job: &Key) -> Option<String> {
         }
     };
     let mut own = world.containers(cron_job).iter().copied().filter(|container| is_to_run(container));
-    own.find(is_under_way).map(|container| format!("run {} of {cron_job}", container.revision))
+    own.find(is_under_way)
+}
+
+/// Whether the run of a container has yet to begin, and nobody is about to start it.
+fn waits(world: World, container: &Container) -> bool {
+    matches!(container.state, ContainerState::Created { .. }) && !world.is_busy(container)
+}
+
+/// What keeps a CronJob's run from starting although its Deployments would be quiet, if they can be: then none of them is to be
+/// down for it. Of several runs one goes first, so that none waits for what is quiet for another that waits for it.
+pub fn obstacle(world: World, past: &History, cron_job: &Key) -> Option<String> {
+    let container = under_way(world, past, cron_job)?;
+    if let Some(why) = own_obstacle(world, past, cron_job, container) {
+        return Some(why);
+    }
+    let others = world.desired.cron_jobs.iter().filter(|(key, declared)| {
+        *key != cron_job && key.namespace == cron_job.namespace && !declared.spec.quiesce.is_empty()
+    });
+    let order = |key: &Key, container: &Container| (container.revision.clone(), key.clone());
+    let mut first = others.filter_map(|(key, _)| Some((key, under_way(world, past, key)?)));
+    let (key, other) = first.find(|(key, other)| {
+        waits(world, other)
+            && order(key, other) < order(cron_job, container)
+            && own_obstacle(world, past, key, other).is_none()
+    })?;
+    Some(format!("run {} of {key}, which goes first", other.revision))
+}
+
+fn own_obstacle(world: World, past: &History, cron_job: &Key, container: &Container) -> Option<String> {
+    let spec = &world.desired.cron_jobs.get(cron_job)?.spec;
+    let deployments =
+        spec.quiesce.iter().map(|quiesce| (cron_job.sibling(Kind::Deployment, quiesce.deployment()), quiesce.by()));
+    let loud = deployments.filter(|(key, by)| is_loud(world, key, *by));
+    if let Some(why) = loud.filter_map(|(key, _)| unquietable(world, past, &key)).next() {
+        return Some(why);
+    }
+    let runs = past.cron_jobs.get(cron_job).into_iter().flat_map(|known| &known.runs);
+    let mut runs = runs.filter(|run| run_id(run.scheduled_at) == container.revision);
+    let template = runs.find_map(|run| run.job.as_ref()).map_or(&spec.template, |job| &job.template);
+    let mut aside = Decided::default();
+    match needs::dependencies_met(world, &mut aside, past, cron_job, template) {
+        true => None,
+        false => Some(aside.waiting.first().cloned().unwrap_or_else(|| "its dependencies".into())),
+    }
+}
+
+/// Why a Deployment cannot be made quiet now.
+fn unquietable(world: World, past: &History, key: &Key) -> Option<String> {
+    let history = past.deployments.get(key)?;
+    let is_suspended = world.desired.deployments.get(key).is_some_and(|declared| declared.spec.suspend);
+    let moves = moves(history, world.containers(key).iter().copied());
+    match (history.quiet, is_suspended, moves) {
+        (true, ..) | (false, false, false) => None,
+        (false, true, _) => Some(format!("{key} to be quiet, which is suspended")),
+        (false, false, true) => Some(format!("{key} to be quiet, which is being updated")),
+    }
 }
 
 fn is_to_run(container: &Container) -> bool {
@@ -69,26 +131,35 @@ fn is_to_run(container: &Container) -> bool {
 /// Whether replicas are being replaced: then the run waits for that. An update that still waits for its gates has touched
 /// nothing yet; the run may be one of them.
 pub fn is_moving(history: &DeploymentHistory, replicas: &[Replica]) -> bool {
+    moves(history, replicas.iter().map(|replica| replica.container))
+}
+
+fn moves<'a>(history: &DeploymentHistory, mut containers: impl Iterator<Item = &'a Container>) -> bool {
     match &history.rollout {
         Rollout::RollingBack { .. } => true,
-        Rollout::Progressing { to, .. } => replicas.iter().any(|replica| replica.container.revision == *to),
+        Rollout::Progressing { to, .. } => containers.any(|container| container.revision == *to),
         Rollout::New | Rollout::Complete { .. } | Rollout::Stalled { .. } => false,
     }
 }
 
 /// What a run waits for before it starts.
-pub fn awaited(world: World, cron_job: &Key, quiesce: &[Quiesce]) -> Option<Key> {
-    let is_loud = |state: &ContainerState, by: QuiesceBy| match state {
-        ContainerState::Running { .. } | ContainerState::Restarting { .. } => true,
-        ContainerState::Paused => by == QuiesceBy::Stop,
-        ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => false,
-    };
+pub fn awaited(world: World, past: &History, cron_job: &Key, quiesce: &[Quiesce]) -> Option<String> {
     let mut all =
         quiesce.iter().map(|quiesce| (cron_job.sibling(Kind::Deployment, quiesce.deployment()), quiesce.by()));
-    // What something is being done to may be about to run.
-    let may_run = |c: &&Container, by| is_loud(&c.state, by) || world.is_busy(c);
-    let found = all.find(|(deployment, by)| world.containers(deployment).iter().any(|c| may_run(c, *by)));
-    found.map(|(deployment, _)| deployment)
+    let (deployment, _) = all.find(|(deployment, by)| is_loud(world, deployment, *by))?;
+    Some(obstacle(world, past, cron_job).unwrap_or_else(|| format!("{deployment} to be quiet")))
+}
+
+/// Whether a container of a Deployment may do something.
+fn is_loud(world: World, deployment: &Key, by: QuiesceBy) -> bool {
+    world.containers(deployment).iter().any(|container| match container.state {
+        ContainerState::Running { .. } | ContainerState::Restarting { .. } => true,
+        ContainerState::Paused => by == QuiesceBy::Stop || world.is_busy(container),
+        // What something is being done to may be about to run.
+        ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => {
+            world.is_busy(container)
+        }
+    })
 }
 
 /// Stops or pauses the replicas, each on its ordinary way out, and keeps their containers.

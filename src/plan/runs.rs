@@ -170,8 +170,8 @@ impl Runner<'_> {
         if !needs::is_free_for(world, decided, container, &template) {
             return;
         }
-        if let Some(deployment) = quiet::awaited(world, key, self.quiesce) {
-            return decided.wait(format!("{deployment} to be quiet"));
+        if let Some(awaited) = quiet::awaited(world, past, key, self.quiesce) {
+            return decided.wait(awaited);
         }
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files: Vec::new() };
         let planned = decided.actions.len();

@@ -101,6 +101,14 @@ pub fn links(world: &World<'_>, object: &Object, spec: &DeploymentSpec, problems
             let field = if gate.job.is_some() { "job" } else { "cronJob" };
             let at = at.field("gates").field(side).item(index).field(field);
             references::declared(world, &object.key, of.kind, &of.name, at, problems);
+            if side == "after" && wants_quiet(world, &of, &object.key.name) {
+                let message = format!(
+                    "cronjob '{}' wants this Deployment quiet, which it is not before its gates are passed",
+                    of.name
+                );
+                wrong(problems, at, message)
+                    .hint("write it under 'before', or leave this Deployment out of its quiesce");
+            }
         }
     }
     let own: BTreeSet<&Name> = jobs(spec).collect();
@@ -110,6 +118,12 @@ pub fn links(world: &World<'_>, object: &Object, spec: &DeploymentSpec, problems
         wrong(problems, at, format!("job '{job}' is a gate of this Deployment: it runs when its dependencies are met"))
             .hint("remove it here: the rollout waits for its gates anyway");
     }
+}
+
+/// Whether a CronJob makes a Deployment quiet for its runs.
+fn wants_quiet(world: &World<'_>, cron_job: &Key, deployment: &Name) -> bool {
+    let found = world.objects.list.get(cron_job).map(|object| &object.spec);
+    matches!(found, Some(Spec::CronJob(spec)) if spec.quiesce.iter().any(|quiesce| quiesce.deployment() == deployment))
 }
 
 /// A Job without an image is a gate of one Deployment, whose image it takes.
