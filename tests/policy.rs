@@ -28,6 +28,8 @@ struct Case {
     level: String,
     exceptions: Vec<String>,
     links: BTreeMap<String, String>,
+    /// Links that were there when files were read, and are not any more.
+    former: BTreeMap<String, String>,
     missing: BTreeSet<String>,
     loose: BTreeSet<String>,
     volumes: Vec<Volume>,
@@ -53,6 +55,7 @@ fn case(text: &str) -> Case {
             ("level", [level]) => case.level = (*level).into(),
             ("exception", _) => case.exceptions.push(rest.into()),
             ("link", [from, "->", to]) => drop(case.links.insert((*from).into(), (*to).into())),
+            ("was", [from, "->", to]) => drop(case.former.insert((*from).into(), (*to).into())),
             ("missing", [path]) => drop(case.missing.insert((*path).into())),
             ("loose", [path]) => drop(case.loose.insert((*path).into())),
             ("volume", [name, rest @ ..]) => case.volumes.push(volume(name, rest)),
@@ -105,6 +108,10 @@ impl Case {
             fs::write(host.join(file), text).unwrap();
         }
         let on_host = |text: &str| text.replace("/HOST", host.to_str().unwrap());
+        for (from, to) in &self.former {
+            let _ = fs::remove_file(on_host(from));
+            std::os::unix::fs::symlink(on_host(to), on_host(from)).unwrap();
+        }
         fs::write(source.join("case.yaml"), on_host(&self.manifest())).unwrap();
         let source = Source { dir: source, namespace: Some(name("shop")), variables: BTreeMap::new() };
         let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));

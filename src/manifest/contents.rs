@@ -98,7 +98,11 @@ fn secret_or_before(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, pro
     let Some(before) = host.secrets.remove(&object.key) else { return secret(object, spec, host, problems) };
     let mut own = Problems::default();
     let content = secret(object, spec, host, &mut own);
-    if own.is_empty() { content } else { before }
+    if own.is_empty() {
+        return content;
+    }
+    host.holds_as_before(&object.key, before.files);
+    before.content
 }
 
 fn secret(object: &Object, spec: &SecretSpec, host: &mut Host<'_>, problems: &mut Problems) -> Content {

@@ -17,7 +17,19 @@ pub enum Refusal {
 /// Reads a regular file of at most `limit` bytes. With `inside`, the file must really be below that directory (which
 /// has no links in its path), wherever links lead.
 pub fn read(path: &Path, inside: Option<&Path>, limit: u64) -> Result<Vec<u8>, Refusal> {
-    let file = open(path, inside)?;
+    bytes(open(path, inside)?, limit)
+}
+
+/// Reads a regular file of at most `limit` bytes wherever links lead, and says where it really is: that of these very bytes,
+/// whatever has the path by now.
+pub fn read_where(path: &Path, limit: u64) -> Result<(Vec<u8>, PathBuf), Refusal> {
+    let held = hold_file(path)?;
+    let place = real_path(&held, path).map_err(refusal)?;
+    let file = reopen(&held, path).map_err(refusal)?;
+    Ok((bytes(file, limit)?, place))
+}
+
+fn bytes(file: File, limit: u64) -> Result<Vec<u8>, Refusal> {
     let length = file.metadata().map_err(refusal)?.len();
     let too_large = || Refusal::Because(format!("is larger than {}", size(limit)));
     if length > limit {
@@ -30,11 +42,7 @@ pub fn read(path: &Path, inside: Option<&Path>, limit: u64) -> Result<Vec<u8>, R
 
 /// Opens a regular file, as [`read`] does.
 pub fn open(path: &Path, inside: Option<&Path>) -> Result<File, Refusal> {
-    // Held before it is opened, because opening a device can have effects, and what is held cannot be swapped.
-    let held = hold(path).map_err(refusal)?;
-    if !held.metadata().map_err(refusal)?.is_file() {
-        return Err(Refusal::Because("is not a regular file".into()));
-    }
+    let held = hold_file(path)?;
     if let Some(directory) = inside {
         let real = real_path(&held, path).map_err(refusal)?;
         if !real.starts_with(directory) {
@@ -42,6 +50,15 @@ pub fn open(path: &Path, inside: Option<&Path>) -> Result<File, Refusal> {
         }
     }
     reopen(&held, path).map_err(refusal)
+}
+
+/// Holds a regular file before it is opened, because opening a device can have effects, and what is held cannot be swapped.
+fn hold_file(path: &Path) -> Result<File, Refusal> {
+    let held = hold(path).map_err(refusal)?;
+    match held.metadata().map_err(refusal)?.is_file() {
+        true => Ok(held),
+        false => Err(Refusal::Because("is not a regular file".into())),
+    }
 }
 
 /// A folder that is held: what is done in it is done there, whatever takes its name meanwhile.
@@ -184,6 +201,7 @@ mod tests {
         std::os::unix::fs::symlink(path("a"), path("inside/link")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
         assert_eq!(read(&path("inside/link"), Some(&root), 4), Ok(b"text".to_vec()));
+        assert_eq!(read_where(&path("inside/link"), 4), Ok((b"text".to_vec(), path("a"))));
         assert_eq!(read(&path("nowhere"), None, 4), Err(Refusal::Missing));
         let why = |file: &str, inside: Option<&Path>, limit| match read(&path(file), inside, limit) {
             Err(Refusal::Because(why)) => why,

@@ -50,12 +50,14 @@ use std::path::{Path, PathBuf};
 pub use context::Contexts;
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use git::{Index, held_since};
+pub use host::Before;
 pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
 pub use suggest::nearest;
 
 use crate::model::name::{Key, Kind, Name};
-use crate::model::revision::{Content, ContentHasher};
+use crate::model::policy::Origin;
+use crate::model::revision::ContentHasher;
 use diagnostic::Problems;
 use host::Host;
 use loaded::Read;
@@ -93,7 +95,7 @@ pub fn restore(
     snapshot: &Snapshot,
     hasher: &ContentHasher,
     known: &Contexts,
-    secrets: BTreeMap<Key, Content>,
+    secrets: BTreeMap<Key, Before>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let mut host = Host { secrets, ..Host::new(source, snapshot) };
@@ -139,10 +141,19 @@ pub fn values(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Kind, serde_j
 /// The bytes of a file on the host that manifests name (one of [`Loaded::external`]), as [`load`] reads it: never more
 /// than a limit, and never from a pipe or a device that took the file's place.
 pub fn read_outside(path: &Path) -> Result<Vec<u8>, String> {
-    door::read(path, None, snapshot::FILE_BYTES_MAX).map_err(|refusal| match refusal {
+    door::read(path, None, snapshot::FILE_BYTES_MAX).map_err(in_words)
+}
+
+/// The same for a source, with where the bytes really were.
+pub fn read_outside_of(source: &Source, path: &Path) -> Result<(Vec<u8>, Origin), String> {
+    host::read_outside(&source.dir, path).map_err(in_words)
+}
+
+fn in_words(refusal: door::Refusal) -> String {
+    match refusal {
         door::Refusal::Missing => "does not exist".into(),
         door::Refusal::Because(why) => why,
-    })
+    }
 }
 
 /// A source without objects is a mistake: nothing is never what is desired.

@@ -184,12 +184,27 @@ pub enum HostPath {
 }
 
 /// A file of the host that a Secret or a Namespace reads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostFile {
     /// Its absolute path as the manifest leads to it.
     pub path: String,
     /// The source directory of the manifest. What really is inside needs no exception.
     pub source: String,
+    /// Where the content in force was read.
+    pub origin: Origin,
+}
+
+/// Where a file's content was read, as the kernel told it of the open file. Content stays in force while newer manifests are
+/// invalid, and by then its path may lead elsewhere: to something harmless, although the content is not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// Inside the source directory as it was then.
+    Source,
+    /// At this place of the host, an absolute path without links.
+    Host(String),
+    /// Nobody knows: it was not read, or an older release has kept it without its place.
+    Unknown,
 }
 
 /// Something that the policy does not allow.

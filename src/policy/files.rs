@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Judge;
 use super::paths::is_at_or_below;
 use crate::model::name::{Key, Kind, Name};
-use crate::model::policy::HostFile;
+use crate::model::policy::{HostFile, Origin};
 use crate::model::revision::ContentId;
 
 impl Judge<'_> {
@@ -40,6 +40,8 @@ impl Judge<'_> {
         }
     }
 
+    /// Judges where the content in force was read, and where its path leads by now: a push can change that, and leave the
+    /// content in force by a mistake in any other manifest.
     fn file(&mut self, field: &str, reader: &str, file: &HostFile) {
         let place = match self.leads_to(&file.path) {
             Ok(place) => place,
@@ -48,11 +50,64 @@ impl Judge<'_> {
                 return self.refuse(field, "host-file", why, None);
             }
         };
-        let is_inside = |base: &String| self.leads_to(base).is_ok_and(|base| is_at_or_below(&place, &base));
-        if is_inside(&file.source) || self.exceptions.host_files.iter().any(is_inside) {
-            return;
+        let read = match &file.origin {
+            Origin::Source => &place,
+            // A place without links is not compared with paths as they are written.
+            Origin::Host(_) | Origin::Unknown if self.ground.paths.is_none() => &place,
+            Origin::Host(read) => read,
+            Origin::Unknown => {
+                let why = format!("comes from {reader}, and nobody knows where its file {} was read", file.path);
+                return self.refuse(field, "host-file", why, None);
+            }
+        };
+        if let Some(place) = [read, &place].into_iter().find(|place| !self.may_be_read(place, file)) {
+            let why = format!("comes from {reader}, which reads {place} on the host");
+            self.refuse(field, "host-file", why, Some(format!("`hostFiles: [{place}]`")));
         }
-        let why = format!("comes from {reader}, which reads {place} on the host");
-        self.refuse(field, "host-file", why, Some(format!("`hostFiles: [{place}]`")));
+    }
+
+    fn may_be_read(&self, place: &str, file: &HostFile) -> bool {
+        let is_inside = |base: &String| self.leads_to(base).is_ok_and(|base| is_at_or_below(place, &base));
+        is_inside(&file.source) || self.exceptions.host_files.iter().any(is_inside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::desired::{Declared, Desired};
+    use crate::model::policy::{HostPath, Policy, PolicyFile, Refusal, Standing};
+    use crate::policy::{Ground, examine};
+
+    /// What is refused of a Secret whose file is inside the source by now.
+    fn refused(origin: Origin) -> Vec<Refusal> {
+        let shop = Name::new("shop").unwrap();
+        let secret = Key::new(Kind::Secret, shop.clone(), Name::new("k").unwrap());
+        let id = ContentId("1".into());
+        let file = HostFile { path: "/srv/shop/key".into(), source: "/srv/shop".into(), origin };
+        let policy = Policy { file: "policy.yaml".into(), rules: PolicyFile::default(), guarded: Vec::new() };
+        let desired = Desired {
+            policy: Standing::InForce(policy.into()),
+            contents: [(secret.clone(), Declared::bare(id.clone()))].into(),
+            host_files: [(secret, [file].into())].into(),
+            ..Desired::default()
+        };
+        let real = |path: &str| (path.to_owned(), HostPath::Real { path: path.into(), loose: None });
+        let paths = [real("/srv/shop/key"), real("/srv/shop")].into();
+        let (networks, volumes) = (BTreeMap::new(), BTreeMap::new());
+        let ground = Ground { desired: &desired, networks: &networks, volumes: &volumes, paths: Some(&paths) };
+        examine(ground, &shop, |judge| judge.contents("template.mounts[0]", [&id].into_iter()))
+    }
+
+    #[test]
+    fn content_is_judged_by_the_place_that_it_was_read_from() {
+        assert_eq!(refused(Origin::Source), []);
+        let why = |origin| refused(origin)[0].why.clone();
+        let stolen = why(Origin::Host("/root/.ssh/id_ed25519".into()));
+        assert_eq!(stolen, "comes from secret/shop/k, which reads /root/.ssh/id_ed25519 on the host");
+        let unknown = "comes from secret/shop/k, and nobody knows where its file /srv/shop/key was read";
+        assert_eq!(why(Origin::Unknown), unknown);
     }
 }

@@ -1,15 +1,17 @@
 //! What is kept on disk for as long as something refers to it: contents of ConfigMaps and Secrets, and sources of earlier
 //! runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Reconciler;
 use super::redact::Redactor;
 use crate::engine::Engine;
-use crate::manifest::Source;
+use crate::manifest::{Before, Source};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{ContainerId, Observed};
+use crate::model::policy::HostFile;
+use crate::model::revision::ContentId;
 use crate::plan;
 use crate::probe::Dial;
 use crate::store::{KeptSource, Store};
@@ -89,6 +91,19 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
         }
         Arc::make_mut(&mut self.desired).dropped_sources.clear();
     }
+}
+
+/// What Secrets held before, as far as it is there still. One that is lost is told as its file that cannot be read.
+pub(super) fn held_before(
+    store: &Store,
+    secrets: BTreeMap<Key, ContentId>,
+    mut files: BTreeMap<Key, BTreeSet<HostFile>>,
+) -> BTreeMap<Key, Before> {
+    let secrets = secrets.into_iter().filter_map(|(key, id)| {
+        let (content, files) = (store.content(&id).ok()?, files.remove(&key).unwrap_or_default());
+        Some((key, Before { content, files }))
+    });
+    secrets.collect()
 }
 
 /// Sources of earlier runs that are not among these, and says so: what they declared may be meant still.

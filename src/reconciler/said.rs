@@ -136,14 +136,23 @@ fn diagnostic(path: &Path, bytes: &[u8]) -> Diagnostic {
     problem
 }
 
-/// The digest of a snapshot, and of the files outside and the contexts of images that `loaded` read.
-pub fn whole_digest(snapshot: &Snapshot, loaded: Option<&Loaded>, contexts: &Contexts) -> Result<String, ReadError> {
+/// The digest of a snapshot, and of the files outside and the contexts of images that `loaded` read. The same bytes at another
+/// place are something else: the policy judges where they were read.
+pub fn whole_digest(
+    source: &Source,
+    snapshot: &Snapshot,
+    loaded: Option<&Loaded>,
+    contexts: &Contexts,
+) -> Result<String, ReadError> {
     let mut hash = Sha256::new();
     hash.update(snapshot.digest());
     for path in loaded.iter().flat_map(|loaded| &loaded.external) {
         hash.update(path.as_os_str().as_encoded_bytes());
-        match manifest::read_outside(path) {
-            Ok(bytes) => hash.update(Sha256::digest(&bytes)),
+        match manifest::read_outside_of(source, path) {
+            Ok((bytes, origin)) => {
+                hash.update(Sha256::digest(&bytes));
+                hash.update(format!("{origin:?}"));
+            }
             Err(why) => hash.update(why),
         }
     }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::contents::held_before;
 use super::interrupted::INTERRUPTED;
 use super::said::{Said, whole_digest};
 use super::watched::{Candidate, Watched};
@@ -84,7 +85,7 @@ impl Sources {
     fn look_at(&mut self, index: usize, now: Timestamp, occasion: Occasion) -> (bool, Option<Timestamp>) {
         let watched = &mut self.watched[index];
         let read = manifest::snapshot::read(&watched.source.dir).and_then(|snapshot| {
-            let digest = whole_digest(&snapshot, watched.in_force.as_ref(), &self.contexts)?;
+            let digest = whole_digest(&watched.source, &snapshot, watched.in_force.as_ref(), &self.contexts)?;
             Ok((snapshot, digest))
         });
         let list = Index::read(&watched.source.dir, watched.guard.index());
@@ -152,7 +153,8 @@ impl Sources {
         {
             let contexts = Contexts::as_they_were(loaded.contexts.values().cloned().collect());
             let loaded = self.watched[index].in_force.is_some().then_some(&loaded);
-            let before = whole_digest(&snapshot, loaded, &contexts).unwrap_or_default();
+            let source = &self.watched[index].source;
+            let before = whole_digest(source, &snapshot, loaded, &contexts).unwrap_or_default();
             self.watched[index].guard.said_before(before);
         }
         self.watched[index].guard.is_interrupted(digest, list)
@@ -233,9 +235,8 @@ impl Sources {
         let Some(kept) = self.store.load_snapshot(&watched.state.dir) else { return Ok(None) };
         let (snapshot, contexts) =
             (Snapshot::of(kept.files).at(kept.commit.map(Checkout::from)), Contexts::as_they_were(kept.contexts));
-        // One that is lost is told as its file that cannot be read.
-        let before = kept.secrets.into_iter().filter_map(|(key, id)| Some((key, self.store.content(&id).ok()?)));
-        let loaded = manifest::restore(&watched.source, &snapshot, &self.hasher, &contexts, before.collect());
+        let before = held_before(&self.store, kept.secrets, kept.host_files);
+        let loaded = manifest::restore(&watched.source, &snapshot, &self.hasher, &contexts, before);
         let why = |problems: Vec<Diagnostic>| problems.first().map_or(String::new(), |first| first.message.clone());
         loaded.map(|loaded| Some((snapshot, loaded))).map_err(why)
     }
@@ -256,7 +257,7 @@ impl Sources {
         let watched = &mut self.watched[index];
         watched.candidate = None;
         // One that is being changed again has another digest at the next look.
-        watched.digest = whole_digest(&snapshot, Some(&loaded), &self.contexts).unwrap_or_default();
+        watched.digest = whole_digest(&watched.source, &snapshot, Some(&loaded), &self.contexts).unwrap_or_default();
         watched.rejected = None;
         watched.state.commit.clone_from(&snapshot.commit);
         watched.accept(loaded, said, SourcePhase::Loaded, Some(now));
@@ -381,6 +382,8 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::policy::Origin;
+    use crate::store::Kept;
 
     /// A source with one manifest, never looked at, and when the kernel saw its last change.
     fn unread(dir: &tempfile::TempDir) -> (Sources, Timestamp) {
@@ -413,6 +416,78 @@ mod tests {
         assert_eq!(sources.look(now + QUIET, Occasion::Command), (false, Some(now + RETRY)), "nobody has noticed");
         sources.forget_rejections();
         assert_eq!(sources.look(now + QUIET, Occasion::Command), (true, None));
+    }
+
+    /// Where the file of the one Secret in force was read.
+    fn origin(sources: &Sources) -> Origin {
+        let files = sources.desired().host_files.into_values().flatten().collect::<Vec<_>>();
+        assert_eq!(files.len(), 1);
+        files[0].origin.clone()
+    }
+
+    #[test]
+    fn where_a_secret_was_read_is_kept_beside_what_it_held_also_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("outside"), "stolen\n").unwrap();
+        std::os::unix::fs::symlink(path("outside"), path("manifests/key")).unwrap();
+        let secret = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: k, namespace: shop}\n\
+                      spec: {files: {key: ./key}}\n";
+        std::fs::write(path("manifests/k.yaml"), secret).unwrap();
+        let now = changed_at + Span::secs(60);
+        sources.look(now, Occasion::Change);
+        let outside = Origin::Host(std::fs::canonicalize(path("outside")).unwrap().display().to_string());
+        assert_eq!(origin(&sources), outside);
+
+        // The next commit has a file in the place of the link, and a mistake anywhere.
+        std::fs::remove_file(path("manifests/key")).unwrap();
+        std::fs::write(path("manifests/key"), "harmless\n").unwrap();
+        std::fs::write(path("manifests/web.yaml"), "kind: Netwrok\n").unwrap();
+        sources.look(now + QUIET_WITH_LESS, Occasion::Change);
+        sources.look(now + QUIET_WITH_LESS + QUIET_WITH_LESS, Occasion::Change);
+        assert_eq!(sources.states()[0].state, SourcePhase::LastGood);
+        assert_eq!(origin(&sources), outside);
+
+        // After a restart, what it held comes back because its file is none any more.
+        std::fs::remove_file(path("manifests/key")).unwrap();
+        std::fs::create_dir(path("manifests/key")).unwrap();
+        let again = |store: Arc<Store>| {
+            let source = Source { dir: path("manifests"), namespace: None, variables: BTreeMap::new() };
+            let mut sources = Sources::new(vec![source], Settings::default(), store.hasher(), store);
+            for seconds in 60..70 {
+                sources.look(changed_at + Span::secs(seconds), Occasion::Change);
+            }
+            assert_eq!(sources.states()[0].state, SourcePhase::LastGood);
+            sources
+        };
+        let store = sources.store.clone();
+        store.put_contents(&sources.contents()).unwrap();
+        assert_eq!(origin(&again(store.clone())), outside);
+
+        // An older release has not noted the place.
+        let kept = store.load_snapshot(&sources.states()[0].dir).unwrap();
+        store.save_snapshot(&sources.states()[0].dir, &Kept { host_files: BTreeMap::new(), ..kept }).unwrap();
+        assert_eq!(origin(&again(store)), Origin::Unknown);
+    }
+
+    #[test]
+    fn the_same_bytes_at_another_place_are_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut sources, changed_at) = unread(&dir);
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("outside"), "same\n").unwrap();
+        std::os::unix::fs::symlink(path("outside"), path("manifests/key")).unwrap();
+        let secret = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: k, namespace: shop}\n\
+                      spec: {files: {key: ./key}}\n";
+        std::fs::write(path("manifests/k.yaml"), secret).unwrap();
+        let now = changed_at + Span::secs(60);
+        sources.look(now, Occasion::Change);
+        std::fs::remove_file(path("manifests/key")).unwrap();
+        std::fs::write(path("manifests/key"), "same\n").unwrap();
+        sources.look(now + Span::secs(60), Occasion::Change);
+        sources.look(now + Span::secs(61), Occasion::Change);
+        assert_eq!(origin(&sources), Origin::Source);
     }
 
     #[test]

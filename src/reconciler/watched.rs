@@ -168,8 +168,10 @@ impl Watched {
         let secrets = self.in_force.iter().flat_map(|loaded| &loaded.desired.contents);
         let secrets = secrets.filter(|(key, _)| key.kind == Kind::Secret);
         let secrets = secrets.map(|(key, declared)| (key.clone(), declared.spec.clone())).collect();
+        let host_files = self.in_force.iter().flat_map(|loaded| loaded.desired.host_files.clone());
+        let host_files = host_files.filter(|(key, _)| key.kind == Kind::Secret).collect();
         let commit = self.state.commit.as_ref().map(|at| at.commit.clone());
-        Kept { files: said.files().clone(), commit, contexts: contexts.collect(), secrets }
+        Kept { files: said.files().clone(), commit, contexts: contexts.collect(), secrets, host_files }
     }
 
     /// Logs what is wrong, once for as long as it is the same.

@@ -13,6 +13,7 @@ use super::error::StoreError;
 
 use crate::model::build::SeenContext;
 use crate::model::name::Key;
+use crate::model::policy::HostFile;
 use crate::model::revision::{Commit, ContentId};
 use crate::model::text::hex;
 
@@ -53,12 +54,16 @@ pub struct Kept {
     pub contexts: Vec<SeenContext>,
     /// What its Secrets held, whose files need not be there any more.
     pub secrets: BTreeMap<Key, ContentId>,
+    /// Where that was read; nothing where an older release kept it.
+    pub host_files: BTreeMap<Key, BTreeSet<HostFile>>,
 }
 
 /// Where the contexts are written, as if they were a file of the source: every version of Evenkeel passes over hidden ones.
 const CONTEXTS: &str = ".evenkeel-contexts.json";
 /// The same for what its Secrets held.
 const SECRETS: &str = ".evenkeel-secrets.json";
+/// The same for where that was read.
+const HOST_FILES: &str = ".evenkeel-host-files.json";
 /// The same for what the source is called: the name of its file says only so much of it.
 const NAME: &str = ".evenkeel-source";
 
@@ -94,7 +99,7 @@ impl Sources {
         &mut self,
         disk: &Disk,
         source: &str,
-        Kept { files, commit, contexts, secrets }: &Kept,
+        Kept { files, commit, contexts, secrets, host_files }: &Kept,
     ) -> Result<(), StoreError> {
         let path = path_of(disk, source);
         let mut files: BTreeMap<PathBuf, Bytes> =
@@ -107,6 +112,10 @@ impl Sources {
         if !secrets.is_empty() {
             let text = serde_json::to_string(secrets).expect("it is plain data");
             files.insert(SECRETS.into(), Bytes::Text(text));
+        }
+        if !host_files.is_empty() {
+            let text = serde_json::to_string(host_files).expect("it is plain data");
+            files.insert(HOST_FILES.into(), Bytes::Text(text));
         }
         let written = match commit.clone() {
             Some(commit) => Written::At { commit, files },
@@ -175,8 +184,10 @@ impl From<Written> for Kept {
         let contexts = serde_json::from_slice(&contexts).unwrap_or_default();
         let secrets = files.remove(Path::new(SECRETS)).unwrap_or_default();
         let secrets = serde_json::from_slice(&secrets).unwrap_or_default();
+        let host_files = files.remove(Path::new(HOST_FILES)).unwrap_or_default();
+        let host_files = serde_json::from_slice(&host_files).unwrap_or_default();
         files.remove(Path::new(NAME));
-        Kept { files, commit, contexts, secrets }
+        Kept { files, commit, contexts, secrets, host_files }
     }
 }
 

@@ -229,7 +229,7 @@ fn a_state_directory_that_is_emptied_is_filled_again_and_says_until_then_that_th
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
     assert!(store.is_lost());
-    let kept = Kept { files: [].into(), commit: None, contexts: vec![], secrets: [].into() };
+    let kept = Kept { files: [].into(), commit: None, contexts: vec![], secrets: [].into(), host_files: [].into() };
     store.save_snapshot("/srv/shop", &kept).unwrap();
     assert!(store.keeps_snapshot("/srv/shop") && !store.keeps_snapshot("/srv/other"));
     assert!(store.is_lost(), "the history is not written yet");
@@ -484,7 +484,7 @@ fn what_last_completed_can_be_read_by_people_and_comes_back_whole_or_not_at_all(
 
 /// Files of a source that is in no checkout and builds nothing.
 fn kept(files: &BTreeMap<PathBuf, Vec<u8>>) -> Kept {
-    Kept { files: files.clone(), commit: None, contexts: Vec::new(), secrets: BTreeMap::new() }
+    Kept { files: files.clone(), commit: None, contexts: Vec::new(), secrets: BTreeMap::new(), host_files: [].into() }
 }
 
 #[test]
@@ -724,7 +724,13 @@ fn the_last_good_files_of_a_source_come_back_whole_or_not_at_all() {
     };
     let (before, after) = (
         kept(&snapshot(b"old")),
-        Kept { files: snapshot(&[0, 255]), commit: Some(commit), contexts: vec![seen], secrets: BTreeMap::new() },
+        Kept {
+            files: snapshot(&[0, 255]),
+            commit: Some(commit),
+            contexts: vec![seen],
+            secrets: BTreeMap::new(),
+            host_files: [].into(),
+        },
     );
     for budget in 0.. {
         let store = open(&dir);
