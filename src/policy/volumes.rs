@@ -11,6 +11,12 @@ const LOCAL_OPTIONS: [&str; 4] = ["type", "o", "device", "size"];
 /// Flags in `o` that make a bind of whatever type the volume says it is.
 const BINDING_FLAGS: [&str; 6] = ["bind", "rbind", "move", "remount", "shared", "rshared"];
 
+/// Whether the engine mounts a volume with these options read-only. It takes the last of `ro` and `rw`, and each only without
+/// spaces around it.
+fn is_mounted_read_only(options: &str) -> bool {
+    options.split(',').rfind(|flag| matches!(*flag, "ro" | "rw")) == Some("ro")
+}
+
 impl Judge<'_> {
     /// Judges a volume to be made.
     pub(super) fn volume_create(&mut self, volume: &VolumeCreate) {
@@ -44,10 +50,11 @@ impl Judge<'_> {
         }
         let option = |key: &str| options.get(key).map_or("", |value| value.trim());
         let (kind, device) = (option("type"), option("device"));
-        let flags: Vec<&str> = option("o").split(',').map(str::trim).collect();
+        let given = options.get("o").map_or("", String::as_str);
+        let flags: Vec<&str> = given.split(',').map(str::trim).collect();
         let binds = flags.iter().any(|flag| BINDING_FLAGS.contains(&flag.to_ascii_lowercase().as_str()));
         if binds || matches!(kind, "none" | "bind") {
-            let writable = !read_only && !flags.contains(&"ro");
+            let writable = !read_only && !is_mounted_read_only(given);
             return self.host_path(&format!("{field} of '{name}': device"), "volume-bind", device, writable);
         }
         let unknown = options.keys().any(|key| !LOCAL_OPTIONS.contains(&key.as_str()));
@@ -61,5 +68,20 @@ impl Judge<'_> {
             _ => format!("'{name}' has options that can mount anything (type '{kind}', device '{device}')"),
         };
         self.refuse(field, "volume-options", why, Some(format!("`volumes: [{name}]`")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_ro_and_rw_counts_as_the_engine_reads_them() {
+        for options in ["ro", "bind,ro", "rw,bind,ro", "bind,ro, rw"] {
+            assert!(is_mounted_read_only(options), "{options}");
+        }
+        for options in ["", "bind", "bind,ro,rw", "bind, ro", "bind,ro ", " ro", "bind,RO", "bind,ro=1"] {
+            assert!(!is_mounted_read_only(options), "{options}");
+        }
     }
 }
