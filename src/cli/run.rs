@@ -147,7 +147,7 @@ async fn ended(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Lets replies under way end, for a moment.
-async fn finish(servers: Vec<JoinHandle<std::io::Result<()>>>) {
+async fn finish(servers: Vec<JoinHandle<()>>) {
     for mut server in servers {
         if tokio::time::timeout(LAST_REPLIES, &mut server).await.is_err() {
             server.abort();

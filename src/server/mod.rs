@@ -1,6 +1,7 @@
 //! The doors for people and Prometheus: the Unix socket that the command line speaks to, and `/metrics`, `/healthz` and
 //! `/readyz` over TCP. It shows views and passes commands on; it decides nothing and knows no Docker.
 
+mod admission;
 pub mod api;
 mod connection;
 mod peer;
@@ -11,9 +12,12 @@ pub mod wire;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use admission::Room;
 use futures_util::Stream;
-use tokio::net::{TcpListener, UnixListener};
+use peer::Peer;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::metrics::Metrics;
@@ -21,6 +25,12 @@ use crate::model::command::{Command, Reply};
 use crate::model::observed::ContainerId;
 use crate::model::time::Timestamp;
 use crate::model::view::View;
+
+/// Commands, and people and programs that follow the view or a log; each log takes a connection to the engine too.
+const SOCKET: Room = Room { connections: 128, lifetime: None };
+
+/// A few Prometheus servers and supervisors. Anybody on the host may connect, and reads no more than one answer at a time.
+const SCRAPES: Room = Room { connections: 32, lifetime: Some(Duration::from_secs(60)) };
 
 /// A command on its way to the reconciler, with where to answer.
 pub type Envelope = (Command, oneshot::Sender<Reply>);
@@ -67,20 +77,12 @@ pub struct Parts {
 }
 
 /// Serves the Unix socket until `stop`, then lets replies under way end.
-pub async fn serve_socket(
-    listener: UnixListener,
-    parts: Parts,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let router = api::router(parts).into_make_service_with_connect_info::<peer::Peer>();
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+pub async fn serve_socket(listener: UnixListener, parts: Parts, stop: impl Future<Output = ()> + Send + 'static) {
+    let peer = |stream: &UnixStream| Some(Peer::of(stream));
+    admission::serve(listener, SOCKET, api::router(parts), peer, stop).await;
 }
 
 /// Serves `/metrics`, `/healthz` and `/readyz` until `stop`.
-pub async fn serve_scrapes(
-    listener: TcpListener,
-    parts: Parts,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, scrape::router(parts)).with_graceful_shutdown(stop).await
+pub async fn serve_scrapes(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()> + Send + 'static) {
+    admission::serve(listener, SCRAPES, scrape::router(parts), |_| None, stop).await;
 }

@@ -4,9 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use super::connection::Requests;
 
@@ -30,9 +28,10 @@ impl From<String> for Peer {
     }
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let Ok(credentials) = stream.io().peer_cred() else { return Self::from("unknown user".to_owned()) };
+impl Peer {
+    /// Who is at the other end of a connection.
+    pub fn of(stream: &UnixStream) -> Self {
+        let Ok(credentials) = stream.peer_cred() else { return Self::from("unknown user".to_owned()) };
         let login = credentials.pid().and_then(logged_in);
         let users = std::fs::read_to_string(USERS).unwrap_or_default();
         Self::from(described(credentials.uid(), login, &users))
