@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::args::{Machine, Reach, SetupArgs, parse_span};
 use super::client::Client;
-use super::failure::{Exit, Failure};
+use super::failure::{self, Exit, Failure};
 use super::follow::{self, Progress, Report};
 use super::plan::counted;
 use super::screen::{Screen, lines};
@@ -54,16 +54,19 @@ pub struct Apply {
 impl Apply {
     /// Checks, asks, and with `--wait` waits.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        failure::told(self.apply(screen).await, self.output, screen)
+    }
+
+    async fn apply(&self, screen: &Screen) -> Result<Exit, Failure> {
         let sources = Settings::read(&self.setup)?.setup.sources;
         let checked = if sources.is_empty() { Ok(()) } else { validate::check(&sources).await?.map(|_| ()) };
         if let Err(problems) = checked {
-            validate::print_problems(Exit::Invalid, &problems, self.output, screen)?;
             return Err(validate::invalid(&problems, screen));
         }
         let client = Client::new(&self.reach.socket);
         let mut report = Report::new(screen, self.output);
         let applying = async {
-            let synced = synced(&client, &sources, &mut report, self.output, screen).await?;
+            let synced = synced(&client, &sources, &mut report, screen).await?;
             synced.sources.iter().try_for_each(|source| report.say(&in_force(source)))?;
             report.result.insert("sources".into(), synced.sources.iter().map(output::source).collect());
             if !self.wait {
@@ -102,16 +105,9 @@ pub async fn synced(
     client: &Client,
     wanted: &[Source],
     report: &mut Report<'_>,
-    output: Option<Machine>,
     screen: &Screen,
 ) -> Result<Synced, Failure> {
-    match sync(client, wanted, report).await? {
-        Ok(synced) => Ok(synced),
-        Err(source) => {
-            validate::print_problems(Exit::Invalid, &source.problems, output, screen)?;
-            Err(invalid(&source, screen))
-        }
-    }
+    sync(client, wanted, report).await?.map_err(|source| invalid(&source, screen))
 }
 
 /// The same, or the source that is invalid.
@@ -205,7 +201,8 @@ fn invalid(source: &SourceState, screen: &Screen) -> Failure {
         true => "its last good state stays in force",
         false => "nothing of it is in force, and what runs is left alone",
     };
-    Failure::new(format!("source {} is invalid: {count}; {in_force}", source.dir)).exit(Exit::Invalid)
+    let message = format!("source {} is invalid: {count}; {in_force}", source.dir);
+    Failure::new(message).exit(Exit::Invalid).problems(&source.problems)
 }
 
 /// What is in force of a source, for people.

@@ -43,7 +43,7 @@ impl Course {
         screen: &Screen,
     ) -> Result<Exit, Failure> {
         let following = async {
-            let synced = apply::synced(client, sources, report, self.output, screen).await?;
+            let synced = apply::synced(client, sources, report, screen).await?;
             follow::views(client, report, |snapshot| edits::judge(edits, &synced, &snapshot.view)).await
         };
         follow::within(Some(self.timeout), screen, following).await

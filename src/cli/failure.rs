@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::args::Machine;
+use super::output;
+use super::screen::Screen;
+
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -99,12 +106,14 @@ pub struct Failure {
     pub hint: String,
     /// The exit code.
     pub exit: Exit,
+    /// What is wrong with manifests, for machines; none where that is not what went wrong.
+    pub problems: Option<Value>,
 }
 
 impl Failure {
     /// An ordinary error.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: String::new(), exit: Exit::Error }
+        Self { message: message.into(), hint: String::new(), exit: Exit::Error, problems: None }
     }
 
     /// The same with the way out.
@@ -118,6 +127,12 @@ impl Failure {
         Self::new(message).hint("try again when the change is finished").exit(Exit::Held)
     }
 
+    /// The same with what is wrong with manifests.
+    pub fn problems(mut self, problems: &impl Serialize) -> Self {
+        self.problems = Some(json!(problems));
+        self
+    }
+
     /// The same with another exit code.
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
@@ -126,8 +141,21 @@ impl Failure {
 
     /// The reader of our output went away (`| head`): there is nobody left to tell.
     pub fn unheard() -> Self {
-        Self { message: String::new(), hint: String::new(), exit: Exit::Error }
+        Self::new("")
     }
+}
+
+/// How a command ended, told to a machine where the manifests kept it from a result of its own: it reads standard output, and
+/// must not find it empty.
+pub fn told(ended: Result<Exit, Failure>, format: Option<Machine>, screen: &Screen) -> Result<Exit, Failure> {
+    if let (Err(failure), Some(format)) = (&ended, format)
+        && (failure.problems.is_some() || matches!(failure.exit, Exit::Invalid | Exit::Held))
+    {
+        let problems = failure.problems.clone().unwrap_or_else(|| json!([]));
+        let result = json!({"result": failure.exit.word(), "message": failure.message, "problems": problems});
+        screen.print(&output::render(&result, format))?;
+    }
+    ended
 }
 
 /// `error: …` and `hint: …`, each on its line.

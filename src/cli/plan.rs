@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{Machine, Reach, SetupArgs};
 use super::client::Client;
 use super::edits;
-use super::failure::{Exit, Failure};
+use super::failure::{self, Exit, Failure};
 use super::image_policy;
 use super::output;
 use super::screen::{Paint, Screen, Tone, phase_tone};
@@ -47,18 +47,14 @@ pub struct Plan {
 impl Plan {
     /// Plans and prints.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        failure::told(self.plan(screen).await, self.output, screen)
+    }
+
+    async fn plan(&self, screen: &Screen) -> Result<Exit, Failure> {
         let settings = self.settings().await?;
         let instance = settings.setup.settings.instance.clone();
         let engine = Docker::connect(instance).map_err(|error| Failure::new(error.to_string()))?;
-        let outlook = match offline::plan(&settings.setup, &engine).await {
-            Ok(outlook) => outlook,
-            Err(error) => {
-                if let (Some(format), OfflineError::Invalid(problems)) = (self.output, &error) {
-                    screen.print(&output::render(&json!({"problems": problems}), format))?;
-                }
-                return Err(refused(error, screen));
-            }
-        };
+        let outlook = offline::plan(&settings.setup, &engine).await.map_err(|error| refused(error, screen))?;
         outlook.warnings.iter().for_each(|warning| screen.warn(warning));
         screen.print(&match self.output {
             Some(format) => output::render(&tree(&outlook), format),

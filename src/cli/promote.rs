@@ -8,7 +8,7 @@ use super::args::parse_name;
 use super::client::Client;
 use super::course::Course;
 use super::edits;
-use super::failure::{Exit, Failure};
+use super::failure::{self, Exit, Failure};
 use super::follow::Report;
 use super::opening;
 use super::screen::{Screen, lines};
@@ -59,6 +59,10 @@ fn parse_deployment(text: &str) -> Result<Name, String> {
 impl Promote {
     /// Looks what runs, edits, and with `--wait` waits.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        failure::told(self.promote(screen).await, self.course.output, screen)
+    }
+
+    async fn promote(&self, screen: &Screen) -> Result<Exit, Failure> {
         if self.from == self.to {
             return Err(Failure::new("both namespaces are the same").hint("write promote FROM TO"));
         }
@@ -141,7 +145,6 @@ impl Promote {
         let opening = opening::open(sources, client).await;
         let problems = &opening.problems;
         if !problems.is_empty() {
-            validate::print_problems(Exit::Invalid, problems, self.course.output, screen)?;
             return Err(validate::invalid(problems, screen).hint("nothing was changed"));
         }
         let mut wishes = Vec::new();
@@ -155,7 +158,7 @@ impl Promote {
             Refusal::Invalid(problems) => validate::invalid(&problems, screen).hint("nothing was changed"),
             Refusal::Impossible(problem) => {
                 screen.note(&format!("{}\n", lines(&problem.to_string())));
-                Failure::new("nothing was promoted")
+                Failure::new("nothing was promoted").problems(&[&problem])
             }
         })
     }

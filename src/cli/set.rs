@@ -7,7 +7,7 @@ use super::args::parse_name;
 use super::client::Client;
 use super::course::Course;
 use super::edits;
-use super::failure::{Exit, Failure};
+use super::failure::{self, Exit, Failure};
 use super::follow::Report;
 use super::object::Wanted;
 use super::opening;
@@ -37,7 +37,7 @@ impl Set {
     /// Edits, and with `--wait` waits.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
         match &self.what {
-            What::Image(image) => image.run(screen).await,
+            What::Image(image) => failure::told(image.run(screen).await, image.course.output, screen),
         }
     }
 }
@@ -110,7 +110,7 @@ impl Image {
         let opening = opening::open(sources, client).await;
         let key = &match opening.meant(wanted) {
             // It may be in what could not be read.
-            Err(_) if !opening.problems.is_empty() => return Err(self.invalid(&opening.problems, screen)?),
+            Err(_) if !opening.problems.is_empty() => return Err(invalid(&opening.problems, screen)),
             other => other?,
         };
         let Some(of) = opening.holder(key)? else {
@@ -118,19 +118,12 @@ impl Image {
         };
         match edit::image(&opening.opened, of, key, wish, self.literal) {
             Ok(edit) => Ok(edit),
-            Err(Refusal::Invalid(problems)) => Err(self.invalid(&problems, screen)?),
+            Err(Refusal::Invalid(problems)) => Err(invalid(&problems, screen)),
             Err(Refusal::Impossible(problem)) => {
-                validate::print_problems(Exit::Error, &[&problem], self.course.output, screen)?;
                 screen.note(&format!("{}\n", lines(&problem.to_string())));
-                Err(Failure::new(format!("the image of {key} is as it was")))
+                Err(Failure::new(format!("the image of {key} is as it was")).problems(&[&problem]))
             }
         }
-    }
-
-    /// Prints what is wrong, or would be.
-    fn invalid(&self, problems: &[Diagnostic], screen: &Screen) -> Result<Failure, Failure> {
-        validate::print_problems(Exit::Invalid, &problems, self.course.output, screen)?;
-        Ok(validate::invalid(problems, screen).hint("nothing was changed"))
     }
 
     fn no_image(&self, why: &str) -> Failure {
@@ -141,4 +134,9 @@ impl Image {
             None => failure.hint("write IMAGE:TAG, or :TAG or @DIGEST for the present repository"),
         }
     }
+}
+
+/// Prints what is wrong, or would be.
+fn invalid(problems: &[Diagnostic], screen: &Screen) -> Failure {
+    validate::invalid(problems, screen).hint("nothing was changed")
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::{Machine, SetupArgs};
-use super::failure::{Exit, Failure};
+use super::failure::{self, Exit, Failure};
 use super::output;
 use super::plan::counted;
 use super::screen::{Screen, lines};
@@ -46,6 +46,10 @@ pub struct Validate {
 impl Validate {
     /// Checks and prints.
     pub async fn run(&self, screen: &Screen) -> Result<Exit, Failure> {
+        failure::told(self.validate(screen).await, self.output, screen)
+    }
+
+    async fn validate(&self, screen: &Screen) -> Result<Exit, Failure> {
         let settings = Settings::found(&self.setup)?;
         settings.need_source()?;
         let checked = check(&settings.setup.sources).await?;
@@ -132,17 +136,6 @@ pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>
     Ok(manifest::merge(&pairs).map(|merged| merged.desired))
 }
 
-/// The mistakes for machines, if one reads: the result of a command that changes nothing because of them.
-pub fn print_problems(
-    exit: Exit,
-    problems: &impl Serialize,
-    format: Option<Machine>,
-    screen: &Screen,
-) -> Result<(), Failure> {
-    let Some(format) = format else { return Ok(()) };
-    screen.print(&output::render(&json!({"result": exit.word(), "problems": problems}), format))
-}
-
 /// A directory as it was read; one that cannot be read is a mistake too.
 type Read = Result<snapshot::Snapshot, Vec<Diagnostic>>;
 
@@ -184,7 +177,8 @@ pub fn invalid(problems: &[Diagnostic], screen: &Screen) -> Failure {
     for problem in problems {
         screen.note(&format!("{}\n", lines(&problem.to_string())));
     }
-    Failure::new(format!("the manifests are invalid: {}", counted(problems.len(), "problem"))).exit(Exit::Invalid)
+    let message = format!("the manifests are invalid: {}", counted(problems.len(), "problem"));
+    Failure::new(message).exit(Exit::Invalid).problems(&problems)
 }
 
 fn count(desired: &Desired) -> usize {

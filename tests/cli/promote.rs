@@ -171,6 +171,8 @@ async fn a_variable_of_two_images_takes_no_digest_of_one() {
     let both = daemon(staged(), &files).await;
     let mut said = both.says("promote staging production").await;
     said += &both.says("promote staging production api").await;
+    let told = both.says("promote staging production api -o json").await;
+    assert!(told.contains("\"result\": \"error\"") && told.contains("\"problems\": [\n    {\n"), "{told}");
     assert!(is_untouched(&both, &files));
     insta::assert_snapshot!(brief(&said));
 }
@@ -190,6 +192,8 @@ async fn a_manifest_that_serves_both_namespaces_is_not_promoted() {
         *view = changed.into();
     });
     let said = daemon.says("promote staging production web").await;
+    let told = daemon.says("promote staging production web -o json").await;
+    assert!(told.contains("\"result\": \"error\""), "{told}");
     assert_eq!(text(&daemon, "web.yaml"), shared);
     insta::assert_snapshot!(brief(&said));
 }
