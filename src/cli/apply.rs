@@ -1,6 +1,7 @@
 //! `evenkeel apply`: have the daemon look now, and wait until what the manifests say has come about.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use clap::Args;
 
@@ -171,15 +172,16 @@ pub fn chosen(wanted: &[Source], watched: Vec<SourceState>) -> Result<Vec<Source
     if wanted.is_empty() {
         return Ok(watched);
     }
-    let one = |source: &Source| {
-        let dir = std::fs::canonicalize(&source.dir).unwrap_or_else(|_| source.dir.clone());
-        let is = |state: &&SourceState| {
-            let watched = std::fs::canonicalize(&state.dir).unwrap_or_else(|_| state.dir.clone().into());
-            watched == dir && (source.namespace.is_none() || source.namespace == state.namespace)
-        };
-        watched.iter().find(is).cloned().ok_or_else(|| unwatched(source, &watched))
+    let real = |dir: &Path| std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    let is = |source: &Source, state: &SourceState| {
+        let is_its = source.namespace.is_none() || source.namespace == state.namespace;
+        is_its && real(&source.dir) == real(Path::new(&state.dir))
     };
-    wanted.iter().map(one).collect()
+    if let Some(nowhere) = wanted.iter().find(|source| !watched.iter().any(|state| is(source, state))) {
+        return Err(unwatched(nowhere, &watched));
+    }
+    // A directory may be several sources, each with another namespace: named without one, all of them are meant.
+    Ok(watched.into_iter().filter(|state| wanted.iter().any(|source| is(source, state))).collect())
 }
 
 fn unwatched(source: &Source, watched: &[SourceState]) -> Failure {
@@ -257,4 +259,34 @@ fn leaving<'a>(view: &'a View, chosen: &'a [SourceState]) -> impl Iterator<Item 
 fn is_meant(namespace: &Name, chosen: &[SourceState], all: &[SourceState]) -> bool {
     let has = |source: &SourceState| source.declares.iter().any(|key| key.namespace == *namespace);
     chosen.iter().any(has) || !all.iter().any(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(dir: &str, namespace: &str) -> SourceState {
+        let state = json!({
+            "dir": dir, "namespace": namespace, "state": "Loaded", "message": "", "problems": [], "loadedAt": null,
+            "digest": "", "generation": 1, "declares": [],
+        });
+        serde_json::from_value(state).unwrap()
+    }
+
+    #[test]
+    fn a_directory_without_a_namespace_means_every_source_that_it_is() {
+        let watched =
+            || vec![state("/none/shop", "production"), state("/none/other", "a"), state("/none/shop", "staging")];
+        let chosen = |namespace: Option<&str>| {
+            let namespace = namespace.map(|name| Name::new(name).unwrap());
+            let source = Source { dir: "/none/shop".into(), namespace, variables: BTreeMap::new() };
+            let chosen = chosen(&[source], watched()).map_err(|failure| failure.message)?;
+            Ok::<_, String>(chosen.iter().map(|state| state.namespace.clone().unwrap().to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(None), Ok(vec!["production".into(), "staging".into()]));
+        assert_eq!(chosen(Some("staging")), Ok(vec!["staging".into()]));
+        assert_eq!(chosen(Some("test")), Err("the daemon does not watch /none/shop=test".into()));
+    }
 }
