@@ -1,7 +1,7 @@
 //! Tokens: given by whoever a registry's challenge names, for a login or to anybody. It knows neither tags nor manifests.
 
-use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Uri};
 use serde::Deserialize;
 
 use super::http::{Call, Caller, Reply};
@@ -44,9 +44,7 @@ pub(super) async fn ask(caller: &mut Caller, wanted: &Wanted<'_>, login: Option<
 }
 
 fn request(wanted: &Wanted<'_>, login: Option<&Login>) -> Result<Call, String> {
-    let host = host(wanted.realm);
-    let is_safe = wanted.realm.starts_with("https://") || wanted.realm.starts_with("http://") && is_loopback(host);
-    if !is_safe {
+    if !is_safe(wanted.realm) {
         return Err("its tokens are not given over https, so no credentials go there".into());
     }
     let mut fields = vec![("scope", wanted.scope)];
@@ -62,6 +60,19 @@ fn request(wanted: &Wanted<'_>, login: Option<&Login>) -> Result<Call, String> {
     let url = format!("{}{joint}{}", wanted.realm, form(&fields));
     let headers = login.and_then(basic).map(|basic| (AUTHORIZATION, basic));
     Ok(Call { method: Method::GET, url, headers: headers.into_iter().collect(), body: String::new() })
+}
+
+/// Whether credentials may go to a URL, judged as the client reads it that goes there. What stands before an `@` is no host,
+/// whatever it looks like.
+fn is_safe(realm: &str) -> bool {
+    let Ok(url) = realm.parse::<Uri>() else { return false };
+    let (Some(authority), Some(host)) = (url.authority(), url.host()) else { return false };
+    let is_to_be_trusted = match url.scheme_str() {
+        Some("https") => true,
+        Some("http") => is_loopback(host),
+        Some(_) | None => false,
+    };
+    is_to_be_trusted && !authority.as_str().contains('@')
 }
 
 /// The header of a user with a password.
@@ -129,6 +140,17 @@ mod tests {
         for realm in ["http://auth.example/t", "http://127.0.0.1.example/t", "ftp://x", "/token", ""] {
             assert!(request(&wanted(realm), None).is_err(), "{realm}");
         }
-        assert!(request(&wanted("http://127.0.0.1:5001/t"), None).is_ok());
+        for realm in ["http://127.0.0.1:5001/t", "http://[::1]:5001/t", "http://localhost/t", "https://auth.example/t"]
+        {
+            assert!(request(&wanted(realm), None).is_ok(), "{realm}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_an_at_is_not_taken_for_the_host() {
+        let all = ["http://127.0.0.1:x@evil.example/t", "http://localhost@evil.example/t", "https://a@auth.example/t"];
+        for realm in all.into_iter().chain(["http://127.0.0.1:80@evil.example?a=b", "http://[::1]@evil.example/"]) {
+            assert!(request(&wanted(realm), None).is_err(), "{realm}");
+        }
     }
 }
