@@ -78,7 +78,7 @@ impl Events {
         while let Some(known) = news.next().await? {
             for event in self.chosen(wanted, &known.events) {
                 screen.print(&match self.output {
-                    Some(Machine::Json) => serde_json::to_string(&value(event)).unwrap_or_default(),
+                    Some(Machine::Json) => output::line(&value(event)),
                     Some(Machine::Yaml) => format!("---\n{}", output::render(&value(event), Machine::Yaml)),
                     None => line(event, screen),
                 })?;

@@ -19,6 +19,11 @@ pub fn render(value: &Value, format: Machine) -> String {
     }
 }
 
+/// The tree as JSON on one line, for what goes on and on.
+pub fn line(value: &Value) -> String {
+    yaml::json_line(value)
+}
+
 /// A list of anything.
 pub fn list(items: Vec<Value>) -> Value {
     json!({"apiVersion": API_VERSION, "kind": "List", "items": items})

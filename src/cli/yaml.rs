@@ -21,6 +21,11 @@ pub fn json(value: &Value) -> String {
     escape_controls(&serde_json::to_string_pretty(value).unwrap_or_default())
 }
 
+/// The same on one line.
+pub fn json_line(value: &Value) -> String {
+    escape_controls(&value.to_string())
+}
+
 fn block(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(fields) => {
@@ -170,6 +175,8 @@ mod tests {
 
     #[test]
     fn json_cannot_command_the_terminal() {
-        assert_eq!(json(&json!("\u{9b}2J\u{202e}")), r#""\u009b2J\u202e""#);
+        for text in [json, json_line] {
+            assert_eq!(text(&json!("\u{9b}2J\u{202e}")), r#""\u009b2J\u202e""#);
+        }
     }
 }

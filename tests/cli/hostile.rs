@@ -3,6 +3,7 @@
 
 use evenkeel::model::view::View;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::daemon::Daemon;
 use crate::view::busy;
@@ -89,4 +90,22 @@ async fn no_control_character_of_the_world_reaches_the_screen() {
         evil += usize::from(said.contains("evil"));
     }
     assert!(evil > 15, "only {evil} commands show what the world says");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_it_while_events_are_followed() {
+    let mut view = busy();
+    // They are no part of the view that others read.
+    std::sync::Arc::make_mut(&mut view.events).iter_mut().for_each(|event| event.message.push_str(EVIL));
+    let daemon = Daemon::showing(view).await;
+    for format in ["", " -o json", " -o yaml"] {
+        let mut child = daemon.start(&format!("events --watch{format}"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.contains("evil") {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(20), lines.next_line());
+            said += &next.await.unwrap().unwrap().unwrap();
+        }
+        assert!(obeyed(&said).is_empty(), "{format}: {said:?}");
+    }
 }
