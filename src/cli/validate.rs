@@ -28,7 +28,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Check manifests. No daemon and no engine is needed.
 ///
-/// Exits 0 when all are valid, 5 when some are not or the policy refuses something, 6 while git is changing them. A hostPath that is
+/// Exits 0 when all are valid, 5 when some are not or the policy refuses something, 6 while git is changing some and the others
+/// are valid. A hostPath that is
 /// not on this machine is a warning. Where paths of the host lead is not looked at: `evenkeel plan` on the host does that.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -121,16 +122,24 @@ pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>
     // Content ids are thrown away again, so any key will do.
     let hasher = ContentHasher::new(SecretBytes::new(Vec::new()));
     let contexts = Contexts::default();
-    let (mut loaded, mut problems) = (Vec::new(), Vec::new());
-    for source in sources {
-        let objects = read(source).await?.and_then(|snapshot| manifest::load(source, &snapshot, &hasher, &contexts));
-        match objects {
-            Ok(objects) => loaded.push((source, objects)),
-            Err(mistakes) => problems.extend(mistakes),
+    let (mut loaded, mut problems, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, read) in sources.iter().zip(read_all(sources).await) {
+        let load = |snapshot| manifest::load(source, &snapshot, &hasher, &contexts);
+        match read.map(|read| read.and_then(load)) {
+            Ok(Ok(objects)) => loaded.push((source, objects)),
+            Ok(Err(mistakes)) => problems.extend(mistakes),
+            Err(why) => held.push((source, why)),
         }
     }
     if !problems.is_empty() {
+        // Mistakes stay when the change beside them is finished: they are the worse news.
+        let unread =
+            |(source, why): (&Source, String)| Diagnostic::error(spot(source), format!("it was not read: {why}"));
+        problems.extend(held.into_iter().map(unread));
         return Ok(Err(problems));
+    }
+    if let Some((_, why)) = held.into_iter().next() {
+        return Err(Failure::held(why));
     }
     let pairs: Vec<(&Source, &Loaded)> = loaded.iter().map(|(source, objects)| (*source, objects)).collect();
     Ok(manifest::merge(&pairs).map(|merged| merged.desired))
@@ -138,12 +147,6 @@ pub async fn check(sources: &[Source]) -> Result<Result<Desired, Vec<Diagnostic>
 
 /// A directory as it was read; one that cannot be read is a mistake too.
 type Read = Result<snapshot::Snapshot, Vec<Diagnostic>>;
-
-/// Reads a directory; one that is being changed is given some time.
-async fn read(source: &Source) -> Result<Read, Failure> {
-    let read = read_all(std::slice::from_ref(source)).await.pop().unwrap_or_else(|| Ok(Ok(Default::default())));
-    read.map_err(Failure::held)
-}
 
 /// Reads directories. Those that are being changed are given some time, all of them the same; why one still is being changed, is
 /// its error.
@@ -165,11 +168,13 @@ fn read_once(source: &Source) -> Result<Read, String> {
     match snapshot::read(&source.dir) {
         Ok(snapshot) => Ok(Ok(snapshot)),
         Err(ReadError::Unsettled(reason)) => Err(reason),
-        Err(ReadError::Unreadable(reason)) => {
-            let dir = Spot::file(source.dir.display().to_string());
-            Ok(Err(vec![Diagnostic::error(dir, reason)]))
-        }
+        Err(ReadError::Unreadable(reason)) => Ok(Err(vec![Diagnostic::error(spot(source), reason)])),
     }
+}
+
+/// A source as the place of a mistake.
+fn spot(source: &Source) -> Spot {
+    Spot::file(source.dir.display().to_string())
 }
 
 /// Prints every mistake, and says how many there are.

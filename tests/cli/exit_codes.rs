@@ -106,6 +106,25 @@ async fn a_source_that_the_daemon_cannot_read_is_invalid_for_a_machine_too() {
 }
 
 #[tokio::test]
+async fn mistakes_are_told_beside_a_source_that_git_is_changing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (held, no_daemon) = (held(dir.path()), dir.path().join("nobody.sock"));
+    for name in ["before", "after"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join("web.yaml"), "kind: Deployment\nsped: {}\n").unwrap();
+    }
+    let at = dir.path().display();
+    let sources = format!("--source {at}/before --source {held} --source {at}/after");
+    for command in ["validate", "apply"] {
+        let said = says(&format!("{command} {sources}"), &no_daemon).await;
+        for told in ["before/web.yaml:", "after/web.yaml:", "shop: error: it was not read: git is changing the files"] {
+            assert!(said.contains(told), "{told}: {said}");
+        }
+        assert!(said.ends_with("--- exit 5\n"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_invalid_exits_with_5_and_with_1_where_a_plan_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("web.yaml"), "kind: Deployment\nsped: {}\n").unwrap();
