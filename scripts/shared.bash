@@ -57,6 +57,7 @@ need_packages() {
   ((${#missing[@]})) || return 0
   [[ $(id -u) == 0 ]] || die "these packages are missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
   say "Installing with apt: ${missing[*]}"
+  mkdir -p "$CACHE"
   apt-get update -qq >&2
   DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$CACHE/apt-install.log" 2>&1 ||
     { tail -n 20 "$CACHE/apt-install.log" >&2; die "apt could not install: ${missing[*]}"; }
