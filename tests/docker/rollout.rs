@@ -189,6 +189,24 @@ on_each_engine! {
         assert_eq!(bench.offline_outcome(&["plan"]).0, 0);
     }
 
+    fn a_database_under_a_new_name_starts_when_the_one_under_the_old_name_has_ended(bench) {
+        let image = bench.app_image("1", &[]);
+        bench.write("data.yaml", &object("Volume", "data", "{accessMode: ReadWriteOncePod}"));
+        let db = |name: &str| {
+            let db = Deployment::new(name, &image).template("mounts", "[{volume: data, path: /data}]");
+            db.template("drain", "1s").to_string()
+        };
+        let (_controller, recorder) = bench.start_recorded_controller();
+        bench.apply("db.yaml", &db("db"));
+        let old = bench.settled("db", 1, &image, SOON);
+        bench.apply("db.yaml", &db("postgres"));
+        let new = bench.settled("postgres", 1, &image, SOON);
+        let calls = recorder.calls();
+        let call = |id: &str, verb: &str| calls.iter().position(|call| call.path.contains(&format!("{id}/{verb}")));
+        let [stopped, started] = [call(old[0].id(), "stop"), call(new[0].id(), "start")];
+        assert!(stopped.is_some() && stopped < started, "{stopped:?} {started:?} in {calls:?}");
+    }
+
     fn a_plan_tells_what_would_be_done_and_does_nothing(bench) {
         let image = bench.app_image("1", &[]);
         bench.write("web.yaml", &Deployment::new("web", &image).to_string());
