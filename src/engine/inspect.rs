@@ -102,9 +102,9 @@ fn container_state(state: EngineState) -> ContainerState {
     }
 }
 
-/// The volume that is mounted, if it is one.
+/// The volume that is mounted, if it is one and can be written to.
 fn volume(mount: MountPoint) -> Option<String> {
-    mount.name.filter(|_| mount.typ.as_deref() == Some("volume"))
+    mount.name.filter(|_| mount.typ.as_deref() == Some("volume") && mount.rw != Some(false))
 }
 
 fn start_error(exit_code: i64, message: Option<String>) -> Option<StartError> {
@@ -269,9 +269,10 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_known_by_name_and_other_mounts_are_none() {
+    fn volumes_that_can_be_written_to_are_known_by_name() {
         let mounts = json!([
             {"Type": "volume", "Name": "shop.data", "Source": "/var/lib/docker/volumes/shop.data/_data", "Destination": "/data"},
+            {"Type": "volume", "Name": "shop.fonts", "Source": "/x", "Destination": "/fonts", "RW": false},
             {"Type": "bind", "Source": "/srv/www", "Destination": "/www"},
             {"Type": "tmpfs", "Source": "", "Destination": "/tmp"},
         ]);

@@ -154,7 +154,7 @@ pub struct Container {
     pub adjustable: Adjustable,
     /// The ports that it was made to publish; none of them has a name. They are in order.
     pub published: Vec<Port>,
-    /// The volumes that it mounts, by name.
+    /// The volumes that it mounts to write to, by name.
     pub volumes: BTreeSet<String>,
     /// What our own probes of this run of it found.
     pub probes: Probes,

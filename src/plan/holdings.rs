@@ -102,6 +102,12 @@ impl<'a> Holdings<'a> {
         self.circles.get(owner).map(|circle| circle.next)
     }
 
+    /// Whether any other container may write to a volume for one writer.
+    fn has_other_writer(&self, volume: &str, than: &Container) -> bool {
+        let mut others = self.places.iter().filter(|place| *place.container != than.id && place.is_held);
+        others.any(|place| matches!(place.thing, Thing::Volume(name) if name == volume))
+    }
+
     /// What others have or had of the things that a template asks for.
     fn others(&self, desired: &Desired, owner: &Key, template: &Template) -> impl Iterator<Item = &Place<'a>> {
         let wants = if self.places.is_empty() { Wants::default() } else { Wants::of(desired, owner, template) };
@@ -119,9 +125,8 @@ pub fn is_written(world: World, container: &Container, template: &Template) -> b
     if world.holdings.places.is_empty() {
         return false;
     }
-    let volumes = Wants { volumes: single(world.desired, &container.owner, template), ..Wants::default() };
-    let mut others = world.holdings.places.iter().filter(|place| *place.container != container.id && place.is_held);
-    others.any(|place| volumes.has(&place.thing))
+    let volumes = single(world.desired, &container.owner, template);
+    volumes.iter().any(|volume| world.holdings.has_other_writer(volume, container))
 }
 
 /// Whether a replica of `owner` would stop in vain: its successor could not start, because another one holds what it needs and is
@@ -133,9 +138,9 @@ pub fn bar(world: World, owner: &Key, template: &Template) -> bool {
     held.any(|place| !gives_up(place))
 }
 
-/// One start in a pass for each volume that only one may write to: two objects that find it free do not know of each other. What
-/// has run with it comes first.
-pub fn one_writer(desired: &Desired, observed: &Observed, actions: Vec<Action>) -> Vec<Action> {
+/// The last word on starts with a volume that only one may write to: none while another container may, whoever decided it, and one
+/// in a pass, because two objects that find it free do not know of each other. What has run with it comes first.
+pub fn one_writer(desired: &Desired, observed: &Observed, holdings: &Holdings, actions: Vec<Action>) -> Vec<Action> {
     let single = single_writers(desired);
     let started = |action: &Action| match &action.call {
         Call::Start { container, .. } => observed.containers.get(container),
@@ -152,7 +157,10 @@ pub fn one_writer(desired: &Desired, observed: &Observed, actions: Vec<Action>) 
     }
     let is_first = |action: &Action| {
         started(action).is_none_or(|container| {
-            written(container).iter().all(|volume| first.get(volume).is_none_or(|(_, id)| **id == container.id))
+            written(container).iter().all(|volume| {
+                let is_first = first.get(volume).is_none_or(|(_, id)| **id == container.id);
+                is_first && !holdings.has_other_writer(volume, container)
+            })
         })
     };
     let kept: Vec<bool> = actions.iter().map(is_first).collect();
@@ -195,9 +203,9 @@ impl<'t> Wants<'t> {
     }
 }
 
-/// The volumes for one writer that a template mounts, by their names in Docker.
+/// The volumes for one writer that a template mounts to write to, by their names in Docker.
 fn single(desired: &Desired, owner: &Key, template: &Template) -> Vec<String> {
-    let volumes = template.mounts.iter().filter_map(|mount| mount.volume.as_ref());
+    let volumes = template.mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| mount.volume.as_ref());
     let single = volumes.filter(|volume| is_single_writer(desired, owner, volume));
     single.map(|volume| desired.volume_name(&owner.sibling(Kind::Volume, volume))).collect()
 }
@@ -377,7 +385,10 @@ mod tests {
         let actions = containers.iter().map(start).collect();
         let containers = containers.into_iter().map(|c| (c.id.clone(), c)).collect();
         let observed = Observed { containers, ..Observed::default() };
-        one_writer(&desired, &observed, actions).iter().map(|action| action.object.name.to_string()).collect()
+        one_writer(&desired, &observed, &Holdings::default(), actions)
+            .iter()
+            .map(|action| action.object.name.to_string())
+            .collect()
     }
 
     #[test]

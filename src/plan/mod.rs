@@ -114,7 +114,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
     }
     registries(world, &mut plan);
     let actions = images::one_each(std::mem::take(&mut plan.actions));
-    plan.actions = holdings::one_writer(desired, observed, actions);
+    plan.actions = holdings::one_writer(desired, observed, holdings, actions);
     plan
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::build::{self, files_of};
+use super::needs;
 use super::networks::{self, waiting};
 use super::quiet;
 use super::readiness::is_named;
@@ -145,6 +146,9 @@ pub fn keep_alive(world: World, key: &Key, history: &mut DeploymentHistory) -> D
             continue;
         }
         if !may_restart(world, &mut decided, history, container, "") {
+            continue;
+        }
+        if !needs::is_free_for(world, &mut decided, container, &template(history, container)) {
             continue;
         }
         let start = || Call::Start {

@@ -1,7 +1,7 @@
 //! Deployments that a CronJob wants quiet while it runs: their replicas lose their name, drain, and are stopped or paused
 //! before its container starts; when it has ended they come back. That container is the ledger: it is created first and
-//! started last, so whatever crashes between, both sides see the same. None is made quiet for a run that could not start
-//! although all were.
+//! started last, so whatever crashes between, both sides see the same. None is made quiet for a run that another one of
+//! them, or what the run depends on, is known to keep from starting.
 
 use super::needs;
 use super::replica::{Replica, template_of};
@@ -29,10 +29,9 @@ pub fn wish(world: World, past: &History, key: &Key) -> Option<Wish> {
     let wishes = cron_jobs.flat_map(|(cron_job, declared)| {
         let of_it = declared.spec.quiesce.iter().filter(|quiesce| *quiesce.deployment() == key.name);
         of_it.filter_map(move |quiesce| {
-            let container = under_way(world, past, cron_job)?;
-            let is_to_start = waits(world, container);
-            let run = format!("run {} of {cron_job}", container.revision);
-            (!is_to_start || obstacle(world, past, cron_job).is_none()).then(|| Wish { run, by: quiesce.by() })
+            let is_meant = |run: &&Container| !waits(world, run) || obstacle(world, past, cron_job, run).is_none();
+            let run = under_way(world, past, cron_job).find(is_meant)?;
+            Some(Wish { run: format!("run {} of {cron_job}", run.revision), by: quiesce.by() })
         })
     });
     wishes.chain(ending(world, past, key)).min_by_key(|wish| wish.by)
@@ -51,11 +50,11 @@ fn ending(world: World, past: &History, key: &Key) -> Option<Wish> {
     Some(Wish { run, by: QuiesceBy::Pause })
 }
 
-/// The run of a CronJob that has a container and is not over. One that nobody remembers is under way as well: the history was
+/// The runs of a CronJob that have a container and are not over. One that nobody remembers is under way as well: the history was
 /// lost, and this pass takes it in again.
-fn under_way<'a>(world: World<'a>, past: &History, cron_job: &Key) -> Option<&'a Container> {
+fn under_way<'a>(world: World<'a>, past: &'a History, cron_job: &Key) -> impl Iterator<Item = &'a Container> {
     let known = past.cron_jobs.get(cron_job);
-    let is_under_way = |container: &&Container| {
+    let is_under_way = move |container: &&Container| {
         let mut runs = known.into_iter().flat_map(|known| &known.runs);
         match runs.find(|run| run_id(run.scheduled_at) == container.revision) {
             None => scheduled_at(&container.revision).is_some(),
@@ -65,8 +64,7 @@ fn under_way<'a>(world: World<'a>, past: &History, cron_job: &Key) -> Option<&'a
             }
         }
     };
-    let mut own = world.containers(cron_job).iter().copied().filter(|container| is_to_run(container));
-    own.find(is_under_way)
+    world.containers(cron_job).iter().copied().filter(|container| is_to_run(container)).filter(is_under_way)
 }
 
 /// Whether the run of a container has yet to begin, and nobody is about to start it.
@@ -74,27 +72,33 @@ fn waits(world: World, container: &Container) -> bool {
     matches!(container.state, ContainerState::Created { .. }) && !world.is_busy(container)
 }
 
-/// What keeps a CronJob's run from starting although its Deployments would be quiet, if they can be: then none of them is to be
-/// down for it. Of several runs one goes first, so that none waits for what is quiet for another that waits for it.
-pub fn obstacle(world: World, past: &History, cron_job: &Key) -> Option<String> {
-    let container = under_way(world, past, cron_job)?;
-    if let Some(why) = own_obstacle(world, past, cron_job, container) {
+/// What keeps a CronJob's run from starting although its Deployments would be quiet, or from making them quiet: then it does
+/// neither. Of two runs of which one depends on what the other wants quiet, one goes first.
+pub fn obstacle(world: World, past: &History, cron_job: &Key, run: &Container) -> Option<String> {
+    if let Some(why) = own_obstacle(world, past, cron_job, run) {
         return Some(why);
     }
-    let others = world.desired.cron_jobs.iter().filter(|(key, declared)| {
-        *key != cron_job && key.namespace == cron_job.namespace && !declared.spec.quiesce.is_empty()
-    });
-    let order = |key: &Key, container: &Container| (container.revision.clone(), key.clone());
-    let mut first = others.filter_map(|(key, _)| Some((key, under_way(world, past, key)?)));
-    let (key, other) = first.find(|(key, other)| {
-        waits(world, other)
-            && order(key, other) < order(cron_job, container)
-            && own_obstacle(world, past, key, other).is_none()
+    let others = world.desired.cron_jobs.keys().filter(|other| crosses(world, cron_job, other));
+    let mut others = others.flat_map(|other| under_way(world, past, other).map(move |run| (other, run)));
+    let (first, its_run) = others.find(|(other, its_run)| {
+        let is_before = (&its_run.revision, *other) < (&run.revision, cron_job);
+        is_before && waits(world, its_run) && own_obstacle(world, past, other, its_run).is_none()
     })?;
-    Some(format!("run {} of {key}, which goes first", other.revision))
+    Some(format!("run {} of {first}, which goes first", its_run.revision))
 }
 
-fn own_obstacle(world: World, past: &History, cron_job: &Key, container: &Container) -> Option<String> {
+/// Whether one of two CronJobs depends on a Deployment that the other one wants quiet.
+fn crosses(world: World, one: &Key, other: &Key) -> bool {
+    let depends = |on: &Key, of: &Key| {
+        let [on, of] = [on, of].map(|key| world.desired.cron_jobs.get(key).map(|declared| &declared.spec));
+        let (Some(on), Some(of)) = (on, of) else { return false };
+        let mut needed = of.template.depends_on.iter().filter_map(|dependency| dependency.deployment.as_ref());
+        needed.any(|needed| on.quiesce.iter().any(|quiesce| quiesce.deployment() == needed))
+    };
+    one != other && one.namespace == other.namespace && (depends(one, other) || depends(other, one))
+}
+
+fn own_obstacle(world: World, past: &History, cron_job: &Key, run: &Container) -> Option<String> {
     let spec = &world.desired.cron_jobs.get(cron_job)?.spec;
     let deployments =
         spec.quiesce.iter().map(|quiesce| (cron_job.sibling(Kind::Deployment, quiesce.deployment()), quiesce.by()));
@@ -102,14 +106,15 @@ fn own_obstacle(world: World, past: &History, cron_job: &Key, container: &Contai
     if let Some(why) = loud.filter_map(|(key, _)| unquietable(world, past, &key)).next() {
         return Some(why);
     }
-    let runs = past.cron_jobs.get(cron_job).into_iter().flat_map(|known| &known.runs);
-    let mut runs = runs.filter(|run| run_id(run.scheduled_at) == container.revision);
-    let template = runs.find_map(|run| run.job.as_ref()).map_or(&spec.template, |job| &job.template);
+    let mut runs = past.cron_jobs.get(cron_job).into_iter().flat_map(|known| &known.runs);
+    let known = runs.find(|known| run_id(known.scheduled_at) == run.revision).and_then(|known| known.job.as_ref());
+    let template = known.map_or(&spec.template, |job| &job.template);
     let mut aside = Decided::default();
-    match needs::dependencies_met(world, &mut aside, past, cron_job, template) {
-        true => None,
-        false => Some(aside.waiting.first().cloned().unwrap_or_else(|| "its dependencies".into())),
+    let is_free = needs::is_free_for(world, &mut aside, run, template);
+    if is_free && needs::dependencies_met(world, &mut aside, past, cron_job, template) {
+        return None;
     }
+    Some(aside.waiting.first().cloned().unwrap_or_else(|| "its dependencies".into()))
 }
 
 /// Why a Deployment cannot be made quiet now.
@@ -143,11 +148,14 @@ fn moves<'a>(history: &DeploymentHistory, mut containers: impl Iterator<Item = &
 }
 
 /// What a run waits for before it starts.
-pub fn awaited(world: World, past: &History, cron_job: &Key, quiesce: &[Quiesce]) -> Option<String> {
+pub fn awaited(world: World, past: &History, cron_job: &Key, run: &Container, quiesce: &[Quiesce]) -> Option<String> {
+    if quiesce.is_empty() {
+        return None;
+    }
     let mut all =
         quiesce.iter().map(|quiesce| (cron_job.sibling(Kind::Deployment, quiesce.deployment()), quiesce.by()));
-    let (deployment, _) = all.find(|(deployment, by)| is_loud(world, deployment, *by))?;
-    Some(obstacle(world, past, cron_job).unwrap_or_else(|| format!("{deployment} to be quiet")))
+    let loud = all.find(|(deployment, by)| is_loud(world, deployment, *by));
+    obstacle(world, past, cron_job, run).or_else(|| Some(format!("{} to be quiet", loud?.0)))
 }
 
 /// Whether a container of a Deployment may do something.

@@ -170,7 +170,7 @@ impl Runner<'_> {
         if !needs::is_free_for(world, decided, container, &template) {
             return;
         }
-        if let Some(awaited) = quiet::awaited(world, past, key, self.quiesce) {
+        if let Some(awaited) = quiet::awaited(world, past, key, container, self.quiesce) {
             return decided.wait(awaited);
         }
         let call = Call::Start { container: container.id.clone(), name: container.name.clone(), files: Vec::new() };

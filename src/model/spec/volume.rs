@@ -34,6 +34,7 @@ pub enum AccessMode {
     #[default]
     ReadWriteMany,
     /// One at a time (a database): updates stop the old replica before the new one starts, and what another object has left
-    /// running with it, be it under an earlier name or by an earlier manifest, is waited for.
+    /// running with it, be it under an earlier name, by an earlier manifest or by another Volume object of the same name in
+    /// Docker, is waited for, unless it mounts it `readOnly`.
     ReadWriteOncePod,
 }

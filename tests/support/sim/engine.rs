@@ -468,6 +468,13 @@ pub fn owned(container: &Container, instance: &Instance) -> Option<Identity> {
     Ownership { instance: instance.clone() }.identity(&container.name, &container.labels)
 }
 
+/// The volumes that a container of ours can write to.
+fn written_volumes(container: &Container) -> BTreeSet<String> {
+    let mounts = container.spec.iter().flat_map(|spec| &spec.mounts).filter(|mount| !mount.read_only);
+    let named = mounts.filter_map(|mount| mount.source.volume().map(String::from));
+    named.chain(container.anonymous_volumes.iter().cloned()).collect()
+}
+
 impl World {
     /// What an inspect says of a container of this instance.
     pub fn observe(&self, id: &ContainerId, instance: &Instance) -> Option<seen::Container> {
@@ -491,7 +498,7 @@ impl World {
             networks: container.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect(),
             adjustable: container.adjustable.clone(),
             published: container.spec.as_ref().map(|spec| published(&spec.template.ports)).unwrap_or_default(),
-            volumes: container.volumes.iter().chain(&container.anonymous_volumes).cloned().collect(),
+            volumes: written_volumes(container),
             probes: seen::Probes::default(),
             last_log: Vec::new(),
         })
