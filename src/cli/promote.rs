@@ -145,7 +145,7 @@ impl Promote {
         let opening = opening::open(sources, client).await;
         let problems = &opening.problems;
         if !problems.is_empty() {
-            return Err(validate::invalid(problems, screen).hint("nothing was changed"));
+            return Err(validate::unchanged(problems, screen));
         }
         let mut wishes = Vec::new();
         for (key, wish) in promoted {
@@ -155,7 +155,7 @@ impl Promote {
             }
         }
         edit::images(opening.opened, &wishes, &self.from).map_err(|refusal| match refusal {
-            Refusal::Invalid(problems) => validate::invalid(&problems, screen).hint("nothing was changed"),
+            Refusal::Invalid(problems) => validate::unchanged(&problems, screen),
             Refusal::Impossible(problem) => {
                 screen.note(&format!("{}\n", lines(&problem.to_string())));
                 Failure::new("nothing was promoted").problems(&[&problem])

@@ -13,8 +13,8 @@ use super::object::Wanted;
 use super::opening;
 use super::screen::{Screen, lines};
 use super::validate;
+use crate::manifest::Source;
 use crate::manifest::edit::{self, Edit, Refusal, Wish};
-use crate::manifest::{Diagnostic, Source};
 use crate::model::name::Name;
 use crate::server::wire::Snapshot;
 
@@ -110,7 +110,7 @@ impl Image {
         let opening = opening::open(sources, client).await;
         let key = &match opening.meant(wanted) {
             // It may be in what could not be read.
-            Err(_) if !opening.problems.is_empty() => return Err(invalid(&opening.problems, screen)),
+            Err(_) if !opening.problems.is_empty() => return Err(validate::unchanged(&opening.problems, screen)),
             other => other?,
         };
         let Some(of) = opening.holder(key)? else {
@@ -118,7 +118,7 @@ impl Image {
         };
         match edit::image(&opening.opened, of, key, wish, self.literal) {
             Ok(edit) => Ok(edit),
-            Err(Refusal::Invalid(problems)) => Err(invalid(&problems, screen)),
+            Err(Refusal::Invalid(problems)) => Err(validate::unchanged(&problems, screen)),
             Err(Refusal::Impossible(problem)) => {
                 screen.note(&format!("{}\n", lines(&problem.to_string())));
                 Err(Failure::new(format!("the image of {key} is as it was")).problems(&[&problem]))
@@ -134,9 +134,4 @@ impl Image {
             None => failure.hint("write IMAGE:TAG, or :TAG or @DIGEST for the present repository"),
         }
     }
-}
-
-/// Prints what is wrong, or would be.
-fn invalid(problems: &[Diagnostic], screen: &Screen) -> Failure {
-    validate::invalid(problems, screen).hint("nothing was changed")
 }

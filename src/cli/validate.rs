@@ -186,6 +186,11 @@ pub fn invalid(problems: &[Diagnostic], screen: &Screen) -> Failure {
     Failure::new(message).exit(Exit::Invalid).problems(&problems)
 }
 
+/// The same of a command that would have changed them.
+pub fn unchanged(problems: &[Diagnostic], screen: &Screen) -> Failure {
+    invalid(problems, screen).hint("nothing was changed")
+}
+
 fn count(desired: &Desired) -> usize {
     // Namespaces that are merely used count too: they are what the rest lives in.
     desired.namespaces.len()

@@ -127,6 +127,13 @@ pub enum MountSource {
     Files(Files),
 }
 
+impl ContainerSpec {
+    /// The volumes that it mounts to write to.
+    pub fn written_volumes(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| mount.source.volume())
+    }
+}
+
 impl MountSource {
     /// The volume, if it is one.
     pub fn volume(&self) -> Option<&str> {

@@ -345,12 +345,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         networks: first.into_iter().collect::<BTreeMap<_, _>>(),
         adjustable: super::build::adjustable_of(spec),
         published: published(&spec.template.ports),
-        volumes: spec
-            .mounts
-            .iter()
-            .filter(|mount| !mount.read_only)
-            .filter_map(|mount| mount.source.volume().map(String::from))
-            .collect(),
+        volumes: spec.written_volumes().map(String::from).collect(),
         probes: Probes::default(),
         last_log: Vec::new(),
     })

@@ -12,7 +12,7 @@ use crate::model::history::{DeploymentHistory, History, Rollout};
 use crate::model::name::{Key, Kind, Name};
 use crate::model::observed::{Container, ContainerId, ContainerState, ForeignPort, Observed};
 use crate::model::revision::RevisionId;
-use crate::model::spec::{AccessMode, HostPort, Port, Template};
+use crate::model::spec::{HostPort, NetworkAttachment, Port, Template};
 
 /// What containers have or had of such things, in one pass. Most worlds have hardly any.
 #[derive(Debug, Default)]
@@ -140,37 +140,40 @@ pub fn bar(world: World, owner: &Key, template: &Template) -> bool {
 
 /// The last word on starts with a volume that only one may write to: none while another container may, whoever decided it, and one
 /// in a pass, because two objects that find it free do not know of each other. What has run with it comes first.
-pub fn one_writer(desired: &Desired, observed: &Observed, holdings: &Holdings, actions: Vec<Action>) -> Vec<Action> {
+pub fn one_writer(
+    desired: &Desired,
+    observed: &Observed,
+    holdings: &Holdings,
+    mut actions: Vec<Action>,
+) -> Vec<Action> {
     let single = single_writers(desired);
+    if single.is_empty() {
+        return actions;
+    }
     let started = |action: &Action| match &action.call {
         Call::Start { container, .. } => observed.containers.get(container),
         _ => None,
     };
-    let written = |container: &Container| container.volumes.intersection(&single).cloned().collect::<Vec<_>>();
-    let mut first: BTreeMap<String, (bool, &ContainerId)> = BTreeMap::new();
-    for container in if single.is_empty() { &[] } else { &actions[..] }.iter().filter_map(started) {
+    let mut first: BTreeMap<&String, (bool, &ContainerId)> = BTreeMap::new();
+    for container in actions.iter().filter_map(started) {
         let place = (matches!(container.state, ContainerState::Created { .. }), &container.id);
-        for volume in written(container) {
+        for volume in container.volumes.intersection(&single) {
             let best = first.entry(volume).or_insert(place);
             *best = place.min(*best);
         }
     }
-    let is_first = |action: &Action| {
-        started(action).is_none_or(|container| {
-            written(container).iter().all(|volume| {
-                let is_first = first.get(volume).is_none_or(|(_, id)| **id == container.id);
-                is_first && !holdings.has_other_writer(volume, container)
-            })
-        })
+    let may_start = |container: &Container| {
+        let mut written = container.volumes.intersection(&single);
+        written.all(|volume| first[volume].1 == &container.id && !holdings.has_other_writer(volume, container))
     };
-    let kept: Vec<bool> = actions.iter().map(is_first).collect();
-    actions.into_iter().zip(kept).filter_map(|(action, is_kept)| is_kept.then_some(action)).collect()
+    actions.retain(|action| started(action).is_none_or(may_start));
+    actions
 }
 
 /// Whether a volume that an object mounts may have one writer only.
 pub fn is_single_writer(desired: &Desired, owner: &Key, volume: &Name) -> bool {
     let declared = desired.volumes.get(&owner.sibling(Kind::Volume, volume));
-    declared.is_some_and(|declared| declared.spec.access_mode == AccessMode::ReadWriteOncePod)
+    declared.is_some_and(|declared| declared.spec.has_one_writer())
 }
 
 /// What a template asks for of the things that only one can have.
@@ -183,7 +186,7 @@ struct Wants<'t> {
 
 impl<'t> Wants<'t> {
     fn of(desired: &Desired, owner: &Key, template: &'t Template) -> Self {
-        let address = |network: &crate::model::spec::NetworkAttachment| {
+        let address = |network: &NetworkAttachment| {
             let name = desired.network_name(&owner.sibling(Kind::Network, network.name()));
             Some((name, network.address()?))
         };
@@ -212,7 +215,7 @@ fn single(desired: &Desired, owner: &Key, template: &Template) -> Vec<String> {
 
 /// All volumes for one writer, by their names in Docker.
 fn single_writers(desired: &Desired) -> BTreeSet<String> {
-    let single = desired.volumes.iter().filter(|(_, d)| d.spec.access_mode == AccessMode::ReadWriteOncePod);
+    let single = desired.volumes.iter().filter(|(_, declared)| declared.spec.has_one_writer());
     single.map(|(key, _)| desired.volume_name(key)).collect()
 }
 

@@ -13,8 +13,8 @@ use crate::manifest::suggest;
 use crate::model::name::{Key, Kind, Name};
 use crate::model::revision::Content;
 use crate::model::spec::{
-    AccessMode, CronJobSpec, Dependency, DependencyCondition, DeploymentSpec, EnvValue, NamespaceSpec,
-    NetworkAttachment, Quiesce, Template,
+    CronJobSpec, Dependency, DependencyCondition, DeploymentSpec, EnvValue, NamespaceSpec, NetworkAttachment, Quiesce,
+    Template,
 };
 
 /// A network has at most one subnet of each family; more are told where they stand.
@@ -73,7 +73,7 @@ pub fn single_writer(world: &World<'_>, object: &Object, spec: &DeploymentSpec, 
 /// Whether a declared volume allows one container at a time.
 pub fn is_single_writer(world: &World<'_>, own: &Key, volume: &Name) -> bool {
     let found = world.objects.list.get(&own.sibling(Kind::Volume, volume));
-    found.is_some_and(|v| matches!(&v.spec, Spec::Volume(spec) if spec.access_mode == AccessMode::ReadWriteOncePod))
+    found.is_some_and(|v| matches!(&v.spec, Spec::Volume(spec) if spec.has_one_writer()))
 }
 
 /// Whether a sibling is declared; if not, says so.

@@ -27,6 +27,13 @@ pub struct VolumeSpec {
     pub access_mode: AccessMode,
 }
 
+impl VolumeSpec {
+    /// Whether one container at a time may write to it.
+    pub fn has_one_writer(&self) -> bool {
+        self.access_mode == AccessMode::ReadWriteOncePod
+    }
+}
+
 /// How many containers may mount a volume at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AccessMode {

@@ -133,10 +133,7 @@ impl World {
 
     /// The volumes that it mounts. One that is missing is made up by the engine, without labels and silently.
     fn volumes_of(&mut self, spec: &ContainerSpec) -> Vec<String> {
-        let names = spec.mounts.iter().filter_map(|mount| match &mount.source {
-            MountSource::Volume(name) => Some(name.clone()),
-            MountSource::HostPath(_) | MountSource::Tmpfs { .. } | MountSource::Files(_) => None,
-        });
+        let names = spec.mounts.iter().filter_map(|mount| mount.source.volume().map(String::from));
         let names: Vec<String> = names.collect();
         for name in &names {
             if !self.volumes.contains_key(name) {

@@ -470,8 +470,7 @@ pub fn owned(container: &Container, instance: &Instance) -> Option<Identity> {
 
 /// The volumes that a container of ours can write to.
 fn written_volumes(container: &Container) -> BTreeSet<String> {
-    let mounts = container.spec.iter().flat_map(|spec| &spec.mounts).filter(|mount| !mount.read_only);
-    let named = mounts.filter_map(|mount| mount.source.volume().map(String::from));
+    let named = container.spec.iter().flat_map(|spec| spec.written_volumes()).map(String::from);
     named.chain(container.anonymous_volumes.iter().cloned()).collect()
 }
 
