@@ -418,6 +418,19 @@ mod tests {
         assert_eq!(sources.look(now + QUIET, Occasion::Command), (true, None));
     }
 
+    /// A source whose Secret is a link to a file outside of it, read once.
+    fn linked(dir: &tempfile::TempDir, content: &str) -> (Sources, Timestamp) {
+        let (mut sources, changed_at) = unread(dir);
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("outside"), content).unwrap();
+        std::os::unix::fs::symlink(path("outside"), path("manifests/key")).unwrap();
+        let secret = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: k, namespace: shop}\n\
+                      spec: {files: {key: ./key}}\n";
+        std::fs::write(path("manifests/k.yaml"), secret).unwrap();
+        sources.look(changed_at + Span::secs(60), Occasion::Change);
+        (sources, changed_at)
+    }
+
     /// Where the file of the one Secret in force was read.
     fn origin(sources: &Sources) -> Origin {
         let files = sources.desired().host_files.into_values().flatten().collect::<Vec<_>>();
@@ -428,15 +441,9 @@ mod tests {
     #[test]
     fn where_a_secret_was_read_is_kept_beside_what_it_held_also_over_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut sources, changed_at) = unread(&dir);
         let path = |name: &str| dir.path().join(name);
-        std::fs::write(path("outside"), "stolen\n").unwrap();
-        std::os::unix::fs::symlink(path("outside"), path("manifests/key")).unwrap();
-        let secret = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: k, namespace: shop}\n\
-                      spec: {files: {key: ./key}}\n";
-        std::fs::write(path("manifests/k.yaml"), secret).unwrap();
+        let (mut sources, changed_at) = linked(&dir, "stolen\n");
         let now = changed_at + Span::secs(60);
-        sources.look(now, Occasion::Change);
         let outside = Origin::Host(std::fs::canonicalize(path("outside")).unwrap().display().to_string());
         assert_eq!(origin(&sources), outside);
 
@@ -474,15 +481,9 @@ mod tests {
     #[test]
     fn the_same_bytes_at_another_place_are_read_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut sources, changed_at) = unread(&dir);
         let path = |name: &str| dir.path().join(name);
-        std::fs::write(path("outside"), "same\n").unwrap();
-        std::os::unix::fs::symlink(path("outside"), path("manifests/key")).unwrap();
-        let secret = "apiVersion: evenkeel.dev/v1\nkind: Secret\nmetadata: {name: k, namespace: shop}\n\
-                      spec: {files: {key: ./key}}\n";
-        std::fs::write(path("manifests/k.yaml"), secret).unwrap();
+        let (mut sources, changed_at) = linked(&dir, "same\n");
         let now = changed_at + Span::secs(60);
-        sources.look(now, Occasion::Change);
         std::fs::remove_file(path("manifests/key")).unwrap();
         std::fs::write(path("manifests/key"), "same\n").unwrap();
         sources.look(now + Span::secs(60), Occasion::Change);
