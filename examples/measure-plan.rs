@@ -130,6 +130,7 @@ fn containers(desired: &Desired, history: &History) -> BTreeMap<ContainerId, Con
                 slot,
                 image: revision.image.clone(),
                 state: ContainerState::Running { since: Timestamp(0) },
+                dead: false,
                 process: None,
                 health: Health::None,
                 restart_count: 0,

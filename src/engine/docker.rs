@@ -78,6 +78,10 @@ impl Engine for Docker {
         }
     }
 
+    async fn outline(&self, id: &ContainerId) -> Result<Option<Container>, EngineError> {
+        list::outline(&self.client, &self.ownership, id).await
+    }
+
     async fn networks(&self) -> Result<Vec<Network>, EngineError> {
         networks::networks(&self.client).await
     }

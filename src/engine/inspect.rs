@@ -68,6 +68,8 @@ fn container(found: ContainerInspectResponse, ownership: &Ownership, api: Api) -
         process: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         health: health(&state),
         ended_at: state.finished_at.as_deref().and_then(timestamp).filter(|at| at.0 > 0),
+        // A list goes on saying that it is being removed.
+        dead: state.status == Some(Word::DEAD),
         state: container_state(state),
         restart_count: u32::try_from(found.restart_count.unwrap_or(0)).unwrap_or(0),
         created_at: found.created.as_deref().and_then(timestamp).unwrap_or_default(),
@@ -90,7 +92,6 @@ fn container_state(state: EngineState) -> ContainerState {
         Word::RUNNING | Word::STOPPING => ContainerState::Running { since: at(&state.started_at) },
         Word::PAUSED => ContainerState::Paused,
         Word::RESTARTING => ContainerState::Restarting { exit_code, out_of_memory },
-        // Half removed: its removal has to be tried again.
         Word::REMOVING | Word::DEAD => ContainerState::Removing,
         Word::EXITED => ContainerState::Exited(Exit {
             code: exit_code,
@@ -103,7 +104,7 @@ fn container_state(state: EngineState) -> ContainerState {
 }
 
 /// The volume that is mounted, if it is one and can be written to.
-fn volume(mount: MountPoint) -> Option<String> {
+pub(super) fn volume(mount: MountPoint) -> Option<String> {
     mount.name.filter(|_| mount.typ.as_deref() == Some("volume") && mount.rw != Some(false))
 }
 

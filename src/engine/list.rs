@@ -1,13 +1,21 @@
 //! The container list as the house sees it: whose a container is, and a fingerprint of all that may matter about it.
 
-use bollard::models::{ContainerSummary, PortSummaryTypeEnum};
+use std::collections::BTreeSet;
+
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, PortSummaryTypeEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::client::{CALL, Client};
+use super::inspect::{short, volume};
+use super::ownership::Identity;
 use super::{EngineError, Listed, Ownership, Whose};
-use crate::model::observed::{ContainerId, ForeignPort};
+use crate::model::container::Adjustable;
+use crate::model::observed::{
+    Container, ContainerId, ContainerState, Endpoint, ForeignPort, Health, NetworkId, Probes,
+};
 use crate::model::revision::ImageId;
 use crate::model::spec::Protocol;
+use crate::model::time::Timestamp;
 
 pub(super) async fn list(client: &Client, ownership: &Ownership) -> Result<Vec<Listed>, EngineError> {
     // No label filter: the names of foreign containers matter, since they may be in our way.
@@ -27,6 +35,71 @@ fn listed(summary: ContainerSummary, ownership: &Ownership) -> Option<Listed> {
         Whose::Renamed(_) | Whose::Foreign => host_ports(&summary, &name),
     };
     Some(Listed { fingerprint: fingerprint(&summary), id: ContainerId(summary.id?), name, whose, image, host_ports })
+}
+
+pub(super) async fn outline(
+    client: &Client,
+    ownership: &Ownership,
+    id: &ContainerId,
+) -> Result<Option<Container>, EngineError> {
+    let filters = [("id", vec![id.0.clone()])].into();
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let found = client.call(CALL, |api| async move { api.list_containers(Some(options)).await }).await;
+    let found = found.map_err(|failed| failed.attempting(format!("list {}", short(id))))?;
+    Ok(found.into_iter().filter_map(|summary| outlined(summary, ownership)).find(|container| container.id == *id))
+}
+
+/// What has ended is shown as being removed: neither its exit code nor why it did not start is known.
+fn outlined(summary: ContainerSummary, ownership: &Ownership) -> Option<Container> {
+    let name = own_name(summary.names.as_deref()?)?.to_owned();
+    let Identity { owner, revision, template, slot } =
+        ownership.identity(&name, &summary.labels.unwrap_or_default())?;
+    let created_at = Timestamp(summary.created.unwrap_or_default().saturating_mul(1000));
+    let state = match summary.state.unwrap_or(ContainerSummaryStateEnum::EMPTY) {
+        ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING => {
+            ContainerState::Running { since: created_at }
+        }
+        ContainerSummaryStateEnum::PAUSED => ContainerState::Paused,
+        ContainerSummaryStateEnum::RESTARTING => ContainerState::Restarting { exit_code: 0, out_of_memory: false },
+        ContainerSummaryStateEnum::CREATED
+        | ContainerSummaryStateEnum::EXITED
+        | ContainerSummaryStateEnum::REMOVING
+        | ContainerSummaryStateEnum::DEAD
+        | ContainerSummaryStateEnum::EMPTY => ContainerState::Removing,
+    };
+    let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    Some(Container {
+        id: ContainerId(summary.id?),
+        name,
+        owner,
+        revision,
+        template,
+        slot,
+        image: ImageId(summary.image_id.unwrap_or_default()),
+        reference: summary.image.unwrap_or_default(),
+        state,
+        dead: false,
+        process: None,
+        health: Health::None,
+        restart_count: 0,
+        ended_at: None,
+        created_at,
+        networks: networks.into_iter().map(|(network, settings)| (network, unnamed(settings))).collect(),
+        adjustable: Adjustable::default(),
+        published: Vec::new(),
+        volumes: summary.mounts.unwrap_or_default().into_iter().filter_map(volume).collect(),
+        probes: Probes::default(),
+        last_log: Vec::new(),
+    })
+}
+
+fn unnamed(settings: EndpointSettings) -> Endpoint {
+    Endpoint {
+        network: NetworkId(settings.network_id.unwrap_or_default()),
+        address: settings.ip_address.and_then(|address| address.parse().ok()),
+        fixed: None,
+        aliases: BTreeSet::new(),
+    }
 }
 
 /// The ports of the host that it has: the list tells those of running containers.

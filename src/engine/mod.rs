@@ -82,6 +82,10 @@ pub trait Engine: Send + Sync + 'static {
     /// Everything about one container: `GET /containers/{id}/json`. `None` when there is no such container, or it is
     /// not ours (labels of another instance, or a name that its labels do not imply). Probes and log are left empty.
     fn inspect(&self, id: &ContainerId) -> impl Future<Output = Result<Option<Container>, EngineError>> + Send;
+
+    /// What a list alone says of a container of this instance, for one that does not answer an inspection: whose it is, whether
+    /// it runs, its addresses and volumes. Its names, limits and exit code are not known. None if it is gone or not ours.
+    fn outline(&self, id: &ContainerId) -> impl Future<Output = Result<Option<Container>, EngineError>> + Send;
     /// All networks: `GET /networks`.
     fn networks(&self) -> impl Future<Output = Result<Vec<Network>, EngineError>> + Send;
     /// All volumes: `GET /volumes`.

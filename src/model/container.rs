@@ -161,7 +161,7 @@ pub struct Files {
 }
 
 /// What Docker changes in a living container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Adjustable {
     /// Limits.

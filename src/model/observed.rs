@@ -44,14 +44,18 @@ impl fmt::Display for NetworkId {
 pub struct Observed {
     /// When the look began that found this: what took long may have ended again since. None where that was just now.
     pub looked_at: Option<Timestamp>,
-    /// Containers of this instance: those whose labels say so and whose name is the one that the labels imply.
+    /// Containers of this instance: those whose labels say so and whose name is the one that the labels imply; but not
+    /// those that are dead.
     pub containers: BTreeMap<ContainerId, Container>,
     /// The images of containers that are not ours.
     pub foreign_images: BTreeSet<ImageId>,
-    /// Names of containers that are not ours, so that a taken name can be told from a free one.
+    /// Names of containers that are not ours or that are dead, so that a taken name can be told from a free one.
     pub foreign_names: BTreeSet<String>,
     /// Names of those among them that have the labels of a container of ours, by the workload that the labels name.
     pub renamed: BTreeMap<Key, BTreeSet<String>>,
+    /// Containers of ours that are as good as gone: their removal was begun and could not be ended. Their names are taken until
+    /// it is.
+    pub dead: BTreeMap<ContainerId, Dead>,
     /// Host ports that running containers which are not ours have.
     pub foreign_ports: Vec<ForeignPort>,
     /// All networks, by name; other people's too, because theirs may be external ones of ours and take up subnets.
@@ -138,6 +142,8 @@ pub struct Container {
     pub reference: String,
     /// What the engine says it is doing.
     pub state: ContainerState,
+    /// Whether its removal was begun and could not be ended.
+    pub dead: bool,
     /// Its first process, as the engine's host counts them; none while it does not run.
     pub process: Option<u32>,
     /// Docker's own health check.
@@ -160,6 +166,15 @@ pub struct Container {
     pub probes: Probes,
     /// Its last log lines, read when it is in trouble (ended, restarting, unhealthy); without secrets.
     pub last_log: Vec<String>,
+}
+
+/// A container whose removal was broken off half-way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// Its name.
+    pub name: String,
+    /// The workload that it belonged to.
+    pub owner: Key,
 }
 
 /// What the engine says a container is doing.

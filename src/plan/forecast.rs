@@ -337,6 +337,7 @@ fn container_of(world: &Observed, spec: &ContainerSpec, now: Timestamp) -> Optio
         image: image.map_or(ImageId(spec.image.clone()), |image| image.id.clone()),
         reference: spec.image.clone(),
         state: ContainerState::Created { error: None },
+        dead: false,
         process: None,
         health: if checked { Health::Starting } else { Health::None },
         restart_count: 0,

@@ -354,6 +354,7 @@ mod tests {
             image: ImageId("sha256:1".into()),
             reference: "db:1".into(),
             state,
+            dead: false,
             process: None,
             health: Health::None,
             restart_count: 0,

@@ -102,10 +102,12 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, now: Time
         take(world, &mut plan, key, decided);
     }
     removals(world, history, &mut plan);
-    let (brought, decided) = clean_up::clean_up(world, &history.images, &plan.history);
+    let (brought, clean_up) = clean_up::clean_up(world, &history.images, &plan.history);
     plan.history.images = brought;
-    plan.actions.extend(decided.actions);
-    plan.wake_at = [plan.wake_at, decided.wake_at].into_iter().flatten().min();
+    for decided in [clean_up, prune::dead(world)] {
+        plan.actions.extend(decided.actions);
+        plan.wake_at = [plan.wake_at, decided.wake_at].into_iter().flatten().min();
+    }
     if needs::is_newly_met(desired, history, &plan.history) || releases::has_news(desired, history, &plan.history) {
         // What waited for it is decided with the memory of before this pass: at once, again.
         plan.wake_at = Some(now);
@@ -127,6 +129,15 @@ pub fn contents_in_use(desired: &Desired, history: &History) -> BTreeSet<Content
     let scheduled = history.cron_jobs.values().flat_map(|cron_job| &cron_job.runs).filter_map(|run| run.job.as_ref());
     let runs = runs.chain(scheduled).flat_map(|run| run.contents.values().cloned());
     declared.chain(revisions).chain(runs).collect()
+}
+
+/// Whether something runs of which nobody remembers what it was made from: its contents may be any that are kept.
+pub fn has_unremembered(observed: &Observed, history: &History) -> bool {
+    observed.containers.values().filter(|container| container.owner.kind == Kind::Deployment).any(|container| {
+        let known = history.deployments.get(&container.owner);
+        let revision = known.and_then(|known| known.revisions.iter().find(|known| known.id == container.revision));
+        revision.is_none_or(|revision| revision.taken_over)
+    })
 }
 
 /// Networks and volumes: the places where containers live.

@@ -212,6 +212,17 @@ fn bring_back(world: World, decided: &mut Decided, key: &Key, history: &mut Depl
     (history.quiet, history.woken_at) = (!all_back, None);
 }
 
+/// Removes what is half removed: a container that the engine could not get rid of at once cannot be started any more, whatever
+/// becomes of its workload.
+pub fn dead(world: World) -> Decided {
+    let mut decided = Decided::default();
+    for (id, dead) in &world.observed.dead {
+        let call = Call::Remove { container: id.clone(), name: dead.name.clone() };
+        decided.act(world, &dead.owner, call, "its removal was broken off half-way");
+    }
+    decided
+}
+
 /// The template of an orphan's container: for its drain and grace. When it is unknown, the defaults apply.
 fn template(history: &DeploymentHistory, container: &Container) -> Template {
     let known = history.revisions.iter().find(|revision| revision.id == container.revision);

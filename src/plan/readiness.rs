@@ -265,6 +265,7 @@ mod tests {
             image: ImageId("i".into()),
             reference: "web:1".into(),
             state: ContainerState::Running { since },
+            dead: false,
             process: None,
             health: Health::None,
             restart_count: 0,

@@ -12,10 +12,17 @@ pub fn taken(scene: &Scene) -> BTreeSet<Slot> {
     used(scene).chain(coming(scene)).collect()
 }
 
-/// Slots of this revision that a container on its way out still occupies: its name is taken until it is gone.
+/// Slots of this revision that a container on its way out still occupies, or a dead one: its name is taken until it is gone.
 fn used<'a>(scene: &'a Scene) -> impl Iterator<Item = Slot> + 'a {
     let own = scene.world.containers(scene.key).iter().filter(|c| c.revision == scene.target.id);
-    own.map(|container| container.slot)
+    let dead = scene.world.observed.dead.values().filter(|dead| dead.owner == *scene.key);
+    own.map(|container| container.slot).chain(dead.filter_map(|dead| slot(scene, &dead.name)))
+}
+
+/// The slot that a name of this revision ends with.
+fn slot(scene: &Scene, name: &str) -> Option<Slot> {
+    let first = build::name(scene.world, scene.source(), 0);
+    name.strip_prefix(first.strip_suffix('0')?)?.parse().ok()
 }
 
 /// Slots of this revision whose container is being created and cannot be seen yet.

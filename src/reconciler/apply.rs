@@ -162,9 +162,14 @@ impl<E: Engine> Executor<E> {
         ledger.failures.iter().map(view).collect()
     }
 
-    /// Forgets failures whose target nobody wants any more.
-    pub fn forget_failures(&self, keep: impl Fn(&str) -> bool) {
-        self.shared.ledger().failures.retain(|target, _| keep(target));
+    /// Forgets failures, but those that are to be kept.
+    pub fn forget_failures(&self, keep: impl Fn(&str, &Failure) -> bool) {
+        self.shared.ledger().failures.retain(|target, failure| keep(target, failure));
+    }
+
+    /// Whether anything failed last time.
+    pub fn has_failures(&self) -> bool {
+        !self.shared.ledger().failures.is_empty()
     }
 
     /// Forgets the images of which the history knows by now, or is not to know, and those of which it knows no more. `seen`
@@ -292,12 +297,11 @@ impl<E: Engine> Shared<E> {
                 } else {
                     tracing::warn!(object = %action.object, count, "{message}");
                 }
-                if ledger.failures.len() < FAILURES_MAX || ledger.failures.contains_key(&target) {
-                    let cut = action.call.cuts().or_else(|| ledger.failures.get(&target)?.cut.clone());
-                    let ending = action.call.ends();
-                    let failure = Failure { count, at: now, fault: error.fault, message, ending, cut, output };
-                    ledger.failures.insert(target.clone(), failure);
-                }
+                let cut = action.call.cuts().or_else(|| ledger.failures.get(&target)?.cut.clone());
+                let ending = action.call.ends();
+                let failure = Failure { count, at: now, fault: error.fault, message, ending, cut, output };
+                ledger.failures.insert(target.clone(), failure);
+                ledger.drop_oldest_failure();
             }
         }
         if let Some((kind, _)) = ledger.in_flight.remove(&target) {
@@ -307,6 +311,16 @@ impl<E: Engine> Shared<E> {
 }
 
 impl Ledger {
+    /// Keeps the failures to a bounded number. The newest is needed most: without it, what failed is tried again at once.
+    fn drop_oldest_failure(&mut self) {
+        if self.failures.len() > FAILURES_MAX
+            && let Some((target, _)) = self.failures.iter().min_by_key(|(_, failure)| failure.at)
+        {
+            let target = target.clone();
+            self.failures.remove(&target);
+        }
+    }
+
     /// Remembers what came of an action that went well.
     fn succeeded(&mut self, action: &Action, effect: Effect, now: Timestamp, took: Span) {
         let object = action.object.clone();

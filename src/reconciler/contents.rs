@@ -8,20 +8,27 @@ use super::Reconciler;
 use super::redact::Redactor;
 use crate::engine::Engine;
 use crate::manifest::{Before, Source};
+use crate::model::action::{build_target, container_target, pull_target};
 use crate::model::name::{Key, Kind};
 use crate::model::observed::{ContainerId, Observed};
 use crate::model::policy::HostFile;
 use crate::model::revision::ContentId;
+use crate::model::time::Span;
 use crate::plan;
 use crate::probe::Dial;
 use crate::store::{KeptSource, Store};
 
-/// More failures than this are remembered only of what is still there.
-const FAILURES_MAX: usize = 100;
+/// What failed so long ago and was not tried again since is wanted no more: the longest pause between two tries is half of it.
+const FORGOTTEN_AFTER: Span = Span::secs(600);
 
-/// Whether what a failed call was about can be about something again: all but a container that is gone.
-fn may_be_tried_again(target: &str, is_there: impl Fn(&ContainerId) -> bool) -> bool {
-    target.strip_prefix("container ").is_none_or(|id| is_there(&ContainerId(id.into())))
+/// What is known for as long as it may matter, however long ago it failed: containers that are there, and images that somebody
+/// wants, because some pulls and builds that failed are not tried again.
+fn lasting<'a>(
+    containers: impl Iterator<Item = &'a ContainerId>,
+    images: impl Iterator<Item = &'a String>,
+) -> BTreeSet<String> {
+    let images = images.flat_map(|image| [pull_target(image), build_target(image)]);
+    containers.map(container_target).chain(images).collect()
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
@@ -57,10 +64,8 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Forgets sources that have nothing left, and drops contents that nothing refers to, once a pass has nothing left to do;
     /// containers may still mount older ones.
     pub(super) fn clean_up(&mut self, observed: &Observed) {
-        let targets: BTreeSet<String> = self.executor.progress().failures.into_keys().collect();
-        if targets.len() > FAILURES_MAX {
-            self.executor
-                .forget_failures(|target| may_be_tried_again(target, |id| observed.containers.contains_key(id)));
+        if self.executor.has_failures() {
+            self.forget_failures(observed);
         }
         // What is under way need not have to do with them, and may take hours.
         self.forget_dropped_sources();
@@ -68,13 +73,22 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             return;
         }
         let keep = plan::contents_in_use(&self.desired, &self.history);
-        if keep == self.kept_contents {
+        if keep == self.kept_contents || plan::has_unremembered(observed, &self.history) {
             return;
         }
         match self.store.keep_contents(&keep) {
             Ok(()) => self.kept_contents = keep,
             Err(error) => tracing::warn!(%error, "old ConfigMap and Secret contents cannot be removed"),
         }
+    }
+
+    /// Forgets failures of what nobody wants any more, such as the attempt of a Job that the engine refused.
+    fn forget_failures(&self, observed: &Observed) {
+        let images = plan::images_of_interest(&self.desired, &self.history);
+        let lasting = lasting(observed.containers.keys(), images.iter());
+        let now = self.clock.now();
+        let is_wanted = |target: &str| observed.in_flight.contains(target) || lasting.contains(target);
+        self.executor.forget_failures(|target, failure| now.since(failure.at) < FORGOTTEN_AFTER || is_wanted(target));
     }
 
     /// Forgets sources that are not configured any more, once nothing is left of what they declared.
@@ -123,13 +137,15 @@ pub(super) fn dropped(store: &Store, sources: &[Source]) -> Vec<KeptSource> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::action::{container_target, network_target};
+    use crate::model::action::create_target;
 
     #[test]
-    fn only_a_container_that_is_gone_is_nothing_that_can_fail_again() {
-        let again = |target: String| may_be_tried_again(&target, |id| id.0 == "there");
-        assert!(again(container_target(&ContainerId("there".into()))));
-        assert!(!again(container_target(&ContainerId("gone".into()))));
-        assert!(again(network_target("gone")));
+    fn what_failed_of_a_container_that_is_there_or_an_image_that_is_wanted_is_known_for_long() {
+        let (there, gone) = (ContainerId("there".into()), ContainerId("gone".into()));
+        let image = "web:1".to_string();
+        let lasting = lasting([&there].into_iter(), [&image].into_iter());
+        assert!(lasting.contains(&container_target(&there)) && !lasting.contains(&container_target(&gone)));
+        assert!(lasting.contains(&pull_target(&image)) && lasting.contains(&build_target(&image)));
+        assert!(!lasting.contains(&pull_target("web:2")) && !lasting.contains(&create_target("shop.web.1.0")));
     }
 }

@@ -12,7 +12,7 @@ use super::words::{has_nothing_to_add, in_trouble, last_said, last_words, runs_a
 use crate::engine::{Engine, EngineError, EventMark, Listed, Whose};
 use crate::model::action::container_target;
 use crate::model::name::Key;
-use crate::model::observed::{Container, ContainerId, Fault, ImageState, Network, Observed, Volume};
+use crate::model::observed::{Container, ContainerId, Dead, Fault, ImageState, Network, Observed, Volume};
 use crate::model::time::{Span, Timestamp};
 
 /// How often everything is looked at anew, whatever the engine's events say.
@@ -82,13 +82,17 @@ pub struct Looker {
     stale: bool,
     /// What the next look need not ask for.
     early: Option<Early>,
+    /// Containers that are not known yet and did not answer the last look.
+    silent: BTreeSet<ContainerId>,
+    /// What the list says of those that go on being silent.
+    outlines: BTreeMap<ContainerId, Container>,
     /// When the logs of containers that are not ready were last read.
     logs_at: BTreeMap<ContainerId, Timestamp>,
 }
 
 impl Looker {
     /// One look. A part that cannot be read is an error, not an absence; only a single container that does not answer
-    /// is shown as it was, and as busy, so that nothing is done to it. So is one of `in_flight`: the engine answers for
+    /// is shown as it was, or as the list has it, and as busy, so that nothing is done to it. So is one of `in_flight`: the engine answers for
     /// a container only when it has done with it, and whoever acts on it touches it again at the end.
     pub async fn look<E: Engine>(
         &mut self,
@@ -265,7 +269,7 @@ impl Looker {
             }
         });
         let inspected: Vec<_> = inspections.buffer_unordered(INSPECTIONS).collect().await;
-        let mut silent = BTreeSet::new();
+        let (mut silent, mut unknown) = (BTreeSet::new(), Vec::new());
         for (listed, inspected) in inspected {
             match inspected {
                 Ok(Some(container)) => {
@@ -278,10 +282,30 @@ impl Looker {
                 Err(_) if self.containers.contains_key(&listed.id) => {
                     silent.insert(listed.id);
                 }
-                Err(error) => return Err(error),
+                Err(error) => unknown.push((listed.id, error)),
             }
         }
+        self.outline(engine, unknown).await?;
         Ok(silent)
+    }
+
+    /// What is not known yet and does not answer fails the look: the engine may just be slow. One that goes on being silent is
+    /// shown as the list has it, so that after a restart of the controller, too, it holds up nobody else.
+    async fn outline<E: Engine>(
+        &mut self,
+        engine: &E,
+        unknown: Vec<(ContainerId, EngineError)>,
+    ) -> Result<(), EngineError> {
+        let silent = unknown.iter().map(|(id, _)| id.clone()).collect();
+        let before = std::mem::replace(&mut self.silent, silent);
+        self.outlines.clear();
+        for (id, error) in unknown {
+            if error.fault != Fault::Timeout || !before.contains(&id) {
+                return Err(error);
+            }
+            self.outlines.extend(engine.outline(&id).await?.map(|container| (id, container)));
+        }
+        Ok(())
     }
 
     /// Known containers that the list leaves out. A list can be short (an engine that is starting up, or that could not
@@ -302,27 +326,38 @@ impl Looker {
     }
 
     fn observed(&self, listed: &[Listed], silent: BTreeSet<ContainerId>) -> Observed {
-        let foreign = listed.iter().filter(|listed| listed.whose != Whose::Ours);
+        // What is dead has nothing but its name and its image, as far as anybody can tell.
+        let is_dead = |id: &ContainerId| self.containers.get(id).is_some_and(|(_, container)| container.dead);
+        let foreign = listed.iter().filter(|listed| listed.whose != Whose::Ours || is_dead(&listed.id));
         let mut renamed: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
         for listed in listed {
             if let Whose::Renamed(owner) = &listed.whose {
                 renamed.entry(owner.clone()).or_default().insert(listed.name.clone());
             }
         }
+        let known = self.containers.iter().filter(|(_, (_, container))| !container.dead);
+        let known = known.map(|(id, (_, container))| (id.clone(), container.clone()));
+        let outlines = self.outlines.clone();
         Observed {
-            containers: self.containers.iter().map(|(id, (_, container))| (id.clone(), container.clone())).collect(),
+            in_flight: silent.iter().chain(outlines.keys()).map(container_target).collect(),
+            containers: known.chain(outlines).collect(),
             foreign_names: foreign.clone().map(|listed| listed.name.clone()).collect(),
             renamed,
+            dead: self.containers.iter().filter_map(dead).collect(),
             foreign_ports: foreign.clone().flat_map(|listed| listed.host_ports.iter().cloned()).collect(),
             foreign_images: foreign.map(|listed| listed.image.clone()).collect(),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
             images: self.images.clone(),
             host_subnets: self.host_subnets.clone(),
-            in_flight: silent.iter().map(container_target).collect(),
             ..Observed::default()
         }
     }
+}
+
+fn dead((id, (_, container)): (&ContainerId, &(String, Container))) -> Option<(ContainerId, Dead)> {
+    let Container { name, owner, .. } = container;
+    container.dead.then(|| (id.clone(), Dead { name: name.clone(), owner: owner.clone() }))
 }
 
 /// One container as the engine shows it, secrets and all; none if it is gone.

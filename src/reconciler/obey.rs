@@ -62,7 +62,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Command::Sync => {
                 self.sources.forget_rejections();
                 // Whoever asks may have mended what a build needs far away.
-                self.executor.forget_failures(|target| !is_build_target(target));
+                self.executor.forget_failures(|target, _| !is_build_target(target));
                 Ok(self.read_sources(Occasion::Command).await)
             }
             // Who asks how it stands says nothing about the files.

@@ -130,7 +130,7 @@ fn standing(world: &World, view: &View, key: &Key, instance: &Name) -> Option<St
     if !matches!(object.status.phase.as_str(), "Complete" | "RolledBack") {
         return None;
     }
-    let there = world.containers.values().filter(|c| c.state != State::Removing);
+    let there = world.containers.values().filter(|c| c.is_there());
     let all: Vec<&Container> = there.filter(|c| owner(world, &c.id, instance).as_ref() == Some(key)).collect();
     let ready = all.iter().filter(|c| c.serves(world.now)).count();
     let named = all.iter().filter(|c| c.endpoints.values().all(|endpoint| !endpoint.aliases.is_empty())).count();

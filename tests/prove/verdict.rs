@@ -53,7 +53,7 @@ pub fn of(scenario: &Scenario, undisturbed: &Play, play: &Play, faults: &[Fault]
 fn needs_history(scenario: &Scenario, undisturbed: &Play) -> bool {
     let is_plain = |phase: &String| matches!(phase.as_str(), "Complete" | "Ready");
     let asks = |step: &Step| match step {
-        Step::Request { .. } | Step::Confirm(_) | Step::LoseState | Step::LoseHistory => true,
+        Step::Request { .. } | Step::Confirm(_) | Step::LoseState | Step::LoseHistory | Step::Damage { .. } => true,
         Step::Expect(Expectation::Source { .. } | Expectation::Problem { .. })
         | Step::Run { until: Some(Expectation::Source { .. } | Expectation::Problem { .. }), .. } => true,
         Step::Run { until: Some(Expectation::Phase { phase, .. }), .. }

@@ -89,7 +89,7 @@ fn may_be_refused(step: &Step) -> bool {
         | Step::RemoveImage { .. }
         | Step::RemoveVolume { .. }
         | Step::TagImage { .. } => true,
-        Step::Engine { .. } | Step::LoseHistory => true,
+        Step::Engine { .. } | Step::LoseHistory | Step::Damage { .. } => true,
         Step::Controller(_) | Step::LoseState | Step::Request { .. } | Step::Confirm(_) => true,
     }
 }

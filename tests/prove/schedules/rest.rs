@@ -116,6 +116,6 @@ fn told_secret(world: &World, view: &View) -> Vec<String> {
 }
 
 fn of<'a>(world: &'a World, key: &'a Key, instance: &'a Name) -> impl Iterator<Item = &'a Container> {
-    let there = world.containers.values().filter(|c| c.state != State::Removing);
+    let there = world.containers.values().filter(|c| c.is_there());
     there.filter(move |c| owner(world, &c.id, instance).as_ref() == Some(key))
 }

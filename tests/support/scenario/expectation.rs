@@ -9,7 +9,7 @@ use evenkeel::model::view::{Detail, SourcePhase, View};
 use super::names::Names;
 use crate::support::sim::calls::{CallRecord, matches_pattern};
 use crate::support::sim::client::owner;
-use crate::support::sim::container::{Container, State};
+use crate::support::sim::container::Container;
 use crate::support::sim::world::World;
 
 /// Something that holds or does not hold.
@@ -59,6 +59,8 @@ pub enum Expectation {
     GateLogs { count: usize, key: Key },
     /// How many contents of ConfigMaps and Secrets the state directory keeps.
     Contents { count: usize },
+    /// Actions that failed last time, as people are told.
+    Failing { count: usize },
     /// Whether a volume is there.
     Volume { name: String, there: bool },
     /// Whether a network is there.
@@ -202,6 +204,7 @@ pub fn parse_expectation(text: &str) -> Result<Expectation, String> {
         [count, "logs", "of", "gates", "of", object] => {
             Ok(Expectation::GateLogs { count: number(count)?, key: key(object)? })
         }
+        [count, "actions", "failing"] => Ok(Expectation::Failing { count: number(count)? }),
         [count, "contents", "kept"] => Ok(Expectation::Contents { count: number(count)? }),
         [count, "runs", "of", object] => Ok(Expectation::Runs { count: number(count)? as u32, key: key(object)? }),
         ["volume", name] => Ok(Expectation::Volume { name: name.into(), there: true }),
@@ -383,6 +386,10 @@ impl Expectation {
                 let found = logs.filter(|log| !log.is_empty()).count();
                 is(found == *count, format!("there are {found}"))
             }
+            Expectation::Failing { count } => {
+                let all: Vec<&String> = scene.view.failures.iter().map(|failure| &failure.target).collect();
+                is(all.len() == *count, format!("there are {all:?}"))
+            }
             Expectation::Contents { count } => {
                 let kept = std::fs::read_dir(scene.state.join("contents")).map_or(0, Iterator::count);
                 is(kept == *count, format!("there are {kept}"))
@@ -436,7 +443,7 @@ impl<'a> Scene<'a> {
 
     /// Containers whose name, as the transcript shows it, fits; those that are being removed count no more.
     pub fn like(&self, pattern: &str) -> Vec<&'a Container> {
-        let all = self.world.containers.values().filter(|c| c.state != State::Removing);
+        let all = self.world.containers.values().filter(|c| c.is_there());
         all.filter(|c| matches_pattern(pattern, &self.names.show(&c.name))).collect()
     }
 

@@ -89,6 +89,7 @@ impl FaultMode {
             FaultMode::CrashAfter => "crash-after",
             FaultMode::Error(EngineFault::Invalid) => "refusal",
             FaultMode::Error(_) => "error",
+            FaultMode::HalfRemoved => "half-removed",
             FaultMode::Timeout { effect: false } => "timeout",
             FaultMode::Timeout { effect: true } => "timeout-after-effect",
             FaultMode::Silence { effect: false } => "silence",

@@ -457,7 +457,7 @@ impl Invariants {
     }
 
     fn of<'a>(&'a self, world: &'a World, key: &'a Key) -> impl Iterator<Item = &'a Container> {
-        let there = world.containers.values().filter(|c| c.state != State::Removing);
+        let there = world.containers.values().filter(|c| c.is_there());
         there.filter(move |c| owner(world, &c.id, &self.instance).as_ref() == Some(key))
     }
 

@@ -357,16 +357,19 @@ impl Stage {
                 Ok(())
             }
             Step::Controller(process) => self.process(*process).await,
-            Step::LoseState | Step::LoseHistory if self.controller.is_some() && !self.disturbed => {
+            Step::LoseState | Step::LoseHistory | Step::Damage { .. }
+                if self.controller.is_some() && !self.disturbed =>
+            {
                 Err("stop the controller first".into())
             }
             // What was to kill it was kept from it by a fault.
-            Step::LoseState | Step::LoseHistory if self.controller.is_some() => {
+            Step::LoseState | Step::LoseHistory | Step::Damage { .. } if self.controller.is_some() => {
                 self.process(Process::Crash).await?;
                 Box::pin(self.perform(step)).await
             }
             Step::LoseState => self.lost(fs::remove_dir_all(self.path("state"))),
             Step::LoseHistory => self.lost(lose_history(&self.path("state"))),
+            Step::Damage { path } => self.lost(cut_off(&self.path("state").join(path))),
             Step::CrashAtWrite { number, path } => {
                 self.disk.crash_at(*number, path);
                 Ok(())
@@ -722,4 +725,10 @@ fn lose_history(state: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Leaves the first half of a file.
+fn cut_off(file: &Path) -> std::io::Result<()> {
+    let file = fs::File::options().write(true).open(file)?;
+    file.set_len(file.metadata()?.len() / 2)
 }

@@ -69,31 +69,89 @@ pub enum Allowance {
 #[derive(Debug, Clone)]
 pub enum Step {
     World(Box<World>),
-    Run { until: Option<Expectation>, within: Millis },
+    Run {
+        until: Option<Expectation>,
+        within: Millis,
+    },
     Expect(Expectation),
-    Edit { file: String, from: String, to: String },
-    Add { file: String, from: String },
-    Delete { file: String },
-    Empty { dir: String },
-    Unmount { dir: String },
-    Mount { dir: String },
-    Unconfigure { dir: String },
-    Accident { verb: Verb, container: String },
-    RemoveImage { reference: String },
-    RemoveVolume { name: String },
-    TagImage { reference: String, name: String },
-    Disconnect { container: String, network: String },
-    Rename { container: String, to: String },
-    Update { container: String, what: String, value: String },
-    Engine { graceful: bool, down: Millis },
+    Edit {
+        file: String,
+        from: String,
+        to: String,
+    },
+    Add {
+        file: String,
+        from: String,
+    },
+    Delete {
+        file: String,
+    },
+    Empty {
+        dir: String,
+    },
+    Unmount {
+        dir: String,
+    },
+    Mount {
+        dir: String,
+    },
+    Unconfigure {
+        dir: String,
+    },
+    Accident {
+        verb: Verb,
+        container: String,
+    },
+    RemoveImage {
+        reference: String,
+    },
+    RemoveVolume {
+        name: String,
+    },
+    TagImage {
+        reference: String,
+        name: String,
+    },
+    Disconnect {
+        container: String,
+        network: String,
+    },
+    Rename {
+        container: String,
+        to: String,
+    },
+    Update {
+        container: String,
+        what: String,
+        value: String,
+    },
+    Engine {
+        graceful: bool,
+        down: Millis,
+    },
     Controller(Process),
-    CrashAtWrite { number: u32, path: String },
+    CrashAtWrite {
+        number: u32,
+        path: String,
+    },
     LoseState,
     LoseHistory,
+    /// Cuts a file of the state directory in the middle.
+    Damage {
+        path: String,
+    },
     FullDisk(Millis),
-    Request { key: Key, request: Request },
+    Request {
+        key: Key,
+        request: Request,
+    },
     Confirm(Name),
-    Fail { call: String, target: String, mode: FaultMode, times: u32 },
+    Fail {
+        call: String,
+        target: String,
+        mode: FaultMode,
+        times: u32,
+    },
     Mark,
 }
 
@@ -258,6 +316,7 @@ pub fn parse_step(text: &str) -> Result<Step, String> {
         }
         ["lose", "state"] => Ok(Step::LoseState),
         ["lose", "history"] => Ok(Step::LoseHistory),
+        ["damage", path] => Ok(Step::Damage { path: path.into() }),
         ["disk", "full", "for", time] => Ok(Step::FullDisk(millis(time)?)),
         ["request", key, ref what @ ..] => {
             Ok(Step::Request { key: Key::try_from(key.to_string())?, request: request(what)? })
@@ -318,6 +377,7 @@ fn fail(text: &str) -> Result<Step, String> {
     let mode = match mode[..] {
         ["error"] => FaultMode::Error(Fault::Unavailable),
         ["refusal"] => FaultMode::Error(Fault::Invalid),
+        ["half", "removed"] => FaultMode::HalfRemoved,
         ["timeout"] => FaultMode::Timeout { effect: false },
         ["timeout", "after", "effect"] => FaultMode::Timeout { effect: true },
         ["silence"] => FaultMode::Silence { effect: false },

@@ -98,6 +98,8 @@ pub enum FaultMode {
     CrashAfter,
     /// The engine reports an error and does nothing.
     Error(Fault),
+    /// A removal breaks off half-way, and the engine says so: the container is dead, and there still.
+    HalfRemoved,
     /// No reply in time.
     Timeout {
         /// Whether the engine did it all the same.
@@ -129,11 +131,12 @@ pub enum FaultMode {
 
 impl FaultMode {
     /// All of them, for whoever enumerates.
-    pub const ALL: [FaultMode; 16] = [
+    pub const ALL: [FaultMode; 17] = [
         FaultMode::CrashBefore,
         FaultMode::CrashDuring,
         FaultMode::CrashAfter,
         FaultMode::Error(Fault::Unavailable),
+        FaultMode::HalfRemoved,
         FaultMode::Timeout { effect: false },
         FaultMode::Timeout { effect: true },
         FaultMode::Silence { effect: false },
@@ -157,6 +160,7 @@ impl FaultMode {
             }
             FaultMode::StaleList | FaultMode::PartialList | FaultMode::EmptyList => LISTS.contains(&name),
             FaultMode::CrashDuring => name == "start",
+            FaultMode::HalfRemoved => name == "remove",
             FaultMode::CrashBefore
             | FaultMode::Error(_)
             | FaultMode::Timeout { effect: false }
@@ -282,6 +286,11 @@ impl Sim {
             Some(FaultMode::Error(fault)) => {
                 sleep(cost).await;
                 Err(call.error(fault, "the engine is in trouble"))
+            }
+            Some(FaultMode::HalfRemoved) => {
+                sleep(cost).await;
+                self.with(|world| world.half_remove(&call.target));
+                Err(call.error(Fault::Unavailable, "failed to remove root filesystem: device or resource busy"))
             }
             Some(FaultMode::Timeout { effect: happens }) => {
                 let work = happens.then(|| tokio::spawn(self.clone().serve(call.cost, call.elsewhere, effect)));

@@ -57,6 +57,8 @@ pub struct Container {
     pub ends_when_resumed: Option<i64>,
     /// A person made it hang.
     pub hung: bool,
+    /// Its removal was begun and could not be ended: it is [`State::Removing`] until somebody removes it again.
+    pub dead: bool,
     /// What it was created from; none for somebody else's.
     pub spec: Option<ContainerSpec>,
     /// When it last lost the last of its names on a network, for the check of the drain.
@@ -118,6 +120,11 @@ impl Endpoint {
 }
 
 impl Container {
+    /// Whether it is there, and not just being removed.
+    pub fn is_there(&self) -> bool {
+        self.state != State::Removing || self.dead
+    }
+
     /// Whether it has a process: running, paused, or about to be started again counts not.
     pub fn is_alive(&self) -> bool {
         matches!(self.state, State::Running { .. } | State::Paused { .. })
@@ -153,6 +160,7 @@ impl Container {
             State::Paused { .. } => "paused",
             State::Restarting { .. } => "restarting",
             State::Exited(_) => "exited",
+            State::Removing if self.dead => "dead",
             State::Removing => "removing",
         }
     }
@@ -177,6 +185,8 @@ impl Container {
             Health::Healthy { .. } => "healthy",
             Health::Unhealthy => "unhealthy",
         };
-        format!("{}({exit_code}) {health} {} {}", self.state_word(), self.image, endpoints.join(","))
+        // A list goes on saying that it is being removed.
+        let word = if self.dead { "removing" } else { self.state_word() };
+        format!("{word}({exit_code}) {health} {} {}", self.image, endpoints.join(","))
     }
 }

@@ -105,6 +105,7 @@ impl World {
             log: Vec::new(),
             ends_when_resumed: None,
             hung: false,
+            dead: false,
             spec: None,
             unnamed_at: None,
             served: false,

@@ -71,6 +71,12 @@ impl Engine for Sim {
         self.call(call, async move { Ok(sim.with(|world| world.observe(&id, &instance))) }).await
     }
 
+    async fn outline(&self, id: &ContainerId) -> Result<Option<seen::Container>, EngineError> {
+        let (sim, instance, id) = (self.clone(), self.instance.clone(), id.clone());
+        let call = Call::look("list one", self.name_of(&id), 1);
+        self.call(call, async move { Ok(sim.with(|world| world.outline(&id, &instance))) }).await
+    }
+
     async fn networks(&self) -> Result<Vec<seen::Network>, EngineError> {
         let sim = self.clone();
         let effect = async move { Ok(sim.with(|world| world.observed_networks())) };
@@ -475,6 +481,28 @@ fn written_volumes(container: &Container) -> BTreeSet<String> {
 }
 
 impl World {
+    /// What a list says of a container of this instance.
+    fn outline(&self, id: &ContainerId, instance: &Instance) -> Option<seen::Container> {
+        let mut outline = self.observe(id, instance)?;
+        outline.state = match outline.state {
+            ContainerState::Running { .. } => ContainerState::Running { since: outline.created_at },
+            ContainerState::Restarting { .. } => ContainerState::Restarting { exit_code: 0, out_of_memory: false },
+            ContainerState::Paused => ContainerState::Paused,
+            ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => {
+                ContainerState::Removing
+            }
+        };
+        outline.networks.values_mut().for_each(|endpoint| {
+            endpoint.aliases.clear();
+            endpoint.fixed = None;
+        });
+        outline.adjustable = Adjustable::default();
+        outline.published.clear();
+        (outline.process, outline.ended_at) = (None, None);
+        (outline.health, outline.restart_count) = (seen::Health::None, 0);
+        Some(outline)
+    }
+
     /// What an inspect says of a container of this instance.
     pub fn observe(&self, id: &ContainerId, instance: &Instance) -> Option<seen::Container> {
         let container = self.containers.get(id)?;
@@ -489,6 +517,7 @@ impl World {
             image: container.image.clone(),
             reference: container.reference.clone(),
             state: self.state(&container.state),
+            dead: container.dead,
             process: self.process(container),
             health: self.health(&container.health),
             restart_count: container.restart_count,

@@ -304,14 +304,26 @@ impl World {
             State::Running { .. } | State::Paused { .. } | State::Restarting { .. } => {
                 refuse(409, Fault::Conflict, "cannot remove a running container: stop the container before removing it")
             }
-            State::Removing => {
+            State::Removing if !self.containers[id].dead => {
                 refuse(409, Fault::Conflict, format!("removal of container {id} is already in progress"))
+            }
+            State::Removing => {
+                self.container(id).dead = false;
+                Ok(())
             }
             State::Created { .. } | State::Exited(_) => {
                 self.container(id).state = State::Removing;
                 self.version += 1;
                 Ok(())
             }
+        }
+    }
+
+    /// A removal that breaks off half-way: the container cannot be started any more, and has its name until it is removed again.
+    pub fn half_remove(&mut self, name: &str) {
+        let found = self.containers.values().find(|container| container.name == name).map(|found| found.id.clone());
+        if let Some(id) = found.filter(|id| self.begin_remove(id).is_ok()) {
+            self.container(&id).dead = true;
         }
     }
 
@@ -347,6 +359,11 @@ impl World {
     fn power_up(&mut self) {
         let Power::Down { graceful } = std::mem::replace(&mut self.power, Power::Up) else { return };
         self.note("the engine is up again");
+        // What is half removed is removed first.
+        let dead = self.containers.values().filter(|container| container.dead).map(|dead| dead.id.clone());
+        for id in dead.collect::<Vec<_>>() {
+            self.removed(&id);
+        }
         let ids: Vec<ContainerId> = self.containers.keys().cloned().collect();
         for id in &ids {
             // What outlived a crash of the engine gets its stop signal now; the policy is then asked with that exit code.
