@@ -32,6 +32,9 @@ use crate::wake::{Reason, Wake};
 /// Failures that are remembered; more than that means that the engine as a whole is in trouble.
 const FAILURES_MAX: usize = 1000;
 
+/// Pulls that are remembered, the last ones: an older one counts only for what has waited for it all the time since.
+const PULLED_MAX: usize = 1000;
+
 /// Runs actions and remembers how they went.
 pub struct Executor<E: Engine> {
     shared: Arc<Shared<E>>,
@@ -307,12 +310,22 @@ impl<E: Engine> Shared<E> {
 }
 
 impl Ledger {
+    /// Remembers that an image was pulled. Tags that CI makes are new ones for ever.
+    fn note_pull(&mut self, image: &str, now: Timestamp) {
+        self.pulled.insert(image.into(), now);
+        if self.pulled.len() > PULLED_MAX
+            && let Some(oldest) = self.pulled.iter().min_by_key(|(_, at)| **at).map(|(image, _)| image.clone())
+        {
+            self.pulled.remove(&oldest);
+        }
+    }
+
     /// Remembers what came of an action that went well.
     fn succeeded(&mut self, action: &Action, effect: Effect, now: Timestamp, took: Span) {
         let object = action.object.clone();
         match (&action.call, effect) {
             (Call::Pull { image, .. }, effect) => {
-                self.pulled.insert(image.clone(), now);
+                self.note_pull(image, now);
                 if let Effect::Brought(id) = effect {
                     self.departed.remove(&id);
                     let (reference, steps) = (image.clone(), Steps::default());
@@ -339,5 +352,20 @@ impl Ledger {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_pulls_are_remembered_and_no_more_than_a_thousand() {
+        let mut ledger = Ledger::default();
+        for at in 0..3_000 {
+            ledger.note_pull(&format!("shop:{at}"), Timestamp(at));
+        }
+        let first = ledger.pulled.values().min().copied();
+        assert_eq!((ledger.pulled.len(), first), (PULLED_MAX, Some(Timestamp(2_000))));
     }
 }
