@@ -14,7 +14,7 @@ use evenkeel::model::action::{Action, Call, Confirmation};
 use evenkeel::model::observed::{ContainerId, Observed};
 use evenkeel::model::revision::template_hash;
 use evenkeel::model::spec::{DeploymentSpec, JobSpec};
-use evenkeel::model::status::Plan;
+use evenkeel::model::status::{Plan, ProbePurpose};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use support::sim::app::App;
@@ -347,6 +347,32 @@ fn a_replica_whose_name_is_being_taken_away_takes_nobody_s_place() {
     let now = support::sim::world::World::timestamp(passes.world.now);
     let plan = evenkeel::plan::plan(&passes.desired, &observed, &passes.history, now);
     assert!(!plan.actions.iter().any(takes_a_name), "{} is under way, and {:#?} is planned", slow.call, words(&plan));
+}
+
+#[test]
+fn liveness_is_not_checked_from_the_pass_on_that_takes_a_replica_off_its_network() {
+    let template = serde_json::json!({
+        "image": "app:1",
+        "ports": [{"port": 80}],
+        "readinessProbe": {"httpGet": {"port": 80}},
+        "livenessProbe": {"httpGet": {"port": 80}},
+    });
+    let mut passes = Passes::new();
+    passes.declare("web", serde_json::from_value(serde_json::json!({"template": template})).unwrap());
+    let is_taken = |action: &Action| matches!(action.call, Call::Reconnect(_));
+    let plan = (0..50).find_map(|_| {
+        let plan = passes.plan();
+        plan.actions.iter().for_each(|action| passes.act(action));
+        passes.pass_time(&plan);
+        plan.actions.iter().any(is_taken).then_some(plan)
+    });
+    let plan = plan.expect("it is given its name");
+    let checked = |plan: &Plan| -> Vec<(ProbePurpose, bool)> {
+        plan.probes.iter().map(|task| (task.purpose, task.address.is_some())).collect()
+    };
+    assert_eq!(checked(&plan), [(ProbePurpose::Readiness, true), (ProbePurpose::Liveness, false)]);
+    passes.converge();
+    assert_eq!(checked(&passes.decide()), [(ProbePurpose::Readiness, true), (ProbePurpose::Liveness, true)]);
 }
 
 /// The first free slot is another one once a container that was on its way out is gone.

@@ -172,6 +172,63 @@ async fn a_token_is_asked_for_once_and_used_until_it_is_refused() {
     assert_eq!(https.ask(&ask()).await.unwrap()[&tag("1")], found("1"));
 }
 
+/// A registry that takes a login as its own token, and refuses one that is not good any more without saying what it wants.
+fn strict(accepted: &'static str) -> (String, Asked) {
+    let (tokens, _) = serve(|_, authorization| {
+        let token = authorization.strip_prefix("Basic ").unwrap_or("nobody");
+        reply("200 OK", "", &format!("{{\"token\": \"{token}\"}}"))
+    });
+    serve(move |first, authorization| match authorization {
+        "" => {
+            let challenge = format!("Www-Authenticate: Bearer realm=\"http://{tokens}/token\",service=\"r\"\r\n");
+            reply("401 Unauthorized", &challenge, "")
+        }
+        // It stops taking the first login after the tag 1.
+        "Bearer cm9ib3Q6czNjcmV0" if first.ends_with("/1") => manifest(),
+        _ if authorization == format!("Bearer {accepted}") => manifest(),
+        _ => reply("403 Forbidden", "", r#"{"errors": [{"code": "DENIED"}]}"#),
+    })
+}
+
+fn robot(password: &str) -> Login {
+    Login::Password { username: "robot".into(), password: SecretBytes::new(password.into()) }
+}
+
+#[tokio::test]
+async fn a_token_that_is_forbidden_is_given_up_and_so_is_one_of_another_login() {
+    // Of robot with the password new.
+    let (address, asked) = strict("cm9ib3Q6bmV3");
+    let https = Https::default();
+    let ask = |wanted: &str, logins| question(format!("{address}/shop/web"), &[tag(wanted)], logins);
+    assert_eq!(https.ask(&ask("1", vec![password()])).await.unwrap()[&tag("1")], found("1"));
+    let error = https.ask(&ask("2", vec![password()])).await.unwrap_err();
+    assert_eq!(error.fault, Fault::Unauthorized);
+    let authorizations = || asked.lock().unwrap().drain(..).map(|(_, sent)| sent).collect::<Vec<_>>();
+    let old = "Bearer cm9ib3Q6czNjcmV0".to_string();
+    let none = String::new;
+    assert_eq!(authorizations(), [none(), old.clone(), old.clone(), none(), old.clone()], "it is tried anew, once");
+    let both = || vec![password(), robot("new")];
+    assert_eq!(https.ask(&ask("1", both())).await.unwrap()[&tag("1")], found("1"));
+    assert_eq!(authorizations(), [none(), old.clone()]);
+    assert_eq!(https.ask(&ask("2", both())).await.unwrap()[&tag("2")], found("2"), "the next one is let in");
+    let new = "Bearer cm9ib3Q6bmV3".to_string();
+    assert_eq!(authorizations(), [old.clone(), none(), old, new.clone()]);
+    assert_eq!(https.ask(&ask("2", vec![robot("new")])).await.unwrap()[&tag("2")], found("2"));
+    assert_eq!(authorizations(), [none(), new]);
+}
+
+#[tokio::test]
+async fn what_a_login_opened_is_not_used_once_it_is_taken_away() {
+    let (address, asked) = strict("");
+    let https = Https::default();
+    let ask = |logins| question(format!("{address}/shop/web"), &[tag("1")], logins);
+    assert_eq!(https.ask(&ask(vec![password()])).await.unwrap()[&tag("1")], found("1"));
+    asked.lock().unwrap().clear();
+    let error = https.ask(&ask(vec![])).await.unwrap_err();
+    assert_eq!(error.fault, Fault::Unauthorized);
+    assert!(asked.lock().unwrap().iter().all(|(_, sent)| !sent.contains("cm9ib3Q6czNjcmV0")));
+}
+
 #[tokio::test]
 async fn basic_authentication_is_answered_and_never_sent_unasked() {
     let (address, asked) = serve(|_, authorization| match authorization {

@@ -205,7 +205,7 @@ pub fn unless_blind(view: &View, mut progress: Progress) -> Progress {
         progress.exit = None;
     }
     if let Some(trouble) = view.warnings.first() {
-        progress.sentences.insert("evenkeel".into(), trouble.clone());
+        progress.sentences.insert("evenkeel".into(), trouble.message.clone());
     }
     progress
 }

@@ -277,5 +277,5 @@ pub fn warn(view: &View, screen: &Screen) {
             held.reason
         ));
     }
-    view.warnings.iter().for_each(|warning| screen.warn(warning));
+    view.warnings.iter().for_each(|warning| screen.warn(&warning.message));
 }

@@ -106,7 +106,10 @@ fn result(info: &BuildInfo) -> Option<ImageId> {
     info.aux.as_ref().and_then(|aux| aux.id.clone()).map(ImageId)
 }
 
-/// What the builder says, cut into lines.
+/// The longest line that is kept, in bytes: of a longer one, the end.
+const LINE_MAX: usize = 16 << 10;
+
+/// What the builder says, cut into lines. A line that is written over, such as a bar that grows, is as it was last.
 #[derive(Default)]
 struct Lines {
     open: String,
@@ -115,13 +118,28 @@ struct Lines {
 impl Lines {
     /// The lines that are whole now.
     fn add(&mut self, info: BuildInfo) -> Vec<String> {
-        self.open.push_str(&info.stream.unwrap_or_default());
-        let Some(end) = self.open.rfind('\n') else { return Vec::new() };
-        let rest = self.open.split_off(end + 1);
-        let whole = std::mem::replace(&mut self.open, rest);
-        // A line that is written over, such as a bar that grows, ends as it was last.
-        let last = |line: &str| line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
-        whole.lines().map(last).filter(|line| !line.is_empty()).collect()
+        let said = info.stream.unwrap_or_default();
+        let mut whole = Vec::new();
+        for piece in said.split_inclusive('\n') {
+            self.go_on(piece);
+            if piece.ends_with('\n') {
+                let line = std::mem::take(&mut self.open);
+                whole.push(line.trim_end().to_owned());
+            }
+        }
+        whole.retain(|line| !line.is_empty());
+        whole
+    }
+
+    /// The open line goes on. What nobody will see any more is not kept, however long no newline comes.
+    fn go_on(&mut self, piece: &str) {
+        self.open.push_str(piece);
+        // At the end, it may be half of a newline.
+        if let Some(over) = self.open.trim_end().rfind('\r') {
+            self.open.drain(..=over);
+        }
+        let surplus = self.open.len().saturating_sub(LINE_MAX);
+        self.open.drain(..self.open.ceil_char_boundary(surplus));
     }
 
     /// What was not ended by a newline.
@@ -142,5 +160,23 @@ mod tests {
         assert_eq!(add("\n ---> 0123\nnpm "), ["Step 1/2 : FROM a", " ---> 0123"]);
         assert_eq!(add("10%\r 20%\r\n\n\nlast"), [" 20%"]);
         assert_eq!(lines.rest().as_deref(), Some("last"));
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_kept_as_it_is_last_and_no_longer_than_anybody_reads() {
+        let mut lines = Lines::default();
+        let said = |text: &str| serde_json::from_value::<BuildInfo>(serde_json::json!({ "stream": text })).unwrap();
+        for percent in 0..=100 {
+            assert_eq!(lines.add(said(&format!("npm {percent}%\r"))), [""; 0]);
+        }
+        assert_eq!(lines.open, "npm 100%\r");
+        assert_eq!(lines.add(said("\n")), ["npm 100%"], "a newline that was torn");
+        for _ in 0..2_000 {
+            assert_eq!(lines.add(said("..........é")), [""; 0]);
+        }
+        assert!((LINE_MAX - 1..=LINE_MAX).contains(&lines.open.len()), "{}", lines.open.len());
+        assert_eq!(lines.add(said("\rdone\n")), ["done"]);
+        assert!(lines.add(said(&format!("{}end\n", "x".repeat(LINE_MAX)))).concat().ends_with("xend"));
+        assert_eq!(lines.rest(), None);
     }
 }

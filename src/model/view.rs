@@ -45,8 +45,8 @@ pub struct View {
     pub held: Vec<HeldPrune>,
     /// What the last pass decided to do next; empty when there is nothing to do.
     pub plan: Vec<PlanStep>,
-    /// Trouble that belongs to no object: the state directory cannot be written, events are not heard, …
-    pub warnings: Vec<String>,
+    /// Trouble that belongs to no object, that which may end first.
+    pub warnings: Vec<Warning>,
     /// What the host had left at the last look.
     #[serde(default)]
     pub headroom: Headroom,
@@ -103,7 +103,7 @@ impl View {
             return Err(format!("source {} is {}: {}", source.dir, source.state.word(), source.message));
         }
         if let Some(warning) = self.warnings.first() {
-            return Err(warning.clone());
+            return Err(warning.message.clone());
         }
         if self.passes == 0 {
             return Err("the first pass is not finished".into());
@@ -116,6 +116,28 @@ impl Default for View {
     fn default() -> Self {
         Self::starting(Name::new(DEFAULT_INSTANCE).expect("the default instance is a name"), Timestamp::default())
     }
+}
+
+/// Trouble that belongs to no object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Warning {
+    /// What it is about.
+    pub about: Trouble,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// What trouble that belongs to no object is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trouble {
+    /// The state directory cannot be written: nothing is changed, or a restart would know nothing.
+    Unwritable,
+    /// The policy cannot be read.
+    Policy,
+    /// Something in the state directory was damaged when this process began, which is so for as long as it runs.
+    Damage,
 }
 
 /// How the engine is.

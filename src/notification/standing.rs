@@ -14,7 +14,7 @@ use crate::model::status::Status;
 use crate::model::time::{Span, Timestamp};
 use crate::model::view::{
     Detail, GateView, GateWord, HeldPrune, ObjectView, OutcomeWord, ProblemView, RevisionView, RunWord, SourcePhase,
-    SourceState, View,
+    SourceState, Trouble, View,
 };
 
 /// Trouble that may pass by itself (an engine that restarts, a directory that is not mounted yet) is told after this.
@@ -51,7 +51,8 @@ impl Lasting {
 
 /// How everything stands.
 pub fn standings(view: &View, lasting: &mut Lasting) -> Vec<Standing> {
-    let mut all = vec![engine(view, lasting), daemon(view, lasting)];
+    let mut all = vec![engine(view, lasting)];
+    all.extend(DAEMON.map(|(subject, about)| daemon(view, lasting, subject, about)));
     all.extend(view.sources.iter().map(|state| source(view, state, lasting)));
     // Before a pass was made, nothing is known of objects.
     if view.passes > 0 {
@@ -80,26 +81,41 @@ fn engine(view: &View, lasting: &mut Lasting) -> Standing {
 /// What the engine is called, as a subject.
 const ENGINE: &str = "engine";
 
-/// Trouble that belongs to no object: a state directory that cannot be written, so that nothing is changed.
-fn daemon(view: &View, lasting: &mut Lasting) -> Standing {
-    let subject = DAEMON.to_string();
-    let told = |result, tone, message| Message::new(view.at, Object::other("Daemon", DAEMON), result, tone, message);
-    let results = match view.warnings.first() {
-        None => {
-            lasting.is_over(&subject);
-            vec![told("DaemonWell", Tone::Recovered, "its trouble is over")]
-        }
-        Some(why) if lasting.is_enough(&subject, view.at, PATIENCE) => vec![told("DaemonTroubled", Tone::Bad, why)],
-        Some(_) => Vec::new(),
-    };
-    Standing { subject, results, is_old: false }
+/// Trouble that belongs to no object, of one kind: others neither hide it nor are hidden by it. The end of one is told when
+/// none is left; damage is none that anybody waits for the end of.
+fn daemon(view: &View, lasting: &mut Lasting, subject: &str, about: Trouble) -> Standing {
+    let told =
+        |result, tone, message: &str| Message::new(view.at, Object::other("Daemon", UNWRITABLE), result, tone, message);
+    let warnings = view.warnings.iter().filter(|warning| warning.about == about);
+    let why: Vec<&str> = warnings.map(|warning| warning.message.as_str()).collect();
+    let is_over = || view.warnings.iter().all(|warning| warning.about == Trouble::Damage);
+    let mut results = Vec::new();
+    if why.is_empty() {
+        lasting.is_over(subject);
+        let over = match about {
+            Trouble::Unwritable => "its state directory can be written again",
+            Trouble::Policy => "its policy can be read again",
+            Trouble::Damage => "nothing of its state is damaged any more",
+        };
+        results.extend(is_over().then(|| told("DaemonWell", Tone::Recovered, over)));
+    } else if lasting.is_enough(subject, view.at, PATIENCE) {
+        let message = told("DaemonTroubled", Tone::Bad, &why.join("; "));
+        // What is damaged at the next start is other damage; the same trouble in other words is no news.
+        let of = if about == Trouble::Damage { message.message.clone() } else { String::new() };
+        results.push(Message { of, ..message });
+    }
+    Standing { subject: subject.into(), results, is_old: false }
 }
 
-/// What the daemon is called, as a subject.
-const DAEMON: &str = "evenkeel";
+/// What the daemon's troubles are called, as subjects. The first one is its own name.
+const DAEMON: [(&str, Trouble); 3] =
+    [(UNWRITABLE, Trouble::Unwritable), (POLICY, Trouble::Policy), (DAMAGE, Trouble::Damage)];
+const UNWRITABLE: &str = "evenkeel";
+const POLICY: &str = "evenkeel policy";
+const DAMAGE: &str = "evenkeel damage";
 
 /// Subjects whose trouble is news to a receiver that was never told anything, too.
-pub const ALWAYS_NEWS: [&str; 2] = [ENGINE, DAEMON];
+pub const ALWAYS_NEWS: [&str; 4] = [ENGINE, UNWRITABLE, POLICY, DAMAGE];
 
 fn source(view: &View, state: &SourceState, lasting: &mut Lasting) -> Standing {
     let subject = format!("source {}", called(&state.dir, state.namespace.as_ref()));
@@ -307,9 +323,11 @@ fn way_out(held: &HeldPrune) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::news::{Wish, news};
     use super::*;
     use crate::model::status::{Replicas, RevisionSummary};
-    use crate::model::view::Detail;
+    use crate::model::told::Subjects;
+    use crate::model::view::{Detail, Warning};
 
     fn key(kind: Kind, name: &str) -> Key {
         Key::new(kind, Name::new("shop").unwrap(), Name::new(name).unwrap())
@@ -507,16 +525,68 @@ mod tests {
     #[test]
     fn a_state_directory_that_cannot_be_written_for_a_minute_is_told() {
         let mut lasting = Lasting::default();
-        let at = |seconds: i64, warnings: &[&str]| {
-            let warnings = warnings.iter().map(ToString::to_string).collect();
-            View { at: Timestamp(seconds * 1_000), warnings, ..View::default() }
-        };
-        let full = ["nothing is changed, because the history cannot be written: No space left on device"];
-        assert_eq!(said_after(&at(0, &full), &mut lasting), "");
-        let told = said_after(&at(60, &full), &mut lasting);
+        let full = warning(Trouble::Unwritable, FULL);
+        assert_eq!(said_after(&warned(0, &[&full]), &mut lasting), "");
+        let told = said_after(&warned(60, &[&full]), &mut lasting);
         insta::assert_snapshot!(told, @"evenkeel: DaemonTroubled: nothing is changed, because the history cannot be written: No space left on device; ;");
-        assert_eq!(said_after(&at(61, &[]), &mut lasting), "");
-        assert_eq!(said_after(&at(62, &full), &mut lasting), "", "the minute begins anew");
+        assert_eq!(said_after(&warned(61, &[]), &mut lasting), "");
+        assert_eq!(said_after(&warned(62, &[&full]), &mut lasting), "", "the minute begins anew");
+    }
+
+    const FULL: &str = "nothing is changed, because the history cannot be written: No space left on device";
+
+    fn warning(about: Trouble, message: &str) -> Warning {
+        Warning { about, message: message.into() }
+    }
+
+    fn warned(seconds: i64, warnings: &[&Warning]) -> View {
+        let warnings = warnings.iter().map(|warning| (*warning).clone()).collect();
+        View { at: Timestamp(seconds * 1_000), warnings, ..View::default() }
+    }
+
+    /// What a receiver is told as these views come one after the other.
+    fn heard(views: &[View]) -> Vec<String> {
+        let (mut lasting, mut known, mut heard) = (Lasting::default(), Subjects::new(), Vec::new());
+        for view in views {
+            for standing in standings(view, &mut lasting) {
+                let (messages, last) = news(known.get(&standing.subject), &standing, Wish::Failures);
+                heard.extend(messages.iter().map(|message| format!("{}: {}", message.result, message.message)));
+                known.extend(last.map(|last| (standing.subject.clone(), last)));
+            }
+        }
+        heard
+    }
+
+    #[test]
+    fn no_trouble_of_the_daemon_hides_another_one_and_damage_does_not_hide_that_the_others_are_over() {
+        let damage = warning(Trouble::Damage, "deployment.web.json is not used: its end is missing");
+        let policy = warning(Trouble::Policy, "the policy cannot be read, the last good one stays in force: line 3");
+        let full = warning(Trouble::Unwritable, FULL);
+        let again = warning(Trouble::Unwritable, "nothing is changed, because the history cannot be written: EIO");
+        let views = [
+            warned(0, &[&damage]),
+            warned(60, &[&damage]),
+            warned(100, &[&policy, &damage]),
+            warned(160, &[&policy, &damage]),
+            warned(200, &[&full, &policy, &damage]),
+            warned(260, &[&full, &policy, &damage]),
+            warned(300, &[&again, &damage]),
+            warned(301, &[&damage]),
+            warned(302, &[&damage]),
+            warned(400, &[]),
+        ];
+        insta::assert_snapshot!(heard(&views).join("\n"), @r"
+        DaemonTroubled: deployment.web.json is not used: its end is missing
+        DaemonTroubled: the policy cannot be read, the last good one stays in force: line 3
+        DaemonTroubled: nothing is changed, because the history cannot be written: No space left on device
+        DaemonWell: its state directory can be written again
+        DaemonWell: its policy can be read again
+        DaemonWell: nothing of its state is damaged any more
+        ");
+        let other = warning(Trouble::Damage, "key is not used: it is empty");
+        let heard =
+            heard(&[warned(0, &[&damage]), warned(60, &[&damage]), warned(61, &[&other]), warned(62, &[&other])]);
+        assert_eq!(heard.len(), 2, "as a process may find it that begins after another one: {heard:?}");
     }
 
     #[test]

@@ -95,6 +95,7 @@ pub fn deployment(
     note_whole(spec, &mut history, &replicas);
     probes(&mut decided, spec, &history, &replicas);
     decided.probes.extend(gates::probes(key, spec, &history, &replicas));
+    decided.pause_checks();
     wake_for_min_ready(world, &mut decided, spec, &replicas);
     decided.status = status::deployment(unresolved, spec, &history, &replicas, &decided);
     monitor::tell(world, &mut decided, spec, &history);

@@ -12,7 +12,7 @@ use crate::model::failure::RolloutFailure;
 use crate::model::name::Key;
 use crate::model::observed::{Container, Failure, Fault, Observed};
 use crate::model::policy::Refusal;
-use crate::model::status::{Event, ProbeTask, Severity, Shortage, Status};
+use crate::model::status::{Event, ProbePurpose, ProbeTask, Severity, Shortage, Status};
 use crate::model::time::{Span, Timestamp};
 use crate::policy::{self, Ground};
 
@@ -177,6 +177,16 @@ pub struct Decided {
 }
 
 impl Decided {
+    /// Checks no program whose container is to be reconnected: by the time that anybody looks again it may be back already, and
+    /// a check that was cut off between would count. Readiness goes on, as for what is worked on already.
+    pub fn pause_checks(&mut self) {
+        let reconnected = |action: &Action| matches!(action.call, Call::Reconnect(_));
+        let actions = self.actions.iter().filter(|action| reconnected(action));
+        let containers: BTreeSet<&str> = actions.filter_map(|action| Some(action.call.existing()?.0)).collect();
+        let checks = self.probes.iter_mut().filter(|task| task.purpose != ProbePurpose::Readiness);
+        checks.filter(|task| containers.contains(&*task.container.0)).for_each(|task| task.address = None);
+    }
+
     /// Plans `call`, unless its target is busy or its last failure is too recent; then it says what is waited for. What
     /// the policy does not allow is not planned either.
     pub fn act(&mut self, world: World, object: &Key, call: Call, cause: impl Into<String>) {

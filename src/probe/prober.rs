@@ -40,9 +40,16 @@ struct Means<D> {
     free: Semaphore,
 }
 
+/// What a check is to do, and how often its container has moved since it began: it may have left its address and be back.
+#[derive(Clone)]
+struct Order {
+    task: ProbeTask,
+    moves: u64,
+}
+
 /// A running check. Dropping it ends it, with its result.
 struct Running {
-    task: watch::Sender<ProbeTask>,
+    order: watch::Sender<Order>,
     verdict: Arc<Mutex<Verdict>>,
     end: AbortHandle,
 }
@@ -113,26 +120,27 @@ impl<D: Dial> Prober<D> {
     }
 
     fn start(&self, task: ProbeTask) -> Running {
-        let (sender, receiver) = watch::channel(task);
+        let (order, orders) = watch::channel(Order { task, moves: 0 });
         let verdict = Arc::new(Mutex::new(Verdict::new()));
-        let checks = probe(self.means.clone(), receiver, verdict.clone());
+        let checks = probe(self.means.clone(), orders, verdict.clone());
         let spawned = match &self.lane {
             Some(lane) => lane.handle().spawn(checks),
             None => tokio::spawn(checks),
         };
-        Running { task: sender, verdict, end: spawned.abort_handle() }
+        Running { order, verdict, end: spawned.abort_handle() }
     }
 }
 
 impl Running {
     /// The same check with another period, threshold or target.
     fn changed_to(self, task: ProbeTask) -> Self {
-        self.task.send_if_modified(|before| {
-            let changed = *before != task;
-            if !same_target(before, &task) {
+        self.order.send_if_modified(|order| {
+            let changed = order.task != task;
+            if !same_target(&order.task, &task) {
                 lock(&self.verdict).recount();
             }
-            *before = task;
+            order.moves += u64::from(order.task.address != task.address);
+            order.task = task;
             changed
         });
         self
@@ -140,12 +148,12 @@ impl Running {
 }
 
 /// Checks at regular times for ever. A check that takes longer than the period delays the next one; none pile up.
-async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTask>, verdict: Arc<Mutex<Verdict>>) {
+async fn probe<D: Dial>(means: Arc<Means<D>>, mut orders: watch::Receiver<Order>, verdict: Arc<Mutex<Verdict>>) {
     // The engine's clock may be ahead of ours by anything after a jump; the container has started in any case.
-    let started_at = tasks.borrow().started_at.min((means.now)());
+    let started_at = orders.borrow().task.started_at.min((means.now)());
     let (mut last_due, mut early) = (None, Early::default());
     loop {
-        let task = tasks.borrow_and_update().clone();
+        let Order { task, moves } = orders.borrow_and_update().clone();
         let regular = due(&task, started_at, last_due);
         let due = early.due(&task, regular, &lock(&verdict)).max((means.now)());
         // What has started has started: liveness is another probe's business.
@@ -154,7 +162,7 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
             // In this order, so that virtual time gives the same result every time.
             biased;
             () = sleep(due.since((means.now)()).std()), if task.address.is_some() && !is_over => {}
-            changed = tasks.changed() => match changed {
+            changed = orders.changed() => match changed {
                 Ok(()) => continue,
                 // The prober is gone.
                 Err(_) => return,
@@ -169,7 +177,10 @@ async fn probe<D: Dial>(means: Arc<Means<D>>, mut tasks: watch::Receiver<ProbeTa
         early.made((means.now)());
         // A check that was cut off by a reconnection says nothing about the program, and an early one that fails only
         // says that it was early.
-        let is_void = task.address != tasks.borrow().address || !same_target(&task, &tasks.borrow());
+        let is_void = {
+            let order = orders.borrow();
+            moves != order.moves || !same_target(&task, &order.task)
+        };
         if is_void || is_early && matches!(check, Check::Failure(_)) {
             continue;
         }
@@ -238,7 +249,7 @@ mod tests {
     use crate::model::spec::Probe;
 
     /// Answers by port: 1 accepts, 2 refuses, 3 accepts after ten seconds, 4 accepts every other time, 5 listens from 100 ms on,
-    /// 6 finds nothing out, 7 says why not.
+    /// 6 finds nothing out, 7 says why not, 8 refuses after 800 ms.
     #[derive(Clone)]
     struct Script {
         start: Instant,
@@ -259,6 +270,10 @@ mod tests {
                 3 => {
                     sleep(Duration::from_secs(10)).await;
                     Check::Success
+                }
+                8 => {
+                    sleep(Duration::from_millis(800)).await;
+                    Check::Failure(format!("cut off {count}"))
                 }
                 6 => Check::Unmade(None),
                 7 => Check::Unmade(Some(format!("not seen {count}"))),
@@ -346,6 +361,24 @@ mod tests {
         world.prober.set(vec![liveness(address)]);
         pass(1).await;
         assert!(matches!(liveness_result(), Some(ProbeResult::Failure { .. })), "the third in a row");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_a_reconnection_cut_off_does_not_count_though_the_address_is_the_same_again() {
+        let world = World::new();
+        let liveness = |address| ProbeTask { purpose: ProbePurpose::Liveness, address, ..task(8) };
+        let result = || world.prober.results(&container(), START).liveness;
+        let address = task(8).address;
+        world.prober.set(vec![liveness(address)]);
+        pass(100).await;
+        world.prober.set(vec![liveness(None)]);
+        pass(100).await;
+        world.prober.set(vec![liveness(address)]);
+        pass(1300).await;
+        assert_eq!(world.checks(), [0, 1000]);
+        assert_eq!(result(), Some(ProbeResult::Unknown { message: String::new() }), "the first one says nothing");
+        pass(600).await;
+        assert_eq!(result(), Some(ProbeResult::Unknown { message: "cut off 2".into() }), "the second one does");
     }
 
     #[test]

@@ -32,6 +32,9 @@ use crate::wake::{Reason, Wake};
 /// Failures that are remembered; more than that means that the engine as a whole is in trouble.
 const FAILURES_MAX: usize = 1000;
 
+/// Pulls that are remembered, the last ones: an older one counts only for what has waited for it all the time since.
+const PULLED_MAX: usize = 1000;
+
 /// Runs actions and remembers how they went.
 pub struct Executor<E: Engine> {
     shared: Arc<Shared<E>>,
@@ -301,7 +304,8 @@ impl<E: Engine> Shared<E> {
                 let ending = action.call.ends();
                 let failure = Failure { count, at: now, fault: error.fault, message, ending, cut, output };
                 ledger.failures.insert(target.clone(), failure);
-                ledger.drop_oldest_failure();
+                // The newest is needed most: without it, what failed is tried again at once.
+                bound(&mut ledger.failures, FAILURES_MAX, |failure| failure.at);
             }
         }
         if let Some((kind, _)) = ledger.in_flight.remove(&target) {
@@ -310,15 +314,20 @@ impl<E: Engine> Shared<E> {
     }
 }
 
+/// Keeps a memory that has just grown by one to so many.
+fn bound<T>(all: &mut BTreeMap<String, T>, max: usize, at: impl Fn(&T) -> Timestamp) {
+    if all.len() > max
+        && let Some(oldest) = all.iter().min_by_key(|(_, one)| at(one)).map(|(key, _)| key.clone())
+    {
+        all.remove(&oldest);
+    }
+}
+
 impl Ledger {
-    /// Keeps the failures to a bounded number. The newest is needed most: without it, what failed is tried again at once.
-    fn drop_oldest_failure(&mut self) {
-        if self.failures.len() > FAILURES_MAX
-            && let Some((target, _)) = self.failures.iter().min_by_key(|(_, failure)| failure.at)
-        {
-            let target = target.clone();
-            self.failures.remove(&target);
-        }
+    /// Remembers that an image was pulled. Tags that CI makes are new ones for ever.
+    fn note_pull(&mut self, image: &str, now: Timestamp) {
+        self.pulled.insert(image.into(), now);
+        bound(&mut self.pulled, PULLED_MAX, |at| *at);
     }
 
     /// Remembers what came of an action that went well.
@@ -326,7 +335,7 @@ impl Ledger {
         let object = action.object.clone();
         match (&action.call, effect) {
             (Call::Pull { image, .. }, effect) => {
-                self.pulled.insert(image.clone(), now);
+                self.note_pull(image, now);
                 if let Effect::Brought(id) = effect {
                     self.departed.remove(&id);
                     let (reference, steps) = (image.clone(), Steps::default());
@@ -353,5 +362,20 @@ impl Ledger {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_pulls_are_remembered_and_no_more_than_a_thousand() {
+        let mut ledger = Ledger::default();
+        for at in 0..3_000 {
+            ledger.note_pull(&format!("shop:{at}"), Timestamp(at));
+        }
+        let first = ledger.pulled.values().min().copied();
+        assert_eq!((ledger.pulled.len(), first), (PULLED_MAX, Some(Timestamp(2_000))));
     }
 }

@@ -17,7 +17,7 @@ use crate::model::spec::RestartPolicy;
 use crate::model::status::{Event, Plan, RENAMED, Severity, Shortage, Status};
 use crate::model::text::printable;
 use crate::model::time::Timestamp;
-use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, View};
+use crate::model::view::{Declaration, Detail, EVENTS_MAX, HeldPrune, ObjectView, PlanStep, Trouble, View, Warning};
 use crate::probe::Dial;
 
 /// What manifests say of each object, made once per load.
@@ -150,12 +150,19 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             failures: self.executor.failures(),
             held: plan.held.clone(),
             plan: plan.actions.iter().map(PlanStep::from).collect(),
-            warnings: self.damage.iter().chain(&self.warnings).cloned().chain(self.rules.warning()).collect(),
+            warnings: self.troubles(),
             headroom: self.headroom,
             passes: self.passes,
             events: self.events.clone(),
         };
         self.views.send_replace(Arc::new(view));
+    }
+
+    fn troubles(&self) -> Vec<Warning> {
+        let about = |about| move |message| Warning { about, message };
+        let unwritable = self.warnings.iter().cloned().map(about(Trouble::Unwritable));
+        let policy = self.rules.warning().into_iter().map(about(Trouble::Policy));
+        unwritable.chain(policy).chain(self.damage.iter().cloned().map(about(Trouble::Damage))).collect()
     }
 
     fn object(&self, key: &Key, status: &Status) -> ObjectView {

@@ -71,7 +71,7 @@ pub trait Registries: Send + Sync + 'static {
 /// Real registries, over HTTPS; over plain HTTP where the engine would do the same: on the host's own loopback.
 #[derive(Default)]
 pub struct Https {
-    /// What let us in the last time, by repository.
+    /// What let us in the last time.
     tokens: Tokens,
 }
 

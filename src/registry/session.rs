@@ -1,7 +1,7 @@
 //! One round of requests about one repository: let in as the registry wants it, then tags and digests.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -25,29 +25,38 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 const PAGE: usize = 1_000;
 /// How much of what a registry says is shown, in characters.
 const SHOWN: usize = 200;
-/// A repository's tokens are forgotten when there are more.
+/// All tokens are forgotten when there would be more.
 const TOKENS_MAX: usize = 1_000;
 
-/// What let us in the last time, by repository: a round without a refusal is a request shorter. No `Debug`.
+/// What let us in the last time: a round without a refusal is a request shorter. No `Debug`.
 #[derive(Default)]
 pub(super) struct Tokens {
-    known: Mutex<BTreeMap<String, HeaderValue>>,
+    known: Mutex<BTreeMap<Door, HeaderValue>>,
 }
 
+/// What a token opens, and for whom: a repository, and a hash of all logins that there were for it. With other logins, or
+/// none any more, what an earlier one opened is not used.
+type Door = (String, [u8; 32]);
+
 impl Tokens {
-    fn get(&self, repository: &str) -> Option<HeaderValue> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(repository).cloned()
+    fn get(&self, door: &Door) -> Option<HeaderValue> {
+        self.hold().get(door).cloned()
     }
 
-    fn set(&self, repository: String, header: Option<HeaderValue>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    fn keep(&self, door: Door, header: HeaderValue) {
+        let mut known = self.hold();
         if known.len() >= TOKENS_MAX {
             known.clear();
         }
-        match header {
-            Some(header) => drop(known.insert(repository, header)),
-            None => drop(known.remove(&repository)),
-        }
+        known.insert(door, header);
+    }
+
+    fn forget(&self, door: &Door) {
+        self.hold().remove(door);
+    }
+
+    fn hold(&self) -> MutexGuard<'_, BTreeMap<Door, HeaderValue>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,14 +142,18 @@ impl<'a> Session<'a> {
 
     /// A request, let in as the registry wants it. Without any credentials it is asked for what it shows to everybody.
     async fn send(&mut self, method: Method, url: &str, accept: &'static str) -> Result<Reply, RegistryError> {
-        let known = self.tokens.get(&self.key());
-        let reply = self.once(&method, url, accept, known).await?;
-        if reply.status != StatusCode::UNAUTHORIZED {
-            return Ok(reply);
+        let door = self.door();
+        let known = self.tokens.get(&door);
+        let had_one = known.is_some();
+        let mut reply = self.once(&method, url, accept, known).await?;
+        if had_one && is_refused(&reply) {
+            self.tokens.forget(&door);
+            // Not every registry says to a token that is not good any more how to get another one.
+            if challenge(&reply).is_none() {
+                reply = self.once(&method, url, accept, None).await?;
+            }
         }
-        let challenge = reply.challenge.as_deref().and_then(Challenge::parse);
-        let Some(challenge) = challenge else { return Ok(reply) };
-        self.tokens.set(self.key(), None);
+        let Some(challenge) = challenge(&reply) else { return Ok(reply) };
         let fits = |login: &&Login| challenge != Challenge::Basic || matches!(login, Login::Password { .. });
         let fitting: Vec<&'a Login> = self.logins.iter().filter(fits).collect();
         let attempts: Vec<Option<&Login>> =
@@ -155,16 +168,28 @@ impl<'a> Session<'a> {
                 }
             };
             last = self.once(&method, url, accept, Some(header.clone())).await?;
-            if !matches!(last.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-                self.tokens.set(self.key(), Some(header));
+            if !is_refused(&last) {
+                self.tokens.keep(door, header);
                 break;
             }
         }
         Ok(last)
     }
 
-    fn key(&self) -> String {
-        format!("{}/{}", self.place.registry, self.place.name)
+    fn door(&self) -> Door {
+        let mut hash = Sha256::new();
+        for login in self.logins {
+            let (kind, parts) = match login {
+                Login::Password { username, password } => (1, vec![username.as_bytes(), password.expose()]),
+                Login::Token(token) => (2, vec![token.expose()]),
+            };
+            hash.update([kind]);
+            for part in parts {
+                hash.update(part.len().to_le_bytes());
+                hash.update(part);
+            }
+        }
+        (format!("{}/{}", self.place.registry, self.place.name), hash.finalize().into())
     }
 
     async fn once(
@@ -251,6 +276,16 @@ impl<'a> Session<'a> {
             false => format!(": {}", shortened(&words, SHOWN)),
         }
     }
+}
+
+fn is_refused(reply: &Reply) -> bool {
+    matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// What it takes to be let in, if that is what a reply says.
+fn challenge(reply: &Reply) -> Option<Challenge> {
+    let asks = reply.status == StatusCode::UNAUTHORIZED;
+    reply.challenge.as_deref().filter(|_| asks).and_then(Challenge::parse)
 }
 
 /// Where the next page is: `</v2/web/tags/list?n=2&last=b>; rel="next"`.

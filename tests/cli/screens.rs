@@ -1,7 +1,7 @@
 //! What a person sees. Each test is one screen, or a few that belong together.
 
 use evenkeel::model::status::{Condition, MONITORED};
-use evenkeel::model::view::{Detail, View};
+use evenkeel::model::view::{Detail, Trouble, View, Warning};
 use insta::assert_snapshot;
 
 use crate::daemon::{Daemon, says};
@@ -271,7 +271,8 @@ async fn an_engine_that_does_not_answer_is_said_beside_every_list() {
     let mut view = calm();
     view.engine.connected = false;
     view.engine.message = "no Docker Engine at /var/run/docker.sock".into();
-    view.warnings = vec!["the state directory cannot be written: disk full".into()];
+    let message = "the state directory cannot be written: disk full".into();
+    view.warnings = vec![Warning { about: Trouble::Unwritable, message }];
     assert_snapshot!(Daemon::showing(view).await.says("get").await);
 }
 

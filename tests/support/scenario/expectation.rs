@@ -419,7 +419,7 @@ impl Expectation {
             }
             Expectation::Warning { text } => {
                 let all = &scene.view.warnings;
-                is(all.iter().any(|warning| warning.contains(text)), format!("there are {all:?}"))
+                is(all.iter().any(|warning| warning.message.contains(text)), format!("there are {all:?}"))
             }
         }
     }
