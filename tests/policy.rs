@@ -13,7 +13,7 @@ use evenkeel::model::action::Call;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::observed::{Image, ImageState, Network, NetworkId, Observed, Volume};
-use evenkeel::model::policy::{Guarded, HostPath, Policy, PolicyFile, Refusal, Standing};
+use evenkeel::model::policy::{Guarded, HostPath, Policy, PolicyFile, Refusal, Standing, Writers};
 use evenkeel::model::revision::{ContentHasher, ImageId};
 use evenkeel::model::secret::SecretBytes;
 use evenkeel::model::time::Timestamp;
@@ -32,6 +32,7 @@ struct Case {
     former: BTreeMap<String, String>,
     missing: BTreeSet<String>,
     loose: BTreeSet<String>,
+    pushed: Vec<String>,
     volumes: Vec<Volume>,
     networks: Vec<Network>,
     is_pulled: bool,
@@ -57,6 +58,7 @@ fn case(text: &str) -> Case {
             ("link", [from, "->", to]) => drop(case.links.insert((*from).into(), (*to).into())),
             ("was", [from, "->", to]) => drop(case.former.insert((*from).into(), (*to).into())),
             ("missing", [path]) => drop(case.missing.insert((*path).into())),
+            ("pushed", [path]) => case.pushed.push((*path).into()),
             ("loose", [path]) => drop(case.loose.insert((*path).into())),
             ("volume", [name, rest @ ..]) => case.volumes.push(volume(name, rest)),
             ("network", [name, rest @ ..]) => case.networks.push(network(name, rest)),
@@ -144,7 +146,9 @@ impl Case {
             guarded("/run/evenkeel/evenkeel.sock", true),
             guarded("/opt/state", false),
         ];
-        Standing::InForce(Arc::new(Policy { file: "/etc/evenkeel/policy.yaml".into(), rules, guarded }))
+        let file = "/etc/evenkeel/policy.yaml".into();
+        let writers = vec![Writers { source: "shop".into(), namespace: Some(name("shop")), dirs: self.pushed.clone() }];
+        Standing::InForce(Arc::new(Policy { file, rules, guarded, writers }))
     }
 
     fn observed(&self, desired: &Desired) -> Observed {
@@ -176,7 +180,7 @@ impl Case {
     /// Where a path leads on the case's host.
     fn lead(&self, path: &str) -> HostPath {
         let mut at = String::new();
-        let mut loose = None;
+        let (mut loose, mut links) = (None, Vec::new());
         let mut ahead: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         while let Some(part) = ahead.pop() {
             match part.as_str() {
@@ -186,7 +190,7 @@ impl Case {
             }
             let var_run = (at == "/var/run").then(|| "/run".to_owned());
             if let Some(target) = self.links.get(&at).cloned().or(var_run) {
-                at.clear();
+                links.push(std::mem::take(&mut at));
                 ahead.extend(target.split('/').rev().map(str::to_owned));
             }
             if self.missing.contains(&at) {
@@ -196,7 +200,7 @@ impl Case {
                 loose = Some(at.clone());
             }
         }
-        HostPath::Real { path: if at.is_empty() { "/".into() } else { at }, loose }
+        HostPath::Real { path: if at.is_empty() { "/".into() } else { at }, loose, links }
     }
 }
 

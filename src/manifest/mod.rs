@@ -49,7 +49,7 @@ use std::path::{Path, PathBuf};
 
 pub use context::Contexts;
 pub use diagnostic::{Diagnostic, Severity, Spot};
-pub use git::{Index, held_since};
+pub use git::{Index, checkout, held_since};
 pub use host::Before;
 pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};

@@ -86,15 +86,16 @@ mod tests {
         let shop = Name::new("shop").unwrap();
         let secret = Key::new(Kind::Secret, shop.clone(), Name::new("k").unwrap());
         let id = ContentId("1".into());
-        let file = HostFile { path: "/srv/shop/key".into(), source: "/srv/shop".into(), origin };
-        let policy = Policy { file: "policy.yaml".into(), rules: PolicyFile::default(), guarded: Vec::new() };
+        let read = HostFile { path: "/srv/shop/key".into(), source: "/srv/shop".into(), origin };
+        let (file, rules) = ("policy.yaml".into(), PolicyFile::default());
+        let policy = Policy { file, rules, guarded: Vec::new(), writers: Vec::new() };
         let desired = Desired {
             policy: Standing::InForce(policy.into()),
             contents: [(secret.clone(), Declared::bare(id.clone()))].into(),
-            host_files: [(secret, [file].into())].into(),
+            host_files: [(secret, [read].into())].into(),
             ..Desired::default()
         };
-        let real = |path: &str| (path.to_owned(), HostPath::Real { path: path.into(), loose: None });
+        let real = |path: &str| (path.to_owned(), HostPath::Real { path: path.into(), loose: None, links: Vec::new() });
         let paths = [real("/srv/shop/key"), real("/srv/shop")].into();
         let (networks, volumes) = (BTreeMap::new(), BTreeMap::new());
         let ground = Ground { desired: &desired, networks: &networks, volumes: &volumes, paths: Some(&paths) };

@@ -112,26 +112,24 @@ fn label(source: &Source) -> String {
 }
 
 /// What to think of the policy file: whether it is there, nobody but root could have written it, and it can be understood.
-pub fn policy(place: &Place, sources: &[Source]) -> Finding {
+pub fn policy(place: &Place, sources: &[Source]) -> Vec<Finding> {
     let file = place.file.display().to_string();
-    let mut rules = Rules::new(place.clone(), sources.iter().map(|source| source.dir.clone()).collect());
+    let mut rules = Rules::new(place.clone(), sources.to_vec());
     let standing = rules.read().clone();
-    match (rules.warning(), standing) {
-        (Some(warning), _) => {
-            let way_out = "mend the file; it must be root's, in directories that are root's, and in no source";
-            Finding::fail(POLICY, warning, way_out)
-        }
-        (None, Standing::InForce(policy)) => {
-            let named = counted(policy.rules.namespaces.len(), "namespace");
-            Finding::ok(
-                POLICY,
-                format!("{file} is root's and valid: {named} named, others are {}", policy.rules.default),
-            )
-        }
-        (None, Standing::Absent | Standing::Broken(_)) => {
-            Finding::ok(POLICY, format!("there is none ({file}): containers may have anything"))
-        }
+    if let Some(warning) = rules.warning() {
+        let way_out = "mend the file; it must be root's, in directories that are root's, and in no source";
+        return vec![Finding::fail(POLICY, warning, way_out)];
     }
+    let found = match standing {
+        Standing::InForce(policy) => {
+            let named = counted(policy.rules.namespaces.len(), "namespace");
+            format!("{file} is root's and valid: {named} named, others are {}", policy.rules.default)
+        }
+        Standing::Absent | Standing::Broken(_) => format!("there is none ({file}): containers may have anything"),
+    };
+    let way_out = format!("change {file}, or where that is; docs/security.md says what counts");
+    let doubts = rules.warnings().map(|doubt| Finding::warn(POLICY, doubt, way_out.as_str()));
+    std::iter::once(Finding::ok(POLICY, found)).chain(doubts).collect()
 }
 
 /// What to think of the host's logins for registries.
@@ -220,13 +218,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("policy.yaml");
         let place = |is_required| Place { file: file.clone(), is_required, guarded: Vec::new() };
-        let verdict = |is_required| policy(&place(is_required), &[]).verdict;
+        let verdict = |is_required| policy(&place(is_required), &[])[0].verdict;
         assert_eq!((verdict(false), verdict(true)), (Verdict::Ok, Verdict::Fail));
         std::fs::write(&file, "defolt: baseline\n").unwrap();
         assert_eq!(verdict(false), Verdict::Fail);
         std::fs::write(&file, "default: baseline\n").unwrap();
         let within = policy(&place(false), &[source(dir.path())]);
-        assert!(within.verdict == Verdict::Fail && within.message.contains("inside the source"), "{within:?}");
+        assert!(within[0].verdict == Verdict::Fail && within[0].message.contains("inside the source"), "{within:?}");
     }
 
     #[test]
