@@ -67,8 +67,8 @@ impl Judge<'_> {
     }
 
     fn may_be_read(&self, place: &str, file: &HostFile) -> bool {
-        let is_inside = |base: &String| self.leads_to(base).is_ok_and(|base| is_at_or_below(place, &base));
-        is_inside(&file.source) || self.exceptions.host_files.iter().any(is_inside)
+        let excepted = self.exceptions.host_files.iter().filter_map(|path| self.meant_by(path));
+        self.leads_to(&file.source).into_iter().chain(excepted).any(|base| is_at_or_below(place, &base))
     }
 }
 
