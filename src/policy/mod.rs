@@ -104,9 +104,11 @@ pub fn refusals(ground: Ground, namespace: &Name, call: &Call) -> Vec<Refusal> {
         Call::CreateContainer(spec) => examine(ground, namespace, |judge| spec.judge(judge)),
         Call::CreateNetwork(network) => examine(ground, namespace, |judge| network.judge(judge)),
         Call::CreateVolume(volume) => examine(ground, namespace, |judge| volume.judge(judge)),
-        Call::Pull { secrets, .. } => {
-            examine(ground, namespace, |judge| judge.contents("template.imagePullSecrets", secrets.iter()))
-        }
+        Call::Pull { secrets, .. } => examine(ground, namespace, |judge| {
+            // The name of the image, and with it what a registry is asked, can be made of them.
+            judge.variables();
+            judge.contents("template.imagePullSecrets", secrets.iter());
+        }),
         Call::Build { build, secrets } => examine(ground, namespace, |judge| {
             build.judge(judge);
             judge.contents("template.imagePullSecrets", secrets.iter());
