@@ -33,6 +33,7 @@ struct Case {
     missing: BTreeSet<String>,
     loose: BTreeSet<String>,
     pushed: Vec<String>,
+    routes: BTreeSet<String>,
     volumes: Vec<Volume>,
     networks: Vec<Network>,
     is_pulled: bool,
@@ -59,6 +60,7 @@ fn case(text: &str) -> Case {
             ("was", [from, "->", to]) => drop(case.former.insert((*from).into(), (*to).into())),
             ("missing", [path]) => drop(case.missing.insert((*path).into())),
             ("pushed", [path]) => case.pushed.push((*path).into()),
+            ("route", [subnet]) => drop(case.routes.insert((*subnet).into())),
             ("loose", [path]) => drop(case.loose.insert((*path).into())),
             ("volume", [name, rest @ ..]) => case.volumes.push(volume(name, rest)),
             ("network", [name, rest @ ..]) => case.networks.push(network(name, rest)),
@@ -156,6 +158,7 @@ impl Case {
         Observed {
             volumes: self.volumes.iter().map(|volume| (volume.name.clone(), volume.clone())).collect(),
             networks: self.networks.iter().map(|network| (network.name.clone(), network.clone())).collect(),
+            host_subnets: self.routes.clone(),
             images: desired.images().into_iter().map(|image| (image, self.image())).collect(),
             host_paths: Some(paths.into_iter().map(|path| (path.clone(), self.lead(&path))).collect()),
             ..Observed::default()

@@ -74,8 +74,6 @@ impl Judge<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::model::desired::{Declared, Desired};
     use crate::model::policy::{HostPath, Policy, PolicyFile, Refusal, Standing};
@@ -97,8 +95,8 @@ mod tests {
         };
         let real = |path: &str| (path.to_owned(), HostPath::Real { path: path.into(), loose: None, links: Vec::new() });
         let paths = [real("/srv/shop/key"), real("/srv/shop")].into();
-        let (networks, volumes) = (BTreeMap::new(), BTreeMap::new());
-        let ground = Ground { desired: &desired, networks: &networks, volumes: &volumes, paths: Some(&paths) };
+        let (networks, volumes, host_subnets) = &Default::default();
+        let ground = Ground { desired: &desired, networks, volumes, host_subnets, paths: Some(&paths) };
         examine(ground, &shop, |judge| judge.contents("template.mounts[0]", [&id].into_iter()))
     }
 

@@ -14,6 +14,7 @@ mod files;
 mod flaws;
 mod networks;
 mod paths;
+mod subnets;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,8 @@ pub struct Ground<'a> {
     pub networks: &'a BTreeMap<String, Network>,
     /// All volumes, by name.
     pub volumes: &'a BTreeMap<String, Volume>,
+    /// The subnets of the host's routes; none where that is another host's business.
+    pub host_subnets: &'a BTreeSet<String>,
     /// Where the paths of [`paths_of_interest`] lead; none where that is another host's business, and paths are only
     /// compared as they are written.
     pub paths: Option<&'a BTreeMap<String, HostPath>>,
@@ -49,7 +52,8 @@ impl<'a> Ground<'a> {
     /// What was observed.
     pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let (networks, volumes) = (&observed.networks, &observed.volumes);
-        Self { desired, networks, volumes, paths: observed.host_paths.as_ref() }
+        let host_subnets = &observed.host_subnets;
+        Self { desired, networks, volumes, host_subnets, paths: observed.host_paths.as_ref() }
     }
 }
 
