@@ -28,7 +28,7 @@ use crate::model::name::Name;
 use crate::model::observed::{Network, Observed, Volume};
 use crate::model::policy::{Exceptions, HostPath, Level, Policy, Refusal, Standing};
 
-pub use doubts::pushed;
+pub use doubts::{pushed, unrestricted};
 pub use flaws::flaws;
 pub use paths::{of_interest as paths_of_interest, of_rules as paths_of_rules};
 

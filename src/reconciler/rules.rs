@@ -37,12 +37,14 @@ pub struct Rules {
     trouble: Option<String>,
     /// What the operator may not have meant.
     doubts: Vec<String>,
+    /// That a source is free to choose what it may have.
+    unrestricted: Option<String>,
 }
 
 impl Rules {
     /// The rules at `place`, not read yet: until then nothing new is made.
     pub fn new(place: Place, sources: Vec<Source>) -> Self {
-        Self { place, sources, standing: Standing::unread(), trouble: None, doubts: Vec::new() }
+        Self { place, sources, standing: Standing::unread(), trouble: None, doubts: Vec::new(), unrestricted: None }
     }
 
     /// Reads the file. What is broken leaves the last good rules in force; where there are none, nothing new is made.
@@ -85,6 +87,12 @@ impl Rules {
         Some(format!("the policy cannot be read, {meanwhile}: {trouble}"))
     }
 
+    /// That whoever writes the manifests of a source can choose a wider level than another one's. It holds for as long as the
+    /// operator trusts them, so it is not told at each plan.
+    pub fn unrestricted(&self) -> Option<&String> {
+        self.unrestricted.as_ref()
+    }
+
     /// The file, to be watched.
     pub fn file(&self) -> &Path {
         &self.place.file
@@ -98,12 +106,18 @@ impl Rules {
 
     /// Tells what the operator may not have meant, once.
     fn doubt(&mut self) {
-        let doubts = match &self.standing {
-            Standing::InForce(policy) => policy::pushed(policy, &paths::resolve(policy::paths_of_rules(&policy.rules))),
-            Standing::Absent | Standing::Broken(_) => Vec::new(),
+        let (doubts, unrestricted) = match &self.standing {
+            Standing::InForce(policy) => {
+                let paths = paths::resolve(policy::paths_of_rules(&policy.rules));
+                (policy::pushed(policy, &paths), policy::unrestricted(policy))
+            }
+            Standing::Absent | Standing::Broken(_) => (Vec::new(), None),
         };
-        doubts.iter().filter(|doubt| !self.doubts.contains(doubt)).for_each(|doubt| tracing::warn!("{doubt}"));
+        let told: Vec<&String> = self.doubts.iter().chain(&self.unrestricted).collect();
+        let new = doubts.iter().chain(&unrestricted).filter(|doubt| !told.contains(doubt));
+        new.for_each(|doubt| tracing::warn!("{doubt}"));
         self.doubts = doubts;
+        self.unrestricted = unrestricted;
     }
 
     fn kept(&self, why: &str) -> Standing {

@@ -127,8 +127,9 @@ pub fn policy(place: &Place, sources: &[Source]) -> Vec<Finding> {
         }
         Standing::Absent | Standing::Broken(_) => format!("there is none ({file}): containers may have anything"),
     };
-    let way_out = format!("change {file}, or where that is; docs/security.md says what counts");
-    let doubts = rules.warnings().map(|doubt| Finding::warn(POLICY, doubt, way_out.as_str()));
+    let doubts = rules.warnings().chain(rules.unrestricted().cloned());
+    let way_out = format!("docs/security.md says what counts; the policy is {file}");
+    let doubts = doubts.map(|doubt| Finding::warn(POLICY, doubt, way_out.as_str()));
     std::iter::once(Finding::ok(POLICY, found)).chain(doubts).collect()
 }
 
@@ -222,6 +223,14 @@ mod tests {
         assert_eq!((verdict(false), verdict(true)), (Verdict::Ok, Verdict::Fail));
         std::fs::write(&file, "defolt: baseline\n").unwrap();
         assert_eq!(verdict(false), Verdict::Fail);
+        std::fs::write(&file, "namespaces: {infra: {level: privileged}}\n").unwrap();
+        let beside = source(Path::new("/srv/shop"));
+        let verdicts = |source: Source| {
+            let found = policy(&place(false), &[source]);
+            found.iter().map(|finding| finding.verdict).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(beside.clone()), [Verdict::Ok, Verdict::Warn], "it can declare the namespace infra");
+        assert_eq!(verdicts(Source { namespace: Some(Name::new("shop").unwrap()), ..beside }), [Verdict::Ok]);
         std::fs::write(&file, "default: baseline\n").unwrap();
         let within = policy(&place(false), &[source(dir.path())]);
         assert!(within[0].verdict == Verdict::Fail && within[0].message.contains("inside the source"), "{within:?}");
