@@ -185,7 +185,8 @@ impl Sources {
             return (false, Some(again));
         }
         let before = self.before(index);
-        let whole = |loaded| self.whole(index, before.as_deref(), &candidate.snapshot, loaded);
+        let source = &self.watched[index].source;
+        let whole = |loaded| Said::whole(source, before.as_deref(), &candidate.snapshot, loaded);
         let (loaded, said) = match loaded.and_then(whole) {
             Ok(whole) => whole,
             Err(problems) => return (self.reject(index, candidate, problems, now), Some(now + RETRY)),
@@ -211,20 +212,6 @@ impl Sources {
         }
         self.watched[index].candidate = Some(Candidate { built_from: Some(built_from), since: now, ..seen.clone() });
         Some(now + QUIET)
-    }
-
-    /// What a snapshot says, if none of its files looks cut off.
-    fn whole(
-        &self,
-        index: usize,
-        before: Option<&Said>,
-        snapshot: &Snapshot,
-        loaded: Loaded,
-    ) -> Result<(Loaded, Said), Vec<Diagnostic>> {
-        let source = &self.watched[index].source;
-        let said = Said::of(source, snapshot, &loaded);
-        let cut_off = before.map(|before| before.cut_off(&said, source)).unwrap_or_default();
-        if cut_off.is_empty() { Ok((loaded, said)) } else { Err(cut_off) }
     }
 
     /// What a source said before: what is in force, at the start the last good state of an earlier run.
