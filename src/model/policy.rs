@@ -98,7 +98,8 @@ pub struct Exceptions {
     pub network_drivers: Vec<String>,
 }
 
-/// A path of the host that may be mounted. Links on the way are followed before it is compared.
+/// A path of the host that may be mounted. Links on the way are followed before it is compared, but for those that lie in a
+/// source or its git checkout: a push can change them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostPathException {
