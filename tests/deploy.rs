@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -125,6 +126,39 @@ fn what_is_installed_is_complete_is_upgraded_in_place_and_goes_again() {
     assert!(config.exists(), "the configuration is the operator's");
     told(&run(&uninstall, &["--root", target, "--purge"]), true);
     assert!(!config.exists());
+}
+
+/// On a host whose service runs. Nothing is taken off it: every command of the script that could do so comes after the refusal.
+#[test]
+fn what_is_not_taken_off_while_containers_are_left_runs_again_and_the_way_out_leads_there() {
+    for (docker, why) in [("echo shop.web.r1.0", "these containers are left"), ("exit 1", "the engine does not answer")]
+    {
+        let host = tempfile::tempdir().unwrap();
+        let calls = host.path().join("calls");
+        let note = format!("echo $(basename $0) $1 >>{}", calls.display());
+        for (name, does) in [
+            ("id", "echo 0"),
+            ("docker", docker),
+            ("systemctl", "[ $1 != is-active ] || echo active"),
+            ("rm", "exit 1"),
+        ] {
+            let program = host.path().join(name);
+            fs::write(&program, format!("#!/bin/sh\n{note}\n{does}\n")).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", host.path().display());
+        let refused = Command::new(deploy("uninstall")).arg("--purge").env("PATH", path).output().unwrap();
+        let told = told(&refused, false);
+        assert!(told.contains(why), "{told}");
+        if docker != "exit 1" {
+            let way_out = "systemctl stop evenkeel\n  docker rm -f shop.web.r1.0";
+            assert!(told.contains(way_out), "{told}");
+        }
+        // What makes containers anew is stopped before anybody looks at what is left, and what ran runs again.
+        let calls = fs::read_to_string(calls).unwrap();
+        let expected = ["id -u", "systemctl is-active", "systemctl stop", "docker ps", "systemctl start"];
+        assert_eq!(calls.lines().collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]

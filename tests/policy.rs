@@ -13,7 +13,7 @@ use evenkeel::model::action::Call;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::name::{Key, Kind, Name};
 use evenkeel::model::observed::{Image, ImageState, Network, NetworkId, Observed, Volume};
-use evenkeel::model::policy::{Guarded, HostPath, Policy, PolicyFile, Refusal, Standing};
+use evenkeel::model::policy::{Guarded, HostPath, Policy, PolicyFile, Refusal, Standing, Writers};
 use evenkeel::model::revision::{ContentHasher, ImageId};
 use evenkeel::model::secret::SecretBytes;
 use evenkeel::model::time::Timestamp;
@@ -32,6 +32,8 @@ struct Case {
     former: BTreeMap<String, String>,
     missing: BTreeSet<String>,
     loose: BTreeSet<String>,
+    pushed: Vec<String>,
+    routes: BTreeSet<String>,
     volumes: Vec<Volume>,
     networks: Vec<Network>,
     is_pulled: bool,
@@ -57,6 +59,8 @@ fn case(text: &str) -> Case {
             ("link", [from, "->", to]) => drop(case.links.insert((*from).into(), (*to).into())),
             ("was", [from, "->", to]) => drop(case.former.insert((*from).into(), (*to).into())),
             ("missing", [path]) => drop(case.missing.insert((*path).into())),
+            ("pushed", [path]) => case.pushed.push((*path).into()),
+            ("route", [subnet]) => drop(case.routes.insert((*subnet).into())),
             ("loose", [path]) => drop(case.loose.insert((*path).into())),
             ("volume", [name, rest @ ..]) => case.volumes.push(volume(name, rest)),
             ("network", [name, rest @ ..]) => case.networks.push(network(name, rest)),
@@ -144,7 +148,9 @@ impl Case {
             guarded("/run/evenkeel/evenkeel.sock", true),
             guarded("/opt/state", false),
         ];
-        Standing::InForce(Arc::new(Policy { file: "/etc/evenkeel/policy.yaml".into(), rules, guarded }))
+        let file = "/etc/evenkeel/policy.yaml".into();
+        let writers = vec![Writers { source: "shop".into(), namespace: Some(name("shop")), dirs: self.pushed.clone() }];
+        Standing::InForce(Arc::new(Policy { file, rules, guarded, writers }))
     }
 
     fn observed(&self, desired: &Desired) -> Observed {
@@ -152,6 +158,7 @@ impl Case {
         Observed {
             volumes: self.volumes.iter().map(|volume| (volume.name.clone(), volume.clone())).collect(),
             networks: self.networks.iter().map(|network| (network.name.clone(), network.clone())).collect(),
+            host_subnets: self.routes.clone(),
             images: desired.images().into_iter().map(|image| (image, self.image())).collect(),
             host_paths: Some(paths.into_iter().map(|path| (path.clone(), self.lead(&path))).collect()),
             ..Observed::default()
@@ -176,7 +183,7 @@ impl Case {
     /// Where a path leads on the case's host.
     fn lead(&self, path: &str) -> HostPath {
         let mut at = String::new();
-        let mut loose = None;
+        let (mut loose, mut links) = (None, Vec::new());
         let mut ahead: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         while let Some(part) = ahead.pop() {
             match part.as_str() {
@@ -186,7 +193,7 @@ impl Case {
             }
             let var_run = (at == "/var/run").then(|| "/run".to_owned());
             if let Some(target) = self.links.get(&at).cloned().or(var_run) {
-                at.clear();
+                links.push(std::mem::take(&mut at));
                 ahead.extend(target.split('/').rev().map(str::to_owned));
             }
             if self.missing.contains(&at) {
@@ -196,7 +203,7 @@ impl Case {
                 loose = Some(at.clone());
             }
         }
-        HostPath::Real { path: if at.is_empty() { "/".into() } else { at }, loose }
+        HostPath::Real { path: if at.is_empty() { "/".into() } else { at }, loose, links }
     }
 }
 

@@ -24,7 +24,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.yaml";
 pub struct SourceArg {
     /// The directory.
     pub dir: PathBuf,
-    /// The namespace of manifests that name none.
+    /// The one namespace that its manifests may be in, whether they name it or none.
     pub namespace: Option<Name>,
 }
 

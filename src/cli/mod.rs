@@ -61,7 +61,8 @@ use screen::Screen;
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, arg_required_else_help = true, max_term_width = 110)]
 #[command(after_help = "Exit codes:
-  0 done or nothing to do, 1 error, 2 changes (plan) or rolled back, 3 stalled, 4 timed out, 5 invalid manifests
+  0 done or nothing to do, 1 error, 2 changes (plan) or rolled back, 3 stalled, 4 timed out,
+  5 invalid manifests, 6 held: something else is changing the manifests, git or another command
 
 Examples:
   evenkeel validate --source manifests       check manifests

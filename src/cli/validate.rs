@@ -97,8 +97,8 @@ impl fmt::Display for Refused {
 
 /// What the policy refuses of valid manifests.
 fn judge(settings: &Settings, desired: &Desired, screen: &Screen) -> Vec<Refused> {
-    let (refused, warning) = offline::refusals(&settings.setup, desired.clone());
-    warning.iter().for_each(|warning| screen.warn(warning));
+    let (refused, warnings) = offline::refusals(&settings.setup, desired.clone());
+    warnings.iter().for_each(|warning| screen.warn(warning));
     let each = refused.into_iter().flat_map(|(object, refusals)| {
         let place = place(desired, &object);
         refusals.into_iter().map(move |refusal| Refused { place: place.clone(), object: object.clone(), refusal })

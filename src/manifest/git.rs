@@ -114,6 +114,11 @@ pub fn held_since(dir: &Path) -> Option<Timestamp> {
     Some(Timestamp(metadata.mtime().saturating_mul(1000)))
 }
 
+/// The root of the git checkout that a directory is in, if it is in one.
+pub fn checkout(dir: &Path) -> Option<PathBuf> {
+    Git::around(dir).map(|git| git.root)
+}
+
 /// Git's list of the files of a checkout, which it replaces at the end of whatever changes them.
 #[derive(Debug, Clone)]
 pub struct Index {

@@ -49,7 +49,7 @@ use std::path::{Path, PathBuf};
 
 pub use context::Contexts;
 pub use diagnostic::{Diagnostic, Severity, Spot};
-pub use git::{Index, held_since};
+pub use git::{Index, checkout, held_since};
 pub use host::Before;
 pub use loaded::{Loaded, merge};
 pub use snapshot::{ReadError, Snapshot};
@@ -68,8 +68,8 @@ use validate::World;
 pub struct Source {
     /// The directory. Diagnostics name files below it as it is written here.
     pub dir: PathBuf,
-    /// The namespace that its manifests are in when they name none. One that names another is an error, and of its
-    /// Namespaces only this one counts.
+    /// The one namespace that its manifests may be in: where they name none they are, one that names another is an error, and of
+    /// its Namespaces only this one counts.
     pub namespace: Option<Name>,
     /// Variables for `${NAME}`; they win over those of a Namespace.
     pub variables: BTreeMap<String, String>,

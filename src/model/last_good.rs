@@ -28,7 +28,7 @@ pub struct SourceName {
     /// Its directory.
     #[serde(rename = "source")]
     pub dir: String,
-    /// The namespace of its manifests that name none.
+    /// The one namespace that its manifests may be in; none where they can name any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Name>,
 }

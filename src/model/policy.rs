@@ -98,7 +98,8 @@ pub struct Exceptions {
     pub network_drivers: Vec<String>,
 }
 
-/// A path of the host that may be mounted. Links on the way are followed before it is compared.
+/// A path of the host that may be mounted. Links on the way are followed before it is compared, but for those that lie in a
+/// source or its git checkout: a push can change them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostPathException {
@@ -134,6 +135,19 @@ pub struct Policy {
     pub rules: PolicyFile,
     /// Further places of the host that no general exception means: Evenkeel's own socket and state, the engine's.
     pub guarded: Vec<Guarded>,
+    /// Who writes manifests.
+    pub writers: Vec<Writers>,
+}
+
+/// Whoever writes the manifests of one source, and what of the host is theirs to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writers {
+    /// The source, for people.
+    pub source: String,
+    /// The one namespace that they are restricted to; none where they can name any.
+    pub namespace: Option<Name>,
+    /// The source's directory and its git checkout, without links: a push can put a link into the place of anything in there.
+    pub dirs: Vec<String>,
 }
 
 /// A place of the host that no general exception means.
@@ -176,6 +190,8 @@ pub enum HostPath {
         /// A directory on the way that others than root and Evenkeel's own user can change: what is there when the
         /// engine mounts it need not be what was judged.
         loose: Option<String>,
+        /// The links that were followed, each by its own place, without links.
+        links: Vec<String>,
     },
     /// To nothing.
     Missing,

@@ -357,7 +357,7 @@ fn pull(world: World, object: &Key, image: String, template: &Template) -> Call 
     Call::Pull { image, platform: template.platform.clone(), secrets: secrets(world, object, template) }
 }
 
-/// The Secrets with credentials for a template's image; none where the policy refuses them.
+/// The Secrets with credentials for a template's image; none where the policy refuses them, or the variables that may be in its name.
 pub fn allowed_secrets(world: World, object: &Key, template: &Template) -> Option<Vec<ContentId>> {
     let call = pull(world, object, template.image.clone(), template);
     let is_refused = !rules::refusals(world.ground(), &object.namespace, &call).is_empty();

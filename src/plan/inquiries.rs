@@ -22,7 +22,8 @@ const RETRY_AFTER_MAX: Span = Span::secs(24 * 3600);
 pub fn inquiries(world: World) -> (Vec<Inquiry>, Option<Timestamp>) {
     let mut of: BTreeMap<&str, Wanted> = BTreeMap::new();
     for (key, follow) in world.follows.iter().filter(|(_, follow)| follow.asks) {
-        // Secrets that the policy does not let it have are not used for it either; the refusal is told where it is pulled.
+        // Secrets and variables that the policy does not let it have do not leave the host for it either; the refusal is told
+        // where it is pulled.
         let Some(secrets) = images::allowed_secrets(world, key, &follow.written) else { continue };
         let wanted = of.entry(&follow.repository).or_default();
         wanted.selections.insert(follow.selection.clone());

@@ -20,11 +20,10 @@ impl Judge<'_> {
         let inside = [Some(build.source.as_str()), checkout];
         let nature = self.nature(&context);
         let is_inside = inside.into_iter().flatten().any(|base| is_at_or_below(&context, base));
-        let is_meant = |base: &String| self.leads_to(base).is_ok_and(|base| is_at_or_below(&context, &base));
-        let is_exactly = |base: &String| self.leads_to(base).is_ok_and(|base| base == context);
+        let mut excepted = self.exceptions.build_contexts.iter().filter_map(|path| self.meant_by(path));
         let is_excepted = match nature {
-            Nature::Ordinary => self.exceptions.build_contexts.iter().any(is_meant),
-            Nature::Socket(_) | Nature::System(_) => self.exceptions.build_contexts.iter().any(is_exactly),
+            Nature::Ordinary => excepted.any(|base| is_at_or_below(&context, &base)),
+            Nature::Socket(_) | Nature::System(_) => excepted.any(|base| base == context),
         };
         if is_inside && self.is_of_source(&context, build) || is_excepted {
             return;

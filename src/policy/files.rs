@@ -67,15 +67,13 @@ impl Judge<'_> {
     }
 
     fn may_be_read(&self, place: &str, file: &HostFile) -> bool {
-        let is_inside = |base: &String| self.leads_to(base).is_ok_and(|base| is_at_or_below(place, &base));
-        is_inside(&file.source) || self.exceptions.host_files.iter().any(is_inside)
+        let excepted = self.exceptions.host_files.iter().filter_map(|path| self.meant_by(path));
+        self.leads_to(&file.source).into_iter().chain(excepted).any(|base| is_at_or_below(place, &base))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::model::desired::{Declared, Desired};
     use crate::model::policy::{HostPath, Policy, PolicyFile, Refusal, Standing};
@@ -86,18 +84,19 @@ mod tests {
         let shop = Name::new("shop").unwrap();
         let secret = Key::new(Kind::Secret, shop.clone(), Name::new("k").unwrap());
         let id = ContentId("1".into());
-        let file = HostFile { path: "/srv/shop/key".into(), source: "/srv/shop".into(), origin };
-        let policy = Policy { file: "policy.yaml".into(), rules: PolicyFile::default(), guarded: Vec::new() };
+        let read = HostFile { path: "/srv/shop/key".into(), source: "/srv/shop".into(), origin };
+        let (file, rules) = ("policy.yaml".into(), PolicyFile::default());
+        let policy = Policy { file, rules, guarded: Vec::new(), writers: Vec::new() };
         let desired = Desired {
             policy: Standing::InForce(policy.into()),
             contents: [(secret.clone(), Declared::bare(id.clone()))].into(),
-            host_files: [(secret, [file].into())].into(),
+            host_files: [(secret, [read].into())].into(),
             ..Desired::default()
         };
-        let real = |path: &str| (path.to_owned(), HostPath::Real { path: path.into(), loose: None });
+        let real = |path: &str| (path.to_owned(), HostPath::Real { path: path.into(), loose: None, links: Vec::new() });
         let paths = [real("/srv/shop/key"), real("/srv/shop")].into();
-        let (networks, volumes) = (BTreeMap::new(), BTreeMap::new());
-        let ground = Ground { desired: &desired, networks: &networks, volumes: &volumes, paths: Some(&paths) };
+        let (networks, volumes, host_subnets) = &Default::default();
+        let ground = Ground { desired: &desired, networks, volumes, host_subnets, paths: Some(&paths) };
         examine(ground, &shop, |judge| judge.contents("template.mounts[0]", [&id].into_iter()))
     }
 

@@ -8,11 +8,13 @@
 
 mod builds;
 mod container;
+mod doubts;
 mod extras;
 mod files;
 mod flaws;
 mod networks;
 mod paths;
+mod subnets;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +28,7 @@ use crate::model::name::Name;
 use crate::model::observed::{Network, Observed, Volume};
 use crate::model::policy::{Exceptions, HostPath, Level, Policy, Refusal, Standing};
 
+pub use doubts::{pushed, unrestricted};
 pub use flaws::flaws;
 pub use paths::{of_interest as paths_of_interest, of_rules as paths_of_rules};
 
@@ -38,6 +41,8 @@ pub struct Ground<'a> {
     pub networks: &'a BTreeMap<String, Network>,
     /// All volumes, by name.
     pub volumes: &'a BTreeMap<String, Volume>,
+    /// The subnets of the host's routes; none where that is another host's business.
+    pub host_subnets: &'a BTreeSet<String>,
     /// Where the paths of [`paths_of_interest`] lead; none where that is another host's business, and paths are only
     /// compared as they are written.
     pub paths: Option<&'a BTreeMap<String, HostPath>>,
@@ -47,7 +52,8 @@ impl<'a> Ground<'a> {
     /// What was observed.
     pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let (networks, volumes) = (&observed.networks, &observed.volumes);
-        Self { desired, networks, volumes, paths: observed.host_paths.as_ref() }
+        let host_subnets = &observed.host_subnets;
+        Self { desired, networks, volumes, host_subnets, paths: observed.host_paths.as_ref() }
     }
 }
 
@@ -102,9 +108,11 @@ pub fn refusals(ground: Ground, namespace: &Name, call: &Call) -> Vec<Refusal> {
         Call::CreateContainer(spec) => examine(ground, namespace, |judge| spec.judge(judge)),
         Call::CreateNetwork(network) => examine(ground, namespace, |judge| network.judge(judge)),
         Call::CreateVolume(volume) => examine(ground, namespace, |judge| volume.judge(judge)),
-        Call::Pull { secrets, .. } => {
-            examine(ground, namespace, |judge| judge.contents("template.imagePullSecrets", secrets.iter()))
-        }
+        Call::Pull { secrets, .. } => examine(ground, namespace, |judge| {
+            // The name of the image, and with it what a registry is asked, can be made of them.
+            judge.variables();
+            judge.contents("template.imagePullSecrets", secrets.iter());
+        }),
         Call::Build { build, secrets } => examine(ground, namespace, |judge| {
             build.judge(judge);
             judge.contents("template.imagePullSecrets", secrets.iter());

@@ -1,8 +1,8 @@
 //! Networks: to join and to make. The engine takes some names of networks for modes.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
+use super::subnets::Subnet;
 use super::{Judge, is_in, others};
 use crate::model::action::NetworkCreate;
 use crate::model::container::label;
@@ -40,11 +40,7 @@ impl Judge<'_> {
     pub(super) fn network_create(&mut self, network: &NetworkCreate) {
         let NetworkCreate { name, labels: _, driver, internal: _, subnets, options } = network;
         self.network("name", name);
-        for subnet in subnets.iter().filter(|subnet| !is_private(subnet)) {
-            let why =
-                format!("{subnet} is not a private range: the host would send what is meant for it to a container");
-            self.refuse("subnets", "network-subnet", why, None);
-        }
+        subnets.iter().for_each(|subnet| self.subnet(subnet));
         if is_in(&self.exceptions.network_drivers, driver) {
             return;
         }
@@ -58,6 +54,37 @@ impl Judge<'_> {
             let entry = "`networkDrivers: [bridge]`".to_owned();
             self.refuse(format!("options.{option}"), "network-option", why, Some(entry));
         }
+    }
+
+    /// Judges the addresses of a network to be made: the host sends what is meant for them to its containers.
+    fn subnet(&mut self, text: &str) {
+        let subnet = Subnet::parse(text);
+        let why = match subnet {
+            Some(subnet) if subnet.has_credentials() => {
+                format!("{text} has an address in it at which clouds hand out credentials")
+            }
+            Some(subnet) if subnet.is_private() => match self.met_by(subnet) {
+                Some(route) => format!(
+                    "{text} takes addresses that the host has a route to ({route}): it would send what is meant for them to a container"
+                ),
+                None => return,
+            },
+            Some(_) | None => {
+                format!("{text} is not a private range: the host would send what is meant for it to a container")
+            }
+        };
+        self.refuse("subnets", "network-subnet", why, None);
+    }
+
+    /// A route of the host that a subnet has addresses in common with, other than those to the engine's networks: of them the
+    /// engine itself says which are free.
+    fn met_by(&self, subnet: Subnet) -> Option<&String> {
+        let engine_has = |route: &String| self.ground.networks.values().any(|network| network.subnets.contains(route));
+        let meets = |route: &&String| {
+            Subnet::parse(route).is_some_and(|route| !route.is_everywhere() && route.meets(subnet))
+                && !engine_has(route)
+        };
+        self.ground.host_subnets.iter().find(meets)
     }
 
     /// Whose a thing of the engine is, if this namespace may not simply use it. What nobody of Evenkeel's made may be
@@ -81,38 +108,55 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a subnet lies in the ranges that nobody outside has (RFC 1918, RFC 6598, RFC 4193), or in the one that is
-/// set aside for measuring networks (RFC 2544).
-fn is_private(subnet: &str) -> bool {
-    let Some((address, bits)) = subnet.split_once('/') else { return false };
-    let (Ok(address), Ok(bits)) = (address.parse::<IpAddr>(), bits.parse::<u8>()) else { return false };
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, ..] = address.octets();
-            match (a, b) {
-                (10, _) => bits >= 8,
-                (172, 16..=31) => bits >= 12,
-                (192, 168) => bits >= 16,
-                (100, 64..=127) => bits >= 10,
-                (198, 18..=19) => bits >= 15,
-                _ => false,
-            }
-        }
-        IpAddr::V6(address) => address.segments()[0] & 0xfe00 == 0xfc00 && bits >= 7,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::is_private;
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::desired::Desired;
+    use crate::model::name::Name;
+    use crate::model::observed::{Network, NetworkId};
+    use crate::model::policy::{Policy, PolicyFile, Standing};
+    use crate::policy::{Ground, approve};
+
+    /// Whether a network may be made with a subnet, on a host with these routes and one network of the engine's.
+    fn may_be(subnet: &str, routes: &[&str]) -> bool {
+        let (file, rules) = ("policy.yaml".into(), PolicyFile::default());
+        let policy = Policy { file, rules, guarded: Vec::new(), writers: Vec::new() };
+        let desired = Desired { policy: Standing::InForce(policy.into()), ..Desired::default() };
+        let (id, name) = (NetworkId("1".into()), "bridge".to_owned());
+        let bridge = Network {
+            id,
+            name: name.clone(),
+            labels: BTreeMap::new(),
+            driver: name.clone(),
+            subnets: vec!["172.17.0.0/16".into()],
+        };
+        let (networks, volumes) = ([(name, bridge)].into(), BTreeMap::new());
+        let host_subnets: BTreeSet<String> = routes.iter().map(|route| (*route).to_owned()).collect();
+        let (host_subnets, networks, volumes) = (&host_subnets, &networks, &volumes);
+        let ground = Ground { desired: &desired, networks, volumes, host_subnets, paths: None };
+        let create = NetworkCreate {
+            name: "shop.lan".into(),
+            labels: BTreeMap::new(),
+            driver: "bridge".into(),
+            internal: false,
+            subnets: vec![subnet.into()],
+            options: BTreeMap::new(),
+        };
+        approve(ground, &Name::new("shop").unwrap(), &create).is_ok()
+    }
 
     #[test]
-    fn a_subnet_is_private_when_all_of_it_is() {
-        for private in ["10.0.0.0/8", "172.16.0.0/12", "192.168.7.0/24", "100.64.0.0/10", "fd00:1::/64"] {
-            assert!(is_private(private), "{private}");
+    fn a_subnet_takes_no_addresses_that_the_host_reaches_elsewhere() {
+        let routes = ["0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/16", "172.17.0.0/16"];
+        for taken in ["10.0.5.0/24", "10.0.0.0/8", "10.0.0.0/16", "8.8.8.0/24", "100.100.100.0/24"] {
+            assert!(!may_be(taken, &routes), "{taken}");
         }
-        for public in ["8.8.8.0/24", "10.0.0.0/7", "172.32.0.0/16", "0.0.0.0/0", "127.0.0.0/8", "2001:db8::/32", "x"] {
-            assert!(!is_private(public), "{public}");
+        // What the engine's own networks have, the engine knows; such a route goes with its network.
+        for free in ["10.1.5.0/24", "172.17.3.0/24", "fd00:1::/64"] {
+            assert!(may_be(free, &routes), "{free}");
         }
+        assert!(may_be("10.0.5.0/24", &[]));
     }
 }

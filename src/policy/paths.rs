@@ -86,6 +86,16 @@ pub fn plain(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
+/// The directories whose content the writers of manifests change, each with their source. A whole system can be a git checkout;
+/// nobody pushes what that is.
+pub fn theirs(policy: &Policy) -> impl Iterator<Item = (&str, &str)> {
+    let all = policy
+        .writers
+        .iter()
+        .flat_map(|writers| writers.dirs.iter().map(|dir| (dir.as_str(), writers.source.as_str())));
+    all.filter(|(dir, _)| !SYSTEM.iter().any(|system| is_at_or_below(system, dir)))
+}
+
 /// Whether `path` is `base` or below it. Both are plain.
 pub fn is_at_or_below(path: &str, base: &str) -> bool {
     base == "/" || path == base || path.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'))
@@ -138,7 +148,7 @@ impl Judge<'_> {
             return plain(path).ok_or_else(|| "is not an absolute path".into());
         };
         match paths.get(path) {
-            Some(HostPath::Real { path, loose: None }) => Ok(path.clone()),
+            Some(HostPath::Real { path, loose: None, .. }) => Ok(path.clone()),
             Some(HostPath::Real { loose: Some(directory), .. }) => Err(format!(
                 "could be another one when it is mounted: users other than root can change the directory {directory} on the way"
             )),
@@ -159,12 +169,28 @@ impl Judge<'_> {
 
     /// Whether an exception means a place: exactly it, or, for an ordinary place, what is below.
     fn means(&self, exception: &HostPathException, place: &str) -> bool {
-        let Ok(base) = self.leads_to(&exception.path) else { return false };
-        let written = plain(&exception.path);
-        if place == base || written.as_deref() == Some(place) {
+        let Some(base) = self.meant_by(&exception.path) else { return false };
+        if place == base || plain(&exception.path).as_deref() == Some(place) {
             return true;
         }
         exception.below && is_at_or_below(place, &base) && matches!(self.nature(place), Nature::Ordinary)
+    }
+
+    /// The place that an excepted path stands for: where it leads, without links. None where no operator can have meant that:
+    /// an ordinary path that leads to a part of the system by now, or one that is led on by a link which a push can change.
+    pub(super) fn meant_by(&self, excepted: &str) -> Option<String> {
+        let (written, place) = (plain(excepted)?, self.leads_to(excepted).ok()?);
+        let is_ordinary = |path: &str| matches!(self.nature(path), Nature::Ordinary);
+        let is_turned = place != written && is_ordinary(&written) && !is_ordinary(&place);
+        (!is_turned && !self.is_led_by_writers(excepted)).then_some(place)
+    }
+
+    /// Whether a link on the way lies where those who write manifests can change it.
+    fn is_led_by_writers(&self, path: &str) -> bool {
+        let Some(HostPath::Real { links, .. }) = self.ground.paths.and_then(|paths| paths.get(path)) else {
+            return false;
+        };
+        links.iter().any(|link| theirs(self.policy).any(|(dir, _)| is_at_or_below(link, dir)))
     }
 
     /// What a place of the host is.

@@ -1,12 +1,12 @@
 //! The gate before the engine: whatever would be made there is judged once more, against the host and the engine as they
 //! are at that moment. What a plan judged may be some seconds old, and paths can lead elsewhere by now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::paths;
+use super::{host, paths};
 use crate::engine::{Engine, EngineError};
 use crate::model::action::{Action, Call};
 use crate::model::desired::Desired;
@@ -25,6 +25,7 @@ pub struct Gate {
     namespace: Name,
     networks: BTreeMap<String, Network>,
     volumes: BTreeMap<String, Volume>,
+    host_subnets: BTreeSet<String>,
     paths: BTreeMap<String, HostPath>,
 }
 
@@ -39,11 +40,12 @@ impl Gate {
 
     async fn look<E: Engine>(engine: &E, desired: Arc<Desired>, action: &Action) -> Result<Gate, EngineError> {
         let namespace = action.object.namespace.clone();
-        let mut gate =
-            Gate { desired, namespace, networks: BTreeMap::new(), volumes: BTreeMap::new(), paths: BTreeMap::new() };
+        let (networks, volumes, host_subnets, paths) = Default::default();
+        let mut gate = Gate { desired, namespace, networks, volumes, host_subnets, paths };
         if policy::is_free(&gate.desired.policy, &gate.namespace) || !is_judged(&action.call) {
             return Ok(gate);
         }
+        gate.host_subnets = host::subnets();
         gate.networks = engine.networks().await?.into_iter().map(|found| (found.name.clone(), found)).collect();
         gate.volumes = engine.volumes().await?.into_iter().map(|found| (found.name.clone(), found)).collect();
         gate.paths = paths::resolve(policy::paths_of_interest(&gate.desired, gate.volumes.values()));
@@ -62,7 +64,8 @@ impl Gate {
     }
 
     fn ground(&self) -> Ground<'_> {
-        Ground { desired: &self.desired, networks: &self.networks, volumes: &self.volumes, paths: Some(&self.paths) }
+        let Gate { desired, namespace: _, networks, volumes, host_subnets, paths } = self;
+        Ground { desired, networks, volumes, host_subnets, paths: Some(paths) }
     }
 }
 

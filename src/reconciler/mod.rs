@@ -198,7 +198,7 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
             Executor::new(engine.clone(), store.clone(), metrics.clone(), clock, wake.clone(), hints.clone());
         let inquirer = Inquirer::new(registries, engine.clone(), store.clone(), metrics.clone(), clock, wake.clone());
         let dropped_sources = contents::dropped(&store, &setup.sources);
-        let rules = Rules::new(setup.policy, setup.sources.iter().map(|source| source.dir.clone()).collect());
+        let rules = Rules::new(setup.policy, setup.sources.clone());
         let sources = Sources::new(setup.sources, setup.settings.clone(), store.hasher(), store.clone());
         let mut events = store.events();
         events.drain(..events.len().saturating_sub(EVENTS_MAX));

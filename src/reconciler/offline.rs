@@ -68,7 +68,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
     let Told { peek, merged } = told.expect("reading ends")?;
     let Peek { history, secrets, sources, last_good, is_new, mut warnings, .. } = peek;
     let last_good = last_good.into_iter().flat_map(|last_good| last_good.deployments).collect();
-    let (policy, policy_warning) = policy_of(setup);
+    let (policy, policy_warnings) = policy_of(setup);
     // The daemon would ask before it removes what only those declared.
     let dropped_sources = others(&setup.sources, &sources);
     let desired = Desired { settings: setup.settings.clone(), policy, dropped_sources, last_good, ..merged.desired };
@@ -123,7 +123,7 @@ pub async fn plan<E: Engine>(setup: &Setup, engine: &E) -> Result<Outlook, Offli
         steps: steps.into_iter().chain(waiting).collect(),
         status: plan.status,
         refused: plan.refused,
-        warnings: warnings.into_iter().chain(policy_warning).chain(unnamed).chain(held).collect(),
+        warnings: warnings.into_iter().chain(policy_warnings).chain(unnamed).chain(held).collect(),
     })
 }
 
@@ -175,19 +175,18 @@ fn unnamed(others: &[String]) -> Option<String> {
 }
 
 /// The policy as it stands, and what is wrong with its file if anything is.
-fn policy_of(setup: &Setup) -> (Standing, Option<String>) {
-    let dirs = setup.sources.iter().map(|source| source.dir.clone()).collect();
-    let mut rules = Rules::new(setup.policy.clone(), dirs);
+fn policy_of(setup: &Setup) -> (Standing, Vec<String>) {
+    let mut rules = Rules::new(setup.policy.clone(), setup.sources.clone());
     let standing = rules.read().clone();
-    (standing, rules.warning())
+    (standing, rules.warnings().collect())
 }
 
 /// What the policy refuses of manifests, as far as that can be told without an engine and without looking at the host:
 /// by object, and what is wrong with the policy's file.
-pub fn refusals(setup: &Setup, desired: Desired) -> (BTreeMap<Key, Vec<Refusal>>, Option<String>) {
-    let (policy, warning) = policy_of(setup);
+pub fn refusals(setup: &Setup, desired: Desired) -> (BTreeMap<Key, Vec<Refusal>>, Vec<String>) {
+    let (policy, warnings) = policy_of(setup);
     let desired = Desired { settings: setup.settings.clone(), policy, ..desired };
-    (plan::refusals(&desired), warning)
+    (plan::refusals(&desired), warnings)
 }
 
 /// A warning of paths of the host that containers mount and that are not on this machine, if there are any: an engine makes no

@@ -23,8 +23,12 @@ pub fn resolve(paths: BTreeSet<String>) -> BTreeMap<String, HostPath> {
 /// Where one absolute path leads.
 pub fn lead(path: &Path) -> HostPath {
     match walk(path) {
-        Ok(Walk { path: real, loose }) => match real.to_str() {
-            Some(real) => HostPath::Real { path: real.to_owned(), loose: loose.map(|dir| dir.display().to_string()) },
+        Ok(Walk { path: real, loose, links }) => match real.to_str() {
+            Some(real) => HostPath::Real {
+                path: real.to_owned(),
+                loose: loose.map(|dir| dir.display().to_string()),
+                links: links.iter().map(|link| link.display().to_string()).collect(),
+            },
             None => HostPath::Unknown(format!("{} is not text", real.display())),
         },
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => HostPath::Missing,
@@ -36,13 +40,14 @@ struct Walk {
     path: PathBuf,
     /// The first directory on the way that others can change.
     loose: Option<PathBuf>,
+    /// The links that were followed.
+    links: Vec<PathBuf>,
 }
 
 /// Goes along a path as the kernel does.
 fn walk(path: &Path) -> std::io::Result<Walk> {
-    let mut at = Walk { path: PathBuf::from("/"), loose: None };
+    let mut at = Walk { path: PathBuf::from("/"), loose: None, links: Vec::new() };
     let mut ahead: VecDeque<PathBuf> = parts(path).collect();
-    let mut links = 0;
     while let Some(part) = ahead.pop_front() {
         if part == Path::new("..") {
             at.path.pop();
@@ -57,11 +62,11 @@ fn walk(path: &Path) -> std::io::Result<Walk> {
             at.path = next;
             continue;
         }
-        links += 1;
-        if links > LINKS_MAX {
+        let target = fs::read_link(&next)?;
+        at.links.push(next);
+        if at.links.len() > LINKS_MAX {
             return Err(std::io::Error::other("too many links"));
         }
-        let target = fs::read_link(&next)?;
         if target.is_absolute() {
             at.path = PathBuf::from("/");
         }
@@ -97,8 +102,9 @@ mod tests {
 
     use super::*;
 
-    fn real(path: &Path) -> HostPath {
-        HostPath::Real { path: path.display().to_string(), loose: None }
+    fn real(path: &Path, by: &[PathBuf]) -> HostPath {
+        let text = |path: &Path| path.display().to_string();
+        HostPath::Real { path: text(path), loose: None, links: by.iter().map(|link| text(link)).collect() }
     }
 
     #[test]
@@ -109,12 +115,19 @@ mod tests {
         symlink("a", base.join("relative")).unwrap();
         symlink(base.join("a/b"), base.join("absolute")).unwrap();
         symlink("loop", base.join("loop")).unwrap();
-        assert_eq!(lead(&base.join("relative/b")), real(&base.join("a/b")));
-        assert_eq!(lead(&base.join("absolute/../b/.")), real(&base.join("a/b")));
-        assert_eq!(lead(&base.join("absolute/..//")), real(&base.join("a")));
+        assert_eq!(lead(&base.join("relative/b")), real(&base.join("a/b"), &[base.join("relative")]));
+        symlink("../relative", base.join("a/again")).unwrap();
+        let both = [base.join("a/again"), base.join("relative")];
+        assert_eq!(
+            lead(&base.join("relative/again/b")),
+            real(&base.join("a/b"), &[&[base.join("relative")], &both[..]].concat())
+        );
+        let absolute = [base.join("absolute")];
+        assert_eq!(lead(&base.join("absolute/../b/.")), real(&base.join("a/b"), &absolute));
+        assert_eq!(lead(&base.join("absolute/..//")), real(&base.join("a"), &absolute));
         assert_eq!(lead(&base.join("a/none")), HostPath::Missing);
         assert!(matches!(lead(&base.join("loop")), HostPath::Unknown(_)));
-        assert_eq!(lead(Path::new("/../..")), real(Path::new("/")));
+        assert_eq!(lead(Path::new("/../..")), real(Path::new("/"), &[]));
     }
 
     #[test]
@@ -125,8 +138,8 @@ mod tests {
         fs::set_permissions(base.join("open"), fs::Permissions::from_mode(0o777)).unwrap();
         let loose = Some(base.join("open").display().to_string());
         let path = base.join("open/inner").display().to_string();
-        assert_eq!(lead(&base.join("open/inner")), HostPath::Real { path: path.clone(), loose });
+        assert_eq!(lead(&base.join("open/inner")), HostPath::Real { path: path.clone(), loose, links: Vec::new() });
         fs::set_permissions(base.join("open"), fs::Permissions::from_mode(0o1777)).unwrap();
-        assert_eq!(lead(&base.join("open/inner")), HostPath::Real { path, loose: None });
+        assert_eq!(lead(&base.join("open/inner")), HostPath::Real { path, loose: None, links: Vec::new() });
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 
 use super::paths;
-use crate::manifest;
-use crate::model::policy::{Guarded, HostPath, Policy, PolicyFile, Standing};
+use crate::manifest::{self, Source};
+use crate::model::policy::{Guarded, HostPath, Policy, PolicyFile, Standing, Writers};
 use crate::policy;
 
 /// More than any policy needs.
@@ -31,16 +31,20 @@ pub struct Place {
 /// The policy as it stands, and what is wrong with the file if anything is.
 pub struct Rules {
     place: Place,
-    /// Directories that the file must not be in: whoever writes manifests would write the policy.
-    sources: Vec<PathBuf>,
+    /// The file must be in none of them: whoever writes manifests would write the policy.
+    sources: Vec<Source>,
     standing: Standing,
     trouble: Option<String>,
+    /// What the operator may not have meant.
+    doubts: Vec<String>,
+    /// That a source is free to choose what it may have.
+    unrestricted: Option<String>,
 }
 
 impl Rules {
     /// The rules at `place`, not read yet: until then nothing new is made.
-    pub fn new(place: Place, sources: Vec<PathBuf>) -> Self {
-        Self { place, sources, standing: Standing::unread(), trouble: None }
+    pub fn new(place: Place, sources: Vec<Source>) -> Self {
+        Self { place, sources, standing: Standing::unread(), trouble: None, doubts: Vec::new(), unrestricted: None }
     }
 
     /// Reads the file. What is broken leaves the last good rules in force; where there are none, nothing new is made.
@@ -64,7 +68,13 @@ impl Rules {
         }
         self.trouble = trouble;
         self.standing = standing;
+        self.doubt();
         &self.standing
+    }
+
+    /// What is wrong with the file, and what the operator may not have meant by it.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.warning().into_iter().chain(self.doubts.iter().cloned())
     }
 
     /// What is wrong with the file, and what follows from it.
@@ -77,6 +87,12 @@ impl Rules {
         Some(format!("the policy cannot be read, {meanwhile}: {trouble}"))
     }
 
+    /// That whoever writes the manifests of a source can choose a wider level than another one's. It holds for as long as the
+    /// operator trusts them, so it is not told at each plan.
+    pub fn unrestricted(&self) -> Option<&String> {
+        self.unrestricted.as_ref()
+    }
+
     /// The file, to be watched.
     pub fn file(&self) -> &Path {
         &self.place.file
@@ -84,7 +100,24 @@ impl Rules {
 
     fn in_force(&self, rules: PolicyFile) -> Standing {
         let file = self.place.file.display().to_string();
-        Standing::InForce(Arc::new(Policy { file, rules, guarded: self.place.guarded.clone() }))
+        let writers = self.sources.iter().map(writers).collect();
+        Standing::InForce(Arc::new(Policy { file, rules, guarded: self.place.guarded.clone(), writers }))
+    }
+
+    /// Tells what the operator may not have meant, once.
+    fn doubt(&mut self) {
+        let (doubts, unrestricted) = match &self.standing {
+            Standing::InForce(policy) => {
+                let paths = paths::resolve(policy::paths_of_rules(&policy.rules));
+                (policy::pushed(policy, &paths), policy::unrestricted(policy))
+            }
+            Standing::Absent | Standing::Broken(_) => (Vec::new(), None),
+        };
+        let told: Vec<&String> = self.doubts.iter().chain(&self.unrestricted).collect();
+        let new = doubts.iter().chain(&unrestricted).filter(|doubt| !told.contains(doubt));
+        new.for_each(|doubt| tracing::warn!("{doubt}"));
+        self.doubts = doubts;
+        self.unrestricted = unrestricted;
     }
 
     fn kept(&self, why: &str) -> Standing {
@@ -93,6 +126,14 @@ impl Rules {
             Standing::Absent | Standing::Broken(_) => Standing::Broken(why.into()),
         }
     }
+}
+
+/// What is the writers' of a source, as it is now.
+fn writers(source: &Source) -> Writers {
+    let real = fs::canonicalize(&source.dir).ok();
+    let checkout = real.as_deref().and_then(manifest::checkout);
+    let dirs = real.iter().chain(&checkout).map(|dir| dir.display().to_string()).collect();
+    Writers { source: source.dir.display().to_string(), namespace: source.namespace.clone(), dirs }
 }
 
 fn tell(standing: &Standing, file: &Path) {
@@ -112,11 +153,11 @@ fn tell(standing: &Standing, file: &Path) {
 }
 
 /// The rules in a file; none when there is no file.
-fn read(file: &Path, sources: &[PathBuf]) -> Result<Option<PolicyFile>, String> {
+fn read(file: &Path, sources: &[Source]) -> Result<Option<PolicyFile>, String> {
     let name = file.display().to_string();
     let file = std::path::absolute(file).map_err(|error| format!("{name}: {error}"))?;
     let real = match paths::lead(&file) {
-        HostPath::Real { path, loose: None } => PathBuf::from(path),
+        HostPath::Real { path, loose: None, .. } => PathBuf::from(path),
         HostPath::Real { loose: Some(directory), .. } => {
             return Err(format!(
                 "{name} could be put in place by others than root: they can change the directory {directory}"
@@ -125,9 +166,9 @@ fn read(file: &Path, sources: &[PathBuf]) -> Result<Option<PolicyFile>, String> 
         HostPath::Missing => return Ok(None),
         HostPath::Unknown(why) => return Err(format!("{name}: {why}")),
     };
-    let within = |source: &&PathBuf| fs::canonicalize(source).is_ok_and(|source| real.starts_with(source));
+    let within = |source: &&Source| fs::canonicalize(&source.dir).is_ok_and(|dir| real.starts_with(dir));
     if let Some(source) = sources.iter().find(within) {
-        let source = source.display();
+        let source = source.dir.display();
         return Err(format!("{name} is inside the source {source}: whoever writes manifests would write the policy"));
     }
     let Some(text) = believed(&real).map_err(|why| format!("{name} {why}"))? else { return Ok(None) };
@@ -169,6 +210,7 @@ fn believed(real: &Path) -> Result<Option<String>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -202,7 +244,8 @@ mod tests {
 
         fn rules(&self, file: &str, is_required: bool) -> Rules {
             let place = Place { file: self.path(file), is_required, guarded: Vec::new() };
-            Rules::new(place, vec![self.path("source")])
+            let source = Source { dir: self.path("source"), namespace: None, variables: BTreeMap::new() };
+            Rules::new(place, vec![source])
         }
 
         /// Why the file is not believed, when nothing good was read before.
@@ -277,6 +320,21 @@ mod tests {
         for file in ["source/policy.yaml", "link.yaml", "source/../source/policy.yaml"] {
             assert!(world.refusal(file).ends_with("whoever writes manifests would write the policy"), "{file}");
         }
+    }
+
+    #[test]
+    fn an_exception_inside_of_the_checkout_of_a_source_is_told_and_the_policy_is_in_force() {
+        let world = World::new();
+        fs::create_dir_all(world.path(".git/objects")).unwrap();
+        fs::create_dir_all(world.path(".git/refs")).unwrap();
+        fs::write(world.path(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::create_dir(world.path("static")).unwrap();
+        let path = world.path("static").display().to_string();
+        world.write(&format!("namespaces: {{shop: {{exceptions: {{hostPaths: [{{path: {path}}}]}}}}}}\n"));
+        let mut rules = world.rules("policy.yaml", false);
+        assert!(matches!(rules.read(), Standing::InForce(_)));
+        let told: Vec<String> = rules.warnings().collect();
+        assert!(matches!(&*told, [doubt] if doubt.contains(&path)), "{told:?}");
     }
 
     #[test]

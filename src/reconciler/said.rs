@@ -61,6 +61,18 @@ impl Said {
         Self { files: snapshot.files.clone(), outside: loaded.external.iter().filter_map(ending).collect(), objects }
     }
 
+    /// What a snapshot says, if none of its files looks cut off beside what was said before.
+    pub fn whole(
+        source: &Source,
+        before: Option<&Said>,
+        snapshot: &Snapshot,
+        loaded: Loaded,
+    ) -> Result<(Loaded, Said), Vec<Diagnostic>> {
+        let said = Said::of(source, snapshot, &loaded);
+        let cut_off = before.map(|before| before.cut_off(&said, source)).unwrap_or_default();
+        if cut_off.is_empty() { Ok((loaded, said)) } else { Err(cut_off) }
+    }
+
     /// The files of its snapshot.
     pub fn files(&self) -> &BTreeMap<PathBuf, Vec<u8>> {
         &self.files

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::contents::held_before;
 use super::interrupted::INTERRUPTED;
 use super::said::{Said, whole_digest};
-use super::watched::{Candidate, Watched};
+use super::watched::{Candidate, Watched, fits};
 use crate::manifest::context::Contexts;
 use crate::manifest::{self, Diagnostic, Index, Loaded, ReadError, Snapshot, Source};
 use crate::model::desired::{Desired, Settings};
@@ -170,14 +170,23 @@ impl Sources {
         occasion: Occasion,
     ) -> (bool, Option<Timestamp>) {
         let loaded = manifest::load(&self.watched[index].source, &candidate.snapshot, &self.hasher, &self.contexts);
-        let loaded = loaded.and_then(|loaded| self.fits(index, &loaded).map(|()| loaded));
+        let unread = self.unread(index);
+        let loaded = match loaded.map(|loaded| (fits(&self.watched, index, &loaded, &unread), loaded)) {
+            // The other one may give up what it had as soon as it is read.
+            Ok((Err(_), _)) if !unread.is_empty() && now.since(candidate.since) < QUIET_WITH_LESS => {
+                return (false, Some(now + QUIET));
+            }
+            Ok((fitting, loaded)) => fitting.map(|()| loaded),
+            Err(problems) => Err(problems),
+        };
         if let Ok(loaded) = &loaded
             && let Some(again) = self.await_contexts(index, &candidate, loaded, now)
         {
             return (false, Some(again));
         }
         let before = self.before(index);
-        let whole = |loaded| self.whole(index, before.as_deref(), &candidate.snapshot, loaded);
+        let source = &self.watched[index].source;
+        let whole = |loaded| Said::whole(source, before.as_deref(), &candidate.snapshot, loaded);
         let (loaded, said) = match loaded.and_then(whole) {
             Ok(whole) => whole,
             Err(problems) => return (self.reject(index, candidate, problems, now), Some(now + RETRY)),
@@ -205,20 +214,6 @@ impl Sources {
         Some(now + QUIET)
     }
 
-    /// What a snapshot says, if none of its files looks cut off.
-    fn whole(
-        &self,
-        index: usize,
-        before: Option<&Said>,
-        snapshot: &Snapshot,
-        loaded: Loaded,
-    ) -> Result<(Loaded, Said), Vec<Diagnostic>> {
-        let source = &self.watched[index].source;
-        let said = Said::of(source, snapshot, &loaded);
-        let cut_off = before.map(|before| before.cut_off(&said, source)).unwrap_or_default();
-        if cut_off.is_empty() { Ok((loaded, said)) } else { Err(cut_off) }
-    }
-
     /// What a source said before: what is in force, at the start the last good state of an earlier run.
     fn before(&self, index: usize) -> Option<Cow<'_, Said>> {
         let watched = &self.watched[index];
@@ -239,6 +234,14 @@ impl Sources {
         let loaded = manifest::restore(&watched.source, &snapshot, &self.hasher, &contexts, before);
         let why = |problems: Vec<Diagnostic>| problems.first().map_or(String::new(), |first| first.message.clone());
         loaded.map(|loaded| Some((snapshot, loaded))).map_err(why)
+    }
+
+    /// What the other sources had in force in an earlier run, of which nothing is yet in this one: what this one has come
+    /// to claim must not cost another one what was good, whichever is looked at first.
+    fn unread(&self, index: usize) -> BTreeMap<usize, Loaded> {
+        let is_unread = |other: &usize| *other != index && self.watched[*other].in_force.is_none();
+        let unread = (0..self.watched.len()).filter(is_unread);
+        unread.filter_map(|other| Some((other, self.last_good(other).ok()??.1))).collect()
     }
 
     /// Keeps what is in force while less is said than before. `true` if the last good state came into force.
@@ -278,15 +281,6 @@ impl Sources {
         self.fall_back(index, message, problems)
     }
 
-    /// Whether a source's objects clash with those of the others in force.
-    fn fits(&self, index: usize, loaded: &Loaded) -> Result<(), Vec<Diagnostic>> {
-        let with_new = self.watched.iter().enumerate().filter_map(|(i, watched)| {
-            let in_force = if i == index { Some(loaded) } else { watched.in_force.as_ref() };
-            in_force.map(|in_force| (&watched.source, in_force))
-        });
-        manifest::merge(&with_new.collect::<Vec<_>>()).map(|_| ())
-    }
-
     /// Keeps what is in force; at the start, that is the last good state of an earlier run. `true` if that came into force.
     fn fall_back(&mut self, index: usize, message: String, problems: Vec<Diagnostic>) -> bool {
         let restored = if self.watched[index].in_force.is_none() { self.restore(index) } else { Ok(false) };
@@ -306,7 +300,7 @@ impl Sources {
     /// Whether what was good in an earlier run is in force again; or why it cannot be.
     fn restore(&mut self, index: usize) -> Result<bool, String> {
         let Some((snapshot, loaded)) = self.last_good(index)? else { return Ok(false) };
-        if let Err(problems) = self.fits(index, &loaded) {
+        if let Err(problems) = fits(&self.watched, index, &loaded, &BTreeMap::new()) {
             return Err(problems.first().map_or(String::new(), |first| first.message.clone()));
         }
         let watched = &mut self.watched[index];

@@ -1,11 +1,11 @@
 //! One source as the loop knows it: what is in force of it, what was seen and is waited on, and how it shows itself. It reads
 //! no file; see [`sources`](super::sources) for that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::interrupted::Guard;
 use super::said::Said;
-use crate::manifest::{Diagnostic, Index, Loaded, Snapshot, Source};
+use crate::manifest::{self, Diagnostic, Index, Loaded, Snapshot, Source};
 use crate::model::name::Kind;
 use crate::model::revision::Checkout;
 use crate::model::time::Timestamp;
@@ -45,6 +45,22 @@ pub(super) struct Candidate {
     pub(super) since: Timestamp,
     /// The content of its contexts, once it was loaded: that must stay the same too.
     pub(super) built_from: Option<String>,
+}
+
+/// Whether the objects of a source clash with those of the others, by what is in force of them, and for those of which nothing
+/// is, by what is `unread`.
+pub(super) fn fits(
+    all: &[Watched],
+    index: usize,
+    loaded: &Loaded,
+    unread: &BTreeMap<usize, Loaded>,
+) -> Result<(), Vec<Diagnostic>> {
+    let with_new = all.iter().enumerate().filter_map(|(at, watched)| {
+        let others = || watched.in_force.as_ref().or(unread.get(&at));
+        let counts = if at == index { Some(loaded) } else { others() };
+        counts.map(|counts| (&watched.source, counts))
+    });
+    manifest::merge(&with_new.collect::<Vec<_>>()).map(|_| ())
 }
 
 impl Candidate {

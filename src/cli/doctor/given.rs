@@ -112,26 +112,25 @@ fn label(source: &Source) -> String {
 }
 
 /// What to think of the policy file: whether it is there, nobody but root could have written it, and it can be understood.
-pub fn policy(place: &Place, sources: &[Source]) -> Finding {
+pub fn policy(place: &Place, sources: &[Source]) -> Vec<Finding> {
     let file = place.file.display().to_string();
-    let mut rules = Rules::new(place.clone(), sources.iter().map(|source| source.dir.clone()).collect());
+    let mut rules = Rules::new(place.clone(), sources.to_vec());
     let standing = rules.read().clone();
-    match (rules.warning(), standing) {
-        (Some(warning), _) => {
-            let way_out = "mend the file; it must be root's, in directories that are root's, and in no source";
-            Finding::fail(POLICY, warning, way_out)
-        }
-        (None, Standing::InForce(policy)) => {
-            let named = counted(policy.rules.namespaces.len(), "namespace");
-            Finding::ok(
-                POLICY,
-                format!("{file} is root's and valid: {named} named, others are {}", policy.rules.default),
-            )
-        }
-        (None, Standing::Absent | Standing::Broken(_)) => {
-            Finding::ok(POLICY, format!("there is none ({file}): containers may have anything"))
-        }
+    if let Some(warning) = rules.warning() {
+        let way_out = "mend the file; it must be root's, in directories that are root's, and in no source";
+        return vec![Finding::fail(POLICY, warning, way_out)];
     }
+    let found = match standing {
+        Standing::InForce(policy) => {
+            let named = counted(policy.rules.namespaces.len(), "namespace");
+            format!("{file} is root's and valid: {named} named, others are {}", policy.rules.default)
+        }
+        Standing::Absent | Standing::Broken(_) => format!("there is none ({file}): containers may have anything"),
+    };
+    let doubts = rules.warnings().chain(rules.unrestricted().cloned());
+    let way_out = format!("docs/security.md says what counts; the policy is {file}");
+    let doubts = doubts.map(|doubt| Finding::warn(POLICY, doubt, way_out.as_str()));
+    std::iter::once(Finding::ok(POLICY, found)).chain(doubts).collect()
 }
 
 /// What to think of the host's logins for registries.
@@ -220,13 +219,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("policy.yaml");
         let place = |is_required| Place { file: file.clone(), is_required, guarded: Vec::new() };
-        let verdict = |is_required| policy(&place(is_required), &[]).verdict;
+        let verdict = |is_required| policy(&place(is_required), &[])[0].verdict;
         assert_eq!((verdict(false), verdict(true)), (Verdict::Ok, Verdict::Fail));
         std::fs::write(&file, "defolt: baseline\n").unwrap();
         assert_eq!(verdict(false), Verdict::Fail);
+        std::fs::write(&file, "namespaces: {infra: {level: privileged}}\n").unwrap();
+        let beside = source(Path::new("/srv/shop"));
+        let verdicts = |source: Source| {
+            let found = policy(&place(false), &[source]);
+            found.iter().map(|finding| finding.verdict).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(beside.clone()), [Verdict::Ok, Verdict::Warn], "it can declare the namespace infra");
+        assert_eq!(verdicts(Source { namespace: Some(Name::new("shop").unwrap()), ..beside }), [Verdict::Ok]);
         std::fs::write(&file, "default: baseline\n").unwrap();
         let within = policy(&place(false), &[source(dir.path())]);
-        assert!(within.verdict == Verdict::Fail && within.message.contains("inside the source"), "{within:?}");
+        assert!(within[0].verdict == Verdict::Fail && within[0].message.contains("inside the source"), "{within:?}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Doctor {
             sources = view.iter().flat_map(edits::watched_by).collect();
         }
         findings.extend(given::sources(&sources, view.as_ref(), clock::now()).await);
-        findings.push(given::policy(&settings.setup.policy, &sources));
+        findings.extend(given::policy(&settings.setup.policy, &sources));
         // A helper that hangs is given its time, one after the other.
         findings.extend(given::logins(&host_logins().await));
         findings.extend(host::state(&host::look(state_dir)));

@@ -198,7 +198,9 @@ fn taken_off(host: &Host) {
     let before = host.containers();
     let said = host.is_refused("/src/deploy/uninstall --purge");
     assert!(said.contains("these containers are left") && said.contains("shop.web."), "{said}");
-    host.types("evenkeel get all");
+    assert!(said.contains("systemctl stop evenkeel\n"), "what would make them anew is told first: {said}");
+    // It runs again.
+    host.is_as_declared();
     assert!(host.types("/src/deploy/uninstall").contains("These containers run on: shop.web."));
     assert!(host.is_refused("systemctl status evenkeel").contains("could not be found"));
     host.types("/src/deploy/install");
