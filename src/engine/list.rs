@@ -49,7 +49,7 @@ pub(super) async fn outline(
     Ok(found.into_iter().filter_map(|summary| outlined(summary, ownership)).find(|container| container.id == *id))
 }
 
-/// What has ended is shown as being removed: neither its exit code nor why it did not start is known.
+/// What does not run is shown as paused: neither its exit code nor why it did not start is known, and it may be started again.
 fn outlined(summary: ContainerSummary, ownership: &Ownership) -> Option<Container> {
     let name = own_name(summary.names.as_deref()?)?.to_owned();
     let Identity { owner, revision, template, slot } =
@@ -59,13 +59,12 @@ fn outlined(summary: ContainerSummary, ownership: &Ownership) -> Option<Containe
         ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING => {
             ContainerState::Running { since: created_at }
         }
-        ContainerSummaryStateEnum::PAUSED => ContainerState::Paused,
         ContainerSummaryStateEnum::RESTARTING => ContainerState::Restarting { exit_code: 0, out_of_memory: false },
-        ContainerSummaryStateEnum::CREATED
+        ContainerSummaryStateEnum::PAUSED
+        | ContainerSummaryStateEnum::CREATED
         | ContainerSummaryStateEnum::EXITED
-        | ContainerSummaryStateEnum::REMOVING
-        | ContainerSummaryStateEnum::DEAD
-        | ContainerSummaryStateEnum::EMPTY => ContainerState::Removing,
+        | ContainerSummaryStateEnum::EMPTY => ContainerState::Paused,
+        ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD => ContainerState::Removing,
     };
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     Some(Container {

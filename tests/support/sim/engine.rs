@@ -487,10 +487,10 @@ impl World {
         outline.state = match outline.state {
             ContainerState::Running { .. } => ContainerState::Running { since: outline.created_at },
             ContainerState::Restarting { .. } => ContainerState::Restarting { exit_code: 0, out_of_memory: false },
-            ContainerState::Paused => ContainerState::Paused,
-            ContainerState::Created { .. } | ContainerState::Exited(_) | ContainerState::Removing => {
-                ContainerState::Removing
+            ContainerState::Paused | ContainerState::Created { .. } | ContainerState::Exited(_) => {
+                ContainerState::Paused
             }
+            ContainerState::Removing => ContainerState::Removing,
         };
         outline.networks.values_mut().for_each(|endpoint| {
             endpoint.aliases.clear();
