@@ -91,12 +91,17 @@ impl<'s> Room<'s> {
         } else if self.is_surplus(replica) {
             let wanted = scene.strategy.replicas;
             wanted == 0 || available > wanted || replica.readiness.is_not_ready()
-        } else if !scene.is_open && replica.runs() {
-            // Before its gates are passed, a revision takes nobody's place.
+        } else if !scene.is_open && (replica.runs() || self.is_last_good(replica)) {
+            // Before its gates are passed, a revision takes nobody's place, also not that of one which is to be started again.
             false
         } else {
             self.is_replaced(replica)
         }
+    }
+
+    fn is_last_good(&self, replica: &Replica) -> bool {
+        let back = rollout::newest_completed(self.history, &self.scene.target.id);
+        back.as_ref() == Some(&replica.container.revision)
     }
 
     /// Whether one is more than are wanted at all: it is in no new one's place, so it waits for no gate.

@@ -300,9 +300,9 @@ fn prune_revisions(spec: &DeploymentSpec, history: &mut DeploymentHistory, repli
     let pinned = history.pin.as_ref().map(|pin| pin.revision.clone());
     let chosen = history.pin.as_ref().map(|pin| pin.chosen().clone());
     let rested = releases::kept(history);
-    let needed = |id: &RevisionId| {
-        [&newest, &back, &active, &pinned, &chosen].into_iter().flatten().any(|kept| kept == id) || rested.contains(id)
-    };
+    // One that failed would be tried again if it were forgotten while it is asked for.
+    let kept = [newest, back, active, pinned, chosen, history.asked_for()];
+    let needed = |id: &RevisionId| kept.iter().flatten().any(|kept| kept == id) || rested.contains(id);
     let has_replicas = |id: &RevisionId| replicas.iter().any(|replica| replica.container.revision == *id);
     taken_over::forget(history, replicas);
     let mut surplus = history.revisions.len().saturating_sub(spec.revision_history_limit as usize + 1);

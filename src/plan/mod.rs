@@ -39,6 +39,7 @@ mod retire;
 mod rollout;
 mod runs;
 mod slots;
+mod stalled;
 mod status;
 mod stay;
 mod strategy;

@@ -111,6 +111,13 @@ fn restart(history: &mut DeploymentHistory, key: &Key, now: Timestamp, manifest:
         Rollout::Progressing { to, .. } if history.pin.is_some() => Some(to.clone()),
         Rollout::New | Rollout::Progressing { .. } | Rollout::Stalled { .. } => None,
     };
+    // Held, it merely has not gone on yet.
+    let is_set_back = !history.paused && !history.held && history.is_behind_its_manifest();
+    if !taken_away && is_set_back && matches!(history.rollout, Rollout::Complete { .. }) {
+        let message = format!("{key}: its release group went back, and it runs what the manifest does not ask for");
+        let way_out = "`evenkeel rollout retry` of the member that failed, or an edit of its manifest, goes on";
+        return Err(Refusal::impossible(format!("{message}, so it cannot be restarted; {way_out}")));
+    }
     let other = running.filter(|running| taken_away && wanted.as_ref() != Some(running));
     let other = other.and_then(|id| history.revisions.iter().find(|revision| revision.id == id).cloned());
     let (Some(other), Some(template)) = (other, manifest(history)) else {
@@ -390,6 +397,20 @@ mod tests {
             "{why}"
         );
         assert!(undo_of(&mut back, Some(3)).unwrap().contains("goes to revision 3"), "who names it means it");
+    }
+
+    #[test]
+    fn what_went_back_with_its_release_group_cannot_be_restarted_and_nobody_is_told_that_it_is() {
+        let mut back = history(|revisions| Rollout::Complete { revision: revisions[1].id.clone(), monitored: None });
+        back.revisions[2].outcome = Outcome::Completed { at: Timestamp(3) };
+        let key = Key::try_from("deployment/shop/web".to_string()).unwrap();
+        let before = back.clone();
+        let why = restart(&mut back, &key, Timestamp(9), &|_| None).unwrap_err().message;
+        assert!(why.contains("its release group went back") && why.contains("rollout retry"), "{why}");
+        assert_eq!(back, before);
+        // Paused, it is restarted as what its manifest asks for as soon as it goes on.
+        back.paused = true;
+        assert_eq!(restart_of(&mut back), "deployment/shop/web: all replicas will be replaced");
     }
 
     #[test]

@@ -7,11 +7,12 @@ use super::gates::{self, Side};
 use super::monitor;
 use super::releases::Setback;
 use super::replica::{Replica, find};
+use super::stalled;
 use super::strategy::Effective;
 use super::taken_over;
 use super::world::{Decided, World};
 use crate::model::failure::{FailureReason, RolloutFailure};
-use crate::model::history::{Begun, DeploymentHistory, History, Outcome, Revision, Rollout};
+use crate::model::history::{Begun, DeploymentHistory, History, Outcome, Rollout};
 use crate::model::name::Key;
 use crate::model::registry::in_short;
 use crate::model::revision::RevisionId;
@@ -92,7 +93,7 @@ pub fn step(world: World, decided: &mut Decided, facts: &Facts, history: &mut De
             Some(goal) => begin(world, decided, facts, history, goal, "RolloutStarted"),
             None => go_back(world, decided, facts, history, &to),
         },
-        Rollout::Stalled { revision, .. } => recover(world, decided, facts, history, &revision, goal),
+        Rollout::Stalled { revision, .. } => stalled::recover(world, decided, facts, history, &revision, goal),
     }
 }
 
@@ -124,7 +125,7 @@ pub fn newest_completed(history: &DeploymentHistory, but: &RevisionId) -> Option
     history.newest_completed(|revision| revision.id != *but).map(|(_, revision)| revision.id.clone())
 }
 
-fn begin(
+pub(super) fn begin(
     world: World,
     decided: &mut Decided,
     facts: &Facts,
@@ -253,43 +254,20 @@ fn go_back(world: World, decided: &mut Decided, facts: &Facts, history: &mut Dep
     let mark = Mark { started_at, waited, available, excused_at: None };
     if let Some(RolloutFailure { reason, message }) = blame::fault(world, decided, facts, history, to, &mark) {
         let message = format!("the revision to go back to fails as well: {message}");
-        return stall(world, decided, facts, history, to, RolloutFailure { reason, message });
+        return stalled::stall(world, decided, facts, history, to, RolloutFailure { reason, message });
     }
     let Mark { waited, available, .. } = blame::advance(world, facts, to, mark);
     history.rollout = Rollout::RollingBack { to: to.clone(), from, started_at, waited, available };
 }
 
-/// A stalled Deployment goes on when a person changes what is wanted, or when its replicas recover by themselves.
-fn recover(
-    world: World,
-    decided: &mut Decided,
-    facts: &Facts,
-    history: &mut DeploymentHistory,
-    stalled: &RevisionId,
-    goal: Option<RevisionId>,
-) {
-    let rejected = |id: &RevisionId| find(history, id).is_some_and(Revision::is_rejected);
-    let wanted_is_bad = match &history.pin {
-        Some(pin) => rejected(pin.chosen()),
-        None => facts.wanted.as_ref().is_some_and(rejected),
-    };
-    if let Some(goal) = goal.filter(|goal| goal != stalled && !wanted_is_bad) {
-        return begin(world, decided, facts, history, goal, "RolloutStarted");
-    }
-    if !rejected(stalled) && is_complete(facts, stalled) {
-        let reason = if wanted_is_bad { "RolledBack" } else { "RolloutComplete" };
-        complete(world, decided, facts, history, stalled, reason);
-    }
-}
-
-fn is_complete(facts: &Facts, to: &RevisionId) -> bool {
+pub(super) fn is_complete(facts: &Facts, to: &RevisionId) -> bool {
     let others = facts.replicas.iter().any(|r| r.container.revision != *to && r.runs());
     // One that was told to stop before somebody changed his mind is still to come back.
     let is_busy = facts.replicas.iter().any(|r| r.container.revision == *to && r.runs() && r.is_busy);
     count_available(facts, to) >= facts.strategy.replicas && !others && !is_busy
 }
 
-fn complete(
+pub(super) fn complete(
     world: World,
     decided: &mut Decided,
     facts: &Facts,
@@ -362,7 +340,7 @@ fn fail(
         pin.failed = Some(std::mem::replace(&mut pin.revision, back.clone()));
     }
     match facts.spec.on_failure {
-        OnFailure::Pause => stall(world, decided, facts, history, failed, told),
+        OnFailure::Pause => stalled::stall(world, decided, facts, history, failed, told),
         OnFailure::Rollback => turn_back(world, decided, facts, history, failed, back, &told.message),
     }
 }
@@ -377,19 +355,6 @@ fn go_on(world: World, decided: &mut Decided, facts: &Facts, history: &mut Deplo
     }
     decided.trouble = Some(trouble);
     decided.blocked = true;
-}
-
-fn stall(
-    world: World,
-    decided: &mut Decided,
-    facts: &Facts,
-    history: &mut DeploymentHistory,
-    revision: &RevisionId,
-    failure: RolloutFailure,
-) {
-    let reason = failure.message.clone();
-    decided.tell_failure(world, facts.key, Severity::Warning, "Stalled", failure);
-    history.rollout = Rollout::Stalled { revision: revision.clone(), at: world.now, reason };
 }
 
 /// Gives a revision its outcome.
