@@ -119,6 +119,10 @@ pub struct DeploymentHistory {
     /// want of memory. What runs again says nothing of it. Not written to disk.
     #[serde(skip)]
     pub ended: BTreeMap<ContainerId, (i64, bool)>,
+    /// Replicas that were on their way out, came back, and have not got their names again: clients may still talk to them. Not
+    /// written to disk.
+    #[serde(skip)]
+    pub came_back: BTreeSet<ContainerId>,
     /// Whether it was told that a check of a replica cannot be made, and none has been made since. Not written to disk: who
     /// starts the daemon anew without what it lacks is told again.
     #[serde(skip)]
@@ -130,6 +134,7 @@ impl DeploymentHistory {
         let mut known = self.clone();
         known.ready_since.clear();
         known.judged.clear();
+        known.came_back.clear();
         known.ended.clear();
         known.told_unmade = false;
         known.held = false;

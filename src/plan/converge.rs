@@ -101,6 +101,16 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// Those that were on their way out, are not any more, and have no name yet: they must drain if they go after all.
+fn came_back(scene: &Scene, history: &DeploymentHistory, gone: &BTreeSet<&ContainerId>) -> BTreeSet<ContainerId> {
+    let must_drain = |id: &ContainerId| {
+        history.came_back.contains(id) || history.retiring.get(id).is_some_and(|earlier| earlier.drain)
+    };
+    let back = scene.replicas.iter().filter(|r| r.runs() && !readiness::is_named(r.container));
+    let back = back.map(|replica| &replica.container.id).filter(|id| !gone.contains(id) && must_drain(id));
+    back.cloned().collect()
+}
+
 /// One pass of steps towards `scene.target`.
 pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHistory) {
     let (new, old): (Vec<&Replica>, Vec<&Replica>) = scene.replicas.iter().partition(|r| scene.is_new(r.container));
@@ -117,6 +127,7 @@ pub fn converge(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHi
     let gone: BTreeSet<&ContainerId> = leaving.iter().map(|(replica, _)| &replica.container.id).collect();
 
     let retiring = leaving.iter().map(|(replica, reason)| retirement(replica, reason, history)).collect();
+    history.came_back = came_back(scene, history, &gone);
     history.retiring = retiring;
     // An old replica that somebody stopped is healed too, as long as it is not on its way out.
     let staying_old: Vec<&Replica> = old.iter().copied().filter(|r| !gone.contains(&r.container.id)).collect();

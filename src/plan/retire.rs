@@ -34,7 +34,7 @@ pub fn begin(history: &DeploymentHistory, container: &Container, reason: &str) -
     let is_unremembered = taken_over::is_unremembered(find(history, &container.revision), container);
     Retirement {
         reason: reason.into(),
-        drain: is_named(container) || is_unremembered,
+        drain: is_named(container) || is_unremembered || history.came_back.contains(&container.id),
         unnamed_at: None,
         stopping: false,
     }

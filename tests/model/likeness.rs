@@ -197,6 +197,7 @@ impl Sketch<'_> {
             restarted_before,
             ready_since,
             judged,
+            came_back,
             told_unmade,
         } = history;
         self.add((
@@ -238,7 +239,7 @@ impl Sketch<'_> {
         for (id, count) in restarted_before {
             self.add((self.name(id).map(str::to_string), count));
         }
-        for known in [ready_since.keys().collect::<Vec<_>>(), judged.iter().collect()] {
+        for known in [ready_since.keys().collect::<Vec<_>>(), judged.iter().collect(), came_back.iter().collect()] {
             let mut names: Vec<_> = known.iter().filter_map(|id| self.name(id)).map(str::to_string).collect();
             names.sort();
             self.add(names);
