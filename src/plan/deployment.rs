@@ -20,7 +20,7 @@ use super::replica::{Replica, find, replicas, template_of};
 use super::rollout::{self, Facts};
 use super::status;
 use super::stay::stay;
-use super::strategy::{Effective, effective};
+use super::strategy::effective;
 use super::taken_over;
 use super::unmade;
 use super::world::{Decided, World};
@@ -60,8 +60,6 @@ pub fn deployment(
     history.held = held;
     let unresolved = wanted.is_none();
     let mut replicas = replicas(world, key, spec, &mut history);
-    let old = old_templates(spec, &history, &replicas, wanted.as_ref());
-    let strategy = effective(world, key, spec, &old);
     if !spec.suspend {
         gates::record(world, &mut decided, past, key, spec, &replicas, &mut history);
     }
@@ -73,20 +71,21 @@ pub fn deployment(
         // Hands off what is suspended; but what was quiet for a run comes back, because nobody else would bring it.
         _ if spec.suspend => {
             if quiet::wakes(world, &mut decided, key, spec, &mut replicas, &mut history) {
-                act(world, &mut decided, key, spec, &strategy, &replicas, &mut history, past);
+                act(world, &mut decided, key, spec, &replicas, &mut history, past);
             }
         }
         _ => {
             let wakes = quiet::wakes(world, &mut decided, key, spec, &mut replicas, &mut history);
             let setback = releases::setback(world, past, key, spec, &history);
             let barred = policy::barred(world, &mut decided, key, &history, wanted.as_ref());
-            let (strategy, replicas) = (&strategy, &replicas[..]);
+            let (strategy, replicas) = (&effective(world, key, spec, &history, &replicas), &replicas[..]);
             let facts = Facts { key, spec, strategy, replicas, wanted, barred, past, setback, refused: None };
             let facts = Facts { refused: refused(world, &facts, &history), ..facts };
             if !wakes {
                 rollout::step(world, &mut decided, &facts, &mut history);
             }
-            act(world, &mut decided, key, spec, strategy, replicas, &mut history, past);
+            // The step may have turned to another revision, which may have to be reached in another way.
+            act(world, &mut decided, key, spec, replicas, &mut history, past);
             prune_revisions(spec, &mut history, replicas);
         }
     }
@@ -163,21 +162,6 @@ pub fn hash(spec: &DeploymentSpec, contents: &Contents, history: &DeploymentHist
         Some(revision) => revision.template_hash.clone(),
         None => template_hash(&spec.template, contents, history.restarts),
     }
-}
-
-/// The templates of running replicas of other revisions than the manifest's; where nobody remembers, what the engine tells.
-fn old_templates(
-    spec: &DeploymentSpec,
-    history: &DeploymentHistory,
-    replicas: &[Replica],
-    wanted: Option<&RevisionId>,
-) -> Vec<Arc<Template>> {
-    let old = replicas.iter().filter(|r| r.runs() && Some(&r.container.revision) != wanted);
-    let template = |container: &Container| match find(history, &container.revision) {
-        Some(revision) => revision.template.clone(),
-        None => Arc::new(taken_over::guess(spec, container)),
-    };
-    old.map(|replica| template(replica.container)).collect()
 }
 
 /// The image of running containers that were made from this very template, for when the history was lost.
@@ -263,16 +247,11 @@ fn note_whole(spec: &DeploymentSpec, history: &mut DeploymentHistory, replicas: 
 }
 
 /// The steps for the phase: converge on a revision, or hold what there is. One that is suspended is held.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a scene, borrowed separately because history is being changed"
-)]
 fn act(
     world: World,
     decided: &mut Decided,
     key: &Key,
     spec: &DeploymentSpec,
-    strategy: &Effective,
     replicas: &[Replica],
     history: &mut DeploymentHistory,
     past: &History,
@@ -288,6 +267,7 @@ fn act(
     };
     let places = build::places(world, key, &target.template);
     let is_open = hold || gates::open(world, decided, past, key, spec, history, Side::Before);
+    let strategy = &effective(world, key, spec, history, replicas);
     let scene = Scene { world, key, spec, strategy, target: &target, replicas, past, places, is_open };
     if hold { stay(&scene, decided, history) } else { converge(&scene, decided, history) }
 }

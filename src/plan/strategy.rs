@@ -1,11 +1,16 @@
-//! The strategy that can work: what the manifest asks for, less what a host port, a volume or the network rules out.
+//! The strategy that can work: what the manifest asks for, less what a host port, a volume or the network rules out for the
+//! revision that is being reached. That may be another one than the manifest's.
 
 use std::sync::Arc;
 
 use super::holdings;
+use super::replica::{Replica, find};
+use super::taken_over;
 use super::world::World;
-use crate::model::name::Key;
-use crate::model::spec::{DeploymentSpec, Port, StrategyType, Template};
+use crate::model::history::DeploymentHistory;
+use crate::model::name::{Key, Kind, Name};
+use crate::model::observed::Container;
+use crate::model::spec::{DeploymentSpec, NetworkAttachment, Port, StrategyType, Template};
 use crate::model::time::Span;
 
 /// How replicas are replaced.
@@ -37,8 +42,14 @@ impl Effective {
     }
 }
 
-/// The strategy for a Deployment; `old` are the templates of the running replicas that it replaces, where known.
-pub fn effective(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Effective {
+/// The strategy for a Deployment on its way to the revision that `history` says, or staying there.
+pub fn effective(
+    world: World,
+    key: &Key,
+    spec: &DeploymentSpec,
+    history: &DeploymentHistory,
+    replicas: &[Replica],
+) -> Effective {
     let strategy = &spec.strategy;
     let asked = Effective {
         replicas: spec.replicas,
@@ -51,7 +62,7 @@ pub fn effective(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Temp
     if asked.stop_first() {
         return asked;
     }
-    match surge_limit(world, key, spec, old) {
+    match Change::of(world, key, spec, history, replicas).surge_limit() {
         Some((limit, _)) if limit >= asked.surge => asked,
         Some((limit, because)) => {
             // With no room for even one more, the only way left is to stop one first.
@@ -62,36 +73,109 @@ pub fn effective(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Temp
     }
 }
 
-/// How many replicas can run beyond `replicas`, and why no more; `None` when nothing limits it.
-fn surge_limit(world: World, key: &Key, spec: &DeploymentSpec, old: &[Arc<Template>]) -> Option<(u32, String)> {
-    let template = &spec.template;
-    if template.host_network {
-        return Some((0, "two replicas cannot share the host's network ports".into()));
+/// What takes the place of what.
+struct Change<'a> {
+    world: World<'a>,
+    key: &'a Key,
+    /// How many replicas there are to be.
+    replicas: u32,
+    /// The template of the revision being reached; the manifest's, where there is none yet.
+    template: &'a Template,
+    /// The running replicas of other revisions.
+    old: Vec<Old<'a>>,
+}
+
+/// A running replica that is to go.
+struct Old<'a> {
+    container: &'a Container,
+    /// What it was made from; where nobody remembers, what the engine tells.
+    template: Arc<Template>,
+}
+
+impl<'a> Change<'a> {
+    fn of(
+        world: World<'a>,
+        key: &'a Key,
+        spec: &'a DeploymentSpec,
+        history: &'a DeploymentHistory,
+        replicas: &[Replica<'a>],
+    ) -> Self {
+        let target = history.rollout.revision().and_then(|id| find(history, id));
+        let is_old = |container: &Container| target.is_none_or(|target| container.revision != target.id);
+        let old = |container: &'a Container| {
+            let known = find(history, &container.revision).map(|revision| Arc::clone(&revision.template));
+            Old { container, template: known.unwrap_or_else(|| Arc::new(taken_over::guess(spec, container))) }
+        };
+        let running = replicas.iter().filter(|replica| replica.runs()).map(|replica| replica.container);
+        Change {
+            world,
+            key,
+            replicas: spec.replicas,
+            template: target.map_or(&spec.template, |target| &target.template),
+            old: running.filter(|container| is_old(container)).map(old).collect(),
+        }
     }
-    if let Some(attachment) = template.networks.iter().find(|n| n.address().is_some()) {
-        return Some((0, format!("two replicas cannot share the fixed address on network {}", attachment.name())));
+
+    /// How many replicas can run beyond those that are wanted, and why no more; `None` when nothing limits it.
+    fn surge_limit(&self) -> Option<(u32, String)> {
+        let template = self.template;
+        // Nobody knows at which ports it listens.
+        if template.host_network && self.is_contested(|old| old.is_on_host()) {
+            return Some((0, "two replicas cannot share the host's network ports".into()));
+        }
+        let mut addressed = template.networks.iter().filter(|network| network.address().is_some());
+        if let Some(network) = addressed.find(|network| self.is_contested(|old| self.has_address(old, network))) {
+            return Some((0, format!("two replicas cannot share the fixed address on network {}", network.name())));
+        }
+        let volumes = template.mounts.iter().filter_map(|mount| mount.volume.as_ref());
+        let mut single = volumes.filter(|volume| holdings::is_single_writer(self.world.desired, self.key, volume));
+        if let Some(volume) = single.find(|volume| self.is_contested(|old| self.has_volume(old, volume))) {
+            return Some((0, format!("volume {volume} allows one replica at a time")));
+        }
+        if let Some(other) = self.world.holdings.exchanged_with(self.key) {
+            return Some((0, format!("what only one can have is exchanged with {other}")));
+        }
+        let contested = |port: &&Port| self.is_contested(|old| old.has_port(port));
+        let rooms = template.ports.iter().filter(contested).filter_map(|port| {
+            let (first, last) = port.host_port.as_ref()?.bounds().ok()?;
+            let room = (u32::from(last - first) + 1).saturating_sub(self.replicas);
+            let text = if first == last { format!("host port {first}") } else { format!("host ports {first}-{last}") };
+            Some((room, format!("{text}: each can be used by one replica at a time")))
+        });
+        rooms.min_by_key(|(room, _)| *room)
     }
-    let single = template
-        .mounts
-        .iter()
-        .filter_map(|m| m.volume.as_ref())
-        .find(|volume| holdings::is_single_writer(world.desired, key, volume));
-    if let Some(volume) = single {
-        return Some((0, format!("volume {volume} allows one replica at a time")));
+
+    /// Whether there may not be enough of a thing: what no old replica has is free for the new ones.
+    fn is_contested(&self, has: impl Fn(&Old) -> bool) -> bool {
+        self.old.is_empty() || self.old.iter().any(has)
     }
-    if let Some(other) = world.holdings.exchanged_with(key) {
-        return Some((0, format!("its host port is exchanged with {other}")));
+
+    /// Whether it was made with an address, or was given it by chance.
+    fn has_address(&self, old: &Old, wanted: &NetworkAttachment) -> bool {
+        let is_same = |other: &NetworkAttachment| other.name() == wanted.name() && other.address() == wanted.address();
+        let network = self.world.desired.network_name(&self.key.sibling(Kind::Network, wanted.name()));
+        let given = old.container.networks.get(&network).and_then(|endpoint| endpoint.address.or(endpoint.fixed));
+        old.template.networks.iter().any(is_same) || given.is_some() && given == wanted.address()
     }
-    // A port that no old replica uses is free for the new ones.
-    let contested =
-        |port: &&Port| old.is_empty() || old.iter().any(|old| old.ports.iter().any(|other| overlap(port, other)));
-    let rooms = template.ports.iter().filter(contested).filter_map(|port| {
-        let (first, last) = port.host_port.as_ref()?.bounds().ok()?;
-        let room = (u32::from(last - first) + 1).saturating_sub(spec.replicas);
-        let text = if first == last { format!("host port {first}") } else { format!("host ports {first}-{last}") };
-        Some((room, format!("{text}: each can be used by one replica at a time")))
-    });
-    rooms.min_by_key(|(room, _)| *room)
+
+    /// Whether it mounts a volume, be it by another name.
+    fn has_volume(&self, old: &Old, volume: &Name) -> bool {
+        let name = self.world.desired.volume_name(&self.key.sibling(Kind::Volume, volume));
+        let mounts = &old.template.mounts;
+        mounts.iter().any(|mount| mount.volume.as_ref() == Some(volume)) || old.container.volumes.contains(&name)
+    }
+}
+
+impl Old<'_> {
+    /// Whether it has any port of the host.
+    fn is_on_host(&self) -> bool {
+        self.template.host_network || self.template.ports.iter().any(|port| port.host_port.is_some())
+    }
+
+    /// Whether it may have the port of the host that another one is to have.
+    fn has_port(&self, port: &Port) -> bool {
+        self.template.host_network || self.template.ports.iter().any(|other| overlap(port, other))
+    }
 }
 
 /// Whether two ports may want the same one of the host. Addresses are not compared: 0.0.0.0 covers them all.
