@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::manifest::{Before, Source};
 use crate::model::action::{build_target, container_target, pull_target};
 use crate::model::name::{Key, Kind};
-use crate::model::observed::{ContainerId, Observed};
+use crate::model::observed::{Fault, Observed};
 use crate::model::policy::HostFile;
 use crate::model::revision::ContentId;
 use crate::model::time::Span;
@@ -21,14 +21,9 @@ use crate::store::{KeptSource, Store};
 /// What failed so long ago and was not tried again since is wanted no more: the longest pause between two tries is half of it.
 const FORGOTTEN_AFTER: Span = Span::secs(600);
 
-/// What is known for as long as it may matter, however long ago it failed: containers that are there, and images that somebody
-/// wants, because some pulls and builds that failed are not tried again.
-fn lasting<'a>(
-    containers: impl Iterator<Item = &'a ContainerId>,
-    images: impl Iterator<Item = &'a String>,
-) -> BTreeSet<String> {
-    let images = images.flat_map(|image| [pull_target(image), build_target(image)]);
-    containers.map(container_target).chain(images).collect()
+/// Whether a pull or build that failed so is not tried again for as long as its image is wanted.
+fn is_final(fault: Fault) -> bool {
+    matches!(fault, Fault::Invalid | Fault::ImageMissing)
 }
 
 impl<E: Engine, D: Dial> Reconciler<E, D> {
@@ -85,10 +80,16 @@ impl<E: Engine, D: Dial> Reconciler<E, D> {
     /// Forgets failures of what nobody wants any more, such as the attempt of a Job that the engine refused.
     fn forget_failures(&self, observed: &Observed) {
         let images = plan::images_of_interest(&self.desired, &self.history);
-        let lasting = lasting(observed.containers.keys(), images.iter());
+        let images: BTreeSet<String> =
+            images.iter().flat_map(|image| [pull_target(image), build_target(image)]).collect();
+        let containers: BTreeSet<String> = observed.containers.keys().map(container_target).collect();
         let now = self.clock.now();
-        let is_wanted = |target: &str| observed.in_flight.contains(target) || lasting.contains(target);
-        self.executor.forget_failures(|target, failure| now.since(failure.at) < FORGOTTEN_AFTER || is_wanted(target));
+        self.executor.forget_failures(|target, failure| {
+            now.since(failure.at) < FORGOTTEN_AFTER
+                || observed.in_flight.contains(target)
+                || containers.contains(target)
+                || is_final(failure.fault) && images.contains(target)
+        });
     }
 
     /// Forgets sources that are not configured any more, once nothing is left of what they declared.
@@ -132,20 +133,4 @@ pub(super) fn dropped(store: &Store, sources: &[Source]) -> Vec<KeptSource> {
         );
     }
     dropped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::action::create_target;
-
-    #[test]
-    fn what_failed_of_a_container_that_is_there_or_an_image_that_is_wanted_is_known_for_long() {
-        let (there, gone) = (ContainerId("there".into()), ContainerId("gone".into()));
-        let image = "web:1".to_string();
-        let lasting = lasting([&there].into_iter(), [&image].into_iter());
-        assert!(lasting.contains(&container_target(&there)) && !lasting.contains(&container_target(&gone)));
-        assert!(lasting.contains(&pull_target(&image)) && lasting.contains(&build_target(&image)));
-        assert!(!lasting.contains(&pull_target("web:2")) && !lasting.contains(&create_target("shop.web.1.0")));
-    }
 }
