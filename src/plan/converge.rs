@@ -13,7 +13,7 @@ use super::needs;
 use super::purpose::{purpose, wanted};
 use super::quiet;
 use super::readiness;
-use super::replica::{Culprit, Replica, culprit, is_worn, template_of, worn_reason};
+use super::replica::{Culprit, Replica, culprit, find, is_worn, template_of, worn_reason};
 use super::restarts::may_restart;
 use super::retire;
 use super::slots;
@@ -68,7 +68,11 @@ impl<'a> Scene<'a> {
             return Cow::Borrowed(&self.places);
         }
         let template = template_of(self.spec, history, &container.revision);
-        Cow::Owned(build::places(self.world, self.key, template))
+        let mut places = build::places(self.world, self.key, template);
+        if find(history, &container.revision).is_none() {
+            taken_over::without_addresses_of_others(self.world, container, &mut places);
+        }
+        Cow::Owned(places)
     }
 
     /// Whether a new replica is ready the moment it runs, and so has its name from the start.

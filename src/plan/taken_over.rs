@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::build::Places;
 use super::replica::{Replica, find};
 use super::rollout::{Facts, newest_completed};
 use super::strategy::Effective;
 use super::world::{Decided, World};
+use crate::model::container::Attachment;
 use crate::model::history::{DeploymentHistory, Outcome, Revision};
 use crate::model::observed::Container;
 use crate::model::revision::{Contents, RevisionId};
@@ -104,6 +106,15 @@ fn ports(declared: &[Port], published: &[Port]) -> Vec<Port> {
     });
     let others = declared.iter().filter(|port| !published.iter().any(|made| is_same(made, port)));
     named.chain(others.map(|port| Port { host_port: None, ..port.clone() })).collect()
+}
+
+/// The places of a container that nobody remembers are the manifest's, and its successor may have their addresses by now.
+pub fn without_addresses_of_others(world: World, container: &Container, places: &mut Places) {
+    let others = world.containers(&container.owner).iter().filter(|other| other.id != container.id);
+    for Attachment { network, address, .. } in &mut places.attachments {
+        let has = |other: &Container| other.networks.get(network).is_some_and(|had| had.address == *address);
+        *address = address.filter(|_| !others.clone().any(|other| has(other)));
+    }
 }
 
 /// Whether all its containers that are wanted are still there.

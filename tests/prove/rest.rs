@@ -12,7 +12,7 @@ use evenkeel::store::Store;
 use crate::support::scenario::stage::Stage;
 use crate::support::sim::app::Millis;
 use crate::support::sim::client::owner;
-use crate::support::sim::container::{Container, State};
+use crate::support::sim::container::Container;
 use crate::support::sim::world::World;
 
 /// For how long nothing is changed at rest. Longer than the time between two full looks: what no event told is seen then.

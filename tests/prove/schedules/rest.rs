@@ -9,7 +9,7 @@ use super::shop::{Cron, Deployment, Shop};
 use crate::support::scenario::stage::Stage;
 use crate::support::sim::app::Millis;
 use crate::support::sim::client::owner;
-use crate::support::sim::container::{Container, State};
+use crate::support::sim::container::Container;
 use crate::support::sim::world::World;
 
 /// For how long nothing may have been changed any more.
