@@ -378,9 +378,11 @@ pub fn start(scene: &Scene, decided: &mut Decided, history: &mut DeploymentHisto
         | ContainerState::Restarting { .. }
         | ContainerState::Removing => return,
     };
-    // A start that failed for want of a port or an address is no restart of the revision's: the action's own back-off paces it.
+    // A start that failed for want of a port or an address is no restart of the revision's (the action's own back-off paces it),
+    // nor is that of one which we have stopped ourselves for a run.
     let of_the_host = last_failure(scene, container).is_some_and(|message| culprit(message) == Culprit::Host);
-    if !first_start && !of_the_host && !may_restart(scene.world, decided, history, container, "") {
+    let was_hushed = matches!(&container.state, ContainerState::Exited(exit) if quiet::was_hushed(history, exit));
+    if !first_start && !of_the_host && !was_hushed && !may_restart(scene.world, decided, history, container, "") {
         return;
     }
     let files = build::files_of(scene.world, scene.key, history, container);
